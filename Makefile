@@ -1,0 +1,56 @@
+# Two commands do all the set-up on a fresh machine with Python >= 3.11: `make demo` and `make test`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: demo test check format servers requirements snapshots clean
+
+demo: .venv/.demo
+	@$(BIN)/dbdeck demo
+
+test: .venv/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Real servers for `make test` that pip cannot bring: Debian's PostgreSQL 15 and MariaDB, MySQL 9. Needs root.
+servers:
+	tests/servers/provision.sh
+
+snapshots: .venv/.dev
+	$(BIN)/python -m pytest tests/tui --snapshot-update
+
+# Pins with hashes and without any index address.
+requirements: .venv/.dev
+	$(PIP) install uv
+	for set in run demo dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
+		requirements/$$set.in -o requirements/$$set.txt; done
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "dbdeck needs Python 3.11 or newer"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/.demo: requirements/demo.txt pyproject.toml | .venv/bin/python
+	@echo "installing dbdeck into .venv …"
+	@$(PIP) install --require-hashes -r requirements/demo.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt pyproject.toml | .venv/bin/python
+	@echo "installing dbdeck and its tools into .venv …"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch .venv/.demo $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist

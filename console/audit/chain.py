@@ -1,0 +1,72 @@
+"""The hash chain, pure: how rows are linked and sealed, and how a ledger is verified.
+
+Formats (the SQL of every sink computes the same; tests hold golden values):
+
+    field(x) = decimal length of x in UTF-8 bytes, ":", x, ","        an absent x is empty
+    link     = sha256("dbdeck/link/1;" field(prev) field(writer) field(seq) field(kind)
+                      field(action_id) field(parent) field(idempotency_key) field(body_hash))
+    seal     = sha256("dbdeck/seal/1;" field(link) field(witness) field(at) field(db_user)
+                      field(peer))
+
+Hashes inside are lower-case hex, uuids their 36 characters, `at` whole µs since 1970 UTC. The
+length prefix keeps two lists of fields from giving one text. `link` needs nothing from a server,
+so that a writer can go on in its journal; `seal` is the server's word on time, login and address,
+and covers the rest through the link. `witness` is the newest seal of any writer that the row saw:
+it ties the chains of all writers together without a lock that one hung laptop could hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from console.audit.record import Row
+
+START: Final = b""  # `prev` of a writer's first row, `witness` of a ledger's first
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Head(NamedTuple):
+    """The end of one writer's chain; a new writer stands at (0, START)."""
+
+    seq: int
+    link: bytes
+
+
+def microseconds(at: datetime) -> int:
+    """Whole µs since 1970 UTC; integers, because a float of this size has no exact µs."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def body_hash(body: str) -> bytes:
+    return hashlib.sha256(body.encode()).digest()
+
+
+def link(row: Row) -> bytes:
+    """32 bytes over the row's own fields and its predecessor's link; the row's `link` is not read."""
+    return _digest(
+        "dbdeck/link/1;",
+        row.prev.hex(),
+        row.writer,
+        row.seq,
+        row.kind,
+        row.action_id,
+        row.parent or "",
+        row.idempotency_key or "",
+        row.body_hash.hex(),
+    )
+
+
+def seal(of: bytes, witness: bytes, at: datetime, db_user: str, peer: str) -> bytes:
+    """32 bytes; `of` is the row's link."""
+    return _digest("dbdeck/seal/1;", of.hex(), witness.hex(), microseconds(at), db_user, peer)
+
+
+def _digest(label: str, *fields: object) -> bytes:
+    digest = hashlib.sha256(label.encode())
+    for value in fields:
+        data = str(value).encode()
+        digest.update(b"%d:%b," % (len(data), data))
+    return digest.digest()

@@ -1,0 +1,38 @@
+"""A ledger as a file: one line of JSON a row, bodies exact, and its verification without a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from console.audit.record import Entry, Receipt, canonical_json, decode_entry, encode
+from console.audit.verify import Checkpoint, Verification, verify
+from console.errors import UsageError
+
+
+def export_lines(entries: Iterable[Entry]) -> Iterator[str]:
+    """Lines without their line ends, in the order of the entries."""
+    return (canonical_json(encode(entry)) for entry in entries)
+
+
+def parse_lines(lines: Iterable[str]) -> Iterator[Entry]:
+    """The inverse of `export_lines`. Raises UsageError naming the line."""
+    for number, line in enumerate(lines, 1):
+        try:
+            yield decode_entry(msgspec.json.decode(line, type=dict[str, object]))
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise UsageError(f"line {number} is no row of a ledger: {error}") from None
+
+
+def verify_export(
+    path: Path, *, receipts: Iterable[Receipt] = (), checkpoints: Iterable[Checkpoint] = ()
+) -> Verification:
+    """Raises UsageError for a file that cannot be read or is no export."""
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            return verify(parse_lines(file), receipts=receipts, checkpoints=checkpoints)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"cannot read the export {path}: {reason}") from None

@@ -1,0 +1,262 @@
+"""The ledger as the rest of dbdeck sees it: open, append, read, verify."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from console import __version__
+from console.audit import who
+from console.audit.journal import Header, Journal, alive
+from console.audit.readback import read_folder
+from console.audit.record import Entry, Kind, OpenIntent, Receipt
+from console.audit.table.open import install_table, open_table
+from console.audit.table.port import Candidate, Query, Table
+from console.audit.url import parse_url
+from console.audit.verify import UNKNOWN, Checkpoint, Fault, Verification, Verifier, fields, status
+from console.audit.writer import Draft, Writer, draft
+from console.errors import AuditUnavailable, DbdeckError, UsageError
+from console.secrets import Secret
+
+DEADLINE: Final = 5.0
+_NOTHING: Final[Mapping[str, object]] = {}
+_ORPHANED: Final = {
+    "status": "not_applied",
+    "evidence": "the run was cancelled before the action began",
+}
+
+
+class Ledger:
+    """One open ledger. Rows can be appended only if it was opened to write.
+
+    `notes` say what weakens its sinks: a network file system, a server without fsync.
+    """
+
+    def __init__(self, sink: str, journal: Path, table: Table, writer: Writer | None) -> None:
+        self.sink = sink
+        self.notes = (*table.notes, *(writer.notes if writer else ()))
+        self._folder = journal
+        self._table = table
+        self._writer = writer
+        self._orphans: set[asyncio.Task[None]] = set()
+
+    @property
+    def writer(self) -> UUID:
+        """Raises UsageError when the ledger was opened to read."""
+        return self._writing().id
+
+    @property
+    def pending(self) -> int:
+        """Rows that wait in the journal; while there are any, no new intent is accepted."""
+        return self._writer.pending if self._writer else 0
+
+    async def append(
+        self,
+        kind: Kind,
+        action_id: UUID,
+        body: Mapping[str, object],
+        *,
+        parent: UUID | None = None,
+        idempotency_key: str | None = None,
+    ) -> Receipt:
+        """Record it in the journal and in the table, or not at all, before an effect.
+
+        May take twice the deadline where an answer gets lost. When cancelled, the row may still be
+        made; an intent is then followed by its own `resolved: not_applied`.
+        Raises AuditUnavailable naming the sink and the reason, AlreadyRecorded carrying the earlier
+        action, TypeError for a body that cannot be recorded.
+        """
+        new = draft(kind, action_id, body, parent, idempotency_key)
+        task = asyncio.ensure_future(self._writing().append(new))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._adopt(task, new)
+            raise
+
+    async def append_late(
+        self,
+        kind: Kind,
+        action_id: UUID,
+        body: Mapping[str, object],
+        *,
+        parent: UUID | None = None,
+    ) -> Receipt:
+        """Record what has happened. If the table fails it waits in the journal (`recorded` False)
+        and the writer accepts no new intent until `flush` succeeds.
+
+        Raises AuditUnavailable only if the journal fails too; AlreadyRecorded; TypeError.
+        """
+        new = draft(kind, action_id, body, parent, None)
+        task = asyncio.ensure_future(self._writing().append_late(new))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._adopt(task, new)
+            raise
+
+    async def flush(self) -> int:
+        """Send what waits in the journal; the number of rows sent. Raises AuditUnavailable."""
+        return await self._writing().flush()
+
+    async def find_idempotency(self, key: str) -> UUID | None:
+        """The action whose intent used this key. Raises AuditUnavailable."""
+        return await self._table.find_idempotency(key)
+
+    async def entries(
+        self,
+        *,
+        limit: int | None = None,
+        action_id: UUID | None = None,
+        kinds: Collection[Kind] | None = None,
+        newest_first: bool = True,
+    ) -> list[Entry]:
+        """Raises AuditUnavailable; PrivilegeMissing for a login that may only write."""
+        return await self._table.entries(
+            Query(limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first)
+        )
+
+    def stream(self) -> AsyncIterator[Entry]:
+        """All rows of one moment, oldest first, in little memory; for exports."""
+        return self._table.stream()
+
+    async def open_intents(self) -> list[OpenIntent]:
+        """Intents whose end is not known, oldest first. Raises AuditUnavailable."""
+        return [
+            _open_intent(found)
+            for found in await self._table.candidates()
+            if found.outcome is None or status(found.outcome) == UNKNOWN
+        ]
+
+    async def verify(self, checkpoints: Sequence[Checkpoint] = ()) -> Verification:
+        """The table, with this host's journals as receipts. Raises AuditUnavailable, LedgerFault."""
+        # Journals first: a row they know by then is in any later picture of the table.
+        journals = await asyncio.to_thread(read_folder, self._folder, self._table.ledger, self.sink)
+        verifier = Verifier((receipt for journal in journals for receipt in journal.receipts), checkpoints)
+        async for entry in self._table.stream():
+            verifier.feed(entry)
+        found = verifier.finish()
+        damaged = tuple(
+            Fault(None, journal.header.writer, None, "journal")
+            for journal in journals
+            if journal.damaged and journal.header
+        )
+        return msgspec.structs.replace(found, faults=(*found.faults, *damaged))
+
+    async def finish(self) -> None:
+        """Say goodbye; best effort, because what was promised is already recorded."""
+        if self._orphans:
+            await asyncio.gather(*self._orphans)
+        if self._writer is not None:
+            with contextlib.suppress(AuditUnavailable):
+                await self._writer.append(draft(Kind.CLOSE, self._writer.id, {}, None, None))
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise UsageError(f"the ledger {self.sink} was opened to read")
+        return self._writer
+
+    def _adopt(self, task: asyncio.Task[Receipt], new: Draft) -> None:
+        orphan = asyncio.ensure_future(self._end_orphan(task, new))
+        self._orphans.add(orphan)
+        orphan.add_done_callback(self._orphans.discard)
+
+    async def _end_orphan(self, task: asyncio.Task[Receipt], new: Draft) -> None:
+        """Its caller was cancelled and will not act on the intent."""
+        try:
+            await task
+            if new.kind is Kind.INTENT:
+                end = draft(Kind.RESOLVED, new.action_id, _ORPHANED, new.parent, None)
+                await self._writing().append_late(end)
+        except (DbdeckError, asyncio.CancelledError):
+            return  # no intent, or one that stays open and is told by open_intents
+
+
+def _open_intent(found: Candidate) -> OpenIntent:
+    return OpenIntent(
+        action_id=found.intent.action_id,
+        at=found.intent.at,
+        writer=found.intent.writer,
+        body=fields(found.intent.body),
+        outcome=None if found.outcome is None else UNKNOWN,
+        alive=found.alive,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_ledger(
+    url: str,
+    journal: Path,
+    *,
+    password: Secret | None = None,
+    deadline: float = DEADLINE,
+    write: bool = True,
+    about: Mapping[str, object] = _NOTHING,
+) -> AsyncIterator[Ledger]:
+    """The ledger behind `url`, with the folder of the local journals.
+
+    To write starts a writer: a journal file of its own, an `open` row (version, code hash, who,
+    `about`) that proves both sinks before anybody needs them, and a `close` row at the end. A SQLite
+    file is created where there is none; a server needs `install` first. `deadline` is seconds a
+    call. Raises ConfigError for a bad URL, AuditUnavailable naming the sink and the reason.
+    """
+    address = parse_url(url)
+    folder = _home(journal)
+    async with contextlib.AsyncExitStack() as stack:
+        table = await open_table(
+            address, password, deadline, write=write, alive=lambda writer: alive(folder, writer)
+        )
+        stack.push_async_callback(table.close)
+        writer = None
+        if write:
+            writer = await _start_writer(stack, address.sink, folder, table)
+        ledger = Ledger(address.sink, folder, table, writer)
+        if writer is not None:
+            await ledger.append(Kind.OPEN, writer.id, _opening(about))
+        stack.push_async_callback(ledger.finish)
+        yield ledger
+
+
+def _home(folder: Path) -> Path:
+    return folder.expanduser()
+
+
+async def _start_writer(stack: contextlib.AsyncExitStack, sink: str, folder: Path, table: Table) -> Writer:
+    writer = uuid4()
+    header = Header(writer=writer, ledger=table.ledger, sink=sink)
+    journal = await asyncio.to_thread(Journal.create, folder, header)
+    stack.callback(journal.close)
+    await table.hold_writer_lock(writer)
+    return Writer(writer, sink, table, journal)
+
+
+def _opening(about: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "version": __version__,
+        "code_hash": who.code_hash(),
+        "who": who.claims(),
+        **about,
+    }
+
+
+async def install(
+    url: str,
+    *,
+    password: Secret | None = None,
+    deadline: float = DEADLINE,
+    writers: Sequence[str] = (),
+    auditors: Sequence[str] = (),
+) -> list[str]:
+    """Make the ledger where `url` points, logged in as who may; what it made, one line each.
+
+    `writers` and `auditors` are existing roles (PostgreSQL) or accounts (MySQL: user@host). Writers
+    may append and read open intents; auditors may read everything. Idempotent.
+    Raises ConfigError, AuditUnavailable.
+    """
+    return await install_table(parse_url(url), password, deadline, writers, auditors)

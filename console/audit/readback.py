@@ -1,0 +1,115 @@
+"""Journals read back: what their writers know of the ledger. Parsing is pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from console.audit import chain
+from console.audit.journal import Header, unusable
+from console.audit.record import Receipt, Row, decode_row
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """One journal. `receipts`: rows the table has taken; `undecided`: rows with neither ack nor void.
+
+    `damaged`: a line before the end is no line of a journal, or a row contradicts its own hashes.
+    """
+
+    header: Header | None
+    receipts: tuple[Receipt, ...]
+    undecided: tuple[Row, ...]
+    damaged: bool
+
+
+class _Ack(msgspec.Struct, frozen=True):
+    seq: int
+    link: str
+    id: int
+    seal: str
+
+    def __post_init__(self) -> None:
+        bytes.fromhex(self.link + self.seal)
+
+
+class _Void(msgspec.Struct, frozen=True):
+    seq: int
+    link: str
+    reason: str
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    journal: Header | None = None
+    row: dict[str, object] | None = None
+    ack: _Ack | None = None
+    void: _Void | None = None
+
+
+def read_folder(folder: Path, ledger: UUID, sink: str) -> list[Contents]:
+    """All journals of one ledger, by its id or by its address; another's rows are no evidence.
+
+    Raises AuditUnavailable for a journal that cannot be read.
+    """
+    found = []
+    for path in sorted(folder.glob("*.ndjson")):
+        try:
+            contents = parse(path.read_bytes())
+        except OSError as error:
+            raise unusable(path, error.strerror or str(error)) from None
+        header = contents.header
+        if header and (header.ledger == ledger or header.sink == sink):
+            found.append(contents)
+    return found
+
+
+def parse(data: bytes) -> Contents:
+    """Never raises: a damaged line is skipped and told. A crash damages only the end of a file."""
+    lines = [_line(text) for text in data.split(b"\n")]
+    while lines and lines[-1] is None:
+        lines.pop()
+    header = next((line for line in lines if isinstance(line, Header)), None)
+    rows = [line for line in lines if isinstance(line, Row)]
+    acks = [line for line in lines if isinstance(line, _Ack)]
+    return Contents(
+        header=header,
+        receipts=tuple(_receipt(header, ack) for ack in acks) if header else (),
+        undecided=_undecided(lines),
+        damaged=None in lines or not all(map(_is_sound, rows)),
+    )
+
+
+def _undecided(lines: Iterable[object]) -> tuple[Row, ...]:
+    """In order, because a row that was voided may have been tried again unchanged."""
+    waiting: dict[str, Row] = {}
+    for line in lines:
+        if isinstance(line, Row):
+            waiting[line.link.hex()] = line
+        elif isinstance(line, _Ack | _Void):
+            waiting.pop(line.link, None)
+    return tuple(waiting.values())
+
+
+def _line(text: bytes) -> Header | Row | _Ack | _Void | None:
+    try:
+        line = msgspec.json.decode(text, type=_Line)
+        return decode_row(line.row) if line.row else line.journal or line.ack or line.void
+    except (ValueError, msgspec.DecodeError):
+        return None
+
+
+def _receipt(header: Header, ack: _Ack) -> Receipt:
+    return Receipt(
+        writer=header.writer,
+        seq=ack.seq,
+        link=bytes.fromhex(ack.link),
+        recorded=True,
+        id=ack.id,
+        seal=bytes.fromhex(ack.seal),
+    )
+
+
+def _is_sound(row: Row) -> bool:
+    return chain.body_hash(row.body or "") == row.body_hash and chain.link(row) == row.link

@@ -1,0 +1,6 @@
+select *
+from entry
+where (:action_id is null or action_id = :action_id)
+  and (:kinds is null or instr(:kinds, ',' || kind || ','))
+order by id {order}
+limit :limit

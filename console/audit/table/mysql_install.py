@@ -1,0 +1,98 @@
+"""`audit init` on MySQL and MariaDB."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from pymysql.err import MySQLError
+
+from console.audit.table.mysql import MysqlChannel, words
+from console.audit.table.port import NotTaken, sql, statements
+from console.audit.url import ServerAddress
+from console.errors import AuditUnavailable
+from console.secrets import Secret
+from console.wire.mysql import Connection
+
+_OWNER: Final = "dbdeck_audit_owner@localhost"
+_OBJECT: Final = re.compile(r"^create (?:definer = \S+ )?(?:procedure|trigger) (\w+)", re.MULTILINE)
+# A routine keeps the sql_mode it was made under: strict, so that nothing is ever cut to fit.
+_STRICT: Final = "set sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+
+
+async def install_mysql(
+    address: ServerAddress,
+    password: Secret | None,
+    deadline: float,
+    writers: Sequence[str],
+    auditors: Sequence[str],
+) -> list[str]:
+    """Make what is missing; MySQL cannot do it in one transaction. Raises AuditUnavailable."""
+    channel = MysqlChannel(msgspec.structs.replace(address, database=""), password, deadline)
+    connection: Connection | None = None
+    try:
+        connection = await channel.dial()
+        return await _install(connection, address.database, writers, auditors)
+    except (NotTaken, MySQLError) as error:
+        raise AuditUnavailable(
+            f"no ledger was made at {address.sink}: {words(error)}",
+            "audit init needs the rights to make databases, accounts, routines and triggers",
+        ) from None
+    finally:
+        if connection is not None:
+            await connection.aclose()
+
+
+async def _install(
+    connection: Connection, database: str, writers: Sequence[str], auditors: Sequence[str]
+) -> list[str]:
+    name = "`" + database.replace("`", "``") + "`"
+    await connection.fetch(_STRICT)
+    await connection.fetch(f"create database if not exists {name} character set utf8mb4")
+    await connection.fetch(f"use {name}")
+    # Locked, so that nobody needs to know this password either.
+    await connection.fetch(
+        f"create user if not exists {_OWNER} identified by %s account lock",
+        (f"{secrets.token_urlsafe(32)}-aA1",),
+    )
+    there = await _objects(connection)
+    for text in statements("mysql.sql"):
+        if _object(text) not in there:
+            await connection.fetch(text)
+    for account in dict.fromkeys((*writers, *auditors)):
+        await _grant(connection, "mysql_reader.sql", account)
+    for account in writers:
+        await _grant(connection, "mysql_writer.sql", account)
+    for account in auditors:
+        await _grant(connection, "mysql_auditor.sql", account)
+    return [
+        *([] if "append_entry" in there else [f"database {database}, written by {_OWNER}"]),
+        *(f"{account} may append" for account in writers),
+        *(f"{account} may read" for account in auditors),
+    ]
+
+
+async def _objects(connection: Connection) -> frozenset[str]:
+    """Triggers and routines of the current database: neither knows IF NOT EXISTS everywhere."""
+    found = await connection.fetch(sql("mysql_objects.sql"))
+    return frozenset(str(name) for (name,) in found.rows)
+
+
+def _object(statement: str) -> str:
+    found = _OBJECT.search(statement)
+    return found[1] if found else ""
+
+
+async def _grant(connection: Connection, name: str, account: str) -> None:
+    for text in statements(name):
+        await connection.fetch(text.format(account=quote_account(account)))
+
+
+def quote_account(account: str) -> str:
+    """user@host, or user alone for any host, in quotes; the last @ is the one that divides."""
+    user, at, host = account.rpartition("@")
+    parts = (user, host) if at else (host, "%")
+    return "@".join("'" + part.replace("\\", "\\\\").replace("'", "''") + "'" for part in parts)

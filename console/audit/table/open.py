@@ -1,0 +1,66 @@
+"""Which table an address means; the only place that imports the drivers, and only the one needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from console.audit.table.port import Alive, Table
+from console.audit.url import FileAddress, ServerAddress
+from console.secrets import Secret
+
+if TYPE_CHECKING:
+    from console.audit.table.mysql import MysqlTable
+    from console.audit.table.postgres import PostgresTable
+
+
+async def open_table(
+    address: FileAddress | ServerAddress,
+    password: Secret | None,
+    deadline: float,
+    *,
+    write: bool,
+    alive: Alive,
+) -> Table:
+    """`alive` answers for sinks that have no locks of their own. Raises AuditUnavailable."""
+    if isinstance(address, FileAddress):
+        from console.audit.table.sqlite import SqliteTable
+
+        file = SqliteTable(address.path, deadline, alive)
+        await file.open(write=write)
+        return file
+    if address.engine == "postgresql":
+        from console.audit.table.postgres import PostgresTable
+
+        server: PostgresTable | MysqlTable = PostgresTable(address, password, deadline)
+    else:
+        from console.audit.table.mysql import MysqlTable
+
+        server = MysqlTable(address, password, deadline)
+    try:
+        await server.open()
+    except BaseException:
+        await server.close()
+        raise
+    return server
+
+
+async def install_table(
+    address: FileAddress | ServerAddress,
+    password: Secret | None,
+    deadline: float,
+    writers: Sequence[str],
+    auditors: Sequence[str],
+) -> list[str]:
+    """Raises AuditUnavailable."""
+    if isinstance(address, FileAddress):
+        from console.audit.table.sqlite import install_sqlite
+
+        return await install_sqlite(address.path, deadline)
+    if address.engine == "postgresql":
+        from console.audit.table.postgres_install import install_postgres
+
+        return await install_postgres(address, password, deadline, writers, auditors)
+    from console.audit.table.mysql_install import install_mysql
+
+    return await install_mysql(address, password, deadline, writers, auditors)

@@ -1,0 +1,115 @@
+"""What every sink can do, and how it says that it did not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from functools import cache
+from importlib.resources import files
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from console.audit.record import Entry, Row
+from console.errors import LedgerFault
+
+VERSION = 1
+Alive = Callable[[UUID], bool]
+T = TypeVar("T")
+
+
+class NotTaken(Exception):
+    """The sink has definitely not taken the row; the text is the reason."""
+
+
+class Undecided(Exception):
+    """The row may or may not be in the table: the answer to it got lost."""
+
+
+class Duplicate(NotTaken):
+    """A second intent or outcome of one action, or a used idempotency key (`what`)."""
+
+    def __init__(self, what: str, action_id: UUID) -> None:
+        super().__init__(f"the ledger already has {what}")
+        self.what = what
+        self.action_id = action_id
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows to read; `limit` None means all."""
+
+    limit: int | None = None
+    action_id: UUID | None = None
+    kinds: Collection[str] | None = None
+    newest_first: bool = True
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """An intent that is not resolved and has no outcome, or one that speaks of `unknown`."""
+
+    intent: Entry
+    outcome: str | None  # the outcome's body
+    alive: bool
+
+
+class Table(Protocol):
+    """One connection to a sink. One call at a time; every call has the client-side deadline.
+
+    Reads raise AuditUnavailable (PrivilegeMissing where a grant is what is missing).
+    """
+
+    ledger: UUID  # identity of the installed ledger
+    notes: tuple[str, ...]  # what weakens it, for `doctor`
+
+    async def append(self, row: Row) -> Entry:
+        """Append durably; the same row again is no second row.
+
+        Raises NotTaken (nothing was written), Duplicate, or Undecided.
+        """
+
+    async def find(self, writer: UUID, seq: int) -> Entry | None: ...
+
+    async def find_idempotency(self, key: str) -> UUID | None: ...
+
+    async def entries(self, query: Query) -> list[Entry]: ...
+
+    def stream(self) -> AsyncIterator[Entry]:
+        """All rows of one moment, ids ascending."""
+
+    async def candidates(self) -> list[Candidate]: ...
+
+    async def hold_writer_lock(self, writer: UUID) -> None:
+        """Hold it while connected; taken again after each reconnect."""
+
+    async def close(self) -> None: ...
+
+
+class Fields(Protocol):
+    """What every driver's rows can do."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def to_entry(row: Fields) -> Entry:
+    """Raises LedgerFault for a row that no append can have made, such as a kind of binary zeros."""
+    try:
+        return msgspec.convert({name: row[name] for name in Entry.__struct_fields__}, Entry)
+    except msgspec.ValidationError as error:
+        raise LedgerFault(f"row {row['id']} of the ledger cannot be read: {error}") from None
+
+
+@cache
+def sql(name: str) -> str:
+    return files("console.audit.table").joinpath("ddl", name).read_text(encoding="utf-8")
+
+
+def statements(name: str) -> list[str]:
+    """The statements of a file, which separates them by lines of `-- next`."""
+    return [part.strip() for part in sql(name).split("\n-- next\n")]
+
+
+async def in_time(seconds: float, call: Coroutine[object, object, T]) -> T:
+    """Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        return await call

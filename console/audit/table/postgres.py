@@ -1,0 +1,157 @@
+"""The ledger on PostgreSQL: schema dbdeck_audit, one append function, nothing to update or delete."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from console.audit.record import Entry, Row
+from console.audit.table.channel import Channel
+from console.audit.table.port import Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
+from console.audit.table.server import ServerTable
+from console.audit.url import ServerAddress
+from console.secrets import Secret
+from console.wire.tls import ssl_context
+
+_APPEND: Final = "select * from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_CHUNK: Final = 1000
+_GOODBYE_SECONDS: Final = 2.0
+LOST: Final = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    # The server goes down, perhaps in the very commit.
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    OSError,
+)
+_ABSENT: Final = (
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedFunctionError,
+)
+Connection = Any  # asyncpg's is generic in a way that says nothing here
+
+
+class PostgresChannel(Channel[Connection]):
+    def __init__(self, address: ServerAddress, password: Secret | None, deadline: float) -> None:
+        super().__init__(deadline)
+        self._address = address
+        self._password = password
+
+    async def dial(self) -> Connection:
+        try:
+            return await in_time(self.deadline, self._connect())
+        except TimeoutError:
+            raise NotTaken(f"no connection in {self.deadline:g} s") from None
+        except ssl.SSLError as error:
+            raise NotTaken(f"TLS failed: {error.reason or error}") from None
+        except (asyncpg.PostgresError, asyncpg.InternalClientError, *LOST) as error:
+            raise NotTaken(str(error)) from None
+
+    async def _connect(self) -> Connection:
+        address = self._address
+        return await asyncpg.connect(
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=self._password.reveal() if self._password else None,
+            database=address.database,
+            ssl=ssl_context(address.tls, address.ca_file) or False,
+            statement_cache_size=0,
+            server_settings={
+                "application_name": "dbdeck audit",
+                # Before the client-side deadline, because this answer is a sure one. It does not
+                # reach a commit that waits for a standby.
+                "statement_timeout": str(int(self.deadline * 900)),
+            },
+        )
+
+    async def _run(self, connection: Connection, sql: str, *args: object) -> Sequence[Fields]:
+        rows: Sequence[Fields] = await connection.fetch(sql, *args)
+        return rows
+
+    async def hang_up(self, connection: Connection) -> None:
+        try:
+            await in_time(_GOODBYE_SECONDS, connection.close())
+        except (TimeoutError, *LOST):
+            connection.terminate()
+
+    def abort(self, connection: Connection) -> None:
+        connection.terminate()
+
+    def _is_open(self, connection: Connection) -> bool:
+        return not connection.is_closed()
+
+    def _is_lost(self, error: Exception) -> bool:
+        return isinstance(error, LOST)
+
+
+class PostgresTable(ServerTable[Connection]):
+    describe = "select id, version, current_setting('fsync') = 'on' as durable from dbdeck_audit.ledger"
+    refusal = asyncpg.PostgresError
+
+    def __init__(self, address: ServerAddress, password: Secret | None, deadline: float) -> None:
+        super().__init__(
+            address.sink,
+            PostgresChannel(address, password, deadline),
+            PostgresChannel(address, password, deadline),
+        )
+
+    async def append(self, row: Row) -> Entry:
+        values = (row.writer, row.seq, row.kind, row.action_id, row.parent, row.idempotency_key)
+        try:
+            rows = await self._appends.fetch(_APPEND, *values, row.body, row.prev, row.link)
+        except asyncpg.UniqueViolationError as error:
+            raise await self._conflict(row, error.constraint_name or "") from None
+        except asyncpg.PostgresError as error:
+            raise NotTaken(str(error)) from None
+        return to_entry(rows[0])
+
+    async def find(self, writer: UUID, seq: int) -> Entry | None:
+        rows = await self._read("select * from dbdeck_audit.find($1, $2)", writer, seq)
+        return to_entry(rows[0]) if rows else None
+
+    async def find_idempotency(self, key: str) -> UUID | None:
+        rows = await self._read("select dbdeck_audit.find_key($1) as action_id", key)
+        found = rows[0]["action_id"]
+        return UUID(str(found)) if found else None
+
+    async def entries(self, query: Query) -> list[Entry]:
+        text = sql("postgres_entries.sql").format(order="desc" if query.newest_first else "asc")
+        kinds = None if query.kinds is None else list(query.kinds)
+        return [to_entry(row) for row in await self._read(text, query.action_id, kinds, query.limit)]
+
+    async def candidates(self) -> list[Candidate]:
+        return [
+            Candidate(intent=to_entry(row), outcome=row["outcome"], alive=row["alive"])
+            for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
+        ]
+
+    async def stream(self) -> AsyncIterator[Entry]:
+        connection: Connection | None = None
+        try:
+            connection = await self._reads.dial()
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                cursor = await connection.cursor("select * from dbdeck_audit.entry order by id")
+                while rows := await in_time(self._reads.deadline, cursor.fetch(_CHUNK)):
+                    for row in rows:
+                        yield to_entry(row)
+        except (NotTaken, TimeoutError, asyncpg.PostgresError, *LOST) as error:
+            raise self._explain(error) from None
+        finally:
+            if connection is not None:
+                await self._reads.hang_up(connection)
+
+    async def hold_writer_lock(self, writer: UUID) -> None:
+        key = f"dbdeck_audit.lock_key('{writer}')"
+        await self._hold(f"select pg_try_advisory_lock({key}) as held")
+
+    def _is_forbidden(self, error: Exception) -> bool:
+        return isinstance(error, asyncpg.InsufficientPrivilegeError)
+
+    def _is_absent(self, error: Exception) -> bool:
+        return isinstance(error, _ABSENT)

@@ -1,0 +1,67 @@
+"""`audit init` on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from console.audit.table.port import NotTaken, sql
+from console.audit.table.postgres import LOST, Connection, PostgresChannel
+from console.audit.url import ServerAddress
+from console.errors import AuditUnavailable
+from console.secrets import Secret
+
+
+async def install_postgres(
+    address: ServerAddress,
+    password: Secret | None,
+    deadline: float,
+    writers: Sequence[str],
+    auditors: Sequence[str],
+) -> list[str]:
+    """Make or repair the ledger in one transaction. Raises AuditUnavailable."""
+    channel = PostgresChannel(address, password, deadline)
+    connection: Connection | None = None
+    try:
+        connection = await channel.dial()
+        async with connection.transaction():
+            return await _install(connection, writers, auditors)
+    except (NotTaken, asyncpg.PostgresError, *LOST) as error:
+        raise AuditUnavailable(f"no ledger was made at {address.sink}: {error}") from None
+    finally:
+        if connection is not None:
+            await channel.hang_up(connection)
+
+
+async def _install(connection: Connection, writers: Sequence[str], auditors: Sequence[str]) -> list[str]:
+    await connection.execute("set local search_path = pg_catalog, pg_temp")
+    await connection.execute("select pg_advisory_xact_lock(hashtext('dbdeck audit init'))")
+    existed = await connection.fetchval("select to_regclass('dbdeck_audit.entry') is not null")
+    await connection.execute(sql("postgres.sql"))
+    owner = await _give_away(connection)
+    for role in {*writers, *auditors}:
+        await _grant(connection, "postgres_reader.sql", role)
+    for role in writers:
+        await _grant(connection, "postgres_writer.sql", role)
+    for role in auditors:
+        await _grant(connection, "postgres_auditor.sql", role)
+    return [
+        *([] if existed else [f"schema dbdeck_audit, owned by {owner}"]),
+        *(f"{role} may append" for role in writers),
+        *(f"{role} may read" for role in auditors),
+    ]
+
+
+async def _give_away(connection: Connection) -> str:
+    """The new owner: nobody's login, or the installer where it may not make roles."""
+    try:
+        async with connection.transaction():
+            await connection.execute(sql("postgres_owner.sql"))
+    except asyncpg.InsufficientPrivilegeError:
+        return str(await connection.fetchval("select current_user"))
+    return "dbdeck_audit_owner"
+
+
+async def _grant(connection: Connection, name: str, role: str) -> None:
+    await connection.execute(sql(name).format(role='"' + role.replace('"', '""') + '"'))

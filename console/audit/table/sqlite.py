@@ -1,0 +1,319 @@
+"""The ledger in a SQLite file: WAL, synchronous=FULL, one writer at a time.
+
+There is no server here: time, login and address are the writer's own word. All work is done in
+threads, so that a slow disk does not stop the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+from uuid import UUID, uuid4
+
+from console.audit import chain
+from console.audit.mounts import network_note
+from console.audit.record import Entry, Kind, Row, iso
+from console.audit.table.port import (
+    VERSION,
+    Alive,
+    Candidate,
+    Duplicate,
+    NotTaken,
+    Query,
+    Undecided,
+    in_time,
+    sql,
+    to_entry,
+)
+from console.errors import AuditUnavailable
+
+PEER: Final = "local"
+_CHUNK: Final = 1000
+T = TypeVar("T")
+
+
+class SqliteTable:
+    """One file; `close` it. A write connection is kept only when asked for; reads open their own."""
+
+    def __init__(self, path: Path, deadline: float, alive: Alive) -> None:
+        self.path = path
+        self.ledger = UUID(int=0)
+        self.notes: tuple[str, ...] = ()
+        self.created = False
+        self._deadline = deadline
+        self._alive = alive
+        self._writing: sqlite3.Connection | None = None
+        self._inode = -1
+        self._one_at_a_time = threading.Lock()
+
+    async def open(self, *, write: bool) -> None:
+        """Opening to write creates what is absent. Raises AuditUnavailable."""
+        try:
+            await self._ask(self._open_to_write if write else self._identify)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def append(self, row: Row) -> Entry:
+        try:
+            return await in_time(self._deadline, asyncio.to_thread(self._append, row))
+        except TimeoutError:
+            raise Undecided(f"no answer in {self._deadline:g} s") from None
+        except sqlite3.Error as error:
+            raise NotTaken(str(error)) from None
+
+    async def find(self, writer: UUID, seq: int) -> Entry | None:
+        return await self._ask(lambda: self._find(writer, seq))
+
+    async def find_idempotency(self, key: str) -> UUID | None:
+        return await self._ask(lambda: self._find_action("idempotency_key = ?", (key,)))
+
+    async def entries(self, query: Query) -> list[Entry]:
+        return await self._ask(lambda: self._entries(query))
+
+    async def stream(self) -> AsyncIterator[Entry]:
+        connection = await self._ask(self._connect_to_read)
+        try:
+            cursor = await self._ask(lambda: connection.execute("select * from entry order by id"))
+            while rows := await self._ask(lambda: cursor.fetchmany(_CHUNK)):
+                for row in rows:
+                    yield to_entry(row)
+        finally:
+            connection.close()
+
+    async def candidates(self) -> list[Candidate]:
+        return await self._ask(self._candidates)
+
+    async def hold_writer_lock(self, writer: UUID) -> None:
+        """The lock is the one of the writer's journal."""
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._close)
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        """Raises AuditUnavailable naming the file."""
+        try:
+            return await in_time(self._deadline, asyncio.to_thread(question))
+        except TimeoutError:
+            raise self._unavailable(f"no answer in {self._deadline:g} s") from None
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(_reason(error)) from None
+
+    def _unavailable(self, reason: str, hint: str = "") -> AuditUnavailable:
+        return AuditUnavailable(f"the ledger sqlite://{self.path} cannot be used: {reason}", hint)
+
+    def _close(self) -> None:
+        with self._one_at_a_time:
+            if self._writing is not None:
+                self._writing.close()
+                self._writing = None
+
+    def _open_to_write(self) -> None:
+        self.created = _create_file(self.path)
+        self._refuse_unsafe()
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._deadline * 0.8,  # before the client-side deadline: a sure answer
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._writing = connection
+        connection.row_factory = sqlite3.Row
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        connection.executescript(f"begin immediate; {sql('sqlite.sql')}; commit;")
+        connection.execute(
+            "insert into ledger select ?, ? where not exists (select 1 from ledger)",
+            (str(uuid4()), VERSION),
+        )
+        self._inode = self.path.stat().st_ino
+        self._identify()
+        note = network_note("the ledger", self.path)
+        self.notes = (note,) if note else ()
+
+    def _refuse_unsafe(self) -> None:
+        if not os.access(self.path, os.W_OK) or not os.access(self.path.parent, os.W_OK):
+            raise self._unavailable("it or its folder is read-only here")
+        mode = stat.S_IMODE(self.path.stat().st_mode)
+        if mode & 0o077:
+            raise self._unavailable(f"others may use it (mode {mode:04o})", "chmod 0600 it")
+
+    def _identify(self) -> None:
+        if not self.path.exists():
+            raise self._unavailable("there is none yet", "create it with: dbdeck audit init")
+        with self._read() as connection:
+            found = connection.execute("select id, version from ledger").fetchone()
+        if found is None or found["version"] > VERSION:
+            raise self._unavailable("it was made by another version of dbdeck")
+        self.ledger = UUID(found["id"])
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode=ro",
+            uri=True,
+            timeout=self._deadline * 0.8,
+            check_same_thread=False,
+        )
+        connection.row_factory = sqlite3.Row
+        return connection
+
+    @contextlib.contextmanager
+    def _read(self) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(self._connect_to_read()) as connection:
+            yield connection
+
+    def _append(self, row: Row) -> Entry:
+        with self._one_at_a_time:
+            connection = self._writing
+            if connection is None:
+                raise NotTaken("it is not open for writing")
+            self._check_file()
+            connection.execute("begin immediate")
+            try:
+                entry = _existing(connection, row) or _insert(connection, row)
+                connection.execute("commit")
+            finally:
+                # A failed commit is no commit: SQLite shows nobody any of it.
+                if connection.in_transaction:
+                    connection.execute("rollback")
+            return entry
+
+    def _check_file(self) -> None:
+        """SQLite goes on writing happily into a file that was deleted under it."""
+        try:
+            inode = self.path.stat().st_ino
+        except OSError as error:
+            raise NotTaken(_reason(error)) from None
+        if inode != self._inode:
+            raise NotTaken("the file was replaced while in use")
+
+    def _find(self, writer: UUID, seq: int) -> Entry | None:
+        with self._read() as connection:
+            return _at(connection, writer, seq)
+
+    def _find_action(self, where: str, values: tuple[str, ...]) -> UUID | None:
+        with self._read() as connection:
+            return _action(connection, where, values)
+
+    def _entries(self, query: Query) -> list[Entry]:
+        text = sql("sqlite_entries.sql").format(order="desc" if query.newest_first else "asc")
+        values = {
+            "action_id": str(query.action_id) if query.action_id else None,
+            "kinds": f",{','.join(query.kinds)}," if query.kinds is not None else None,
+            "limit": -1 if query.limit is None else query.limit,
+        }
+        with self._read() as connection:
+            return [to_entry(row) for row in connection.execute(text, values)]
+
+    def _candidates(self) -> list[Candidate]:
+        with self._read() as connection:
+            found = connection.execute(sql("sqlite_candidates.sql")).fetchall()
+        intents = [(to_entry(row), row["outcome"]) for row in found]
+        return [
+            Candidate(intent=intent, outcome=outcome, alive=self._alive(intent.writer))
+            for intent, outcome in intents
+        ]
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _create_file(path: Path) -> bool:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _existing(connection: sqlite3.Connection, row: Row) -> Entry | None:
+    """The row itself, if an earlier attempt got through. Raises NotTaken, Duplicate."""
+    there = _at(connection, row.writer, row.seq)
+    if there is not None:
+        if there.link == row.link:
+            return there
+        raise NotTaken(f"row {row.seq} of this writer is another one")
+    before = _at(connection, row.writer, row.seq - 1)
+    expected = chain.START if row.seq == 1 else before and before.link
+    if row.prev != expected:
+        raise NotTaken(f"row {row.seq - 1} of this writer is missing or another one")
+    _refuse_second(connection, row)
+    return None
+
+
+def _refuse_second(connection: sqlite3.Connection, row: Row) -> None:
+    if row.kind in (Kind.INTENT, Kind.OUTCOME):
+        where = "action_id = ? and kind = ?"
+        if found := _action(connection, where, (str(row.action_id), row.kind)):
+            raise Duplicate(f"an {row.kind} of this action", found)
+    if not row.idempotency_key:
+        return
+    if found := _action(connection, "idempotency_key = ?", (row.idempotency_key,)):
+        raise Duplicate("this idempotency key", found)
+
+
+def _insert(connection: sqlite3.Connection, row: Row) -> Entry:
+    newest = connection.execute("select seal from entry order by id desc limit 1").fetchone()
+    witness = newest["seal"] if newest else chain.START
+    at, user = datetime.now(UTC), getpass.getuser()
+    entry = Entry(
+        id=0,
+        at=at,
+        witness=witness,
+        db_user=user,
+        peer=PEER,
+        seal=chain.seal(row.link, witness, at, user, PEER),
+        **{name: getattr(row, name) for name in row.__struct_fields__},
+    )
+    connection.execute(
+        sql("sqlite_insert.sql"), {f: _bind(getattr(entry, f)) for f in entry.__struct_fields__}
+    )
+    stored = _at(connection, row.writer, row.seq)
+    if stored is None:
+        raise NotTaken("the row was swallowed")
+    if stored.seal != entry.seal or stored.link != entry.link or stored.body != entry.body:
+        raise NotTaken("the row was altered on its way")
+    return stored
+
+
+def _bind(value: object) -> object:
+    match value:
+        case UUID():
+            return str(value)
+        case datetime():
+            return iso(value)
+        case _:
+            return value
+
+
+def _at(connection: sqlite3.Connection, writer: UUID, seq: int) -> Entry | None:
+    select = "select * from entry where writer = ? and seq = ?"
+    row = connection.execute(select, (str(writer), seq)).fetchone()
+    return to_entry(row) if row else None
+
+
+def _action(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> UUID | None:
+    select = f"select action_id from entry where {where}"  # noqa: S608 - our own literals
+    row = connection.execute(select, values).fetchone()
+    return UUID(row["action_id"]) if row else None
+
+
+async def install_sqlite(path: Path, deadline: float) -> list[str]:
+    """Raises AuditUnavailable."""
+    table = SqliteTable(path, deadline, lambda _: False)
+    try:
+        await table.open(write=True)
+    finally:
+        await table.close()
+    return [f"the ledger file {path}"] if table.created else []

@@ -1,0 +1,217 @@
+"""Is the ledger whole? Pure; one pass over rows in the order of their ids.
+
+Every hash is computed anew from what is stored, never compared with a stored copy of itself. A
+finding on healthy data is a defect of the first order: whatever a crash, a retry or concurrent
+writers can leave behind is not a fault.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from console.audit import chain
+from console.audit.record import Entry, Kind, Receipt
+
+UNKNOWN: Final = "unknown"
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with a row; `id` None where the row is missing.
+
+    Kinds: `body` (text or its hash), `link` (the writer's fields or its predecessor), `seal` (time,
+    login, address or witness), `gap` (rows of this writer are missing before it), `witness` (it saw
+    a row that is gone), `duplicate` (a second row where one may be), `order` (its id is out of
+    order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
+    for an anchored checkpoint), `journal` (a local journal is damaged).
+    """
+
+    id: int | None
+    writer: UUID | None
+    seq: int | None
+    kind: str
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True):
+    """`open_intents`: actions whose end is not known; they are no fault."""
+
+    rows: int
+    writers: int
+    faults: tuple[Fault, ...]
+    open_intents: tuple[UUID, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """The heads of all chains at one moment, to be kept where the ledger's owner cannot write."""
+
+    heads: Mapping[UUID, chain.Head]
+    rows: int
+
+
+class Verifier:
+    """Feed it every row, ids ascending, then `finish`; memory is about 200 bytes a row."""
+
+    def __init__(self, receipts: Iterable[Receipt] = (), checkpoints: Iterable[Checkpoint] = ()) -> None:
+        self._receipts: dict[tuple[UUID, int], list[Receipt]] = {}
+        for receipt in receipts:
+            if receipt.recorded:
+                self._receipts.setdefault((receipt.writer, receipt.seq), []).append(receipt)
+        self._checkpoints = tuple(checkpoints)
+        self._anchored = {
+            (writer, head.seq): head.link
+            for point in self._checkpoints
+            for writer, head in point.heads.items()
+        }
+        self._faults: list[Fault] = []
+        self._heads: dict[UUID, chain.Head] = {}
+        self._seals: set[bytes] = set()
+        self._once: set[tuple[str, UUID]] = set()
+        self._intents: dict[UUID, None] = {}
+        self._bodiless: dict[tuple[str, int], Entry] = {}
+        self._newest = 0
+        self._rows = 0
+
+    def feed(self, entry: Entry) -> None:
+        self._rows += 1
+        wrong = [
+            *_content(entry),
+            *self._position(entry),
+            *self._proofs(entry),
+            *self._uniqueness(entry),
+        ]
+        self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
+        self._seals.add(entry.seal)
+        self._follow(entry)
+
+    def finish(self) -> Verification:
+        missing = [
+            *(self._fault_of(row, "body") for row in self._bodiless.values()),
+            *(Fault(None, writer, seq, "receipt") for writer, seq in self._receipts),
+            *(Fault(None, writer, seq, "checkpoint") for writer, seq in self._anchored),
+            *(
+                Fault(None, None, None, "checkpoint")
+                for point in self._checkpoints
+                if self._rows < point.rows
+            ),
+        ]
+        return Verification(
+            rows=self._rows,
+            writers=len(self._heads),
+            faults=(*self._faults, *missing),
+            open_intents=tuple(self._intents),
+        )
+
+    @staticmethod
+    def _fault_of(entry: Entry, kind: str) -> Fault:
+        return Fault(entry.id, entry.writer, entry.seq, kind)
+
+    def _position(self, entry: Entry) -> Iterable[str]:
+        """Its place in the chain of its writer and among all rows."""
+        head = self._heads.get(entry.writer, chain.Head(0, chain.START))
+        if entry.seq <= head.seq:
+            yield "duplicate"
+        elif entry.seq > head.seq + 1:
+            yield "gap"
+        elif entry.prev != head.link:
+            yield "link"
+        if entry.id <= self._newest:
+            yield "order"
+        if entry.witness and entry.witness not in self._seals:
+            yield "witness"
+        self._newest = max(self._newest, entry.id)
+        if entry.seq > head.seq:
+            self._heads[entry.writer] = chain.Head(entry.seq, entry.link)
+
+    def _proofs(self, entry: Entry) -> Iterable[str]:
+        place = entry.writer, entry.seq
+        if any(_contradicts(receipt, entry) for receipt in self._receipts.pop(place, ())):
+            yield "receipt"
+        if self._anchored.pop(place, entry.link) != entry.link:
+            yield "checkpoint"
+
+    def _uniqueness(self, entry: Entry) -> Iterable[str]:
+        if entry.kind not in (Kind.INTENT, Kind.OUTCOME):
+            return
+        mark = entry.kind, entry.action_id
+        if mark in self._once:
+            yield "duplicate"
+        self._once.add(mark)
+
+    def _follow(self, entry: Entry) -> None:
+        """Open intents and redactions, which later rows close."""
+        if entry.body is None:
+            self._bodiless[str(entry.writer), entry.seq] = entry
+        if entry.kind == Kind.INTENT:
+            self._intents[entry.action_id] = None
+        elif entry.kind == Kind.RESOLVED or (entry.kind == Kind.OUTCOME and status(entry.body) != UNKNOWN):
+            self._intents.pop(entry.action_id, None)
+        elif entry.kind == Kind.REDACTION:
+            named = fields(entry.body)
+            self._bodiless.pop((str(named.get("writer")), _int(named.get("seq"))), None)
+
+
+def verify(
+    entries: Iterable[Entry],
+    *,
+    receipts: Iterable[Receipt] = (),
+    checkpoints: Iterable[Checkpoint] = (),
+) -> Verification:
+    """Verify rows in any order. A receipt that was never `recorded` proves nothing and is ignored."""
+    verifier = Verifier(receipts, checkpoints)
+    for entry in sorted(entries, key=attrgetter("id")):
+        verifier.feed(entry)
+    return verifier.finish()
+
+
+def checkpoint(entries: Iterable[Entry]) -> Checkpoint:
+    """The heads of all chains of a healthy ledger: by writer and seq, because ids are not in the
+    order of their commits."""
+    heads: dict[UUID, chain.Head] = {}
+    rows = 0
+    for entry in entries:
+        rows += 1
+        heads[entry.writer] = max(
+            heads.get(entry.writer, chain.Head(0, chain.START)), chain.Head(entry.seq, entry.link)
+        )
+    return Checkpoint(heads, rows)
+
+
+def _content(entry: Entry) -> Iterable[str]:
+    if entry.body is not None and chain.body_hash(entry.body) != entry.body_hash:
+        yield "body"
+    if chain.link(entry) != entry.link:
+        yield "link"
+    sealed = chain.seal(entry.link, entry.witness, entry.at, entry.db_user, entry.peer)
+    if sealed != entry.seal:
+        yield "seal"
+
+
+def _contradicts(receipt: Receipt, entry: Entry) -> bool:
+    return receipt.link != entry.link or receipt.seal not in (None, entry.seal)
+
+
+def fields(body: str | None) -> dict[str, object]:
+    """The fields of a stored body; empty for one that is redacted or damaged."""
+    try:
+        value = json.loads(body or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def status(body: str | None) -> object:
+    """`status` of an outcome; parses only where it may be `unknown`, because ledgers are long."""
+    return fields(body).get("status") if body and '"unknown"' in body else None
+
+
+def _int(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,55 @@
+"""Who runs this process. Claims: only the login at the ledger's own server is verified."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import socket
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import console
+
+_UNSET_LOGIN: Final = str(2**32 - 1)  # the kernel's "no login": services, cron, some containers
+_SOURCES: Final = frozenset({".py", ".sql", ".yaml", ".tcss"})
+
+
+def claims() -> dict[str, object]:
+    """`loginuid` is set by the kernel at login and survives sudo and su; the others are the
+    environment's word. None where a claim is absent."""
+    return {
+        "os_user": getpass.getuser(),
+        "uid": os.getuid(),
+        "loginuid": _loginuid(),
+        "sudo_user": os.environ.get("SUDO_USER"),
+        "ssh_connection": os.environ.get("SSH_CONNECTION"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+
+
+def _loginuid() -> int | None:
+    try:
+        text = Path("/proc/self/loginuid").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return None if text == _UNSET_LOGIN else int(text)
+
+
+@cache
+def code_hash() -> str:
+    """SHA-256 over names and contents of dbdeck's own sources, so that a ledger tells which code
+    wrote it."""
+    root = Path(console.__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(
+        path
+        for package in ("console", "actions", "runbooks")
+        for path in (root / package).rglob("*")
+        if path.suffix in _SOURCES
+    ):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,212 @@
+"""One writer's chain: journal first, then table, and what follows when one of them fails.
+
+A row is journaled and fsynced, then sent. Then
+
+* the table took it: the journal gets an `ack`, the chain grows;
+* the table has definitely not taken it: the journal gets a `void`, the chain stays, the next row
+  uses the same seq. (A late row is not voided: it waits, see below.)
+* the answer got lost: the row is sent again, which the sink answers with the row it has. Where
+  that fails too, the row is *pending*: the chain grows, and nothing else is sent before it. A
+  pending intent is followed by its own `resolved: not_applied`, because its action never starts.
+
+So a chain in the table never has a hole, whatever is retried, and only an `ack` is evidence
+against the table: a row that a crash left without one may or may not be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from console.audit import chain
+from console.audit.journal import Journal
+from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row, canonical_json
+from console.audit.table.port import Duplicate, NotTaken, Table, Undecided
+from console.errors import AuditUnavailable
+
+_GIVEN_UP: Final = {
+    "status": "not_applied",
+    "evidence": "its writer gave up before the action began",
+}
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A row before it has a place in the chain; `body` is canonical JSON."""
+
+    kind: Kind
+    action_id: UUID
+    body: str
+    parent: UUID | None = None
+    idempotency_key: str | None = None
+
+
+def draft(
+    kind: Kind, action_id: UUID, body: Mapping[str, object], parent: UUID | None, key: str | None
+) -> Draft:
+    """Raises TypeError or ValueError for what cannot be recorded, and for a key that is misplaced."""
+    if key is not None and (kind is not Kind.INTENT or not 0 < len(key) <= 200):
+        raise ValueError("an idempotency key has 1 to 200 characters and belongs to an intent")
+    return Draft(
+        kind=kind,
+        action_id=action_id,
+        body=canonical_json(body),
+        parent=parent,
+        idempotency_key=key,
+    )
+
+
+class Writer:
+    """Appends one row at a time; never cancelled half-way (the ledger shields it)."""
+
+    def __init__(self, writer: UUID, sink: str, table: Table, journal: Journal) -> None:
+        self.id = writer
+        self._sink = sink
+        self._table = table
+        self._journal = journal
+        self._head = chain.Head(0, chain.START)
+        self._pending: deque[Row] = deque()
+        self._turn = asyncio.Lock()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (self._journal.note,) if self._journal.note else ()
+
+    @property
+    def pending(self) -> int:
+        """Rows that wait in the journal; while there are any, no new intent is accepted."""
+        return len(self._pending)
+
+    async def append(self, new: Draft) -> Receipt:
+        """In the journal and in the table, or not at all.
+
+        Raises AuditUnavailable (journal or table) and AlreadyRecorded.
+        """
+        async with self._turn:
+            await self._flush()
+            row = self._next(new)
+            await asyncio.to_thread(self._journal.row, row)
+            try:
+                return await self._take(row, await self._send(row))
+            except NotTaken as error:
+                await asyncio.to_thread(self._journal.void, row, str(error))
+                raise self._refusal(error) from None
+            except Undecided as error:
+                await self._leave_pending(row)
+                raise self._unavailable(f"no sure answer: {error}") from None
+
+    async def append_late(self, new: Draft) -> Receipt:
+        """After an effect: what the table does not take now waits in the journal.
+
+        Raises AlreadyRecorded, and AuditUnavailable only if the journal fails as well.
+        """
+        async with self._turn:
+            row = self._next(new)
+            torn = await self._try_journal(row)
+            try:
+                await self._flush()
+                return await self._take(row, await self._send(row))
+            except Duplicate as error:
+                await asyncio.to_thread(self._journal.void, row, str(error))
+                raise self._refusal(error) from None
+            except (NotTaken, Undecided, AuditUnavailable):
+                self._wait(row)
+            if torn is not None:
+                raise torn
+            return _receipt(row, None)
+
+    async def flush(self) -> int:
+        """Send what waits; the number of rows sent. Raises AuditUnavailable; the rest still waits."""
+        async with self._turn:
+            return await self._flush()
+
+    async def _flush(self) -> int:
+        sent = 0
+        while self._pending:
+            try:
+                entry = await self._send(self._pending[0])
+            except (NotTaken, Undecided) as error:
+                waiting = f"{len(self._pending)} earlier rows wait in the journal"
+                raise self._unavailable(f"{error}; {waiting}") from None
+            self._pending.popleft()
+            await asyncio.to_thread(self._journal.ack, entry)
+            sent += 1
+        return sent
+
+    async def _send(self, row: Row) -> Entry:
+        """Raises NotTaken, Undecided."""
+        try:
+            return await self._table.append(row)
+        except Undecided:
+            pass
+        try:
+            return await self._table.append(row)  # reads (writer, seq) back first
+        except NotTaken as error:
+            # Of the second attempt; the first may still be under way.
+            raise Undecided(str(error)) from None
+
+    async def _take(self, row: Row, entry: Entry) -> Receipt:
+        self._head = chain.Head(row.seq, row.link)
+        await asyncio.to_thread(self._journal.ack, entry)
+        return _receipt(row, entry)
+
+    def _wait(self, row: Row) -> None:
+        self._head = chain.Head(row.seq, row.link)
+        self._pending.append(row)
+
+    async def _leave_pending(self, row: Row) -> None:
+        self._wait(row)
+        if row.kind != Kind.INTENT:
+            return
+        end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
+        if await self._try_journal(end) is None:
+            self._wait(end)
+
+    async def _try_journal(self, row: Row) -> AuditUnavailable | None:
+        try:
+            await asyncio.to_thread(self._journal.row, row)
+        except AuditUnavailable as error:
+            return error
+        return None
+
+    def _next(self, new: Draft) -> Row:
+        row = Row(
+            writer=self.id,
+            seq=self._head.seq + 1,
+            kind=new.kind.value,
+            action_id=new.action_id,
+            parent=new.parent,
+            idempotency_key=new.idempotency_key,
+            body=new.body,
+            body_hash=chain.body_hash(new.body),
+            prev=self._head.link,
+            link=b"",
+        )
+        return msgspec.structs.replace(row, link=chain.link(row))
+
+    def _refusal(self, error: NotTaken) -> AlreadyRecorded | AuditUnavailable:
+        if isinstance(error, Duplicate):
+            return AlreadyRecorded(error.what, error.action_id)
+        return self._unavailable(str(error))
+
+    def _unavailable(self, reason: str) -> AuditUnavailable:
+        return AuditUnavailable(
+            f"the ledger {self._sink} did not take the record: {reason}",
+            "check it with: dbdeck doctor",
+        )
+
+
+def _receipt(row: Row, entry: Entry | None) -> Receipt:
+    return Receipt(
+        writer=row.writer,
+        seq=row.seq,
+        link=row.link,
+        recorded=entry is not None,
+        id=entry.id if entry else None,
+        at=entry.at if entry else None,
+        seal=entry.seal if entry else None,
+    )

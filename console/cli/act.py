@@ -1,0 +1,303 @@
+"""`actions`, `plan` and `apply`: the catalogue, what would be done, and doing it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from console.cli import output
+from console.cli.context import Services, dispatcher, one
+from console.dispatch.action import Action, Approval, Plan
+from console.dispatch.dispatcher import Dispatcher, Failure, Run
+from console.dispatch.policy import must_type_name
+from console.dispatch.registry import pairs, parse_args
+from console.engine.open import open_engine
+from console.engine.port import Engine
+from console.errors import DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
+from console.model.target import Target
+from console.present import plan as words
+from console.present.table import Column, Line
+
+PLAN_MINUTES = 30
+
+
+class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
+    target: str | None
+    args_from: str | None
+    out: str | None
+    exit_code: bool
+    as_json: bool
+
+
+class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    target: str | None
+    args_from: str | None
+    reason: str
+    ticket: str
+    yes: bool
+    confirm: str
+    timeout: float | None
+    idempotency_key: str | None
+    as_json: bool
+
+
+_COLUMNS = (
+    Column(title="action", width=24),
+    Column(title="risk", width=8),
+    Column(title="engines", width=28),
+    Column(title="what it does", width=30, grow=True),
+)
+
+
+def catalogue(services: Services, name: str | None, as_json: bool) -> int:
+    registry = services.registry()
+    if name is not None:
+        output.document({"schema": "dbdeck/action/1", **_describe(registry.get(name))})
+        return Exit.OK
+    found = list(registry)
+    if as_json:
+        output.document({"schema": "dbdeck/actions/1", "rows": [_describe(action) for action in found]})
+        return Exit.OK
+    lines = [
+        Line(key=one.name, cells=(one.name, one.risk, ", ".join(one.flavors), one.summary)) for one in found
+    ]
+    output.table(_COLUMNS, lines)
+    return Exit.OK
+
+
+def _describe(action: Action[Any]) -> dict[str, Any]:
+    return {
+        "name": action.name,
+        "summary": action.summary,
+        "risk": action.risk,
+        "engines": list(action.flavors),
+        "arguments": msgspec.json.schema(action.Args),
+    }
+
+
+def _given(arguments: tuple[str, ...], source: str | None) -> dict[str, object]:
+    """key=value words, or a JSON object from stdin or a file."""
+    if source is None:
+        return pairs(arguments)
+    if arguments:
+        raise UsageError("either key=value or --args, not both; nothing was executed")
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).expanduser().read_text(encoding="utf-8")
+        given: dict[str, object] = msgspec.json.decode(text, type=dict[str, object])
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+        raise UsageError(f"--args {source}: {error}; nothing was executed") from None
+    return given
+
+
+# ---- plan ------------------------------------------------------------------------------------
+
+
+async def plan_action(services: Services, name: str, arguments: tuple[str, ...], options: PlanOptions) -> int:
+    action = services.registry().get(name)
+    parsed = parse_args(action, _given(arguments, options.args_from))
+    target = one(services.config(), options.target)
+    async with open_engine(target) as engine:
+        made = await action.plan(engine, parsed)
+    if options.out:
+        _save(made, options.out)
+    if options.as_json:
+        output.document(_document(made))
+    else:
+        for tone, line in words.describe(made):
+            output.line(line, tone)
+    return Exit.CHANGES if options.exit_code else Exit.OK
+
+
+def _document(plan: Plan) -> dict[str, Any]:
+    return {"schema": "dbdeck/plan/1", "hash": plan.hash, **msgspec.to_builtins(plan, str_keys=True)}
+
+
+def _save(plan: Plan, name: str) -> None:
+    """0600: a statement's text may hold what others should not read."""
+    path = Path(name).expanduser()
+    encoded = msgspec.json.format(msgspec.json.encode(_document(plan)), indent=2)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(encoded + b"\n")
+    except OSError as error:
+        raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from None
+
+
+def load_plan(path: Path) -> Plan:
+    """Raises UsageError for a file that is no plan or was edited, Stale for an old one."""
+    try:
+        document = msgspec.json.decode(path.read_bytes())
+        plan = msgspec.convert(document, Plan)
+        told = document["hash"]
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, TypeError, KeyError) as error:
+        raise UsageError(f"{path} is no saved plan: {error}; nothing was executed") from None
+    if plan.hash != told:
+        raise UsageError(f"the plan in {path} was changed after it was made; nothing was executed")
+    if datetime.now(UTC) - plan.made_at > timedelta(minutes=PLAN_MINUTES):
+        raise Stale(
+            f"the plan in {path} is older than {PLAN_MINUTES} minutes; nothing was executed", "plan anew"
+        )
+    return plan
+
+
+# ---- apply -----------------------------------------------------------------------------------
+
+
+async def apply_action(
+    services: Services, name: str, arguments: tuple[str, ...], options: ApplyOptions
+) -> int:
+    """Runs the action; with --json every end, a refusal too, is one dbdeck/run/1 document."""
+    shown = _Shown(name, options.target)
+    try:
+        async with asyncio.timeout(options.timeout):
+            run = await _apply(services, name, arguments, options, shown)
+    except TimeoutError:
+        return _fail(
+            TimedOut("the time given ran out before any effect; nothing was executed"), shown, options
+        )
+    except DbdeckError as error:
+        return _fail(error, shown, options)
+    if options.as_json:
+        output.document(_run_document(run))
+    else:
+        for tone, line in words.conclude(run):
+            output.line(line, tone)
+    if not run.recorded:
+        output.note("dbdeck: the outcome row waits in the journal: the ledger could not be reached")
+    if run.error and options.as_json:
+        output.note(f"dbdeck: {run.error.message}")
+    return run.exit
+
+
+class _Shown(msgspec.Struct):
+    """What is known of a run that may yet be refused."""
+
+    action: str
+    target: str | None
+    statements: tuple[str, ...] = ()
+
+
+async def _apply(
+    services: Services, name: str, arguments: tuple[str, ...], options: ApplyOptions, shown: _Shown
+) -> Run:
+    saved = load_plan(Path(name)) if "/" in name or name.endswith(".json") else None
+    config, registry = services.config(), services.registry()
+    if saved is not None:
+        if arguments or options.args_from:
+            raise UsageError("a saved plan takes no arguments; nothing was executed")
+        shown.action = saved.action
+    action = registry.get(shown.action)
+    args = None if saved else parse_args(action, _given(arguments, options.args_from))
+    target = one(config, saved.target if saved else options.target)
+    shown.target = target.name
+    _read_only(target)
+    async with dispatcher(config, registry) as runner, open_engine(target) as engine:
+        before = await runner.earlier(options.idempotency_key) if options.idempotency_key else None
+        if before is not None:
+            return before
+        plan = saved or await action.plan(engine, args)
+        shown.statements = plan.statements
+        approval = _approve(plan, target, options)
+        return await _dispatch(runner, plan, engine, approval, options)
+
+
+def _read_only(target: Target) -> None:
+    if target.read_only:
+        raise Refused(
+            f"{target.name} is read-only: its config has no operator login; nothing was executed",
+            "add `operator: {user: …, password: …}` to the target",
+        )
+
+
+async def _dispatch(
+    runner: Dispatcher, plan: Plan, engine: Engine, approval: Approval, options: ApplyOptions
+) -> Run:
+    return await runner.apply(plan, engine, approval, idempotency_key=options.idempotency_key)
+
+
+def _approve(plan: Plan, target: Target, options: ApplyOptions) -> Approval:
+    """The approval from the flags, or from a person at a terminal. Never prompts without one."""
+    given = Approval(reason=options.reason, ticket=options.ticket, confirm=options.confirm)
+    if plan.refusals:
+        return given  # the dispatcher refuses, and says why
+    if not options.yes:
+        return _ask(plan, target, given)
+    if not given.reason:
+        raise UsageError("no reason was given; nothing was executed", "say why with --reason TEXT")
+    return given
+
+
+def _ask(plan: Plan, target: Target, given: Approval) -> Approval:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        wanted = ["--yes"] + ([] if given.reason else ["--reason TEXT"])
+        if must_type_name(plan, target):
+            wanted.append(f"--confirm {target.name}")
+        raise UsageError(
+            f"{plan.action} wants an approval and there is no terminal to ask at; nothing was executed",
+            f"give it with {' '.join(wanted)}",
+        )
+    for _, line in words.describe(plan):
+        output.note(line)
+    reason = given.reason or _prompt("reason: ")
+    confirm = given.confirm
+    if must_type_name(plan, target):
+        confirm = confirm or _prompt(f"type the target's name ({target.name}) to go on: ")
+    elif _prompt("run it? [y/N] ").lower() not in ("y", "yes"):
+        raise Refused("not approved; nothing was executed")
+    return Approval(reason=reason, ticket=given.ticket, confirm=confirm)
+
+
+def _prompt(text: str) -> str:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def _fail(error: DbdeckError, shown: _Shown, options: ApplyOptions) -> int:
+    if options.as_json:
+        failure = Failure(kind=error.kind, message=error.message, hint=error.hint)
+        output.document(_failed_document(shown, error.exit, failure))
+    output.complaint(error)
+    return error.exit
+
+
+def _run_document(run: Run) -> dict[str, Any]:
+    return {
+        "schema": "dbdeck/run/1",
+        "action": run.action,
+        "target": run.target,
+        "effect": run.effect,
+        "exit": run.exit,
+        "action_id": str(run.action_id),
+        "intent": run.intent,
+        "outcome": run.outcome,
+        "recorded": run.recorded,
+        "statements": list(run.statements),
+        "verify": run.verify,
+        "duration_ms": run.duration_ms,
+        "error": run.error,
+    }
+
+
+def _failed_document(shown: _Shown, code: int, failure: Failure) -> dict[str, Any]:
+    return {
+        "schema": "dbdeck/run/1",
+        "action": shown.action,
+        "target": shown.target,
+        "effect": "none",
+        "exit": code,
+        "action_id": None,
+        "intent": None,
+        "outcome": None,
+        "recorded": True,
+        "statements": list(shown.statements),
+        "verify": None,
+        "duration_ms": None,
+        "error": failure,
+    }

@@ -1,0 +1,173 @@
+"""`audit …`: make, read, check and export the ledger, and settle what has no known end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from console.audit.record import Entry, Kind
+from console.audit.verify import Verification
+from console.cli import output
+from console.cli.context import Services, ledger
+from console.errors import Exit, UsageError
+from console.present import audit as words
+from console.present.table import Tone
+
+
+class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
+    limit: int
+    action_id: str | None
+    kinds: tuple[str, ...]
+    as_json: bool
+    as_csv: bool
+
+
+async def init(services: Services, writers: tuple[str, ...], auditors: tuple[str, ...]) -> int:
+    from console.audit.ledger import install
+    from console.secrets import resolve
+
+    config = services.config()
+    password = resolve(config.audit.password) if config.audit.password else None
+    made = await install(config.audit.url, password=password, writers=writers, auditors=auditors)
+    for line in made:
+        output.line(line, Tone.GOOD)
+    if not made:
+        output.note("everything was there already")
+    return Exit.OK
+
+
+async def list_rows(services: Services, options: ListOptions) -> int:
+    kinds = tuple(_kind(name) for name in options.kinds)
+    action = _uuid(options.action_id) if options.action_id else None
+    async with ledger(services.config(), write=False) as opened:
+        entries = await opened.entries(limit=options.limit, action_id=action, kinds=kinds or None)
+    if options.as_json:
+        output.document({"schema": "dbdeck/audit/1", "rows": words.document(entries)})
+    elif options.as_csv:
+        output.csv_rows(words.document(entries))
+    else:
+        output.table(words.COLUMNS, words.lines(entries))
+    return Exit.OK
+
+
+def _kind(name: str) -> Kind:
+    try:
+        return Kind(name)
+    except ValueError:
+        raise UsageError(f"there is no kind {name!r}", f"one of: {', '.join(Kind)}") from None
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no action id", "`dbdeck audit list --json` shows them") from None
+
+
+async def show(services: Services, text: str, as_json: bool) -> int:
+    async with ledger(services.config(), write=False) as opened:
+        action = await _action_of_row(await opened.entries(), text) if text.isdigit() else _uuid(text)
+        entries = await opened.entries(action_id=action, newest_first=False)
+    if not entries:
+        raise UsageError(f"the ledger has no action {text}")
+    if as_json:
+        output.document({"schema": "dbdeck/audit/1", "rows": words.document(entries)})
+        return Exit.OK
+    for entry in entries:
+        output.line(f"{entry.kind} · row {entry.id} · {entry.at.isoformat()} · {entry.db_user}", Tone.NOTICE)
+        output.line(msgspec.json.format(entry.body or "(redacted)", indent=2))
+    return Exit.OK
+
+
+async def _action_of_row(entries: Sequence[Entry], text: str) -> UUID:
+    for entry in entries:
+        if entry.id == int(text):
+            return entry.action_id
+    raise UsageError(f"the ledger has no row {text}")
+
+
+async def verify(services: Services, path: str | None, as_json: bool) -> int:
+    found = _verify_file(path) if path else await _verify_ledger(services)
+    if as_json:
+        output.document(words.verification(found))
+    else:
+        tone = Tone.GOOD if found.ok else Tone.BAD
+        verdict = "whole" if found.ok else f"{len(found.faults)} FAULTS"
+        output.line(f"{found.rows} rows of {found.writers} writers: {verdict}", tone)
+        for fault in found.faults:
+            output.line(f"  row {fault.id}, writer {fault.writer}, seq {fault.seq}: {fault.kind}", Tone.BAD)
+        for action in found.open_intents:
+            output.line(f"  open intent {action}: its end is not known", Tone.WARN)
+    return Exit.OK if found.ok else Exit.LEDGER_FAULT
+
+
+async def _verify_ledger(services: Services) -> Verification:
+    async with ledger(services.config(), write=False) as opened:
+        return await opened.verify()
+
+
+def _verify_file(name: str) -> Verification:
+    from console.audit.export import verify_export
+
+    return verify_export(Path(name).expanduser())
+
+
+async def export(services: Services, name: str) -> int:
+    from console.audit.export import export_lines
+
+    async with ledger(services.config(), write=False) as opened:
+        lines = list(export_lines(await opened.entries(newest_first=False)))
+    if name == "-":
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        return Exit.OK
+    _write(name, lines)
+    output.note(f"{len(lines)} rows written to {name}")
+    return Exit.OK
+
+
+def _write(name: str, lines: Sequence[str]) -> None:
+    """0600: bodies hold statements."""
+    path = Path(name).expanduser()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+async def open_intents(services: Services, as_json: bool) -> int:
+    async with ledger(services.config(), write=False) as opened:
+        found = await opened.open_intents()
+    if as_json:
+        rows = [words.open_intent(intent) for intent in found]
+        output.document({"schema": "dbdeck/open-intents/1", "rows": rows})
+    elif not found:
+        output.note("every intent has an outcome")
+    else:
+        for intent in found:
+            output.line(words.open_line(intent), Tone.WARN)
+        output.note("settle what is not running with `dbdeck audit reconcile`")
+    return Exit.OK
+
+
+async def reconcile(services: Services, as_json: bool) -> int:
+    from console.dispatch.reconcile import reconcile as settle
+
+    config = services.config()
+    async with ledger(config, write=True) as opened:
+        settled = await settle(opened, services.registry(), config.all_targets())
+    if as_json:
+        output.document({"schema": "dbdeck/reconcile/1", "rows": settled})
+    for one in settled:
+        tone = Tone.WARN if one.state == "undecidable" else Tone.GOOD
+        if not as_json:
+            output.line(f"{one.action} on {one.target} ({one.action_id}): {one.state}: {one.summary}", tone)
+    if not settled:
+        output.note("nothing to settle")
+    return Exit.UNKNOWN if any(one.state == "undecidable" for one in settled) else Exit.OK

@@ -1,0 +1,20 @@
+"""Start the console, or say why it cannot start here."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from console.cli.context import Services
+from console.errors import UsageError
+
+
+def start(services: Services) -> int:
+    config = services.config()
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the console needs a terminal", "`dbdeck --help` lists the commands that do not")
+    return asyncio.run(_run(services, config))
+
+
+async def _run(services: Services, config: object) -> int:
+    return await services.console(config)  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+"""What the commands share: the config, the registry, and the doors to engines, ledger and TUI."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from console.errors import UsageError
+
+if TYPE_CHECKING:
+    from console.audit.ledger import Ledger
+    from console.config import Config
+    from console.dispatch.dispatcher import Dispatcher
+    from console.dispatch.registry import Registry
+    from console.model.target import Target
+
+
+class Services:
+    """Given by the composition root: the CLI knows neither an action nor the TUI."""
+
+    def __init__(
+        self, *, registry: Callable[[], Registry], console: Callable[[Config], Awaitable[int]]
+    ) -> None:
+        self.registry = registry
+        self.console = console
+        self.config_path: str | None = None
+
+    def config(self) -> Config:
+        from console.config import find, load
+
+        return load(find(self.config_path))
+
+
+def choose(config: Config, names: tuple[str, ...], select: str) -> list[Target]:
+    """The targets meant by -t or --select. Raises UsageError for an empty selection."""
+    from console.dispatch.policy import selects
+
+    if names:
+        return [config.target(name) for name in names]
+    found = [target for target in config.all_targets() if selects(select, target)]
+    if not found:
+        raise UsageError(
+            f"no target fits {select!r}" if select else "the config has no targets",
+            "`dbdeck targets` lists them",
+        )
+    return found
+
+
+def one(config: Config, name: str | None) -> Target:
+    """The target of -t; without it the only one there is."""
+    if name:
+        return config.target(name)
+    targets = config.all_targets()
+    if len(targets) != 1:
+        raise UsageError(
+            "which target? nothing was started", f"-t one of: {', '.join(config.targets) or 'none'}"
+        )
+    return targets[0]
+
+
+@asynccontextmanager
+async def ledger(config: Config, *, write: bool) -> AsyncIterator[Ledger]:
+    """The configured ledger. Raises AuditUnavailable naming the sink."""
+    from console.audit.ledger import open_ledger
+    from console.secrets import resolve
+
+    password = resolve(config.audit.password) if config.audit.password else None
+    async with open_ledger(config.audit.url, config.journal, password=password, write=write) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def dispatcher(config: Config, registry: Registry) -> AsyncIterator[Dispatcher]:
+    from console.dispatch.dispatcher import Dispatcher
+
+    async with ledger(config, write=True) as opened:
+        made = Dispatcher(registry, opened, config.policy)
+        try:
+            yield made
+        finally:
+            await made.close()

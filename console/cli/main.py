@@ -1,0 +1,322 @@
+"""The command line: groups, options and exit codes. What a command does is imported when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from console import __version__
+from console.errors import DbdeckError, Exit
+
+if TYPE_CHECKING:
+    from console.cli.context import Services
+
+F = TypeVar("F", bound=Callable[..., Any])
+SUBJECTS = ("locks", "sessions")
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def main(services: Services, arguments: list[str] | None = None) -> int:
+    """The exit code; nothing but exit codes of the contract leaves, and no traceback for bad input."""
+    try:
+        result = cli.main(args=arguments, prog_name="dbdeck", standalone_mode=False, obj=services)
+    except DbdeckError as error:
+        return _complain(error)
+    except click.exceptions.Abort:
+        return Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except BrokenPipeError:
+        # The reader of stdout left (`| head`): not an error of ours, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except Exception as error:  # noqa: BLE001 - the last door: a defect of ours is told in one line
+        return _defect(error)
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _defect(error: Exception) -> int:
+    """A traceback could show values of variables; it is printed only where somebody asks for it."""
+    if os.environ.get("DBDECK_DEBUG"):
+        raise error
+    click.echo(f"dbdeck: a defect of dbdeck itself: {type(error).__name__}", err=True)
+    click.echo("  hint: run it again with DBDECK_DEBUG=1 and report what is printed", err=True)
+    return Exit.FAILED
+
+
+def _complain(error: DbdeckError) -> int:
+    from console.cli.output import complaint
+
+    complaint(error)
+    return int(getattr(error, "code", error.exit))
+
+
+def _run(main: Coroutine[Any, Any, int]) -> int:
+    from console.cli.run import run
+
+    return run(main)
+
+
+def config_option(function: F) -> F:
+    """-c is understood before and after the command's name."""
+
+    def keep(context: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value:
+            context.obj.config_path = value
+
+    return click.option(
+        "-c", "--config", metavar="FILE", expose_value=False, callback=keep, help="config file"
+    )(function)
+
+
+def target_option(function: F) -> F:
+    return click.option("-t", "--target", metavar="NAME", help="a target of the config")(function)
+
+
+@click.group(invoke_without_command=True, context_settings=_HELP)
+@config_option
+@click.version_option(__version__, message="dbdeck %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> int | None:
+    """The operations console for PostgreSQL, MySQL and MariaDB. Without a command it opens the console.
+
+    Every action is written to the audit ledger before it is executed.
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    from console.cli.console import start
+
+    return start(context.obj)
+
+
+@cli.command()
+@config_option
+@click.option("--select", default="", metavar="K=V,…", help="only some: env=prod,engine=postgres,LABEL=…")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.option("--csv", "as_csv", is_flag=True, help="comma separated")
+@click.pass_obj
+def targets(services: Services, select: str, as_json: bool, as_csv: bool) -> int:
+    """List the configured targets."""
+    from console.cli.show import targets as show_targets
+
+    return show_targets(services, select, as_json, as_csv)
+
+
+@cli.command()
+@config_option
+@click.option("-t", "--target", "names", multiple=True, metavar="NAME", help="only these targets")
+@click.option("--select", default="", metavar="K=V,…", help="only some: env=prod,engine=postgres")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def doctor(services: Services, names: tuple[str, ...], select: str, as_json: bool) -> int:
+    """Check targets, privileges (with the missing GRANT), TLS, clocks, our own load, and the ledger."""
+    from console.cli.doctor import doctor as check
+
+    return _run(check(services, names, select, as_json))
+
+
+@cli.command()
+@config_option
+@click.argument("subject", type=click.Choice(SUBJECTS))
+@target_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document a reading")
+@click.option("--csv", "as_csv", is_flag=True, help="comma separated")
+@click.option("--watch", type=click.FloatRange(min=0.2), metavar="S", help="again every S seconds")
+@click.pass_obj
+def show(
+    services: Services, subject: str, target: str | None, as_json: bool, as_csv: bool, watch: float | None
+) -> int:
+    """Show what a pane shows: the blocking tree (locks) or every session (sessions)."""
+    from console.cli.show import show as show_subject
+
+    return _run(show_subject(services, subject, target, as_json, as_csv, watch))
+
+
+@cli.command()
+@config_option
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def actions(services: Services, name: str | None, as_json: bool) -> int:
+    """List the actions; with NAME its arguments as JSON schema."""
+    from console.cli.act import catalogue
+
+    return catalogue(services, name, as_json)
+
+
+@cli.command()
+@config_option
+@click.argument("action")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
+@target_option
+@click.option("--args", "args_from", metavar="-|FILE", help="read the arguments as JSON")
+@click.option("--out", metavar="FILE", help="save the plan, for `apply FILE`")
+@click.option("--exit-code", is_flag=True, help="exit 10 when there is something to do")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def plan(
+    services: Services,
+    /,
+    action: str,
+    arguments: tuple[str, ...],
+    **options: Any,
+) -> int:
+    """Show what an action would do: statements, forecast, warnings. Changes nothing."""
+    from console.cli.act import PlanOptions, plan_action
+
+    return _run(plan_action(services, action, arguments, PlanOptions(**options)))
+
+
+@cli.command()
+@config_option
+@click.argument("action", metavar="ACTION|PLANFILE")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
+@target_option
+@click.option("--args", "args_from", metavar="-|FILE", help="read the arguments as JSON")
+@click.option("--reason", default="", help="why; recorded in the ledger (required)")
+@click.option("--ticket", default="", help="recorded in the ledger")
+@click.option("--yes", is_flag=True, help="approve without being asked")
+@click.option("--confirm", default="", metavar="TEXT", help="the target's name, for high risk in prod")
+@click.option("--timeout", type=click.FloatRange(min=0.1), metavar="S", help="give up before any effect")
+@click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def apply(
+    services: Services,
+    /,
+    action: str,
+    arguments: tuple[str, ...],
+    **options: Any,
+) -> int:
+    """Run an action, or a saved plan. It is recorded in the ledger before it is executed."""
+    from console.cli.act import ApplyOptions, apply_action
+
+    return _run(apply_action(services, action, arguments, ApplyOptions(**options)))
+
+
+@cli.group()
+def audit() -> None:
+    """The ledger: every action, written before it was executed."""
+
+
+@audit.command("init")
+@config_option
+@click.option("--writer", "writers", multiple=True, metavar="ROLE", help="may append")
+@click.option("--auditor", "auditors", multiple=True, metavar="ROLE", help="may read")
+@click.pass_obj
+def audit_init(services: Services, writers: tuple[str, ...], auditors: tuple[str, ...]) -> int:
+    """Make the ledger's table, with the rights of the configured URL."""
+    from console.cli.audit import init
+
+    return _run(init(services, writers, auditors))
+
+
+@audit.command("list")
+@config_option
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--action", "action_id", metavar="ID", help="only the rows of one action")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="intent, step, outcome, refused …")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.option("--csv", "as_csv", is_flag=True, help="comma separated")
+@click.pass_obj
+def audit_list(services: Services, /, **options: Any) -> int:
+    """List ledger rows, newest first."""
+    from console.cli.audit import ListOptions, list_rows
+
+    return _run(list_rows(services, ListOptions(**options)))
+
+
+@audit.command("show")
+@config_option
+@click.argument("action_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_show(services: Services, action_id: str, as_json: bool) -> int:
+    """Show all rows of one action (its id, or the id of one of its rows)."""
+    from console.cli.audit import show as show_action
+
+    return _run(show_action(services, action_id, as_json))
+
+
+@audit.command("verify")
+@config_option
+@click.option("--file", "path", metavar="FILE", help="verify an export instead; works offline")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_verify(services: Services, path: str | None, as_json: bool) -> int:
+    """Check every hash, chain and witness, and this machine's journals; exit 11 on a fault."""
+    from console.cli.audit import verify
+
+    return _run(verify(services, path, as_json))
+
+
+@audit.command("export")
+@config_option
+@click.argument("path", metavar="FILE|-")
+@click.pass_obj
+def audit_export(services: Services, path: str) -> int:
+    """Write the whole ledger as NDJSON, exactly as it is stored."""
+    from console.cli.audit import export
+
+    return _run(export(services, path))
+
+
+@audit.command("open")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_open(services: Services, as_json: bool) -> int:
+    """List intents whose end is not known."""
+    from console.cli.audit import open_intents
+
+    return _run(open_intents(services, as_json))
+
+
+@audit.command("reconcile")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_reconcile(services: Services, as_json: bool) -> int:
+    """Look at the server for each open intent and record what is found. Executes nothing."""
+    from console.cli.audit import reconcile
+
+    return _run(reconcile(services, as_json))
+
+
+@cli.command()
+@click.option("--headless", is_flag=True, help="walk the incident and print it, without a terminal")
+@click.option("--scenario", default="lock-storm", type=click.Choice(["lock-storm"]), show_default=True)
+@click.pass_obj
+def demo(services: Services, headless: bool, scenario: str) -> int:
+    """A throw-away PostgreSQL with a live lock storm, to look at and to end."""
+    from console.cli.demo import demo as run_demo
+
+    return _run(run_demo(services, scenario, headless=headless))
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["config"]))
+def schema(what: str) -> int:
+    """Print the JSON schema of the config, for editors."""
+    from console.cli.output import document
+    from console.config import json_schema
+
+    document({"config": json_schema}[what]())
+    return Exit.OK
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the completion script of a shell: eval "$(dbdeck completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is not None:
+        click.echo(found(cli, {}, "dbdeck", "_DBDECK_COMPLETE").source())
+    return Exit.OK

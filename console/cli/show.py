@@ -1,0 +1,160 @@
+"""`targets` and `show SUBJECT`: the panes' readings as documents, CSV or aligned text."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from console.cli import output
+from console.cli.context import Services, choose, one
+from console.engine.open import open_engine
+from console.engine.port import Engine
+from console.errors import DbdeckError, Exit
+from console.model.target import Target
+from console.present import locks, sessions
+from console.present.table import Column, Line
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """How one subject is read and shown."""
+
+    read: Callable[[Engine], Awaitable[Sequence[Any]]]
+    rows: Callable[[Any], list[dict[str, Any]]]
+    columns: tuple[Column, ...]
+    lines: Callable[[Any], list[Line]]
+    empty: str
+
+
+SUBJECTS = {
+    "locks": Subject(
+        lambda engine: engine.locks(),
+        locks.document,
+        locks.COLUMNS,
+        locks.lines,
+        "no session waits for a lock",
+    ),
+    "sessions": Subject(
+        lambda engine: engine.sessions(),
+        sessions.document,
+        sessions.COLUMNS,
+        sessions.lines,
+        "no sessions",
+    ),
+}
+
+
+async def show(
+    services: Services, name: str, target: str | None, as_json: bool, as_csv: bool, watch: float | None
+) -> int:
+    chosen = one(services.config(), target)
+    form = "json" if as_json else "csv" if as_csv else "text"
+    async with open_engine(chosen) as engine:
+        while True:
+            code = await _once(engine, name, form)
+            if watch is None:
+                return code
+            await asyncio.sleep(watch)
+
+
+async def _once(engine: Engine, name: str, form: str) -> int:
+    subject = SUBJECTS[name]
+    start = time.perf_counter()
+    found: Sequence[Any] = ()
+    problem: DbdeckError | None = None
+    try:
+        found = await subject.read(engine)
+    except DbdeckError as error:
+        problem = error
+    latency = (time.perf_counter() - start) * 1000
+    if form == "json":
+        output.document(envelope(name, engine.target, subject.rows(found), latency, problem))
+    if problem is not None:
+        output.complaint(problem)
+        return problem.exit
+    if form == "csv":
+        output.csv_rows(subject.rows(found))
+    elif form == "text":
+        _text(subject, found)
+    return Exit.OK
+
+
+def _text(subject: Subject, found: Sequence[Any]) -> None:
+    if found:
+        output.table(subject.columns, subject.lines(found))
+    else:
+        output.note(subject.empty)
+
+
+def envelope(
+    name: str, target: Target, rows: list[dict[str, Any]], latency_ms: float, problem: DbdeckError | None
+) -> dict[str, Any]:
+    """What every `show … --json` prints (docs/cli.md, "Documents")."""
+    return {
+        "schema": f"dbdeck/{name}/1",
+        "target": target.name,
+        "engine": target.engine,
+        "taken_at": datetime.now(UTC),
+        "latency_ms": round(latency_ms, 2),
+        "problem": problem and {"kind": problem.kind, "message": problem.message, "hint": problem.hint},
+        "rows": rows,
+    }
+
+
+_TARGET_COLUMNS = (
+    Column(title="target", width=20),
+    Column(title="engine", width=9),
+    Column(title="environment", width=11),
+    Column(title="address", width=30),
+    Column(title="tls", width=11),
+    Column(title="may act", width=9),
+    Column(title="labels", width=20, grow=True),
+)
+
+
+def targets(services: Services, select: str, as_json: bool, as_csv: bool) -> int:
+    """No connection is made."""
+    found = choose(services.config(), (), select)
+    rows = [_target_row(target) for target in found]
+    if as_json:
+        output.document({"schema": "dbdeck/targets/1", "rows": rows})
+    elif as_csv:
+        output.csv_rows(rows)
+    else:
+        output.table(_TARGET_COLUMNS, [_target_line(target) for target in found])
+    return Exit.OK
+
+
+def _target_row(target: Target) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "engine": target.engine,
+        "environment": target.environment,
+        "host": target.host,
+        "port": target.port,
+        "database": target.database,
+        "tls": target.tls,
+        "read_only": target.read_only,
+        "labels": target.labels,
+    }
+
+
+def _target_line(target: Target) -> Line:
+    labels = ", ".join(f"{name}={value}" for name, value in target.labels.items())
+    may = "read-only" if target.read_only else "yes"
+    return Line(
+        key=target.name,
+        cells=(
+            target.name,
+            target.engine,
+            target.environment,
+            target.address,
+            "socket" if target.local else target.tls,
+            may,
+            labels,
+        ),
+    )

@@ -1,0 +1,301 @@
+"""The config file: strict YAML -> typed values. Every fault names its line and what would be right.
+
+Strict means: no aliases, no tags, no duplicate keys, only true and false as booleans, no unknown
+key. A literal password is refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from console.errors import ConfigError
+from console.model.policy import Policy
+from console.model.target import EngineKind, Environment, Login, Target, TlsMode
+from console.secrets import parse_reference
+
+_DEFAULT_PORT = {EngineKind.POSTGRES: 5432, EngineKind.MYSQL: 3306}
+_DEFAULT_DATABASE = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: ""}
+Path_ = tuple[str | int, ...]
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the ledger is. `password` is a reference; the URL never holds one."""
+
+    url: str = "sqlite:///~/.local/state/dbdeck/audit.db"
+    journal: str = "~/.local/state/dbdeck/journal"
+    password: str | None = None
+
+
+class TargetEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    engine: EngineKind
+    monitor: Login
+    operator: Login | None = None
+    host: str = "localhost"
+    port: int | None = None
+    database: str | None = None
+    environment: Environment = Environment.PROD
+    tls: TlsMode = TlsMode.VERIFY_FULL
+    ca: str | None = None
+    labels: dict[str, str] = {}
+
+
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`refresh`: seconds between polls."""
+
+    refresh: float = 2.0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. `keys` maps a binding's id to the keys that trigger it."""
+
+    audit: Audit = Audit()
+    targets: dict[str, TargetEntry] = {}
+    policy: Policy = Policy()
+    thresholds: Thresholds = Thresholds()
+    theme: str = "dbdeck"
+    keys: dict[str, str] = {}
+
+    def all_targets(self) -> tuple[Target, ...]:
+        return tuple(_target(name, entry) for name, entry in self.targets.items())
+
+    def target(self, name: str) -> Target:
+        """Raises ConfigError with the nearest name."""
+        if name in self.targets:
+            return _target(name, self.targets[name])
+        near = difflib.get_close_matches(name, self.targets, n=1)
+        raise ConfigError(
+            f"the config has no target {name!r}",
+            f"did you mean {near[0]}?" if near else f"it has: {', '.join(self.targets) or 'none'}",
+        )
+
+    @property
+    def journal(self) -> Path:
+        return Path(self.audit.journal).expanduser()
+
+
+def _target(name: str, entry: TargetEntry) -> Target:
+    return Target(
+        name=name,
+        engine=entry.engine,
+        monitor=entry.monitor,
+        operator=entry.operator,
+        host=str(Path(entry.host).expanduser()) if entry.host.startswith("~") else entry.host,
+        port=entry.port if entry.port is not None else _DEFAULT_PORT[entry.engine],
+        database=entry.database if entry.database is not None else _DEFAULT_DATABASE[entry.engine],
+        environment=entry.environment,
+        tls=entry.tls,
+        ca=str(Path(entry.ca).expanduser()) if entry.ca else None,
+        labels=entry.labels,
+    )
+
+
+def find(given: str | None) -> Path:
+    """--config, else $DBDECK_CONFIG, else $XDG_CONFIG_HOME/dbdeck/config.yaml."""
+    if given or os.environ.get("DBDECK_CONFIG"):
+        return Path(given or os.environ["DBDECK_CONFIG"]).expanduser()
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "dbdeck" / "config.yaml"
+
+
+def load(path: Path) -> Config:
+    """Raises ConfigError naming file, line, key and the nearest valid key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no config file {path}",
+            "copy config.example.yaml there, name another with --config, or try `dbdeck demo`",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"cannot read {path}: {reason}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "config") -> Config:
+    values, lines = read_yaml(text, name)
+    _refuse_literal_passwords(values, lines, name)
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), lines, name) from None
+
+
+# ---- strict YAML -----------------------------------------------------------------------------
+
+Lines = Mapping[Path_, int]
+_INT = re.compile(r"[-+]?\d+")
+_FLOAT = re.compile(r"[-+]?\d+\.\d+")
+
+
+def read_yaml(text: str, name: str) -> tuple[Any, dict[Path_, int]]:
+    """(values, line of each path). Raises ConfigError with the line for everything that is not strict."""
+    lines: dict[Path_, int] = {(): 1}
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            _refuse_event(event, name)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{name}, line {line}: {error.problem or 'not valid YAML'}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: not valid YAML: {error}") from None
+    return ({} if node is None else _value(node, (), lines, name)), lines
+
+
+def _refuse_event(event: yaml.Event, name: str) -> None:
+    line = event.start_mark.line + 1 if event.start_mark else 1
+    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        raise ConfigError(f"{name}, line {line}: anchors and aliases are not allowed; write the value out")
+    if getattr(event, "tag", None):
+        raise ConfigError(f"{name}, line {line}: tags are not allowed")
+
+
+def _value(node: yaml.Node, path: Path_, lines: dict[Path_, int], name: str) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, lines, name)
+    if isinstance(node, yaml.SequenceNode):
+        lines.update({(*path, i): child.start_mark.line + 1 for i, child in enumerate(node.value)})
+        return [_value(child, (*path, i), lines, name) for i, child in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _mapping(node: yaml.MappingNode, path: Path_, lines: dict[Path_, int], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key_node, child in node.value:
+        line = key_node.start_mark.line + 1
+        key = key_node.value
+        if not isinstance(key, str):
+            raise ConfigError(f"{name}, line {line}: a key must be a plain word")
+        if key in found:
+            raise ConfigError(f"{name}, line {line}: the key {key!r} is written twice")
+        lines[(*path, key)] = line
+        found[key] = _value(child, (*path, key), lines, name)
+    return found
+
+
+def _scalar(node: yaml.Node) -> object:
+    """Only true, false, null and plain decimal numbers are not strings: `no`, `on`, 0x1f, 1_000 are."""
+    text = str(node.value)
+    if getattr(node, "style", None) is not None:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if text in ("", "~", "null"):
+        return None
+    if _INT.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+# ---- faults in words -------------------------------------------------------------------------
+
+
+def _refuse_literal_passwords(values: Any, lines: Lines, name: str) -> None:
+    """Before anything else, so that no later message can repeat a password that stands in the file."""
+    for path, value in _scalars(values, ()):
+        if path[-1] == "password" and value is not None:
+            try:
+                parse_reference(str(value))
+            except ConfigError as error:
+                raise ConfigError(f"{name}, line {lines.get(path, 1)}: {error.message}", error.hint) from None
+        if path[-1] == "url" and re.match(r"[a-z]+://[^/@]*:[^/@]+@", str(value)):
+            raise ConfigError(
+                f"{name}, line {lines.get(path, 1)}: the URL holds a password",
+                "take it out and write `password: keyring:…`, `env:…` or `file:…` beside the url",
+            )
+
+
+def _scalars(value: Any, path: Path_) -> list[tuple[Path_, Any]]:
+    if isinstance(value, dict):
+        return [pair for key, child in value.items() for pair in _scalars(child, (*path, key))]
+    if isinstance(value, list):
+        return [pair for i, child in enumerate(value) for pair in _scalars(child, (*path, i))]
+    return [(path, value)] if path else []
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`")
+_MISSING = re.compile(r"missing required field `(?P<field>.*)`")
+
+
+def _explain(message: str, lines: Lines, name: str) -> ConfigError:
+    match = _AT.match(message)
+    what, where = (match["what"], match["path"] or "") if match else (message, "")
+    unknown = _UNKNOWN.search(what)
+    path = _find_path(where, lines, unknown["field"] if unknown else None)
+    line = lines.get(path, 1)
+    dotted = ".".join(str(part) for part in path)
+    if unknown:
+        near = difflib.get_close_matches(unknown["field"], _keys_at(path[:-1]), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"valid here: {', '.join(_keys_at(path[:-1]))}"
+        return ConfigError(f"{name}, line {line}: unknown key {dotted}", hint)
+    missing = _MISSING.search(what)
+    if missing:
+        return ConfigError(f"{name}, line {line}: {dotted or 'the file'} lacks the key {missing['field']!r}")
+    return ConfigError(f"{name}, line {line}: {dotted or 'the file'}: {what}", _choices(path))
+
+
+def _find_path(where: str, lines: Lines, field: str | None) -> Path_:
+    """msgspec names a place as `.targets[...].monitor`: the first path of the file that fits it.
+
+    `[...]` is any key; where several fit, the one that has the unknown field.
+    """
+    parts = re.findall(r"\.([^.\[]+)|\[(\.\.\.|\d+)\]", where)
+    pattern: list[str | int | None] = [
+        word or (None if index == "..." else int(index)) for word, index in parts
+    ]
+    if field is not None:
+        pattern.append(field)
+    fits = [
+        path
+        for path in lines
+        if len(path) == len(pattern)
+        and all(want is None or want == have for want, have in zip(pattern, path, strict=True))
+    ]
+    return fits[0] if fits else ()
+
+
+def _keys_at(path: Path_) -> list[str]:
+    """The valid keys of the mapping at a path, walking the structs."""
+    kind: Any = Config
+    for part in path:
+        kind = _child(kind, part)
+    return [field.encode_name for field in msgspec.structs.fields(kind)] if _is_struct(kind) else []
+
+
+def _choices(path: Path_) -> str:
+    """The valid words of an enumeration."""
+    kind: Any = Config
+    for part in path:
+        kind = _child(kind, part)
+    return f"one of: {', '.join(kind)}" if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
+
+
+def _child(kind: Any, part: str | int) -> Any:
+    if _is_struct(kind):
+        found = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        kind = found.get(str(part), object)
+    else:
+        kind = kind.__args__[-1 if getattr(kind, "__origin__", None) is dict else 0]
+    options = [one for one in getattr(kind, "__args__", ()) if _is_struct(one)]
+    return options[0] if options and getattr(kind, "__origin__", None) not in (dict, tuple) else kind
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def json_schema() -> dict[str, Any]:
+    """For editors: `dbdeck schema config`."""
+    return msgspec.json.schema(Config)

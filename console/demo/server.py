@@ -1,0 +1,90 @@
+"""The demo's server: scratch PostgreSQL, least-privilege roles, a shop, and a ledger of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from urllib.parse import quote
+
+import asyncpg
+
+from console.audit.ledger import install
+from console.config import Audit, Config, TargetEntry
+from console.demo.storm import storm
+from console.dispatch.scratch import ScratchServer, scratch_postgres
+from console.model.target import EngineKind, Environment, Login
+
+TARGET = "demo-shop"
+LEDGER = "dbdeck_ledger"
+# What docs/privileges.md asks for, and nothing more: the monitor looks, the operator may signal,
+# the ledger's writer may call one function.
+_ROLES = """
+create role dbdeck_monitor login in role pg_monitor;
+create role dbdeck_operator login in role pg_monitor, pg_signal_backend;
+create role dbdeck_audit login;
+create role shop_owner login;
+create role shop_web login;
+create role shop_worker login;
+create role reporting login;
+"""
+
+
+@asynccontextmanager
+async def demo_server() -> AsyncIterator[Config]:
+    """A running incident and the config to look at it; everything is removed at the end.
+
+    Raises DbdeckError when the embedded binaries are missing or do not start here.
+    """
+    settings = {"max_connections": "120", "fsync": "off", "autovacuum": "off", "log_min_messages": "warning"}
+    async with scratch_postgres(settings=settings) as server:
+        await _prepare(server)
+        async with storm(str(server.socket_dir), server.port):
+            yield _config(server)
+
+
+async def _prepare(server: ScratchServer) -> None:
+    admin = await _connect(server, "postgres")
+    try:
+        await admin.execute(_ROLES)
+        await admin.execute("create database shop")
+        await admin.execute(f"create database {LEDGER}")
+    finally:
+        await admin.close()
+    shop = await _connect(server, "shop")
+    try:
+        await shop.execute((files("console.demo") / "schema.sql").read_text(encoding="utf-8"))
+    finally:
+        await shop.close()
+    await install(_url(server, server.superuser), writers=["dbdeck_audit"], auditors=["dbdeck_audit"])
+
+
+async def _connect(server: ScratchServer, database: str) -> asyncpg.Connection[asyncpg.Record]:
+    return await asyncpg.connect(
+        host=str(server.socket_dir),
+        port=server.port,
+        user=server.superuser,
+        database=database,
+        ssl=False,
+    )
+
+
+def _url(server: ScratchServer, user: str) -> str:
+    return f"postgresql://{user}@:{server.port}/{LEDGER}?host={quote(str(server.socket_dir))}"
+
+
+def _config(server: ScratchServer) -> Config:
+    target = TargetEntry(
+        engine=EngineKind.POSTGRES,
+        host=str(server.socket_dir),
+        port=server.port,
+        database="shop",
+        environment=Environment.DEMO,
+        monitor=Login(user="dbdeck_monitor"),
+        operator=Login(user="dbdeck_operator"),
+        labels={"team": "shop"},
+    )
+    journal = server.root / "journal"
+    return Config(
+        audit=Audit(url=_url(server, "dbdeck_audit"), journal=str(journal)), targets={TARGET: target}
+    )

@@ -1,0 +1,116 @@
+"""What an action is: a plan made of reads, an effect through the Operator, and a proof."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+
+import msgspec
+
+from console.engine.port import Engine
+from console.model.target import ServerIdentity
+
+if TYPE_CHECKING:
+    from console.dispatch.operator import Operator
+
+
+class Risk(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action would do, made of reads only. Plain data: it can be saved, shown and hashed.
+
+    `subject` is the frozen identity of what is acted on, `observed` are the preconditions with the
+    values seen; both are compared again before the effect. `refusals` are the reasons of protected
+    classes: with any of them the dispatcher refuses.
+    """
+
+    action: str
+    target: str
+    risk: Risk
+    args: dict[str, Any]
+    subject: dict[str, Any]
+    statements: tuple[str, ...]
+    forecast: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
+    undo: str = "nothing undoes it"
+    observed: dict[str, Any] = {}
+    evidence: dict[str, Any] = {}
+    server: ServerIdentity
+    made_at: datetime
+    version: str = ""
+
+    @property
+    def title(self) -> str:
+        return str(self.subject.get("title", self.action))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over what would be done to what; not over when it was planned or what it forecasts."""
+        parts = (
+            self.action, self.target, self.args, self.subject, self.statements, self.observed,
+            self.server.system_id,
+        )  # fmt: skip
+        encoded = msgspec.json.encode(msgspec.to_builtins(parts, str_keys=True), order="sorted")
+        return hashlib.sha256(encoded).hexdigest()
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's (or a script's) yes to a plan. `confirm` is the name typed for high risk in prod."""
+
+    reason: str
+    ticket: str = ""
+    confirm: str = ""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What the effect reported of itself. `matched` is False where the identity check found nothing."""
+
+    matched: bool
+    evidence: dict[str, Any] = {}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the server is in the state the action wanted, and what was seen of it."""
+
+    state: Literal["applied", "not_applied", "undecidable"]
+    summary: str
+    evidence: dict[str, Any] = {}
+
+
+ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
+
+
+class Action(Protocol[ArgsT]):
+    """One operation on one kind of subject. It never opens a connection; effects go through operator."""
+
+    name: str
+    summary: str
+    risk: Risk
+    flavors: tuple[str, ...]
+    Args: type[ArgsT]
+
+    async def plan(self, engine: Engine, args: ArgsT) -> Plan:
+        """Reads only. Raises Stale when the subject is gone or changed, naming what changed."""
+        ...
+
+    async def apply(self, plan: Plan, operator: Operator) -> Result:
+        """Every effect through `operator`, which records it first."""
+        ...
+
+    async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
+        """Proof after the effect, and what `audit reconcile` asks after a crash.
+
+        `patience`: seconds it may wait for the server to reach the wanted state.
+        """
+        ...
+
+    def lock(self, plan: Plan) -> str:
+        """Name of the lock that keeps two runs from acting on the same subject."""
+        ...

@@ -1,0 +1,85 @@
+"""Who may do what, where and when: pure functions from rules and a plan to a reason, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from console.dispatch.action import Approval, Plan, Risk
+from console.model.policy import Policy
+from console.model.target import Environment, Target
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why an action may not run, and what would change that."""
+
+    reason: str
+    hint: str = ""
+
+
+def selects(select: str, target: Target) -> bool:
+    """`env=prod,engine=postgres,team=shop`: all of them hold; labels by their names. Empty: every target."""
+    known: Mapping[str, str] = {
+        **target.labels,
+        "env": target.environment,
+        "environment": target.environment,
+        "engine": target.engine,
+        "name": target.name,
+    }
+    wanted = [part.partition("=") for part in select.split(",") if part.strip()]
+    return all(fnmatchcase(known.get(key.strip(), ""), value.strip()) for key, _, value in wanted)
+
+
+def disabled(policy: Policy, target: Target, action: str, now: datetime) -> Refusal | None:
+    """What can be said before anything is planned: shown beside a greyed key."""
+    if target.read_only:
+        return Refusal(
+            f"{target.name} is read-only: its config has no operator login",
+            "add `operator: {user: …, password: …}` to the target",
+        )
+    for rule in policy.deny:
+        if selects(rule.select, target) and any(fnmatchcase(action, glob) for glob in rule.actions):
+            return Refusal(f"policy denies {action} on {target.name}: {rule.reason}")
+    for freeze in policy.freeze:
+        if selects(freeze.select, target) and freeze.start <= now < freeze.end:
+            return Refusal(f"{target.name} is frozen until {freeze.end.isoformat()}: {freeze.reason}")
+    return None
+
+
+def refuses(policy: Policy, target: Target, plan: Plan, approval: Approval, now: datetime) -> Refusal | None:
+    """The first reason against running the plan, or None."""
+    early = disabled(policy, target, plan.action, now)
+    if early is not None:
+        return early
+    if plan.refusals:
+        return Refusal(f"protected: {'; '.join(plan.refusals)}")
+    if not approval.reason.strip():
+        return Refusal("no reason was given", "say why with --reason")
+    if target.environment in policy.ticket and not approval.ticket.strip():
+        return Refusal(f"{target.environment} wants a ticket", "name it with --ticket")
+    if must_type_name(plan, target) and approval.confirm != target.name:
+        return Refusal(
+            f"{plan.action} is of high risk in {target.environment} and the target's name was not typed",
+            f"--confirm {target.name}",
+        )
+    return None
+
+
+def must_type_name(plan: Plan, target: Target) -> bool:
+    return plan.risk is Risk.HIGH and target.environment is Environment.PROD
+
+
+def frozen_by(plan: Plan, unsettled: Sequence[Mapping[str, object]]) -> Refusal | None:
+    """An earlier action of the same class on this target whose end nobody knows."""
+    family = plan.action.partition(".")[0]
+    for body in unsettled:
+        action = str(body.get("action", ""))
+        if body.get("target") == plan.target and action.partition(".")[0] == family:
+            return Refusal(
+                f"an earlier {action} on {plan.target} has no known outcome, so {family}.* is frozen there",
+                "settle it first: `dbdeck audit reconcile`",
+            )
+    return None

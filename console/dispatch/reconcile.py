@@ -1,0 +1,74 @@
+"""Settle intents whose end nobody saw: look at the server, record what is found, execute nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from console.audit.ledger import Ledger
+from console.audit.record import Kind, OpenIntent
+from console.dispatch.action import Plan, Verdict
+from console.dispatch.dispatcher import running, server_changes
+from console.dispatch.registry import Registry
+from console.engine.open import open_engine
+from console.errors import DbdeckError
+from console.model.target import Target
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """`state` is applied | not_applied | undecidable; only the first two end the freeze."""
+
+    action_id: str
+    action: str
+    target: str
+    state: str
+    summary: str
+
+
+async def reconcile(ledger: Ledger, registry: Registry, targets: Sequence[Target]) -> list[Settled]:
+    """Every open intent whose writer is gone, or whose outcome was `unknown`."""
+    known = {target.name: target for target in targets}
+    settled = []
+    for intent in await ledger.open_intents():
+        if running(intent):
+            continue
+        verdict = await _look(ledger, registry, known.get(str(intent.body.get("target"))), intent)
+        if verdict.state != "undecidable":
+            await _record(ledger, intent, verdict)
+        settled.append(_settled(intent, verdict))
+    return settled
+
+
+async def _look(ledger: Ledger, registry: Registry, target: Target | None, intent: OpenIntent) -> Verdict:
+    steps = await ledger.entries(action_id=intent.action_id, kinds=(Kind.STEP,))
+    if not steps:
+        return Verdict(state="not_applied", summary="no step was recorded, so no statement was sent")
+    if target is None:
+        return Verdict(state="undecidable", summary="its target is not in this config")
+    try:
+        plan = msgspec.convert(intent.body.get("plan"), Plan)
+        action = registry.get(plan.action)
+        async with open_engine(target) as engine:
+            changed = server_changes(plan.server, await engine.identity())
+            if changed and "restarted" not in changed:
+                return Verdict(state="undecidable", summary=f"not the server it was: {changed}")
+            return await action.verify(plan, engine, patience=0.0)
+    except (DbdeckError, msgspec.ValidationError) as error:
+        return Verdict(state="undecidable", summary=str(error))
+
+
+async def _record(ledger: Ledger, intent: OpenIntent, verdict: Verdict) -> None:
+    body: dict[str, Any] = {"status": verdict.state, "verify": msgspec.to_builtins(verdict)}
+    await ledger.append_late(Kind.RESOLVED, intent.action_id, body)
+
+
+def _settled(intent: OpenIntent, verdict: Verdict) -> Settled:
+    return Settled(
+        action_id=str(intent.action_id),
+        action=str(intent.body.get("action")),
+        target=str(intent.body.get("target")),
+        state=verdict.state,
+        summary=verdict.summary,
+    )

@@ -1,0 +1,78 @@
+"""Every action by name. Keys, palette, completion, help and `dbdeck actions` are read from here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from console.dispatch.action import Action
+from console.errors import UsageError
+
+
+class Registry:
+    """Raises ValueError when two actions have one name."""
+
+    def __init__(self, actions: Iterable[Action[Any]]) -> None:
+        self._actions: dict[str, Action[Any]] = {}
+        for action in actions:
+            if action.name in self._actions:
+                raise ValueError(f"two actions are called {action.name}")
+            self._actions[action.name] = action
+
+    def __iter__(self) -> Iterator[Action[Any]]:
+        return iter(self._actions.values())
+
+    def get(self, name: str) -> Action[Any]:
+        """Raises UsageError with the nearest name."""
+        if name in self._actions:
+            return self._actions[name]
+        near = difflib.get_close_matches(name, self._actions, n=1)
+        raise UsageError(
+            f"there is no action {name!r}; nothing was executed",
+            f"did you mean {near[0]}?" if near else "`dbdeck actions` lists them",
+        )
+
+
+def parse_args(action: Action[Any], given: Mapping[str, object]) -> msgspec.Struct:
+    """The typed arguments of an action from what a person wrote (strings are converted).
+
+    Raises UsageError that names the argument, what it should be, and the ones there are.
+    """
+    fields = {field.encode_name: field for field in msgspec.structs.fields(action.Args)}
+    for name in given:
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            raise UsageError(
+                f"{action.name} has no argument {name!r}; nothing was executed",
+                f"did you mean {near[0]}?" if near else f"it takes: {', '.join(fields)}",
+            )
+    try:
+        parsed: msgspec.Struct = msgspec.convert(dict(given), action.Args, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(
+            f"{action.name}: {error}; nothing was executed",
+            f"it takes: {', '.join(_describe(field) for field in fields.values())}",
+        ) from None
+    return parsed
+
+
+def _describe(field: msgspec.structs.FieldInfo) -> str:
+    return field.encode_name if field.required else f"[{field.encode_name}]"
+
+
+def pairs(words: Sequence[str]) -> dict[str, object]:
+    """key=value words; a repeated key makes a list. Raises UsageError for a word without `=`."""
+    given: dict[str, object] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{word!r} is not key=value; nothing was executed")
+        if key not in given:
+            given[key] = value
+        else:
+            earlier = given[key]
+            given[key] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
+    return given

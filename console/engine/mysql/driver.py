@@ -1,0 +1,133 @@
+"""Connections to MySQL and MariaDB: named, limited from birth, known as ours while they live."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import stat
+import weakref
+from pathlib import Path
+
+from console.engine.port import CONNECT_SECONDS
+from console.errors import LoginRefused, Unreachable
+from console.model.sessions import APPLICATION
+from console.model.target import Login, Target
+from console.secrets import Secret, resolve
+from console.wire.mysql import Address, Connection, connect_mysql
+
+PORT = 3306
+SOCKETS = ("mysqld.sock", "mysql.sock", "mariadb.sock")
+
+# Part of the login, so no statement of ours ever runs without them. MariaDB ignores /*!80000 */
+# (it leaves 50700 to 99999 to MySQL) and MySQL ignores /*M! */. `sql_mode` is fixed because the
+# driver's escaping and our quotes depend on it, `time_zone` because trx_started has no zone.
+_ALWAYS = (
+    "SET SESSION autocommit = 1, time_zone = '+00:00', lock_wait_timeout = 2,"
+    " innodb_lock_wait_timeout = {row}, sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"
+    " /*!80000 , transaction_isolation = 'READ-COMMITTED', transaction_read_only = {ro},"
+    " max_execution_time = {ms} */"
+    " /*M! , tx_isolation = 'READ-COMMITTED', tx_read_only = {ro}, max_statement_time = {s} */"
+)
+READ_LIMITS = _ALWAYS.format(row=1, ro=1, ms=3000, s=3)
+# An action's own statement may be long (its timeout is the caller's); waiting for a lock never is.
+OPERATOR_LIMITS = _ALWAYS.format(row=2, ro=0, ms=0, s=0)
+
+_OPEN: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
+_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", "s": " ", "\\": "\\"}
+
+
+async def connect(target: Target, login: Login, *, limits: str, purpose: str = "") -> Connection:
+    """Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or ConfigError for a bad reference."""
+    # A keyring or a command may take seconds, and files are read: not on the event loop.
+    address = await asyncio.to_thread(_address, target, login, limits, purpose)
+    connection = await connect_mysql(address)
+    _OPEN[connection] = target.address
+    return connection
+
+
+async def close(connection: Connection) -> None:
+    """Say goodbye, but never wait long for a server that may hang."""
+    _OPEN.pop(connection, None)
+    await connection.aclose()
+
+
+def own_ids(target: Target) -> frozenset[int]:
+    """Connection ids of this process on the target: MariaDB without performance_schema shows no names."""
+    return frozenset(
+        connection.thread_id()
+        for connection, address in _OPEN.items()
+        if address == target.address and not connection.closed
+    )
+
+
+def _address(target: Target, login: Login, limits: str, purpose: str) -> Address:
+    return Address(
+        user=login.user,
+        host=target.host,
+        port=target.port or PORT,
+        unix_socket=socket_path(target) if target.local else None,
+        password=resolve(login.password) if login.password else _from_my_cnf(target, login.user),
+        database=target.database or None,
+        tls=target.tls,
+        ca_file=target.ca,
+        connect_timeout=CONNECT_SECONDS,
+        init_command=limits,
+        program_name=f"{APPLICATION} {purpose}".rstrip(),
+    )
+
+
+def socket_path(target: Target) -> str:
+    """The socket a target's `host` means: the socket itself, or the one in that folder.
+
+    Raises Unreachable when there is none.
+    """
+    host = Path(target.host)
+    for path in (host, *(host / name for name in SOCKETS)):
+        if path.is_socket():
+            return str(path)
+    raise Unreachable(
+        f"{target.name}: there is no unix socket at {host}", "is the server running? see `SELECT @@socket`"
+    )
+
+
+def _from_my_cnf(target: Target, user: str) -> Secret | None:
+    """The password of `[client]` in ~/.my.cnf, when it is meant for this user.
+
+    Raises LoginRefused when others may read the file: a secret in it is not one.
+    """
+    path = Path("~/.my.cnf").expanduser()
+    try:
+        with path.open(encoding="utf-8") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            client = client_section(file.read())
+    except (OSError, UnicodeDecodeError):
+        return None
+    if "password" not in client or client.get("user", user) != user:
+        return None
+    if mode & 0o077:
+        raise LoginRefused(
+            f"{target.name}: {path} holds a password and has mode {mode:04o}; no login was tried",
+            f"chmod 0600 {shlex.quote(str(path))}",
+        )
+    return Secret(client["password"])
+
+
+def client_section(text: str) -> dict[str, str]:
+    """Options of `[client]`; MySQL manual 6.2.2.2, "Using Option Files": quotes, # and ;, escapes."""
+    found: dict[str, str] = {}
+    section = ""
+    for line in (raw.strip() for raw in text.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[] ")
+        elif section == "client" and line[:1] not in ("", "#", ";", "!"):
+            name, _, value = line.partition("=")
+            found[name.strip().replace("_", "-")] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> str:
+    quoted = re.match(r"""(["'])(.*?)(?<!\\)\1""", text)
+    bare = quoted[2] if quoted else text.partition("#")[0].strip()
+    return re.sub(r"\\([btnrs\\])", lambda match: _ESCAPES[match[1]], bare)

@@ -1,0 +1,124 @@
+"""The monitor's one connection: opened when first needed, opened again when lost, never shared."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from console.engine.mysql.driver import READ_LIMITS, close, connect
+from console.engine.mysql.errors import FAILURES, answered, on_read
+from console.engine.mysql.identity import identify
+from console.engine.mysql.rows import account_literal
+from console.engine.port import CONNECT_SECONDS, READ_SECONDS
+from console.engine.queries import query
+from console.errors import DbdeckError
+from console.model.target import ServerIdentity, Target
+from console.wire.mysql import Connection
+
+_INNODB_CACHE = ("transactions", "row_locks")
+INNODB_CACHE_SECONDS = 0.12  # a little more than CACHE_MIN_IDLE_TIME in InnoDB's trx0i_s.cc
+_RIGHTS = {
+    "transactions": "PROCESS ON *.*",
+    "row_locks": "PROCESS ON *.*",
+    "xa_prepared": "XA_RECOVER_ADMIN ON *.*",
+}
+
+
+class Link:
+    """One read at a time; the caller holds the lock."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.lock = asyncio.Lock()
+        self._held: tuple[Connection, ServerIdentity] | None = None
+        self._innodb_read_at = 0.0
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def connected(self) -> tuple[Connection, ServerIdentity]:
+        if self._held is None or self._held[0].closed:
+            fresh = await connect(self.target, self.target.monitor, limits=READ_LIMITS)
+            try:
+                self._held = fresh, await identify(fresh, self.target)
+            except BaseException:
+                fresh.close()
+                raise
+        return self._held
+
+    async def identity(self) -> ServerIdentity:
+        """Asked anew; a connection that does not answer is dropped."""
+        connection, _ = await self.connected()
+        try:
+            return await identify(connection, self.target)
+        except BaseException:
+            self._drop(connection)
+            raise
+
+    async def fetch(self, name: str, what: str, *args: object) -> list[dict[str, Any]]:
+        """The rows of one read. Raises an Unreachable error; nothing is tried twice."""
+        connection, identity = await self.connected()
+        sql = query("mysql", name, identity.flavor, identity.version_num)
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return (await connection.fetch(sql, args)).dicts()
+        except TimeoutError as error:
+            self._abandon(connection, identity)
+            raise on_read(error, self.target, what) from None
+        except FAILURES as error:
+            if not answered(error):
+                self._drop(connection)
+            raise on_read(error, self.target, what, grant(name, identity.user)) from None
+        except asyncio.CancelledError:
+            self._abandon(connection, identity)
+            raise
+        finally:
+            if name in _INNODB_CACHE:
+                self._innodb_read_at = time.monotonic()
+
+    async def settled(self) -> None:
+        """Wait until InnoDB's tables show news: they show old rows to whoever asks again too soon."""
+        await asyncio.sleep(self._innodb_read_at + INNODB_CACHE_SECONDS - time.monotonic())
+
+    async def close(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            await close(held[0])
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._held = None
+
+    def _abandon(self, connection: Connection, identity: ServerIdentity) -> None:
+        """The server goes on with a statement whose reader went away: have it ended there."""
+        number = connection.thread_id()
+        self._drop(connection)
+        ending = asyncio.create_task(end_own_statement(self.target, identity, number))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+
+async def end_own_statement(target: Target, seen: ServerIdentity, connection_id: int) -> None:
+    """End the statement of our own lost connection. Never raises: the server's own limit remains.
+
+    The one KILL in this package, and in Python rather than in sql/ because those files only read. It
+    ends a read of dbdeck's monitor, which every account may do to itself without a privilege; a
+    server that was restarted meanwhile has given the number to somebody else, and is left alone.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            connection = await connect(target, target.monitor, limits=READ_LIMITS, purpose="cleanup")
+            try:
+                now = await identify(connection, target)
+                if (now.system_id, now.started_at) == (seen.system_id, seen.started_at):
+                    await connection.fetch("kill query %s", (connection_id,))
+            finally:
+                await close(connection)
+    except (DbdeckError, *FAILURES):
+        return
+
+
+def grant(read: str, account: str) -> str:
+    """The GRANT that a read lacks."""
+    right = _RIGHTS.get(read, "SELECT ON performance_schema.*")
+    return f"GRANT {right} TO {account_literal(account)};"

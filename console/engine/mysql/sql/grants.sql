@@ -1,0 +1,4 @@
+-- Purpose: what the login may do, for `doctor`
+-- Privilege: none
+-- Cost: constant
+show grants

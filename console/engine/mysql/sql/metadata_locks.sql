@@ -1,0 +1,20 @@
+-- Purpose: metadata locks (tables, schemas, global read lock, backup, user locks) of every object
+--   that somebody waits for
+-- Privilege: SELECT on performance_schema
+-- Cost: two passes over the metadata locks
+select m.object_type as type,
+       m.object_schema as table_schema,
+       m.object_name as table_name,
+       m.lock_type as mode,
+       m.lock_status as status,
+       t.processlist_id as session_id
+  from performance_schema.metadata_locks m
+  join (select distinct object_type, object_schema, object_name
+          from performance_schema.metadata_locks
+         where lock_status = 'PENDING') wanted
+    on wanted.object_type = m.object_type
+   and wanted.object_schema <=> m.object_schema
+   and wanted.object_name <=> m.object_name
+  left join performance_schema.threads t
+    on t.thread_id = m.owner_thread_id
+ where m.lock_status in ('GRANTED', 'PENDING')

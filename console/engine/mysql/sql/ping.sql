@@ -1,0 +1,4 @@
+-- Purpose: one round trip
+-- Privilege: none
+-- Cost: constant
+select 1 as one

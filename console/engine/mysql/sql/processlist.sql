@@ -1,0 +1,22 @@
+-- Purpose: every session as MariaDB shows them; in MySQL the login's own sessions, for a login that
+--   may not read performance_schema.threads
+-- Privilege: none for the login's own sessions, PROCESS for those of others
+-- Cost: one pass over the thread list
+select p.id as id,
+       null as thread,
+       p.user as user,
+       p.host as host,
+       p.db as db,
+       p.command as command,
+       p.state as state,
+       p.time as seconds,  --: mysql
+       p.time_ms / 1000 as seconds,  --: mariadb
+       null as statement_seconds,
+       null as query_id,  --: mysql
+       nullif(p.query_id, 0) as query_id,  --: mariadb
+       left(p.info, 10000) as query,
+       null as application,
+       unix_timestamp(now(6)) as clock
+  from performance_schema.processlist p  --: mysql>=80022
+  from information_schema.processlist p  --: mysql<80022, mariadb
+ where (%s is null or p.id = %s)

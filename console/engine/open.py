@@ -1,0 +1,83 @@
+"""The context managers that own every connection to a target. Drivers are imported when used."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from console.engine.port import Engine, OperatorConnection
+from console.errors import Refused
+from console.model.target import EngineKind, Login, Target
+
+
+class _Opened(Engine, Protocol):
+    async def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def open_engine(target: Target) -> AsyncIterator[Engine]:
+    """The reads of a target. It connects at the first read, so that a dead server can be shown too."""
+    if target.engine is EngineKind.POSTGRES:
+        from console.engine.postgres.engine import PostgresEngine
+
+        engine: _Opened = PostgresEngine(target)
+    else:
+        from console.engine.mysql.engine import MysqlEngine
+
+        engine = MysqlEngine(target)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+@asynccontextmanager
+async def open_operator(target: Target) -> AsyncIterator[OperatorConnection]:
+    """One pinned connection with the operator's identity; only `console.dispatch` may name this.
+
+    Raises Refused for a read-only target, and the Unreachable errors of a connection.
+    """
+    login = target.operator
+    if login is None:
+        raise Refused(
+            f"{target.name} is read-only: its config has no `operator` login; nothing was executed",
+            "add `operator: {user: …, password: …}` to the target",
+        )
+    if target.engine is EngineKind.POSTGRES:
+        async with _postgres_operator(target, login) as operator:
+            yield operator
+    else:
+        async with _mysql_operator(target, login) as operator:
+            yield operator
+
+
+@asynccontextmanager
+async def _postgres_operator(target: Target, login: Login) -> AsyncIterator[OperatorConnection]:
+    from console.engine.postgres.driver import OPERATOR_LIMITS, close, connect
+    from console.engine.postgres.engine import identify
+    from console.engine.postgres.operator import PostgresOperator
+
+    connection = await connect(target, login, limits=OPERATOR_LIMITS, purpose=f"operator {whoami()}")
+    try:
+        yield PostgresOperator(target, connection, await identify(connection, target))
+    finally:
+        await close(connection)
+
+
+@asynccontextmanager
+async def _mysql_operator(target: Target, login: Login) -> AsyncIterator[OperatorConnection]:
+    from console.engine.mysql.operator import MysqlOperator
+
+    operator = await MysqlOperator.connect(target, login, purpose=f"operator {whoami()}")
+    try:
+        yield operator
+    finally:
+        await operator.close()
+
+
+def whoami() -> str:
+    """The person as this machine knows them: a claim, shown to others who meet our lock."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"[:40]

@@ -1,0 +1,92 @@
+"""asyncpg, TLS and socket errors -> the error tree, by SQLSTATE and never by text."""
+
+from __future__ import annotations
+
+import ssl
+
+import asyncpg
+
+from console.errors import (
+    DbdeckError,
+    LoginRefused,
+    PrivilegeMissing,
+    ServerSilent,
+    TlsRefused,
+    Unreachable,
+)
+from console.model.target import Target
+
+CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+def on_connect(error: BaseException, target: Target, user: str) -> DbdeckError:
+    """Why a connection could not be opened; no error of ours repeats a password."""
+    where = f"{target.name} ({target.address})"
+    if isinstance(error, TimeoutError):
+        return ServerSilent(
+            f"{where} did not answer in time", "check the address, the network and a firewall"
+        )
+    if isinstance(error, ssl.SSLError):
+        return TlsRefused(
+            f"{where}: the TLS handshake failed: {error.reason or type(error).__name__}",
+            "check `ca` and the host name in the certificate; nothing secret was sent",
+        )
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return TlsRefused(
+            f"{where} offers no TLS and the target asks for {target.tls}; nothing secret was sent",
+            "enable TLS on the server, or write a weaker `tls` for this target",
+        )
+    if isinstance(error, asyncpg.PostgresError):
+        return _refused(error, where, user)
+    return Unreachable(
+        f"{where} cannot be reached: {_text(error)}", "is the server running and listening there?"
+    )
+
+
+def _refused(error: asyncpg.PostgresError, where: str, user: str) -> DbdeckError:
+    state = error.sqlstate or ""
+    if state == "28P01":
+        return LoginRefused(
+            f"{where} refused the login of {user}: {_text(error)}",
+            "check the password reference, VALID UNTIL, and .pgpass (mode 0600)",
+        )
+    if state in ("28000", "3D000", "42501"):
+        return LoginRefused(
+            f"{where} refused the login of {user}: {_text(error)}", "check pg_hba.conf and grants"
+        )
+    if state == "53300":
+        return Unreachable(
+            f"{where} has no connection slot left for {user}: {_text(error)}",
+            "grant pg_use_reserved_connections (16+) to dbdeck's roles, or free a slot",
+        )
+    if state == "08P01":
+        return Unreachable(
+            f"{where} refused a startup parameter: {_text(error)}",
+            "dbdeck sets its limits at login and needs a direct connection, not a transaction pooler",
+        )
+    return Unreachable(f"{where} refused the connection: {_text(error)} ({state})")
+
+
+def on_read(error: BaseException, target: Target, what: str) -> DbdeckError:
+    """Why a read brought nothing."""
+    if isinstance(error, TimeoutError):
+        return ServerSilent(
+            f"{target.name} did not answer {what} in time", "it may hang, or the network does"
+        )
+    state = getattr(error, "sqlstate", None)
+    if state == "42501":
+        return PrivilegeMissing(
+            f"{target.name}: no privilege to read {what}: {_text(error)}",
+            f"GRANT pg_monitor TO {target.monitor.user};",
+        )
+    if state in ("57014", "55P03"):
+        return ServerSilent(
+            f"{target.name}: the read of {what} ran into its limit: {_text(error)}",
+            "the server is very slow, or somebody locks a system catalog",
+        )
+    return Unreachable(f"{target.name}: {what} could not be read: {_text(error)}")
+
+
+def _text(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

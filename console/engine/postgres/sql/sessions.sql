@@ -1,0 +1,25 @@
+-- Purpose: every session, from the function below pg_stat_activity: the view joins pg_database and
+--   pg_authid, and hangs while somebody holds them exclusively
+-- Privilege: pg_read_all_stats (in pg_monitor); without it other roles' rows come without details
+-- Cost: one pass over the backend status array, no catalog locks
+select s.pid,
+       s.backend_start,
+       s.usesysid::int8 as role,
+       s.datid::int8 as database,
+       s.application_name,
+       case when s.client_port = -1 then 'local' else host(s.client_addr) end as client,
+       s.backend_type,
+       s.state,
+       s.query,
+       s.query_id,  --: postgresql>=140000
+       null::int8 as query_id,  --: postgresql<140000
+       s.query_start,
+       s.xact_start,
+       extract(epoch from c.now - s.query_start)::float8 as query_seconds,
+       extract(epoch from c.now - s.state_change)::float8 as state_seconds,
+       extract(epoch from c.now - s.xact_start)::float8 as transaction_seconds,
+       s.wait_event_type,
+       s.wait_event,
+       s.leader_pid
+  from pg_stat_get_activity($1) s
+ cross join (select clock_timestamp() as now) c

@@ -1,0 +1,116 @@
+"""Every error dbdeck raises on purpose, on one screen. Each class knows its exit code.
+
+DbdeckError
+├── UsageError 2            arguments, config or selection are wrong; nothing was started
+│   └── ConfigError         names file, key, line and the nearest valid key
+├── Unreachable 3           no connection, no login, no answer, or no privilege, before any effect
+│   ├── LoginRefused        the server answered and refused the login
+│   ├── TlsRefused          TLS was asked for and not given; no secret was sent
+│   ├── PrivilegeMissing    the read needs a GRANT, which the hint spells out
+│   └── ServerSilent        the server accepted the connection and stopped answering
+├── Refused 4               policy, protected class, freeze, approval missing or expired
+├── AuditUnavailable 5      an audit sink is missing, unreachable, read-only, full or swallows rows
+├── Stale 6                 the subject or a precondition changed since it was seen
+├── Locked 7                another run holds the lock; its holder is named
+├── ActionFailed 1          the action failed; the end state is known and verified
+├── OutcomeUnknown 9        the effect may or may not have happened; reconcile, never retry
+├── LedgerFault 11          `audit verify` found a fault
+└── TimedOut 124            cancelled cleanly, state known
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """Exit codes of the headless contract (docs/cli.md)."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    REFUSED = 4
+    AUDIT = 5
+    STALE = 6
+    LOCKED = 7
+    PARTIAL = 8
+    UNKNOWN = 9
+    CHANGES = 10
+    LEDGER_FAULT = 11
+    TIMED_OUT = 124
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class DbdeckError(Exception):
+    """`message` says what happened and what was not done; `hint` says what to do next."""
+
+    exit: ClassVar[Exit] = Exit.FAILED
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(DbdeckError):
+    exit, kind = Exit.USAGE, "usage"
+
+
+class ConfigError(UsageError):
+    kind = "config"
+
+
+class Unreachable(DbdeckError):
+    exit, kind = Exit.UNREACHABLE, "unreachable"
+
+
+class LoginRefused(Unreachable):
+    kind = "login"
+
+
+class TlsRefused(Unreachable):
+    kind = "tls"
+
+
+class PrivilegeMissing(Unreachable):
+    kind = "privilege"
+
+
+class ServerSilent(Unreachable):
+    kind = "silent"
+
+
+class Refused(DbdeckError):
+    exit, kind = Exit.REFUSED, "refused"
+
+
+class AuditUnavailable(DbdeckError):
+    exit, kind = Exit.AUDIT, "audit"
+
+
+class Stale(DbdeckError):
+    exit, kind = Exit.STALE, "stale"
+
+
+class Locked(DbdeckError):
+    exit, kind = Exit.LOCKED, "locked"
+
+
+class ActionFailed(DbdeckError):
+    exit, kind = Exit.FAILED, "failed"
+
+
+class OutcomeUnknown(DbdeckError):
+    exit, kind = Exit.UNKNOWN, "unknown"
+
+
+class LedgerFault(DbdeckError):
+    exit, kind = Exit.LEDGER_FAULT, "ledger"
+
+
+class TimedOut(DbdeckError):
+    exit, kind = Exit.TIMED_OUT, "timeout"

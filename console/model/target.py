@@ -1,0 +1,101 @@
+"""A target: one configured server, and what it said about itself when it was reached."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class EngineKind(StrEnum):
+    POSTGRES = "postgres"
+    MYSQL = "mysql"
+
+
+class Environment(StrEnum):
+    PROD = "prod"
+    STAGING = "staging"
+    DEV = "dev"
+    DEMO = "demo"
+
+
+class TlsMode(StrEnum):
+    VERIFY_FULL = "verify-full"
+    VERIFY_CA = "verify-ca"
+    REQUIRE = "require"
+    OFF = "off"
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who logs in. `password` is a reference (keyring: env: file: command:), never a password.
+
+    None sends none: peer, trust, `.pgpass` and `~/.my.cnf` decide.
+    """
+
+    user: str
+    password: str | None = None
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One server of the config. `host` is a name, an address, or the folder of a unix socket.
+
+    Without an operator login the target is read-only.
+    """
+
+    name: str
+    engine: EngineKind
+    monitor: Login
+    operator: Login | None = None
+    host: str = "localhost"
+    port: int = 0
+    database: str = ""
+    environment: Environment = Environment.PROD
+    tls: TlsMode = TlsMode.VERIFY_FULL
+    ca: str | None = None
+    labels: dict[str, str] = {}
+
+    @property
+    def local(self) -> bool:
+        """Reached through a unix socket: no network, so no TLS."""
+        return self.host.startswith("/")
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}/.s:{self.port}" if self.local else f"{self.host}:{self.port}"
+
+    @property
+    def read_only(self) -> bool:
+        return self.operator is None
+
+
+class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """Which server answered; compared before an effect to notice a fail-over or a restart.
+
+    `system_id` is PostgreSQL's system_identifier, MySQL's server_uuid, MariaDB's server_uid where it
+    has one. `version_num` is numeric and comparable within a flavour (180006, 90400, 101119).
+    """
+
+    flavor: str
+    version: str
+    version_num: int
+    system_id: str
+    started_at: datetime
+    primary: bool | None
+    tls: str
+    user: str = ""
+    database: str = ""
+
+    @property
+    def label(self) -> str:
+        names = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
+        return f"{names[self.flavor]} {self.version}"
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding of `doctor`: `ok` is None where it could not be found out."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    hint: str = ""

@@ -1,0 +1,79 @@
+"""Feeds: one read asked again and again, with a deadline, a back-off, and the last good data kept."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+from console.errors import DbdeckError, PrivilegeMissing, ServerSilent
+from console.model.reading import Problem, Reading
+
+T = TypeVar("T")
+DEADLINE_SECONDS = 15.0
+SLOWEST_SECONDS = 5.0
+LATE_SECONDS = 0.5
+# A grant is given rarely, and asking costs the server a failed statement in its log each time.
+PRIVILEGE_SECONDS = 30.0
+
+
+class Feed(Generic[T]):
+    """Polls one read. Never stacked: a poll that runs is the only one.
+
+    `delay` is the seconds to wait before the next poll: the interval while all is well, a little
+    longer with each failure (at most 5 s, so that a server that is back is seen soon).
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[T]], *, every: float) -> None:
+        self._read = read
+        self._every = every
+        self._failures = 0
+        self._asked: float | None = None
+        self.reading: Reading[T] = Reading(data=None, taken_at=None, latency_ms=None)
+        self.delay = every
+
+    async def poll(self) -> Reading[T]:
+        """The next reading; a failure is one with a problem and the last good data."""
+        self._asked = start = time.monotonic()
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                data = await self._read()
+        except TimeoutError:
+            self._failed(ServerSilent(f"no answer in {DEADLINE_SECONDS:g} s"))
+        except DbdeckError as error:
+            self._failed(error)
+        else:
+            self._failures = 0
+            self.delay = self._every
+            self.reading = Reading(
+                data=data, taken_at=datetime.now(UTC), latency_ms=(time.monotonic() - start) * 1000
+            )
+        finally:
+            self._asked = None
+        return self.reading
+
+    def waiting(self) -> float:
+        """Seconds the running poll has been waiting for its answer; 0.0 when none runs."""
+        return 0.0 if self._asked is None else time.monotonic() - self._asked
+
+    @property
+    def late(self) -> float:
+        """Seconds the running poll has waited, once that is longer than it should; else 0.0."""
+        waiting = self.waiting()
+        return waiting if waiting > self._every + LATE_SECONDS else 0.0
+
+    def _failed(self, error: DbdeckError) -> None:
+        self._failures += 1
+        before = self.reading.problem
+        since = before.since if before else datetime.now(UTC)
+        problem = Problem(kind=error.kind, message=error.message, hint=error.hint, since=since)
+        self.reading = Reading(
+            data=self.reading.data,
+            taken_at=self.reading.taken_at,
+            latency_ms=self.reading.latency_ms,
+            problem=problem,
+        )
+        patient = isinstance(error, PrivilegeMissing)
+        self.delay = PRIVILEGE_SECONDS if patient else min(SLOWEST_SECONDS, 0.5 * 2 ** min(self._failures, 5))

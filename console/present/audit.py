@@ -1,0 +1,155 @@
+"""Ledger rows as cells and as rows of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from console.audit.record import Entry, Kind, OpenIntent
+from console.audit.verify import Verification
+from console.present.table import Column, Line, Tone
+from console.present.units import clean
+
+COLUMNS = (
+    Column(title="id", width=6, align="right"),
+    Column(title="at (UTC)", width=19),
+    Column(title="kind", width=10),
+    Column(title="action", width=18),
+    Column(title="target", width=14, drop=2),
+    Column(title="operator", width=16, drop=3),
+    Column(title="what", width=20, grow=True),
+)
+_TONES: dict[str, Tone] = {
+    Kind.INTENT: Tone.NOTICE,
+    Kind.REFUSED: Tone.WARN,
+    Kind.BREAKGLASS: Tone.BAD,
+    Kind.OPEN: Tone.MUTED,
+    Kind.CLOSE: Tone.MUTED,
+    Kind.STEP: Tone.NORMAL,
+}
+_STATUS = {"applied": Tone.GOOD, "no_op": Tone.NOTICE, "failed": Tone.WARN, "unknown": Tone.BAD}
+
+
+def body(entry: Entry) -> dict[str, Any]:
+    """The fields of a row; empty after a redaction or where the text is no object."""
+    try:
+        found = msgspec.json.decode(entry.body or "{}")
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Story:
+    """The action, target and reason of each action id: later rows of an action name only its id."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._intents = {entry.action_id: body(entry) for entry in entries if entry.kind == Kind.INTENT}
+
+    def of(self, entry: Entry, name: str) -> str:
+        own = body(entry).get(name)
+        return str(own or self._intents.get(entry.action_id, {}).get(name) or "")
+
+
+def lines(entries: Sequence[Entry]) -> list[Line]:
+    story = Story(entries)
+    return [_line(entry, story) for entry in entries]
+
+
+def _line(entry: Entry, story: Story) -> Line:
+    return Line(
+        key=str(entry.id),
+        cells=(
+            str(entry.id),
+            entry.at.strftime("%Y-%m-%d %H:%M:%S"),
+            clean(entry.kind, 20),
+            clean(story.of(entry, "action"), 60),
+            clean(story.of(entry, "target"), 60),
+            clean(story.of(entry, "operator") or entry.db_user, 60),
+            clean(what(entry), 300),
+        ),
+        tone=_STATUS.get(str(body(entry).get("status")), _TONES.get(entry.kind, Tone.NORMAL)),
+    )
+
+
+def what(entry: Entry) -> str:
+    """The one thing a row has to say."""
+    fields = body(entry)
+    if entry.kind == Kind.INTENT:
+        return f"{fields.get('reason', '')} · {'; '.join(fields.get('statements', []))}"
+    if entry.kind == Kind.STEP:
+        return f"step {fields.get('step')}: {fields.get('statement')}"
+    if entry.kind in (Kind.OUTCOME, Kind.RESOLVED):
+        verdict = fields.get("verify") or {}
+        error = fields.get("error") or {}
+        return f"{fields.get('status')}: {error.get('message') or verdict.get('summary') or ''}"
+    if entry.kind == Kind.OPEN:
+        who = fields.get("who") or {}
+        return f"dbdeck {fields.get('version', '')} started by {who.get('os_user', '')}".strip()
+    return str(fields.get("reason") or fields.get("text") or "")
+
+
+def document(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Rows of `audit list --json`."""
+    story = Story(entries)
+    return [
+        {
+            "id": entry.id,
+            "at": entry.at,
+            "writer": str(entry.writer),
+            "seq": entry.seq,
+            "kind": entry.kind,
+            "action_id": str(entry.action_id),
+            "action": story.of(entry, "action") or None,
+            "target": story.of(entry, "target") or None,
+            "operator": story.of(entry, "operator") or entry.db_user,
+            "reason": story.of(entry, "reason") or None,
+            "body": body(entry),
+        }
+        for entry in entries
+    ]
+
+
+def verification(found: Verification) -> dict[str, Any]:
+    """`audit verify --json`."""
+    return {
+        "schema": "dbdeck/verify/1",
+        "ok": found.ok,
+        "rows": found.rows,
+        "writers": found.writers,
+        "faults": [
+            {
+                "id": fault.id,
+                "writer": fault.writer and str(fault.writer),
+                "seq": fault.seq,
+                "kind": fault.kind,
+            }
+            for fault in found.faults
+        ],
+        "open_intents": [str(action) for action in found.open_intents],
+    }
+
+
+def open_intent(intent: OpenIntent) -> dict[str, Any]:
+    return {
+        "action_id": str(intent.action_id),
+        "at": intent.at,
+        "action": intent.body.get("action"),
+        "target": intent.body.get("target"),
+        "operator": intent.body.get("operator"),
+        "reason": intent.body.get("reason"),
+        "statements": intent.body.get("statements"),
+        "outcome": intent.outcome,
+        "running": intent.alive and intent.outcome is None,
+    }
+
+
+def open_line(intent: OpenIntent) -> str:
+    """`action on target since when: running | end unknown`."""
+    running = intent.alive and intent.outcome is None
+    return clean(
+        f"{intent.body.get('action')} on {intent.body.get('target')} since "
+        f"{intent.at:%Y-%m-%d %H:%M:%S} UTC by {intent.body.get('operator')}: "
+        f"{'running now' if running else 'its end is not known'} ({intent.action_id})"
+    )

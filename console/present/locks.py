@@ -1,0 +1,166 @@
+"""The blocking tree as cells and as rows of a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from console.model.locks import LockNode
+from console.present.sessions import key, reference, state, statement, text
+from console.present.table import Column, Line, Tone
+from console.present.units import age, clean, count
+
+COLUMNS = (
+    Column(title="session", width=17),
+    Column(title="wait", width=6, align="right"),
+    Column(title="blocks", width=6, align="right"),
+    Column(title="state", width=10),
+    Column(title="user", width=10, drop=4),
+    Column(title="object", width=22, drop=1),
+    Column(title="mode", width=16, drop=2),
+    Column(title="xact", width=6, align="right", drop=5),
+    Column(title="application", width=12, drop=6),
+    Column(title="statement", width=20, grow=True),
+)
+_DEEPEST = 5
+
+
+def lines(nodes: Iterable[LockNode]) -> list[Line]:
+    return [_line(node) for node in nodes]
+
+
+def _line(node: LockNode) -> Line:
+    session = node.session
+    return Line(
+        key=key(session),
+        cells=(
+            tree(node),
+            "ROOT" if node.root else age(node.wait_seconds),
+            count(node.blocks) if node.blocks else "",
+            state(session),
+            text(session.user),
+            clean(node.object or "", 200),
+            mode(node),
+            age(session.transaction_seconds) if session.transaction_seconds is not None else "",
+            text(session.application),
+            statement(session),
+        ),
+        tone=tone(node),
+    )
+
+
+def tone(node: LockNode) -> Tone:
+    if node.root or node.cycle:
+        return Tone.BAD
+    return Tone.WARN if node.blocks else Tone.NORMAL
+
+
+def tree(node: LockNode) -> str:
+    """The id with its place in the tree; `╰` waits for a lock, `┄` only for its turn in the queue."""
+    number = "prepared" if node.session.prepared else str(node.session.id)
+    if node.depth == 0:
+        return f"{'↻ ' if node.cycle else ''}{number}"
+    shown = min(node.depth, _DEEPEST)
+    deeper = f"{node.depth}" if node.depth > _DEEPEST else ""
+    return " " * shown + deeper + ("┄ " if node.edge == "soft" else "╰ ") + number
+
+
+_MODES = {
+    "AccessShareLock": "AccessShare",
+    "RowShareLock": "RowShare",
+    "RowExclusiveLock": "RowExclusive",
+    "ShareUpdateExclusiveLock": "ShareUpdateExcl",
+    "ShareLock": "Share",
+    "ShareRowExclusiveLock": "ShareRowExcl",
+    "ExclusiveLock": "Exclusive",
+    "AccessExclusiveLock": "AccessExclusive",
+}
+
+
+def mode(node: LockNode) -> str:
+    """Short, because every mode of PostgreSQL ends in Lock."""
+    return _MODES.get(node.mode or "", clean(node.mode or "", 40))
+
+
+def summary(nodes: Sequence[LockNode]) -> str:
+    """One line above the tree."""
+    waiting = [node for node in nodes if node.wait_seconds is not None or node.edge]
+    roots = sum(1 for node in nodes if node.root)
+    if not nodes:
+        return "nobody waits for a lock"
+    total = sum(node.wait_seconds or 0.0 for node in waiting)
+    deadlock = " · a deadlock is forming" if any(node.cycle for node in nodes) else ""
+    return (
+        f"{len(waiting)} waiting behind {roots} root blocker{'' if roots == 1 else 's'}, "
+        f"{age(total)} of waiting{deadlock}"
+    )
+
+
+def details(node: LockNode) -> list[tuple[str, str]]:
+    """Everything about one node, label and value, for the pane beside the tree."""
+    session = node.session
+    pairs = [
+        ("session", f"{session.id} started {_moment(session.started_at)}"),
+        ("user", f"{text(session.user)} @ {text(session.client)} in {text(session.database)}"),
+        ("application", f"{text(session.application)} ({text(session.kind)})"),
+        ("state", f"{state(session)} for {age(session.state_seconds)}"),
+        (
+            "transaction",
+            age(session.transaction_seconds) if session.transaction_seconds is not None else "none",
+        ),
+        (
+            "waits for",
+            f"{clean(node.object or '', 300)} {mode(node)}" if node.edge else "nobody: a root blocker",
+        ),
+        ("blocked by", blockers(node) if node.edge else ""),
+        (
+            "blocks",
+            f"{count(node.blocks)} sessions; ending it releases {node.releases}" if node.blocks else "nobody",
+        ),
+        ("protected", str(session.protection) if session.protection else ""),
+    ]
+    if node.root:
+        pairs[5] = ("holds", f"{clean(node.object or '', 300)} {mode(node)}")
+    return [(label, value) for label, value in pairs if value]
+
+
+def blockers(node: LockNode) -> str:
+    shown = ", ".join(str(number) for number in node.blocked_by[:8])
+    more = node.blocked_by_count - min(8, len(node.blocked_by))
+    how = "" if node.edge == "hard" else " (ahead in the queue; holds nothing that conflicts)"
+    return f"{shown}{f' and {more} more' if more > 0 else ''}{how}"
+
+
+def _moment(at: object) -> str:
+    return str(at) if at else "unknown"
+
+
+def document(nodes: Iterable[LockNode]) -> list[dict[str, Any]]:
+    """Rows of `show locks --json`: one a session in the wait graph, roots first."""
+    return [
+        {
+            "session": reference(node.session),
+            "blocked_by": list(node.blocked_by),
+            "blocked_by_count": node.blocked_by_count,
+            "root": node.root,
+            "blocks": node.blocks,
+            "wait_seconds": node.wait_seconds,
+            "edge": node.edge,
+            "mode": node.mode,
+            "object": node.object,
+            "state": node.session.state,
+            "user": node.session.user,
+            "database": node.session.database,
+            "application": node.session.application,
+            "client": node.session.client,
+            "transaction_seconds": node.session.transaction_seconds,
+            "releases": node.releases,
+            "releases_seconds": node.releases_seconds,
+            "depth": node.depth,
+            "cycle": node.cycle,
+            "protected": node.session.protection,
+            "visible": node.session.visible,
+            "query": node.session.query,
+        }
+        for node in sorted(nodes, key=lambda node: not node.root)
+    ]

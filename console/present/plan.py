@@ -1,0 +1,55 @@
+"""A plan and a run in words: the same text in the confirm dialog and on stdout."""
+
+from __future__ import annotations
+
+from console.dispatch.action import Plan
+from console.dispatch.dispatcher import Run
+from console.present.table import Tone
+from console.present.units import clean, clean_block
+
+Said = list[tuple[Tone, str]]
+
+
+def describe(plan: Plan) -> Said:
+    """Lines with a tone: what, on whom, the exact statements, forecast, warnings, what undoes it."""
+    session = plan.subject.get("session", {})
+    said: Said = [(Tone.NOTICE, f"{plan.action}: {clean(plan.title)} on {plan.target} ({plan.server.label})")]
+    if session:
+        said += [
+            (Tone.NORMAL, f"  started {session.get('started_at')}, {clean(str(session.get('state')))}, "
+                          f"{clean(str(session.get('application') or 'no application name'))}"
+                          f" from {clean(str(session.get('client') or 'unknown'))}"),
+            (Tone.MUTED, f"  statement: {clean(str(session.get('query') or 'none'), 300)}"),
+        ]  # fmt: skip
+    said.append((Tone.NORMAL, "would send:"))
+    said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements]
+    said += [(Tone.GOOD, f"forecast: {line}") for line in plan.forecast]
+    said += [(Tone.WARN, f"warning: {line}") for line in plan.warnings]
+    said += [(Tone.BAD, f"refused: {line}") for line in plan.refusals]
+    said += [(Tone.MUTED, f"undo: {plan.undo}"), (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}")]
+    return said
+
+
+_EFFECTS = {
+    "applied": (Tone.GOOD, "done"),
+    "no_op": (Tone.NOTICE, "nothing to do: it was so already"),
+    "none": (Tone.BAD, "not done"),
+    "unknown": (Tone.BAD, "OUTCOME UNKNOWN"),
+}
+
+
+def conclude(run: Run) -> Said:
+    """How a run ended; `done` only where it was verified."""
+    tone, word = _EFFECTS[run.effect]
+    proof = f": {clean(run.verify.summary)}" if run.verify else ""
+    said: Said = [(tone, f"{run.action} on {run.target}: {word}{proof}")]
+    if run.verify and run.verify.evidence:
+        facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in run.verify.evidence.items())
+        said.append((Tone.NORMAL, f"  {clean(facts)}"))
+    if run.error:
+        said.append((Tone.BAD, f"  {clean(run.error.message)}"))
+        if run.error.hint:
+            said.append((Tone.NOTICE, f"  hint: {clean(run.error.hint)}"))
+    where = f"intent row {run.intent}, outcome row {run.outcome if run.recorded else 'waits in the journal'}"
+    said.append((Tone.MUTED, f"  recorded: {where}, {run.duration_ms:.0f} ms, action {run.action_id}"))
+    return said

@@ -1,0 +1,110 @@
+"""The console: one app over the targets of a config."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+
+from console.config import Config
+from console.dispatch.registry import Registry
+from console.errors import ConfigError, Exit, UsageError
+from console.tui.commands import Commands
+from console.tui.desk import Desk
+from console.tui.screens.choose import ChooseTarget
+from console.tui.screens.main import MainScreen
+from console.tui.screens.text import TextScreen
+from console.tui.themes import DBDECK
+from console.tui.tight import TightApp
+
+_HELP = """\
+Every action is written to the audit ledger before it is executed. A key only opens its plan:
+nothing happens before you have seen the statement, given a reason and pressed Enter there.
+
+Locks pane: a tree a root blocker. ╰ waits for a lock, ┄ waits only for its turn in the queue
+(the one it stands behind holds nothing that conflicts). "blocks" counts everyone behind it.
+When the server does not answer, what is shown is dimmed and its age counts up in the top line.
+"""
+
+
+class ConsoleApp(TightApp[int]):
+    """Screens and targets; what a pane can handle is handled there."""
+
+    TITLE = "dbdeck"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider]]] = {Commands}  # type: ignore[assignment]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", "Quit", id="app.quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="app.interrupt"),
+        Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
+        Binding("o", "targets", "Open a target", id="app.targets"),
+    ]
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        super().__init__()
+        self.desk = Desk(config, registry)
+        self.animation_level = "none"
+
+    def on_mount(self) -> None:
+        self.register_theme(DBDECK)
+        self.theme = self.desk.config.theme
+        self.set_keymap(self.desk.config.keys)
+        self.desk.keep_ledger(self._ledger_changed)
+        self.open_target(next(iter(self.desk.config.targets)))
+
+    async def _ledger_changed(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen):
+                screen.ledger_changed()
+
+    @work(exclusive=True, group="target")
+    async def open_target(self, name: str) -> None:
+        target = self.desk.config.target(name)
+        screen = MainScreen(self.desk, target, await self.desk.engine(target))
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        await self.push_screen(screen)
+
+    @work(group="targets")
+    async def action_targets(self) -> None:
+        name = await self.push_screen_wait(ChooseTarget(self.desk.config.all_targets()))
+        if name:
+            self.open_target(name)
+
+    def action_help(self) -> None:
+        """The keys that work here, from the bindings themselves."""
+        rows: dict[str, str] = {}
+        for active in self.screen.active_bindings.values():
+            shown = self.get_key_display(active.binding)
+            if active.binding.description:
+                rows.setdefault(active.binding.description, shown)
+        keys = "\n".join(f"  {key:<14} {name}" for name, key in rows.items())
+        self.push_screen(TextScreen("help", Text(f"{_HELP}\n{keys}")))
+
+
+async def run(config: Config, registry: Registry) -> int:
+    """The console until it is left. Raises ConfigError for a config it cannot start with."""
+    if not config.targets:
+        raise UsageError("the config has no targets", "add one under `targets:`, or try `dbdeck demo`")
+    app = ConsoleApp(config, registry)
+    if config.theme not in {*app.available_themes, DBDECK.name}:
+        raise ConfigError(
+            f"there is no theme {config.theme!r}",
+            f"one of: dbdeck, {', '.join(sorted(app.available_themes))}",
+        )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        loop.add_signal_handler(number, app.exit)
+    try:
+        await app.run_async()
+    finally:
+        if app.desk.busy:
+            sys.stderr.write("finishing and recording the running action …\n")
+        await app.desk.close()
+    return Exit.OK

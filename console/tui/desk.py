@@ -1,0 +1,111 @@
+"""What the screens work with: the engines, the feeds, and the dispatcher once the ledger is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+from console.audit.ledger import Ledger, open_ledger
+from console.audit.record import OpenIntent
+from console.config import Config
+from console.dispatch.dispatcher import Dispatcher, Run, running
+from console.dispatch.registry import Registry
+from console.engine.open import open_engine
+from console.engine.port import Engine
+from console.errors import AuditUnavailable, DbdeckError
+from console.model.target import Target
+from console.secrets import resolve
+
+RETRY_SECONDS = 5.0
+
+
+class Desk:
+    """Owns every connection of the console; `close` ends them after the running actions."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        self.config = config
+        self.registry = registry
+        self.ledger: Ledger | None = None
+        self.dispatcher: Dispatcher | None = None
+        self.ledger_problem: DbdeckError | None = None
+        self._engines: dict[str, Engine] = {}
+        self._stack = AsyncExitStack()
+        self._stop = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Run]] = set()
+
+    async def engine(self, target: Target) -> Engine:
+        if target.name not in self._engines:
+            self._engines[target.name] = await self._stack.enter_async_context(open_engine(target))
+        return self._engines[target.name]
+
+    # ---- the ledger --------------------------------------------------------------------------
+
+    def keep_ledger(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Open the ledger in the background and try again while it cannot be; reading needs none."""
+        self._keeper = asyncio.create_task(self._keep_ledger(changed))
+
+    async def _keep_ledger(self, changed: Callable[[], Awaitable[None]]) -> None:
+        while not self._stop.is_set():
+            try:
+                await self._hold_ledger(changed)
+            except DbdeckError as error:
+                self.ledger_problem = error
+                await changed()
+            try:
+                async with asyncio.timeout(RETRY_SECONDS):
+                    await self._stop.wait()
+            except TimeoutError:
+                continue
+
+    async def _hold_ledger(self, changed: Callable[[], Awaitable[None]]) -> None:
+        audit = self.config.audit
+        password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
+        async with open_ledger(audit.url, self.config.journal, password=password) as ledger:
+            self.ledger, self.ledger_problem = ledger, None
+            self.dispatcher = Dispatcher(self.registry, ledger, self.config.policy)
+            await changed()
+            try:
+                await self._stop.wait()
+            finally:
+                await self._settle()
+                await self.dispatcher.close()
+                self.ledger = self.dispatcher = None
+
+    def acting(self) -> Dispatcher:
+        """Raises AuditUnavailable while nothing can be recorded."""
+        if self.dispatcher is None:
+            problem = self.ledger_problem
+            told = problem.message if problem else "the ledger is still being opened"
+            raise AuditUnavailable(f"{told}; nothing was executed", problem.hint if problem else "")
+        return self.dispatcher
+
+    async def unsettled(self) -> list[OpenIntent]:
+        """Intents whose end is not known and which nobody is at work on."""
+        if self.ledger is None:
+            return []
+        return [intent for intent in await self.ledger.open_intents() if not running(intent)]
+
+    # ---- actions -----------------------------------------------------------------------------
+
+    def start(self, action: Awaitable[Run]) -> asyncio.Task[Run]:
+        """Run an action apart from any screen: it is finished and recorded even when the console ends."""
+        task = asyncio.ensure_future(action)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running)
+
+    async def _settle(self) -> None:
+        if self._running:
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def close(self) -> None:
+        self._stop.set()
+        if self._keeper is not None:
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._stack.aclose()

@@ -1,0 +1,39 @@
+"""The Audit pane: the ledger, newest row first, and what has no known end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from console.audit.record import Entry
+from console.present import audit
+from console.present.table import Line
+from console.present.units import clean
+from console.tui.panes.pane import Pane
+
+
+class AuditPane(Pane[Entry]):
+    """Every action was written here before it was executed."""
+
+    name_of_subject = "audit"
+    title = "Audit"
+    columns = audit.COLUMNS
+    empty = "The ledger has no rows yet."
+
+    def lines(self, data: Sequence[Entry]) -> list[Line]:
+        return audit.lines(data)
+
+    def key_of(self, item: Entry) -> str:
+        return str(item.id)
+
+    def summary(self, data: Sequence[Entry]) -> str:
+        return f"the newest {len(data)} rows of the ledger"
+
+    def details(self, item: Entry) -> str:
+        who = f"{clean(item.db_user)} from {clean(item.peer)}"
+        head = f"row {item.id} · {item.kind} · {item.at.isoformat()} · {who}"
+        body = clean(item.body or "(redacted)", 4000)
+        return f"{head}\naction {item.action_id} · writer {item.writer} seq {item.seq}\n{body}"
+
+    def document(self, data: Sequence[Entry]) -> list[dict[str, Any]]:
+        return audit.document(data)

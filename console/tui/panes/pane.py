@@ -1,0 +1,189 @@
+"""What every pane is: a reading of one subject, polled while it is seen, drawn by key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from textual import work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Static
+
+from console.model.reading import Reading
+from console.poll import Feed
+from console.present.table import Column, Line
+from console.tui.widgets.bars import Bar, Key
+from console.tui.widgets.grid import Grid
+
+T = TypeVar("T")
+
+
+class Pane(Vertical, Generic[T]):
+    """A summary line, a grid, and the details of the line under the cursor.
+
+    A pane gets a callable, never an engine. It polls while it is shown and not paused.
+    """
+
+    DEFAULT_CSS = """
+    Pane { height: 1fr; }
+    Pane > .details { height: auto; max-height: 9; border-top: solid $panel; padding: 0 1; }
+    Pane.wide > .details { max-height: 14; }
+    """
+    name_of_subject = ""
+    title = ""
+    columns: tuple[Column, ...] = ()
+    empty = ""
+    needle: reactive[str] = reactive("")
+    paused: reactive[bool] = reactive(default=False)
+
+    class Read(Message):
+        """A poll ended (well or badly)."""
+
+        def __init__(self, pane: Pane[Any]) -> None:
+            super().__init__()
+            self.pane = pane
+
+    def __init__(self, read: Callable[[], Awaitable[Sequence[T]]], *, every: float) -> None:
+        super().__init__(id=self.name_of_subject)
+        self.feed: Feed[Sequence[T]] = Feed(read, every=every)
+        self.every = every
+        self.items: dict[str, T] = {}
+        self.drawn: list[Line] = []
+        self._shown = False
+        self._soon = False
+
+    def compose(self) -> ComposeResult:
+        yield Bar(id=f"{self.name_of_subject}-summary")
+        yield Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
+        yield Static(classes="details", markup=False)
+
+    @property
+    def grid(self) -> Grid:
+        return self.query_one(Grid)
+
+    @property
+    def reading(self) -> Reading[Sequence[T]]:
+        return self.feed.reading
+
+    # ---- to be filled in by a subject ---------------------------------------------------------
+
+    def lines(self, data: Sequence[T]) -> list[Line]:
+        raise NotImplementedError
+
+    def key_of(self, item: T) -> str:
+        raise NotImplementedError
+
+    def summary(self, data: Sequence[T]) -> str:
+        raise NotImplementedError
+
+    def details(self, item: T) -> str:
+        raise NotImplementedError
+
+    def document(self, data: Sequence[T]) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def keys(self) -> list[Key]:
+        """The pane's own keys for the key line."""
+        return []
+
+    # ---- polling ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Called when the pane comes into view."""
+        self._shown = True
+        self.poll_on()
+
+    def stop(self) -> None:
+        self._shown = False
+
+    def again(self) -> None:
+        """Poll now instead of at the next turn."""
+        self._soon = True
+        self.poll_on()
+
+    @work(exclusive=False, group="poll", exit_on_error=True)
+    async def poll_on(self) -> None:
+        """One poll, then the timer for the next; a poll under way is never joined by a second."""
+        if self.feed.waiting() or not self._shown or (self.paused and not self._soon):
+            return
+        self._soon = False
+        await self.feed.poll()
+        if not self.is_attached:
+            return
+        self.draw()
+        self.post_message(self.Read(self))
+        self.set_timer(self.feed.delay, self.poll_on)
+
+    # ---- drawing ------------------------------------------------------------------------------
+
+    def draw(self) -> None:
+        data = self.reading.data
+        grid = self.grid
+        grid.stale = self.reading.stale
+        if data is None:
+            problem = self.reading.problem
+            grid.empty = f"{problem.message}\n{problem.hint}" if problem else "reading …"
+            return
+        self.items = {self.key_of(item): item for item in data}
+        lines = self.lines(data)
+        if self.needle:
+            wanted = self.needle.casefold()
+            lines = [line for line in lines if any(wanted in cell.casefold() for cell in line.cells)]
+        grid.empty = f"nothing here contains {self.needle!r}" if self.needle else self.empty
+        self.drawn = lines
+        grid.set_table(self.columns, lines)
+        said = [self.summary(data)]
+        if self.needle:
+            said.append(f"filter {self.needle!r}: {len(lines)} of {len(data)}")
+        if self.paused:
+            said.append("PAUSED")
+        self.query_one(f"#{self.name_of_subject}-summary", Bar).say(f" {'  ·  '.join(said)}")
+        self.draw_details()
+
+    def draw_details(self) -> None:
+        item = self.current
+        text = "" if item is None else self.details(item)
+        details = self.query_one(".details", Static)
+        if text != getattr(self, "_details", None):
+            self._details = text
+            details.update(text)
+            details.display = bool(text)
+
+    @property
+    def current(self) -> T | None:
+        """What the cursor is on."""
+        key = self.grid.key
+        return self.items.get(key) if key is not None else None
+
+    def watch_needle(self) -> None:
+        if self.is_mounted:
+            self.draw()
+
+    def watch_paused(self, paused: bool) -> None:
+        if self.is_mounted:
+            self.draw()
+            if not paused:
+                self.poll_on()
+
+    def on_grid_highlighted(self) -> None:
+        self.draw_details()
+        self.post_message(self.Read(self))
+
+    def export(self) -> str:
+        """The current view as the headless document's rows, indented."""
+        rows = self.document(self.reading.data or ())
+        found = msgspec.to_builtins(rows, str_keys=True, enc_hook=str)
+        return json.dumps(
+            {
+                "schema": f"dbdeck/{self.name_of_subject}/1",
+                "taken_at": self.reading.taken_at and self.reading.taken_at.isoformat(),
+                "rows": found,
+            },
+            indent=2,
+            default=str,
+        )

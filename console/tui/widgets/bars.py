@@ -1,0 +1,138 @@
+"""The one-line widgets around a pane: target bar, tabs, status, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+from textual import events
+from textual.message import Message
+from textual.widgets import Static
+
+
+class Bar(Static):
+    """A line of plain text: what a server says is never markup."""
+
+    DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__("", id=id, markup=False)
+        self._said = Text()
+
+    def say(self, text: Text | str) -> None:
+        """Draws only when something changed."""
+        said = Text(text) if isinstance(text, str) else text
+        if said != self._said:
+            self._said = said
+            self.update(said)
+
+
+class TargetBar(Bar):
+    """Left: environment, target, engine, TLS. Right: how fresh the data is."""
+
+    DEFAULT_CSS = """
+    TargetBar { background: $primary-background; color: $foreground; }
+    TargetBar.prod { background: $error-muted; }
+    TargetBar.staging { background: $warning-muted; }
+    TargetBar.demo { background: $success-muted; }
+    """
+
+    def show(self, left: str, right: str, *, stale: bool) -> None:
+        width = self.size.width or 80
+        room = max(0, width - len(right) - 3)
+        text = Text(f" {left[:room]:<{room}} ")
+        text.append(f"{right} ", style="bold reverse" if stale else "")
+        self.say(text)
+
+
+class Tab(NamedTuple):
+    key: str
+    name: str
+    title: str
+
+
+class TabLine(Bar):
+    """The panes there are; the key before each opens it, and so does a click."""
+
+    DEFAULT_CSS = "TabLine { background: $panel; }"
+
+    class Chosen(Message):
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, tabs: Sequence[Tab]) -> None:
+        super().__init__(id="tabs")
+        self._tabs = tuple(tabs)
+
+    def choose(self, name: str) -> None:
+        text = Text(" ")
+        for tab in self._tabs:
+            style = "bold reverse" if tab.name == name else ""
+            text.append(f" {tab.key} {tab.title} ", style=style)
+            text.append(" ")
+        self.say(text)
+
+    def on_click(self, event: events.Click) -> None:
+        start = 1
+        for tab in self._tabs:
+            width = len(f" {tab.key} {tab.title} ")
+            if start <= event.x < start + width:
+                self.post_message(self.Chosen(tab.name))
+            start += width + 1
+
+
+class Status(Bar):
+    """What was done, what is wrong, why a key does nothing."""
+
+    DEFAULT_CSS = """
+    Status { background: $surface; }
+    Status.bad { background: $error-muted; color: $foreground; }
+    """
+
+    def tell(self, text: str, *, bad: bool = False) -> None:
+        self.set_class(bad, "bad")
+        self.say(text)
+
+
+class Key(NamedTuple):
+    """`why` says what stands against it; empty when it can be pressed."""
+
+    key: str
+    action: str
+    label: str
+    why: str = ""
+
+
+class KeyLine(Bar):
+    """The keys of the pane; those that can do nothing now are struck through, and say why when pressed."""
+
+    DEFAULT_CSS = "KeyLine { background: $panel; dock: bottom; }"
+
+    class Pressed(Message):
+        """A key was clicked; `action` is what the key would do in the pane."""
+
+        def __init__(self, action: str) -> None:
+            super().__init__()
+            self.action = action
+
+    def __init__(self) -> None:
+        super().__init__(id="keys")
+        self._spans: list[tuple[int, int, str]] = []
+
+    def show(self, keys: Sequence[Key]) -> None:
+        text = Text(" ")
+        self._spans = []
+        for key in keys:
+            start = len(text)
+            text.append(key.key, style="bold dim" if key.why else "bold")
+            text.append(f" {key.label}", style="dim strike" if key.why else "")
+            self._spans.append((start, len(text), key.action))
+            text.append("  ")
+        self.say(text)
+
+    def on_click(self, event: events.Click) -> None:
+        for start, stop, action in self._spans:
+            if start <= event.x < stop:
+                self.post_message(self.Pressed(action))

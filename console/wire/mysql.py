@@ -1,0 +1,247 @@
+"""The hardened MySQL and MariaDB connection: one class for engines and ledger.
+
+aiomysql 0.3.2 goes on in clear text when TLS was asked for and the server does not offer it, hands
+the password to any server that asks for it in clear, encodes passwords as latin-1, keeps the NUL
+of a switched salt, bounds only the TCP handshake by its time-out, and escapes bytes by a function
+that newer PyMySQL took away. All six are mended here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiomysql
+import msgspec
+from pymysql.constants import CLIENT
+from pymysql.err import MySQLError
+
+from console.errors import DbdeckError, LoginRefused, ServerSilent, TlsRefused, Unreachable
+from console.secrets import Secret
+from console.wire.tls import is_local, ssl_context
+
+# A server may choose among these and no other: they never show the password to an eavesdropper.
+# sha256_password and the full caching_sha2 login send it inside TLS, a unix socket, or under RSA.
+PLUGINS: Final = frozenset({"mysql_native_password", "caching_sha2_password", "sha256_password"})
+_LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1862, 2059,
+                                  3118, 3159, 3878, 4151})  # fmt: skip
+_GOODBYE_SECONDS: Final = 2.0
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and as whom to connect. A unix socket wins over host and port and is always clear text.
+
+    `connect_timeout` (seconds) covers TCP, TLS, login and `init_command` together. `allow_rsa`: on
+    a clear TCP connection the first caching_sha2 login fetches the server's RSA key, for which
+    nobody vouches; False permits that on loopback only.
+    """
+
+    user: str
+    host: str = "localhost"
+    port: int = 3306
+    unix_socket: str | None = None
+    password: Secret | None = None
+    database: str | None = None
+    tls: str = "verify-full"
+    ca_file: str | None = None
+    connect_timeout: float = 5.0
+    init_command: str | None = None
+    program_name: str = "dbdeck"
+    allow_rsa: bool = True
+
+    @property
+    def where(self) -> str:
+        """For messages; no user, no secret."""
+        return self.unix_socket or f"{self.host}:{self.port}"
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """Result of one statement: column names, rows in their order, rows changed."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    affected: int
+
+    def dicts(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class Cursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
+    """Does not spend a round trip to turn the server's notes into Python warnings."""
+
+    async def _show_warnings(self, conn: aiomysql.Connection) -> None:
+        pass
+
+
+class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is untyped
+    """aiomysql's connection, refusing what would give a password away."""
+
+    allow_rsa: bool = True
+    encrypted: bool = False
+    _public_key: bytes | None = None
+    _closing: asyncio.StreamWriter | None = None
+
+    async def _request_authentication(self) -> None:
+        """Raises TlsRefused before anything secret, the user name included, is sent."""
+        if self._ssl_context is not None and not self.server_capabilities & CLIENT.SSL:
+            raise TlsRefused(
+                f"{self._host}:{self._port} offers no TLS, and TLS was asked for; nothing was sent",
+                "enable TLS on the server, or write tls: off for this target in the config",
+            )
+        if not self.server_capabilities & CLIENT.PLUGIN_AUTH:
+            raise LoginRefused(f"{self._host} knows only the logins of MySQL before 5.5")
+        if self._server_auth_plugin not in PLUGINS:
+            # Answer with one we know; the server switches to what the account needs.
+            self._client_auth_plugin = "mysql_native_password"
+        await super()._request_authentication()
+        self.encrypted = self._ssl_context is not None
+
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        """Raises LoginRefused for a plugin that would show the password."""
+        name = plugin_name.decode("ascii", "replace")
+        if name not in PLUGINS:
+            raise LoginRefused(
+                f"{self._host} wants the login plugin {name!r}, which dbdeck does not use",
+                f"give the account one of {', '.join(sorted(PLUGINS))}",
+            )
+        # The salt of a switch ends in NUL, which aiomysql would scramble along.
+        data = auth_packet._data  # noqa: SLF001 - the packet has no other door
+        auth_packet._data = data.removesuffix(b"\0")  # noqa: SLF001
+        return await super()._process_auth(plugin_name, auth_packet)
+
+    @property
+    def server_public_key(self) -> bytes | None:
+        return self._public_key
+
+    @server_public_key.setter
+    def server_public_key(self, key: bytes | None) -> None:
+        """Raises TlsRefused when the key came over an open wire and that was not allowed."""
+        if key and not (self.allow_rsa or is_local(self._host)):
+            raise TlsRefused(
+                f"{self._host} wants the password under a key nobody vouches for; it was not sent",
+                "use TLS for this server",
+            )
+        self._public_key = key
+
+    def escape(self, obj: object) -> Any:
+        if isinstance(obj, bytes | bytearray):
+            return f"_binary X'{obj.hex()}'"
+        return super().escape(obj)
+
+    def close(self) -> None:
+        self._closing = self._writer or self._closing
+        super().close()
+
+    @property
+    def usable(self) -> bool:
+        """False also when the server has hung up while nobody was listening."""
+        reader, writer = self._reader, self._writer
+        if reader is None or writer is None:
+            return False
+        lost = reader.at_eof() or reader.exception() is not None
+        return not (lost or writer.transport.is_closing())
+
+    async def aclose(self) -> None:
+        """Say goodbye and wait until the socket is closed, two seconds at most; never raises."""
+        try:
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self.ensure_closed()
+                if self._closing is not None:
+                    await self._closing.wait_closed()
+        except (OSError, MySQLError):
+            self.close()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Free the socket now, without a goodbye."""
+        self.close()
+        if self._closing is not None:
+            self._closing.transport.abort()
+
+    async def fetch(self, sql: str, args: Sequence[object] = ()) -> Rows:
+        """Run one statement (`%s` placeholders when there are args) and read its first result.
+
+        Further results, such as the status of a CALL, are read and dropped. No deadline of its own.
+        Raises pymysql.err.MySQLError.
+        """
+        cursor = await self.cursor()
+        await cursor.execute(sql, tuple(args) or None)
+        columns = tuple(str(column[0]) for column in cursor.description or ())
+        found = tuple(await cursor.fetchall()) if columns else ()
+        affected = int(cursor.rowcount)
+        await cursor.close()
+        return Rows(columns, found, affected)
+
+
+async def connect_mysql(address: Address) -> Connection:
+    """A logged-in autocommit utf8mb4 connection; close it with `aclose()`.
+
+    Raises Unreachable or one of its kinds (LoginRefused, TlsRefused, ServerSilent); ConfigError for
+    a bad TLS mode or CA file.
+    """
+    connection = _build(address)
+    try:
+        async with asyncio.timeout(address.connect_timeout):
+            await connection._connect()  # noqa: SLF001 - aiomysql's own factory takes no subclass
+    except TimeoutError:
+        await connection.aclose()
+        raise ServerSilent(f"{address.where} gave no answer in {address.connect_timeout:g} s") from None
+    except (MySQLError, OSError) as error:
+        await connection.aclose()
+        raise explain(error, address) from None
+    except DbdeckError:
+        await connection.aclose()
+        raise
+    except Exception:  # noqa: BLE001 - the driver's parser fails in many ways on what is no MySQL
+        await connection.aclose()
+        raise Unreachable(f"{address.where} does not speak the MySQL protocol") from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _build(address: Address) -> Connection:
+    secret = address.password.reveal() if address.password else ""
+    connection = Connection(
+        host=address.host,
+        port=address.port,
+        unix_socket=address.unix_socket,
+        user=address.user,
+        password=secret.encode().decode("latin1"),  # aiomysql encodes it back: UTF-8 on the wire
+        db=address.database,
+        charset="utf8mb4",
+        autocommit=True,
+        local_infile=False,
+        cursorclass=Cursor,
+        init_command=address.init_command,
+        ssl=None if address.unix_socket else ssl_context(address.tls, address.ca_file),
+        program_name=address.program_name,
+    )
+    connection.allow_rsa = address.allow_rsa
+    return connection
+
+
+def explain(error: Exception, address: Address) -> Unreachable:
+    """A failed connection in the words of the error tree; pure."""
+    code, text = _code_and_text(error)
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        reason = getattr(cause, "verify_message", "") or cause.reason or str(cause)
+        return TlsRefused(f"TLS with {address.where} failed: {reason}; nothing was sent")
+    if code in _LOGIN_ERRORS:
+        return LoginRefused(f"{address.where} refused the login of {address.user}: {text} ({code})")
+    if isinstance(cause, OSError):
+        return Unreachable(f"no connection to {address.where}: {cause.strerror or cause}")
+    return Unreachable(f"no connection to {address.where}: {text}" + (f" ({code})" if code else ""))
+
+
+def _code_and_text(error: Exception) -> tuple[int, str]:
+    match error.args:
+        case (int(code), str(text), *_):
+            return code, text
+        case _:
+            return 0, str(error) or type(error).__name__

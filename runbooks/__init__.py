@@ -1,0 +1,3 @@
+"""The runbook documents, data only (none ship yet)."""
+
+from __future__ import annotations

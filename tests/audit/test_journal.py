@@ -1,0 +1,200 @@
+"""The local journal: durable, private, and never fooled about its own file."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.audit import chain
+from console.audit.journal import Header, Journal, alive, place
+from console.audit.mounts import file_system
+from console.audit.readback import parse, read_folder
+from console.audit.record import Row
+from console.errors import AuditUnavailable
+from tests.audit.forge import entry, row
+
+LEDGER = uuid4()
+
+
+def create(folder: Path, writer: UUID | None = None) -> Journal:
+    return Journal.create(folder, Header(writer=writer or uuid4(), ledger=LEDGER, sink="sqlite:///x"))
+
+
+def rows(writer: UUID, count: int) -> list[Row]:
+    made: list[Row] = []
+    head = chain.Head(0, chain.START)
+    for number in range(count):
+        made.append(row(head, writer, json.dumps({"n": number})))
+        head = chain.Head(made[-1].seq, made[-1].link)
+    return made
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """As a full disk: a write beyond it fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_only_what_the_table_took_is_a_receipt(journal: Path) -> None:
+    writer = uuid4()
+    open_journal = create(journal, writer)
+    taken, voided, lost = rows(writer, 3)
+    open_journal.row(taken)
+    open_journal.ack(entry(taken, 7, chain.START))
+    open_journal.row(voided)
+    open_journal.void(voided, "no room")
+    open_journal.row(lost)
+    open_journal.close()
+    (read,) = read_folder(journal, LEDGER, "")
+    (receipt,) = read.receipts
+    assert (receipt.writer, receipt.seq, receipt.link, receipt.id) == (writer, 1, taken.link, 7)
+    assert read.undecided == (lost,)
+    assert not read.damaged
+
+
+def test_a_voided_row_that_is_tried_again_waits_again(journal: Path) -> None:
+    writer = uuid4()
+    open_journal = create(journal, writer)
+    (again,) = rows(writer, 1)
+    open_journal.row(again)
+    open_journal.void(again, "no room")
+    open_journal.row(again)
+    open_journal.close()
+    (read,) = read_folder(journal, LEDGER, "")
+    assert read.undecided == (again,)
+
+
+def test_it_is_private_and_locked_while_open(journal: Path) -> None:
+    writer = uuid4()
+    open_journal = create(journal, writer)
+    path = place(journal, writer)
+    assert (path.stat().st_mode & 0o777, journal.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert alive(journal, writer)
+    open_journal.close()
+    assert not alive(journal, writer)
+    assert not alive(journal, uuid4())
+
+
+def test_a_folder_that_others_may_enter_is_refused(journal: Path) -> None:
+    journal.mkdir(mode=0o755)
+    with pytest.raises(AuditUnavailable, match=r"mode 0755.*chmod"):
+        create(journal)
+
+
+def test_another_ledger_is_no_evidence(journal: Path) -> None:
+    create(journal).close()
+    assert len(read_folder(journal, uuid4(), "sqlite:///x")) == 1
+    assert len(read_folder(journal, LEDGER, "elsewhere")) == 1
+    assert read_folder(journal, uuid4(), "elsewhere") == []
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    shutil.copy(path, path.with_suffix(".copy"))
+    path.with_suffix(".copy").rename(path)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 5)
+
+
+def extend(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("x")
+
+
+@pytest.mark.parametrize("harm", [delete, replace, cut, extend])
+def test_a_file_that_was_touched_is_noticed(journal: Path, harm: Callable[[Path], None]) -> None:
+    writer = uuid4()
+    open_journal = create(journal, writer)
+    harm(place(journal, writer))
+    with pytest.raises(AuditUnavailable, match=str(writer)):
+        open_journal.row(rows(writer, 1)[0])
+    open_journal.close()
+
+
+def test_a_full_disk_leaves_no_torn_line(journal: Path) -> None:
+    writer = uuid4()
+    open_journal = create(journal, writer)
+    first, second = rows(writer, 2)
+    open_journal.row(first)
+    size = place(journal, writer).stat().st_size
+    with largest_file(size + 100), pytest.raises(AuditUnavailable, match="File too large"):
+        open_journal.row(second)
+    assert place(journal, writer).stat().st_size == size
+    open_journal.row(second)
+    open_journal.close()
+    (read,) = read_folder(journal, LEDGER, "")
+    assert read.undecided == (first, second)
+    assert not read.damaged
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no tmpfs here")
+def test_memory_is_no_disk() -> None:
+    folder = Path("/dev/shm") / f"dbdeck-{uuid4()}"
+    try:
+        with pytest.raises(AuditUnavailable, match="a reboot empties"):
+            create(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+MOUNTS = """\
+22 1 0:20 / / rw - ext4 /dev/root rw
+23 22 0:21 / /tmp rw - tmpfs tmpfs rw
+24 22 0:22 / /srv/with\\040blank rw shared:1 - nfs4 nas:/x rw
+25 22 0:23 / /var rw - xfs /dev/b rw
+26 22 0:24 / /var rw - ramfs none rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/x", "ext4"),
+        ("/tmp/a/b", "tmpfs"),
+        ("/tmpfile", "ext4"),
+        ("/srv/with blank/j", "nfs4"),
+        ("/var/l", "ramfs"),
+    ],
+)
+def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
+    assert file_system(Path(path), MOUNTS) == kind
+
+
+@given(st.data())
+def test_a_torn_end_is_a_crash_and_a_torn_middle_is_damage(data: st.DataObject) -> None:
+    writer = uuid4()
+    lines = [json.dumps({"journal": {"writer": str(writer), "ledger": str(LEDGER), "sink": "x"}})]
+    lines += [
+        json.dumps({"ack": {"seq": n, "link": "00" * 32, "id": n, "seal": "00" * 32}}) for n in range(1, 5)
+    ]
+    whole = "\n".join(lines).encode() + b"\n"
+    end = data.draw(st.integers(0, len(whole)))
+    torn = parse(whole[:end] + data.draw(st.sampled_from([b"", b"\0" * 40, b"{", b"\xff\n\n"])))
+    assert not torn.damaged
+    start = data.draw(st.integers(1, len(whole) - 200))
+    assert parse(whole[:start] + b"\x00garbage" + whole[start + 3 :]).damaged
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_can_be_read(data: bytes) -> None:
+    parse(data)

@@ -1,0 +1,89 @@
+"""What somebody with all rights on the ledger's server can do, and how it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from console.audit.ledger import Ledger
+from console.audit.record import Kind
+from tests.audit.sinks import Sink
+
+ONE = "where kind = 'step' and seq = 3 and writer = '{a}'"
+BEFORE: dict[str, tuple[str, str]] = {
+    "body": ("update {entry} set body = replace(body, 'n', 'm') " + ONE, "body"),
+    "user": ("update {entry} set db_user = 'somebody' " + ONE, "seal"),
+    "peer": ("update {entry} set peer = 'elsewhere' " + ONE, "seal"),
+    "time": ("update {entry} set at = (select at from (select min(at) as at from {entry}) x) " + ONE, "seal"),
+    "kind": ("update {entry} set kind = 'note' " + ONE, "link"),
+    "action": ("update {entry} set action_id = '{other}' " + ONE, "link"),
+    "parent": ("update {entry} set parent = '{other}' " + ONE, "link"),
+    "null body": ("update {entry} set body = null " + ONE, "body"),
+    "middle row deleted": ("delete from {entry} " + ONE, "gap"),
+    "writer deleted": ("delete from {entry} where writer = '{a}'", "witness"),
+    "tail cut": ("delete from {entry} where writer = '{a}' and seq > 4", "witness"),
+}
+TAIL = {
+    "newest row deleted": "delete from {entry} where writer = '{b}' and kind = 'close'",
+    "everything deleted": "delete from {entry}",
+}
+
+
+async def fill(sink: Sink) -> tuple[Ledger, Ledger]:
+    """Two writers in turns; b goes on after a has ended."""
+    async with sink.open() as b:
+        async with sink.open() as a:
+            for number in range(10):
+                for ledger in (a, b):
+                    await ledger.append(Kind.STEP, uuid4(), {"n": number + 1})
+        for number in range(10):
+            await b.append(Kind.STEP, uuid4(), {"n": number})
+    return a, b
+
+
+async def faults(sink: Sink, journal: Path) -> set[str]:
+    async with sink.open(write=False, journal=journal) as ledger:
+        return {fault.kind for fault in (await ledger.verify()).faults}
+
+
+async def attack(sink: Sink, statement: str) -> None:
+    a, b = await fill(sink)
+    names = {"a": a.writer, "b": b.writer, "other": uuid4(), "entry": "{entry}"}
+    await sink.attack(statement.format(**names))
+
+
+@pytest.mark.parametrize("name", BEFORE)
+async def test_it_shows_by_itself(sink: Sink, disk: Path, name: str) -> None:
+    statement, kind = BEFORE[name]
+    await attack(sink, statement)
+    assert kind in await faults(sink, disk / "no journals")
+
+
+@pytest.mark.parametrize("name", TAIL)
+async def test_it_shows_by_the_journals(sink: Sink, disk: Path, name: str) -> None:
+    await attack(sink, TAIL[name])
+    assert await faults(sink, disk / "no journals") == set()
+    assert await faults(sink, sink.journal) == {"receipt"}
+
+
+async def test_the_untouched_ledger_is_whole(sink: Sink) -> None:
+    await fill(sink)
+    assert await faults(sink, sink.journal) == set()
+
+
+@pytest.mark.parametrize(
+    "statement", ["update {entry} set db_user = 'x'", "delete from {entry}", "update {entry} set body = null"]
+)
+async def test_the_triggers_stop_even_the_owner(sink: Sink, statement: str) -> None:
+    await fill(sink)
+    assert "append-only" in await sink.refused(statement)
+    assert await faults(sink, sink.journal) == set()
+
+
+async def test_a_damaged_journal_is_told(sqlite: Sink) -> None:
+    a, _ = await fill(sqlite)
+    path = sqlite.journal / f"{a.writer}.ndjson"
+    path.write_text(path.read_text().replace('"kind":"step"', '"kind":"note"', 1))
+    assert await faults(sqlite, sqlite.journal) == {"journal"}

@@ -1,0 +1,297 @@
+"""A sink that is gone, silent, full, read-only or that swallows rows: AuditUnavailable, by name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.record import Kind
+from console.errors import AuditUnavailable, PrivilegeMissing
+from console.secrets import Secret
+from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
+from tests.audit.test_journal import largest_file
+from tests.servers.accounts import APP, OPERATOR, PASSWORDS
+from tests.servers.proxy import Proxy, tcp_proxy
+
+ServerSink = PostgresSink | MysqlSink
+
+
+async def refused(ledger: Ledger, *words: str) -> None:
+    """An intent is refused, by the name of the sink and the reason."""
+    with pytest.raises(AuditUnavailable) as caught:
+        await ledger.append(Kind.INTENT, uuid4(), {"x": 1})
+    for word in (ledger.sink, *words):
+        assert word in caught.value.message
+
+
+async def fill(ledger: Ledger, size: int) -> None:
+    for _ in range(100):
+        await ledger.append(Kind.NOTE, uuid4(), {"x": "y" * size})
+
+
+async def recovers(ledger: Ledger) -> None:
+    await ledger.append(Kind.INTENT, uuid4(), {"x": 1})
+    found = await ledger.verify()
+    assert found.faults == ()
+    assert len(found.open_intents) == 1
+
+
+def through(sink: ServerSink, proxy: Proxy, deadline: float) -> AbstractAsyncContextManager[Ledger]:
+    scheme = "postgresql" if isinstance(sink, PostgresSink) else "mysql"
+    url = f"{scheme}://{OPERATOR}@127.0.0.1:{proxy.port}/{sink.database}"
+    return sink.open(url=url, deadline=deadline)
+
+
+async def cut_wire(sink: ServerSink) -> None:
+    async with tcp_proxy("127.0.0.1", sink.server.port) as proxy, through(sink, proxy, 1) as ledger:
+        await ledger.append(Kind.NOTE, uuid4(), {})
+        proxy.drop()
+        await refused(ledger, str(proxy.port))
+        assert not (await ledger.append_late(Kind.OUTCOME, uuid4(), {"status": "applied"})).recorded
+        await refused(ledger, "1 earlier rows wait")
+        await proxy.listen()
+        assert await ledger.flush() == 1
+        proxy.kill()
+        await recovers(ledger)
+
+
+async def silence(sink: ServerSink) -> None:
+    async with tcp_proxy("127.0.0.1", sink.server.port) as proxy, through(sink, proxy, 0.5) as ledger:
+        proxy.stall()
+        started = asyncio.get_running_loop().time()
+        await refused(ledger, "no")
+        assert asyncio.get_running_loop().time() - started < 2
+        proxy.resume()
+        await recovers(ledger)
+
+
+async def test_postgres_behind_a_cut_wire(postgres_sink: PostgresSink) -> None:
+    await cut_wire(postgres_sink)
+
+
+async def test_mysql_behind_a_cut_wire(mysql_sink: MysqlSink) -> None:
+    await cut_wire(mysql_sink)
+
+
+async def test_postgres_that_says_nothing(postgres_sink: PostgresSink) -> None:
+    await silence(postgres_sink)
+
+
+async def test_mysql_that_says_nothing(mysql_sink: MysqlSink) -> None:
+    await silence(mysql_sink)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+async def test_a_server_that_is_not_there(scheme: str, journal: Path) -> None:
+    with pytest.raises(AuditUnavailable, match=rf"{scheme}://dba@127.0.0.1:1/led"):
+        async with open_ledger(f"{scheme}://dba@127.0.0.1:1/led", journal):
+            pass
+
+
+async def test_postgres_that_swallows_rows(postgres_sink: PostgresSink) -> None:
+    async with postgres_sink.open() as ledger:
+        await postgres_sink.execute(
+            "create function public.eat() returns trigger language plpgsql as 'begin return null; end'",
+            "create trigger eat before insert on {entry} for each row execute function public.eat()",
+        )
+        await refused(ledger, "swallowed")
+        await postgres_sink.execute(
+            "drop trigger eat on {entry}", "create rule eat as on insert to {entry} do instead nothing"
+        )
+        await refused(ledger)
+        await postgres_sink.execute(
+            "drop rule eat on {entry}",
+            "create function public.alter_it() returns trigger language plpgsql"
+            " as 'begin new.body := ''{{}}''; return new; end'",
+            "create trigger eat before insert on {entry} for each row execute function public.alter_it()",
+        )
+        await refused(ledger, "altered")
+        await postgres_sink.execute("drop trigger eat on {entry}")
+        await recovers(ledger)
+
+
+async def test_mysql_that_alters_rows(mysql_sink: MysqlSink) -> None:
+    async with mysql_sink.open() as ledger:
+        await mysql_sink.execute(
+            "create trigger eat before insert on entry for each row set new.body = '{{}}'"
+        )
+        await refused(ledger, "altered")
+        await mysql_sink.execute("drop trigger eat")
+        await recovers(ledger)
+
+
+async def test_sqlite_that_swallows_rows(sqlite: SqliteSink) -> None:
+    async with sqlite.open() as ledger:
+        eat = "create trigger eat before insert on entry begin select raise(ignore); end"
+        await asyncio.to_thread(sqlite.execute, eat)
+        await refused(ledger, "swallowed")
+        await asyncio.to_thread(sqlite.execute, "drop trigger eat")
+        await recovers(ledger)
+
+
+async def test_postgres_that_is_read_only(postgres_sink: PostgresSink) -> None:
+    name = postgres_sink.database
+    await postgres_sink.execute(f"alter database {name} set default_transaction_read_only = on")
+    with pytest.raises(AuditUnavailable, match="read-only"):
+        async with postgres_sink.open():
+            pass
+    await postgres_sink.execute("set default_transaction_read_only = off", f"alter database {name} reset all")
+    async with postgres_sink.open() as ledger:
+        await recovers(ledger)
+
+
+async def test_mysql_that_is_read_only(mysql_sink: MysqlSink) -> None:
+    async with mysql_sink.open() as ledger:
+        await mysql_sink.execute("set global read_only = 1")
+        try:
+            await refused(ledger, "--read-only")
+        finally:
+            await mysql_sink.execute("set global read_only = 0")
+        await recovers(ledger)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    folder.mkdir(mode=0o700)
+    subprocess.run(["mount", *options, str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def can_mount() -> bool:
+    attempt = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return os.geteuid() == 0 and subprocess.run(attempt, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root may mount")
+async def test_sqlite_on_a_full_and_on_a_read_only_disk(disk: Path, journal: Path) -> None:
+    folder = disk / "small"
+    with mounted(folder, "-t", "tmpfs", "-o", "size=400k,mode=0700", "tmpfs"):
+        async with open_ledger(f"sqlite:///{folder}/audit.db", journal) as ledger:
+            with pytest.raises(AuditUnavailable, match="full"):
+                await fill(ledger, 20_000)
+            assert not (await ledger.append_late(Kind.OUTCOME, uuid4(), {"x": "y" * 20_000})).recorded
+            subprocess.run(["mount", "-o", "remount,size=4m", str(folder)], check=True)
+            assert await ledger.flush() == 1
+            await recovers(ledger)
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        with pytest.raises(AuditUnavailable, match=r"audit\.db .*read-only"):
+            async with open_ledger(f"sqlite:///{folder}/audit.db", journal):
+                pass
+
+
+async def test_sqlite_beyond_a_file_limit(sqlite: SqliteSink) -> None:
+    async with sqlite.open() as ledger:
+        with largest_file(300_000), pytest.raises(AuditUnavailable, match=r"audit\.db"):
+            await fill(ledger, 1000)
+        await recovers(ledger)
+
+
+async def test_sqlite_that_was_deleted_or_is_locked(sqlite: SqliteSink) -> None:
+    async with sqlite.open(deadline=0.5) as ledger:
+        sqlite.path.rename(sqlite.path.with_suffix(".away"))
+        await refused(ledger, "No such file")
+        sqlite.path.with_suffix(".away").rename(sqlite.path)
+        with contextlib.closing(sqlite3.connect(sqlite.path, isolation_level=None)) as locker:
+            locker.execute("begin immediate")
+            await refused(ledger, "locked")
+        await recovers(ledger)
+
+
+async def test_sqlite_that_others_may_use_or_that_is_none(sqlite: SqliteSink) -> None:
+    with pytest.raises(AuditUnavailable, match="none yet") as caught:
+        async with sqlite.open(write=False):
+            pass
+    assert "audit init" in caught.value.hint
+    sqlite.path.write_text("no database, but long enough to be taken for one" * 20)
+    sqlite.path.chmod(0o600)
+    with pytest.raises(AuditUnavailable, match="not a database"):
+        async with sqlite.open():
+            pass
+    sqlite.path.unlink()
+    assert await install(sqlite.url) == [f"the ledger file {sqlite.path}"]
+    assert await install(sqlite.url) == []
+    sqlite.path.chmod(0o644)
+    with pytest.raises(AuditUnavailable, match="0644"):
+        async with sqlite.open():
+            pass
+
+
+async def test_a_journal_that_is_deleted_stops_intents(sink: Sink) -> None:
+    async with sink.open() as ledger:
+        path = sink.journal / f"{ledger.writer}.ndjson"
+        content = await asyncio.to_thread(path.read_bytes)
+        path.unlink()
+        with pytest.raises(AuditUnavailable, match=path.name):
+            await ledger.append(Kind.INTENT, uuid4(), {})
+        assert (await ledger.append_late(Kind.OUTCOME, uuid4(), {"status": "applied"})).recorded
+        await asyncio.to_thread(path.write_bytes, content)
+        assert (await ledger.verify()).ok
+
+
+async def no_ledger(url: str, journal: Path, password: str) -> None:
+    with pytest.raises(AuditUnavailable) as caught:
+        async with open_ledger(url, journal, password=Secret(password)):
+            pass
+    assert "audit init" in caught.value.hint
+
+
+async def test_postgres_without_a_ledger(postgres_sink: PostgresSink, journal: Path) -> None:
+    at = f"{OPERATOR}@:{postgres_sink.server.port}/postgres?host={postgres_sink.server.host}"
+    await no_ledger(f"postgresql://{at}", journal, PASSWORDS[OPERATOR])
+
+
+async def test_mysql_without_a_ledger(mysql_sink: MysqlSink, journal: Path) -> None:
+    at = f"{OPERATOR}@127.0.0.1:{mysql_sink.server.port}/performance_schema"
+    await no_ledger(f"mysql://{at}", journal, PASSWORDS[OPERATOR])
+
+
+async def writes_but_cannot_read(url: str, sink: ServerSink) -> None:
+    async with open_ledger(url, sink.journal, password=Secret(PASSWORDS[APP])) as ledger:
+        action = uuid4()
+        await ledger.append(Kind.INTENT, action, {}, idempotency_key="k")
+        assert [one.action_id for one in await ledger.open_intents()] == [action]
+        assert await ledger.find_idempotency("k") == action
+        with pytest.raises(PrivilegeMissing):
+            await ledger.entries()
+        with pytest.raises(PrivilegeMissing):
+            await ledger.verify()
+    async with sink.open(write=False) as auditor:
+        assert (await auditor.verify()).ok
+        assert (await auditor.entries(action_id=action))[0].db_user.startswith(APP)
+
+
+async def test_a_writer_on_postgres_cannot_read(postgres_sink: PostgresSink) -> None:
+    await writes_but_cannot_read(f"postgresql://{APP}@{postgres_sink.at}", postgres_sink)
+
+
+async def test_a_writer_on_mysql_cannot_read(mysql_sink: MysqlSink) -> None:
+    await writes_but_cannot_read(f"mysql://{APP}@{mysql_sink.at}", mysql_sink)
+
+
+async def test_a_ledger_is_made_once(postgres_sink: PostgresSink) -> None:
+    assert await postgres_sink.install() == [
+        f"{OPERATOR} may append",
+        f"{APP} may append",
+        f"{OPERATOR} may read",
+    ]
+
+
+async def test_a_ledger_is_made_once_on_mysql(mysql_sink: MysqlSink) -> None:
+    assert await mysql_sink.install() == [
+        f"{OPERATOR} may append",
+        f"{APP}@% may append",
+        f"{OPERATOR} may read",
+    ]

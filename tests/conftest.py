@@ -1,0 +1,117 @@
+"""Real servers for the tests: lazily started, once in a session. See tests/servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from console.dispatch.lease import sweep
+from tests.servers import accounts, places
+from tests.servers.fleet import Fleet, Server
+from tests.servers.mysql import MysqlServer
+from tests.servers.postgres import PostgresServer
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--servers",
+        default=",".join(places.NAMES),
+        help=f"the servers to test on, of {','.join(places.NAMES)}; the rest is skipped",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    unknown = _selected(config) - set(places.NAMES)
+    if unknown:
+        raise pytest.UsageError(f"--servers knows {', '.join(places.NAMES)}, not {unknown}")
+
+
+def _selected(config: pytest.Config) -> set[str]:
+    return {name.strip() for name in config.getoption("--servers").split(",") if name.strip()}
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return "servers: " + ", ".join(_found(name) for name in places.NAMES if name in _selected(config))
+
+
+def _found(name: str) -> str:
+    try:
+        return f"{name} {places.version(name)}"
+    except places.Missing:
+        return f"{name} missing"
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """All servers of this session; they end with it, even when pytest is killed."""
+    sweep()
+    accounts.publish()
+    started = Fleet()
+    yield started
+    started.close()
+
+
+def _server(request: pytest.FixtureRequest, fleet: Fleet, name: str) -> Server:
+    if name not in _selected(request.config):
+        pytest.skip(f"{name} is not among --servers")
+    try:
+        return fleet.get(name)
+    except places.Missing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"in CI every server has to be there: {missing}")
+        pytest.skip(str(missing))
+
+
+def _postgres(request: pytest.FixtureRequest, fleet: Fleet, name: str) -> PostgresServer:
+    server = _server(request, fleet, name)
+    assert isinstance(server, PostgresServer)
+    return server
+
+
+@pytest.fixture(scope="session", params=places.POSTGRES)
+def postgres_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def postgres(request: pytest.FixtureRequest, fleet: Fleet, postgres_name: str) -> PostgresServer:
+    """PostgreSQL 15, 17 and 18, one after the other."""
+    return _postgres(request, fleet, postgres_name)
+
+
+@pytest.fixture
+def postgres18(request: pytest.FixtureRequest, fleet: Fleet) -> PostgresServer:
+    """For what does not depend on the version. Without TLS."""
+    return _postgres(request, fleet, "pg18")
+
+
+@pytest.fixture
+def postgres_tls(request: pytest.FixtureRequest, fleet: Fleet) -> PostgresServer:
+    """A PostgreSQL that has TLS."""
+    return _postgres(request, fleet, "pg17")
+
+
+@pytest.fixture(scope="session", params=places.MYSQL)
+def mysql_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def mysql(request: pytest.FixtureRequest, fleet: Fleet, mysql_name: str) -> MysqlServer:
+    """MariaDB and MySQL, one after the other."""
+    server = _server(request, fleet, mysql_name)
+    assert isinstance(server, MysqlServer)
+    return server
+
+
+@pytest.fixture(scope="session", params=places.NAMES)
+def server_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def any_server(request: pytest.FixtureRequest, fleet: Fleet, server_name: str) -> Server:
+    """All five, one after the other."""
+    return _server(request, fleet, server_name)

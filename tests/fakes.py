@@ -1,0 +1,161 @@
+"""Fakes that implement the ports, and builders for values; they pass the contract tests too."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from console.engine.port import Row, Statement
+from console.model.locks import Claim, LockNode, Wait, blocking_forest, wait_graph
+from console.model.sessions import Session, State, by_id
+from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+STARTED = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
+TARGET = Target(
+    name="shop",
+    engine=EngineKind.POSTGRES,
+    host="db1",
+    port=5432,
+    database="shop",
+    environment=Environment.DEV,
+    monitor=Login(user="dbdeck_monitor"),
+    operator=Login(user="dbdeck_operator"),
+)
+IDENTITY = ServerIdentity(
+    flavor="postgresql",
+    version="18.1",
+    version_num=180001,
+    system_id="7123456789",
+    started_at=STARTED,
+    primary=True,
+    tls="TLSv1.3",
+    user="dbdeck_monitor",
+    database="shop",
+)
+
+
+def make_session(session_id: int, **over: Any) -> Session:
+    values: dict[str, Any] = {
+        "id": session_id,
+        "started_at": STARTED,
+        "user": "shop_web",
+        "database": "shop",
+        "application": f"app-{session_id}",
+        "client": "10.0.0.7",
+        "state": State.ACTIVE,
+        "query": f"update orders set n = {session_id}",
+        "query_seconds": 12.0,
+        "state_seconds": 12.0,
+        "transaction_seconds": 20.0,
+        "query_started_at": NOW,
+        "transaction_started_at": NOW,
+    }
+    return Session(**values | over)
+
+
+def storm(waiters: int = 3) -> list[Session]:
+    """Session 1 idle in transaction; the others queue behind it (see ScriptedEngine)."""
+    root = make_session(1, state=State.IDLE_IN_TRANSACTION, application="checkout")
+    return [root, *(make_session(n) for n in range(2, waiters + 2))]
+
+
+class ScriptedEngine:
+    """An Engine over a list of sessions: the first holds a row, all others that are active want it."""
+
+    def __init__(self, sessions: list[Session], target: Target = TARGET) -> None:
+        self.target = target
+        self.list = list(sessions)
+        self.server = IDENTITY
+        self.fail: Exception | None = None
+        self.before_read: Callable[[], Any] = lambda: None
+
+    async def identity(self) -> ServerIdentity:
+        await self._read()
+        return self.server
+
+    async def sessions(self) -> tuple[Session, ...]:
+        await self._read()
+        return tuple(self.list)
+
+    async def session(self, session_id: int) -> Session | None:
+        await self._read()
+        return by_id(self.list).get(session_id)
+
+    async def locks(self) -> tuple[LockNode, ...]:
+        await self._read()
+        if not any(session.id == 1 for session in self.list):
+            return ()
+        waiting = [session for session in self.list if session.id != 1]
+        claims = [Claim(session=1, object="row", mode="X", granted=True)]
+        claims += [
+            Claim(session=session.id, object="row", mode="X", granted=False, since=float(session.id))
+            for session in waiting
+        ]
+        waits = {one.id: Wait(object="row of orders", mode="X", seconds=12.0) for one in self.list}
+        graph = wait_graph(claims, {"X": frozenset({"X"})})
+        return blocking_forest(graph, by_id(self.list), waits) if waiting else ()
+
+    async def checks(self) -> tuple[Check, ...]:
+        await self._read()
+        return (Check(name="sessions and locks", ok=True, detail="sees every session"),)
+
+    async def close(self) -> None:
+        return
+
+    async def _read(self) -> None:
+        result = self.before_read()
+        if result is not None:
+            await result
+        if self.fail is not None:
+            raise self.fail
+
+    def end(self, session_id: int) -> None:
+        self.list = [session for session in self.list if session.id != session_id]
+
+    def change(self, session_id: int, **over: Any) -> None:
+        self.list = [
+            msgspec.structs.replace(one, **over) if one.id == session_id else one for one in self.list
+        ]
+
+
+class ScriptedOperator:
+    """An OperatorConnection that ends sessions of a ScriptedEngine and keeps what it was sent."""
+
+    user = "dbdeck_operator"
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        self.engine = engine
+        self.sent: list[Statement] = []
+        self.held: set[str] = set()
+        self.holder: str | None = None
+        self.fail: Exception | None = None
+        self.answer: list[Row] = [(True, False)]
+        self.ends: int | None = 1
+
+    async def identity(self) -> ServerIdentity:
+        return self.engine.server
+
+    async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
+        self.sent.append(statement)
+        if self.fail is not None:
+            raise self.fail
+        if self.ends is not None:
+            self.engine.end(self.ends)
+        return self.answer
+
+    async def hold(self, name: str) -> str | None:
+        if self.holder is None:
+            self.held.add(name)
+        return self.holder
+
+    async def let_go(self, name: str) -> None:
+        self.held.discard(name)
+
+    @asynccontextmanager
+    async def open(self, target: Target) -> AsyncIterator[ScriptedOperator]:
+        yield self

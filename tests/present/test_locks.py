@@ -1,0 +1,47 @@
+"""Cells of the blocking tree: hostile text is shown, never obeyed."""
+
+from __future__ import annotations
+
+from console.model.sessions import State
+from console.present import locks
+from tests.fakes import ScriptedEngine, make_session, storm
+
+HOSTILE = "select '\x1b[2J\x1b]0;pwned\x07'\r\n\t[red]x[/red] \x9b31m \u202egnp"
+
+
+async def test_roots_come_first_and_say_so() -> None:
+    nodes = await ScriptedEngine(storm(2)).locks()
+    lines = locks.lines(nodes)
+    assert [line.cells[0].strip() for line in lines] == ["1", "╰ 2", "╰ 3"]
+    assert lines[0].cells[1:4] == ("ROOT", "2", "idle in tx")
+    assert locks.summary(nodes) == "2 waiting behind 1 root blocker, 24s of waiting"
+
+
+async def test_hostile_text_reaches_no_cell_as_it_is() -> None:
+    root = make_session(1, state=State.IDLE_IN_TRANSACTION, query=HOSTILE, user=HOSTILE, application=HOSTILE)
+    nodes = await ScriptedEngine([root, make_session(2, query="x" * 100_000)]).locks()
+    shown = [cell for line in locks.lines(nodes) for cell in line.cells]
+    shown += [value for node in nodes for _, value in locks.details(node)]
+    for cell in shown:
+        assert cell.isprintable(), ascii(cell)
+        assert len(cell) < 2_000
+    assert any("[red]x[/red]" in cell for cell in shown)
+
+
+async def test_a_hidden_session_is_unknown_and_not_zero() -> None:
+    hidden = make_session(1, visible=False, query=None, state=State.UNKNOWN)
+    line = locks.lines(await ScriptedEngine([hidden, make_session(2)]).locks())[0]
+    assert "hidden" in line.cells
+    assert "(no privilege to see it)" in line.cells
+
+
+async def test_the_document_has_the_fields_of_the_contract() -> None:
+    rows = locks.document(await ScriptedEngine(storm(2)).locks())
+    assert [row["root"] for row in rows] == [True, False, False]
+    contract = {
+        "session", "blocked_by", "blocked_by_count", "root", "blocks", "wait_seconds", "edge", "mode",
+        "object", "state", "user", "application", "client", "transaction_seconds", "query",
+    }  # fmt: skip
+    assert contract <= rows[0].keys()
+    assert rows[1]["blocked_by"] == [1]
+    assert rows[0]["wait_seconds"] is None

@@ -1,0 +1,357 @@
+"""The console with keys pressed: panes over scripted engines, effects through the real dispatcher."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+import actions
+from console.config import Audit, Config, TargetEntry, Thresholds
+from console.dispatch import dispatcher as dispatching
+from console.dispatch.registry import Registry
+from console.engine.port import OperatorConnection
+from console.errors import ServerSilent
+from console.model.sessions import Protection, State
+from console.model.target import EngineKind, Environment, Login, Target
+from console.tui import app as module
+from console.tui import desk
+from console.tui.app import ConsoleApp
+from console.tui.panes.locks import LocksPane
+from console.tui.panes.pane import Pane
+from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.main import MainScreen
+from console.tui.screens.text import TextScreen
+from console.tui.widgets.bars import KeyLine, Status, TargetBar
+from tests.fakes import ScriptedEngine, ScriptedOperator, make_session, storm
+
+NARROW, WIDE = (80, 24), (160, 50)
+
+
+class Stage:
+    """An app whose engine and operator are scripted; its ledger is a real SQLite one."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment) -> None:
+        self.engine = ScriptedEngine(storm(4))
+        self.operator = ScriptedOperator(self.engine)
+        self.config = Config(
+            audit=Audit(url=f"sqlite:///{folder}/audit.db", journal=str(folder / "journal")),
+            targets={"shop": _entry(environment)},
+            thresholds=Thresholds(refresh=0.1),
+        )
+        self.app = ConsoleApp(self.config, Registry(actions.ALL))
+
+        @asynccontextmanager
+        async def opened(target: Target) -> AsyncIterator[ScriptedEngine]:
+            self.engine.target = target
+            yield self.engine
+
+        @asynccontextmanager
+        async def operated(target: Target) -> AsyncIterator[OperatorConnection]:
+            yield self.operator
+
+        monkeypatch.setattr(desk, "open_engine", opened)
+        monkeypatch.setattr(dispatching, "PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr(dispatching.Lifeboat.__init__, "__defaults__", (operated,))
+        monkeypatch.setattr(dispatching.Dispatcher.__init__, "__kwdefaults__", {"opener": operated})
+
+    @property
+    def main(self) -> MainScreen:
+        return next(one for one in self.app.screen_stack if isinstance(one, MainScreen))
+
+    @property
+    def pane(self) -> LocksPane:
+        return self.main.query_one(LocksPane)
+
+    @property
+    def status(self) -> str:
+        return str(self.main.query_one(Status).render())
+
+    @property
+    def bar(self) -> str:
+        return str(self.main.query_one(TargetBar).render())
+
+    @property
+    def keys(self) -> str:
+        return str(self.main.query_one(KeyLine).render())
+
+    def cells(self) -> list[tuple[str, ...]]:
+        return cells_of(self.pane)
+
+
+def cells_of(pane: Pane[Any]) -> list[tuple[str, ...]]:
+    """What the pane's grid shows, by the reading that was drawn."""
+    return [line.cells for line in pane.drawn]
+
+
+def _entry(environment: Environment) -> TargetEntry:
+    return TargetEntry(
+        engine=EngineKind.POSTGRES,
+        host="db1",
+        environment=environment,
+        monitor=Login(user="dbdeck_monitor"),
+        operator=Login(user="dbdeck_operator"),
+    )
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(tmp_path, monkeypatch, Environment.DEV)
+
+
+@asynccontextmanager
+async def shown(stage: Stage, size: tuple[int, int] = NARROW) -> AsyncIterator[Pilot[Any]]:
+    """The running app, once the tree is drawn and the ledger is open."""
+    async with stage.app.run_test(size=size) as pilot:
+        await until(pilot, lambda: bool(stage.cells()) and stage.app.desk.dispatcher is not None)
+        yield pilot
+        await stage.app.desk.close()
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
+    for _ in range(200):
+        await pilot.pause(0.02)
+        try:
+            if holds():
+                return
+        except StopIteration:
+            continue
+    raise AssertionError(f"never held; the screen is {pilot.app.screen}")
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_the_tree_is_shown_root_first_with_its_details(stage: Stage, size: tuple[int, int]) -> None:
+    async with shown(stage, size):
+        assert [cells[0].strip() for cells in stage.cells()] == ["1", "╰ 2", "╰ 3", "╰ 4", "╰ 5"]
+        assert "DEV · shop · PostgreSQL 18.1" in stage.bar
+        assert "live" in stage.bar
+        details = str(stage.pane.query_one(".details").render())
+        assert "ending it releases 4" in details
+        assert "checkout" in details
+
+
+async def test_terminate_shows_the_plan_asks_a_reason_and_records_before_it_acts(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, ConfirmScreen), "no reason, no run"
+        assert stage.operator.sent == []
+        await pilot.press(*"stuck", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        assert "pg_terminate_backend" in stage.operator.sent[0].shown
+        await pilot.press("escape")
+        await until(pilot, lambda: "done" in stage.status)
+        ledger = stage.app.desk.ledger
+        assert ledger is not None
+        kinds = [entry.kind for entry in await ledger.entries(newest_first=False)]
+        assert kinds == ["open", "intent", "step", "outcome"]
+        await until(pilot, lambda: stage.cells() == [])
+
+
+async def test_escape_leaves_no_trace(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press(*"no", "escape")
+        await until(pilot, lambda: "nothing was executed" in stage.status)
+        ledger = stage.app.desk.ledger
+        assert ledger is not None
+        assert [entry.kind for entry in await ledger.entries()] == ["open"]
+        assert stage.operator.sent == []
+
+
+async def test_in_prod_the_targets_name_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path, monkeypatch, Environment.PROD)
+    async with shown(stage) as pilot:
+        assert "PROD" in stage.bar
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press(*"why", "enter")
+        await pilot.press(*"shop2", "enter")
+        assert stage.operator.sent == []
+        pilot.app.screen.query_one("#confirm", Input).value = "shop"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        assert len(stage.operator.sent) == 1
+
+
+async def test_the_subject_is_frozen_when_the_plan_is_shown(stage: Stage) -> None:
+    """The tree moves under the dialog; what was planned is what is checked."""
+    async with shown(stage) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        stage.engine.change(1, started_at=make_session(1).transaction_started_at)
+        await pilot.press(*"why", "enter")
+        await until(pilot, lambda: "nothing was executed" in stage.status)
+        assert "another session" in stage.status
+        assert stage.operator.sent == []
+
+
+async def test_a_key_that_can_do_nothing_says_why(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("c")
+        await until(pilot, lambda: "no statement runs" in stage.status)
+        stage.engine.change(1, protection=Protection.WALSENDER, state=State.ACTIVE)
+        await until(pilot, lambda: "protected" in stage.pane.against("terminate"))
+        await pilot.press("t")
+        await until(pilot, lambda: "walsender" in stage.status)
+        assert not isinstance(pilot.app.screen, ConfirmScreen)
+
+
+async def test_a_server_that_hangs_leaves_the_keys_alive_and_the_data_marked_old(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        hang = asyncio.Event()
+        stage.engine.before_read = hang.wait
+        await until(pilot, lambda: "NO ANSWER" in stage.bar)
+        assert "old" in stage.bar
+        assert stage.pane.grid.stale
+        before = stage.pane.grid.key
+        await pilot.press("down")
+        assert stage.pane.grid.key != before
+        await pilot.press("t")
+        await until(pilot, lambda: "wait until the server answers" in stage.status)
+        hang.set()
+        await until(pilot, lambda: "live" in stage.bar and not stage.pane.grid.stale)
+
+
+async def test_a_server_that_fails_is_told_with_its_words_and_comes_back_by_itself(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        stage.engine.fail = ServerSilent("db1 did not answer")
+        await until(pilot, lambda: "db1 did not answer" in stage.status and "FAILING" in stage.bar)
+        assert stage.cells(), "the last data stays"
+        stage.engine.fail = None
+        await until(pilot, lambda: "live" in stage.bar)
+        assert "answers again" in stage.status
+
+
+async def test_a_server_that_is_down_at_start_shows_why(stage: Stage) -> None:
+    stage.engine.fail = ServerSilent("db1 did not answer")
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: "no data yet" in stage.bar)
+        assert "db1 did not answer" in stage.pane.grid.empty
+        stage.engine.fail = None
+        await until(pilot, lambda: bool(stage.cells()))
+        await stage.app.desk.close()
+
+
+async def test_without_a_ledger_nothing_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, Environment.DEV)
+    (tmp_path / "audit.db").mkdir()
+    async with stage.app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: bool(stage.cells()) and "nothing can be executed" in stage.status)
+        await pilot.press("t")
+        await until(pilot, lambda: "ledger" in stage.status)
+        assert not isinstance(pilot.app.screen, ConfirmScreen)
+        await stage.app.desk.close()
+
+
+async def test_filter_and_clear(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("slash", *"app-3", "enter")
+        await until(pilot, lambda: [cells[0].strip() for cells in stage.cells()] == ["╰ 3"])
+        await pilot.press("escape")
+        await until(pilot, lambda: len(stage.cells()) == 5)
+
+
+async def test_the_cursor_stays_on_its_session(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("down", "down")
+        key = stage.pane.grid.key
+        stage.engine.end(2)
+        await until(pilot, lambda: len(stage.cells()) == 4)
+        assert stage.pane.grid.key == key
+
+
+async def test_the_audit_pane_shows_the_ledger(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("2")
+        pane = stage.main.pane
+        await until(pilot, lambda: len(cells_of(pane)) == 1)
+        assert cells_of(pane)[0][2] == "open"
+        await pilot.press("1")
+        assert stage.main.pane is stage.pane
+
+
+async def test_export_writes_the_view_for_its_owner_only(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with shown(stage) as pilot:
+        await pilot.press("e")
+        await until(pilot, lambda: "written" in stage.status)
+    (path,) = tmp_path.glob("dbdeck-locks-shop-*.json")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(json.loads(path.read_text())["rows"]) == 5
+
+
+async def test_help_lists_the_keys_and_the_palette_opens(stage: Stage) -> None:
+    async with shown(stage, WIDE) as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        await pilot.press("escape", "ctrl+p")
+        await until(pilot, lambda: type(pilot.app.screen).__name__ == "CommandPalette")
+        await pilot.press("escape")
+
+
+async def test_the_mouse_opens_a_pane_and_presses_a_key(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.click("#tabs", offset=(14, 0))
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "audit")
+        await pilot.click("#tabs", offset=(3, 0))
+        await until(pilot, lambda: stage.main.pane is stage.pane)
+        await pilot.click("#keys", offset=(3, 0))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+
+
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_it_can_be_left_while_the_server_hangs(stage: Stage, key: str) -> None:
+    async with shown(stage) as pilot:
+        stage.engine.before_read = asyncio.Event().wait
+        await until(pilot, lambda: "NO ANSWER" in stage.bar)
+        await pilot.press(key)
+        await until(pilot, lambda: not pilot.app.is_running or pilot.app._exit)
+
+
+async def test_hostile_text_stays_text(stage: Stage) -> None:
+    evil = "select '\x1b[2J[red]x[/]'\r\n"
+    stage.engine.change(1, query=evil, user=evil, application=evil)
+    async with shown(stage, WIDE) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        assert any("[red]x[/]" in cell for cells in stage.cells() for cell in cells)
+        assert all(cell.isprintable() for cells in stage.cells() for cell in cells)
+
+
+async def test_open_intents_are_told_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Stage(tmp_path, monkeypatch, Environment.DEV)
+    first.operator.ends = None
+    async with shown(first) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press(*"why", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        assert "UNKNOWN" in first.status
+    second = Stage(tmp_path, monkeypatch, Environment.DEV)
+    async with second.app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        assert "no known outcome" in second.status
+        await second.app.desk.close()
+
+
+def test_an_unknown_theme_lists_the_valid_ones(stage: Stage) -> None:
+    from console.errors import ConfigError
+
+    config = Config(targets=stage.config.targets, theme="nope")
+    with pytest.raises(ConfigError) as fault:
+        asyncio.run(module.run(config, Registry(actions.ALL)))
+    assert "dbdeck" in fault.value.hint
