@@ -82,7 +82,7 @@ class TerminateSession:
             return now is None or not _same(plan.server, now, session)
 
         if not await _until(gone, patience):
-            return _still_there(session, await engine.session(session.id))
+            return _still_there(session, await engine.session(session.id), waited=patience > 0)
         return Verdict(
             state="applied", summary=f"session {session.id} is gone", evidence=await _drain(plan, engine)
         )
@@ -316,12 +316,22 @@ async def _until(holds: Callable[[], Any], seconds: float) -> bool:
     return True
 
 
-def _still_there(session: Session, now: Session | None) -> Verdict:
-    doing = f"{now.kind}, {now.state}" if now else "just gone"
+# A session that waits for its client, for a lock or for a timer obeys a signal at once.
+_OBEYS = ("Client/", "Lock/", "Timeout/")
+
+
+def _still_there(session: Session, now: Session | None, *, waited: bool) -> Verdict:
+    """Right after a signal, a session that is still there may yet obey it. Asked later (by reconcile),
+    one that sits where signals are obeyed at once was never told to end.
+    """
+    if now is None:
+        return Verdict(state="applied", summary=f"session {session.id} is gone")
+    doing = f"{now.kind}, {now.state}"
+    untold = not waited and (now.state is not State.ACTIVE or (now.wait or "").startswith(_OBEYS))
     return Verdict(
-        state="undecidable",
+        state="not_applied" if untold else "undecidable",
         summary=f"session {session.id} is still there ({doing})",
-        evidence={"state": doing, "rows_modified": now.rows_modified if now else None},
+        evidence={"state": doing, "wait": now.wait, "rows_modified": now.rows_modified},
     )
 
 

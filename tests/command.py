@@ -87,5 +87,8 @@ class Command:
 
     async def kinds(self) -> list[str]:
         """Kinds of the ledger's rows in their order, without the process's own open and close."""
-        rows = (await self.run("audit", "list", "--json", "--limit", "500")).rows
+        listed = await self.run("audit", "list", "--json", "--limit", "500")
+        if listed.code:
+            return []  # no action came so far that the ledger was made
+        rows = listed.rows
         return [row["kind"] for row in reversed(rows) if row["kind"] not in ("open", "close")]

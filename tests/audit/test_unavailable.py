@@ -21,6 +21,7 @@ from console.secrets import Secret
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 from tests.audit.test_journal import largest_file
 from tests.servers.accounts import APP, OPERATOR, PASSWORDS
+from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Proxy, tcp_proxy
 
 ServerSink = PostgresSink | MysqlSink
@@ -295,3 +296,42 @@ async def test_a_ledger_is_made_once_on_mysql(mysql_sink: MysqlSink) -> None:
         f"{APP}@% may append",
         f"{OPERATOR} may read",
     ]
+
+
+async def test_postgres_that_waits_for_a_standby(postgres_sink: PostgresSink) -> None:
+    """The commit is neither done nor undone, and no statement_timeout reaches it."""
+    try:
+        async with postgres_sink.open(deadline=0.5) as ledger:
+            await synchronous_standby(postgres_sink, "nobody")
+            await refused(ledger)
+            receipt = await ledger.append_late(Kind.OUTCOME, uuid4(), {"status": "applied"})
+            waiting = ledger.pending
+            await synchronous_standby(postgres_sink, "")
+            assert await ledger.flush() == waiting
+            await recovers(ledger)
+    finally:
+        await synchronous_standby(postgres_sink, "")
+    assert not receipt.recorded
+    async with postgres_sink.open(write=False) as reader:
+        kinds = [row.kind for row in await reader.entries(newest_first=False)]
+    assert kinds == ["open", "intent", "resolved", "outcome", "intent", "close"]
+
+
+async def synchronous_standby(sink: PostgresSink, name: str) -> None:
+    await sink.execute(
+        "set synchronous_commit = local",
+        f"alter system set synchronous_standby_names = '{name}'",
+        "select pg_reload_conf()",
+        "select pg_sleep(0.2)",
+    )
+
+
+async def test_a_database_that_is_not_utf8(postgres18: PostgresServer) -> None:
+    connection = await postgres18.connect()
+    name = f"latin_{uuid4().hex[:8]}"
+    try:
+        await connection.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0")
+    finally:
+        await connection.close()
+    with pytest.raises(AuditUnavailable, match="LATIN1"):
+        await install(f"postgresql://{postgres18.superuser}@:{postgres18.port}/{name}?host={postgres18.host}")

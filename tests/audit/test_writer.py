@@ -74,9 +74,6 @@ class FakeTable:
         self.rows.append(entry(row, len(self.rows) + 1, newest))
         return self.rows[-1]
 
-    async def find(self, writer: UUID, seq: int) -> Entry | None:
-        raise NotImplementedError
-
     async def find_idempotency(self, key: str) -> UUID | None:
         raise NotImplementedError
 

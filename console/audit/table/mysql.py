@@ -97,10 +97,6 @@ class MysqlTable(ServerTable[Connection]):
             raise NotTaken(words(error)) from None
         return _entry(rows[0])
 
-    async def find(self, writer: UUID, seq: int) -> Entry | None:
-        rows = await self._read("call find_entry(%s, %s)", str(writer), seq)
-        return _entry(rows[0]) if rows else None
-
     async def find_idempotency(self, key: str) -> UUID | None:
         rows = await self._read("call find_key(unhex(%s))", _hex(key))
         return UUID(rows[0]["action_id"]) if rows else None

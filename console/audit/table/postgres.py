@@ -111,10 +111,6 @@ class PostgresTable(ServerTable[Connection]):
             raise NotTaken(str(error)) from None
         return to_entry(rows[0])
 
-    async def find(self, writer: UUID, seq: int) -> Entry | None:
-        rows = await self._read("select * from dbdeck_audit.find($1, $2)", writer, seq)
-        return to_entry(rows[0]) if rows else None
-
     async def find_idempotency(self, key: str) -> UUID | None:
         rows = await self._read("select dbdeck_audit.find_key($1) as action_id", key)
         found = rows[0]["action_id"]

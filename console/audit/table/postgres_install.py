@@ -37,6 +37,9 @@ async def install_postgres(
 async def _install(connection: Connection, writers: Sequence[str], auditors: Sequence[str]) -> list[str]:
     await connection.execute("set local search_path = pg_catalog, pg_temp")
     await connection.execute("select pg_advisory_xact_lock(hashtext('dbdeck audit init'))")
+    encoding = await connection.fetchval("show server_encoding")
+    if encoding != "UTF8":
+        raise NotTaken(f"its encoding is {encoding}, and records are UTF-8")
     existed = await connection.fetchval("select to_regclass('dbdeck_audit.entry') is not null")
     await connection.execute(sql("postgres.sql"))
     owner = await _give_away(connection)

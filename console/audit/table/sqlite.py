@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from console.audit import chain
 from console.audit.mounts import network_note
-from console.audit.record import Entry, Kind, Row, iso
+from console.audit.record import Entry, Row
 from console.audit.table.port import (
     VERSION,
     Alive,
     Candidate,
-    Duplicate,
     NotTaken,
     Query,
     Undecided,
@@ -34,9 +31,9 @@ from console.audit.table.port import (
     sql,
     to_entry,
 )
+from console.audit.table.sqlite_rows import action_of, existing, insert, prepare
 from console.errors import AuditUnavailable
 
-PEER: Final = "local"
 _CHUNK: Final = 1000
 T = TypeVar("T")
 
@@ -70,9 +67,6 @@ class SqliteTable:
             raise Undecided(f"no answer in {self._deadline:g} s") from None
         except sqlite3.Error as error:
             raise NotTaken(str(error)) from None
-
-    async def find(self, writer: UUID, seq: int) -> Entry | None:
-        return await self._ask(lambda: self._find(writer, seq))
 
     async def find_idempotency(self, key: str) -> UUID | None:
         return await self._ask(lambda: self._find_action("idempotency_key = ?", (key,)))
@@ -128,13 +122,7 @@ class SqliteTable:
         )
         self._writing = connection
         connection.row_factory = sqlite3.Row
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-        connection.executescript(f"begin immediate; {sql('sqlite.sql')}; commit;")
-        connection.execute(
-            "insert into ledger select ?, ? where not exists (select 1 from ledger)",
-            (str(uuid4()), VERSION),
-        )
+        prepare(connection, time.monotonic() + self._deadline * 0.8)
         self._inode = self.path.stat().st_ino
         self._identify()
         note = network_note("the ledger", self.path)
@@ -179,7 +167,7 @@ class SqliteTable:
             self._check_file()
             connection.execute("begin immediate")
             try:
-                entry = _existing(connection, row) or _insert(connection, row)
+                entry = existing(connection, row) or insert(connection, row)
                 connection.execute("commit")
             finally:
                 # A failed commit is no commit: SQLite shows nobody any of it.
@@ -196,13 +184,9 @@ class SqliteTable:
         if inode != self._inode:
             raise NotTaken("the file was replaced while in use")
 
-    def _find(self, writer: UUID, seq: int) -> Entry | None:
-        with self._read() as connection:
-            return _at(connection, writer, seq)
-
     def _find_action(self, where: str, values: tuple[str, ...]) -> UUID | None:
         with self._read() as connection:
-            return _action(connection, where, values)
+            return action_of(connection, where, values)
 
     def _entries(self, query: Query) -> list[Entry]:
         text = sql("sqlite_entries.sql").format(order="desc" if query.newest_first else "asc")
@@ -235,78 +219,6 @@ def _create_file(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def _existing(connection: sqlite3.Connection, row: Row) -> Entry | None:
-    """The row itself, if an earlier attempt got through. Raises NotTaken, Duplicate."""
-    there = _at(connection, row.writer, row.seq)
-    if there is not None:
-        if there.link == row.link:
-            return there
-        raise NotTaken(f"row {row.seq} of this writer is another one")
-    before = _at(connection, row.writer, row.seq - 1)
-    expected = chain.START if row.seq == 1 else before and before.link
-    if row.prev != expected:
-        raise NotTaken(f"row {row.seq - 1} of this writer is missing or another one")
-    _refuse_second(connection, row)
-    return None
-
-
-def _refuse_second(connection: sqlite3.Connection, row: Row) -> None:
-    if row.kind in (Kind.INTENT, Kind.OUTCOME):
-        where = "action_id = ? and kind = ?"
-        if found := _action(connection, where, (str(row.action_id), row.kind)):
-            raise Duplicate(f"an {row.kind} of this action", found)
-    if not row.idempotency_key:
-        return
-    if found := _action(connection, "idempotency_key = ?", (row.idempotency_key,)):
-        raise Duplicate("this idempotency key", found)
-
-
-def _insert(connection: sqlite3.Connection, row: Row) -> Entry:
-    newest = connection.execute("select seal from entry order by id desc limit 1").fetchone()
-    witness = newest["seal"] if newest else chain.START
-    at, user = datetime.now(UTC), getpass.getuser()
-    entry = Entry(
-        id=0,
-        at=at,
-        witness=witness,
-        db_user=user,
-        peer=PEER,
-        seal=chain.seal(row.link, witness, at, user, PEER),
-        **{name: getattr(row, name) for name in row.__struct_fields__},
-    )
-    connection.execute(
-        sql("sqlite_insert.sql"), {f: _bind(getattr(entry, f)) for f in entry.__struct_fields__}
-    )
-    stored = _at(connection, row.writer, row.seq)
-    if stored is None:
-        raise NotTaken("the row was swallowed")
-    if stored.seal != entry.seal or stored.link != entry.link or stored.body != entry.body:
-        raise NotTaken("the row was altered on its way")
-    return stored
-
-
-def _bind(value: object) -> object:
-    match value:
-        case UUID():
-            return str(value)
-        case datetime():
-            return iso(value)
-        case _:
-            return value
-
-
-def _at(connection: sqlite3.Connection, writer: UUID, seq: int) -> Entry | None:
-    select = "select * from entry where writer = ? and seq = ?"
-    row = connection.execute(select, (str(writer), seq)).fetchone()
-    return to_entry(row) if row else None
-
-
-def _action(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> UUID | None:
-    select = f"select action_id from entry where {where}"  # noqa: S608 - our own literals
-    row = connection.execute(select, values).fetchone()
-    return UUID(row["action_id"]) if row else None
 
 
 async def install_sqlite(path: Path, deadline: float) -> list[str]:

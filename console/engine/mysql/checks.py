@@ -15,6 +15,7 @@ from console.model.target import Check, ServerIdentity
 # Granted on *.* these end other people's sessions; MySQL manual 8.2.2, MariaDB "GRANT".
 _POWERS = re.compile(r"ALL PRIVILEGES|\bSUPER\b|CONNECTION[_ ]ADMIN|SYSTEM_USER")
 _CLOCK_SECONDS = 2
+SCHEMA_ON = "performance_schema = ON in the server's configuration; it takes a restart"
 _POLL_MS = 50
 
 
@@ -61,9 +62,9 @@ async def _performance_schema(link: Link, *, on: bool) -> Check:
     return Check(
         name=name,
         ok=False,
-        detail="off: blockers of metadata locks and program names, those of other dbdecks among them, "
-        "are unknown",
-        hint="performance_schema = ON in the server's configuration; it takes a restart",
+        detail="off: MySQL shows no waits at all then; MariaDB neither who holds metadata locks nor "
+        "program names, those of other dbdecks among them",
+        hint=SCHEMA_ON,
     )
 
 
@@ -73,14 +74,16 @@ async def _metadata(link: Link, *, on: bool) -> Check:
         rows = await link.fetch("metadata_instrument", name) if on else []
     except PrivilegeMissing as missing:
         return Check(name=name, ok=None, detail=missing.message, hint=missing.hint)
-    if any(row["enabled"] == "YES" for row in rows):
+    if any(row["complete"] for row in rows):
         return Check(name=name, ok=True, detail="recorded")
     return Check(
         name=name,
         ok=False,
-        detail="not recorded: who waits is shown, who blocks is unknown",
+        detail="not recorded, or not all: who waits is shown, who blocks is unknown",
         hint="UPDATE performance_schema.setup_instruments SET ENABLED = 'YES' "
-        "WHERE NAME = 'wait/lock/metadata/sql/mdl';",
+        "WHERE NAME = 'wait/lock/metadata/sql/mdl';"
+        if on
+        else SCHEMA_ON,
     )
 
 

@@ -10,6 +10,8 @@ import stat
 import weakref
 from pathlib import Path
 
+import aiomysql
+
 from console.engine.port import CONNECT_SECONDS
 from console.errors import LoginRefused, Unreachable
 from console.model.sessions import APPLICATION
@@ -38,11 +40,18 @@ _OPEN: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", "s": " ", "\\": "\\"}
 
 
+class QuietCursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
+    """Without the round trip that turns the server's warnings into Python's, on somebody's screen."""
+
+    async def _show_warnings(self, conn: object) -> None: ...
+
+
 async def connect(target: Target, login: Login, *, limits: str, purpose: str = "") -> Connection:
     """Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or ConfigError for a bad reference."""
     # A keyring or a command may take seconds, and files are read: not on the event loop.
     address = await asyncio.to_thread(_address, target, login, limits, purpose)
     connection = await connect_mysql(address)
+    connection.cursorclass = QuietCursor
     _OPEN[connection] = target.address
     return connection
 

@@ -10,7 +10,7 @@ import msgspec
 from console.engine.mysql import locks as row_locks
 from console.engine.mysql import metadata
 from console.engine.mysql import rows as to
-from console.engine.mysql.checks import findings
+from console.engine.mysql.checks import SCHEMA_ON, findings
 from console.engine.mysql.driver import own_ids
 from console.engine.mysql.link import Link
 from console.engine.mysql.locks import UNKNOWN, Clock, RowLock
@@ -99,7 +99,7 @@ class MysqlEngine:
             rows = await self._link.fetch("transactions", "transactions")
         except PrivilegeMissing as missing:
             rows, hidden = [], missing
-        transactions = tuple(to.transaction(row) for row in rows)
+        transactions = to.current((to.transaction(row) for row in rows), found)
         server = to.Server(
             started_at=identity.started_at,
             own=own_ids(self.target),
@@ -120,14 +120,20 @@ class MysqlEngine:
     async def _session_rows(
         self, identity: ServerIdentity, session_id: int | None
     ) -> tuple[list[dict[str, Any]], PrivilegeMissing | None]:
-        """MySQL without performance_schema shows at least the login's own sessions."""
+        """MySQL's performance_schema may be off (no rows) or forbidden; the old list of sessions is left."""
         args = (session_id, session_id)
         if identity.flavor == "mariadb":
             return await self._link.fetch("processlist", "sessions", *args), None
+        missing = PrivilegeMissing(
+            f"{self.target.name}: performance_schema is off: who waits for whom cannot be seen", SCHEMA_ON
+        )
         try:
-            return await self._link.fetch("sessions", "sessions", *args), None
-        except PrivilegeMissing as missing:
-            return await self._link.fetch("processlist", "sessions", *args), missing
+            if rows := await self._link.fetch("sessions", "sessions", *args):
+                return rows, None
+        except PrivilegeMissing as refused:
+            missing = refused
+        rows = await self._link.fetch("processlist", "sessions", *args)
+        return rows, missing if rows else None
 
     async def _applications(self, identity: ServerIdentity) -> dict[int, str]:
         """MariaDB keeps program names in performance_schema, which may be off or forbidden."""
@@ -198,7 +204,7 @@ class MysqlEngine:
 
     async def _records_metadata_locks(self) -> bool:
         rows = await self._link.fetch("metadata_instrument", "metadata locks")
-        return any(row["enabled"] == "YES" for row in rows)
+        return any(row["complete"] for row in rows)
 
     async def _flush_evidence(self, seen: Seen) -> Evidence:
         try:

@@ -16,8 +16,10 @@ from console.errors import DbdeckError
 from console.model.target import ServerIdentity, Target
 from console.wire.mysql import Connection
 
+GOODBYE_SECONDS = 2.0
 _INNODB_CACHE = ("transactions", "row_locks")
 INNODB_CACHE_SECONDS = 0.12  # a little more than CACHE_MIN_IDLE_TIME in InnoDB's trx0i_s.cc
+_INNODB_READ_AT: dict[str, float] = {}  # by server: several links may read the same one
 _RIGHTS = {
     "transactions": "PROCESS ON *.*",
     "row_locks": "PROCESS ON *.*",
@@ -32,7 +34,6 @@ class Link:
         self.target = target
         self.lock = asyncio.Lock()
         self._held: tuple[Connection, ServerIdentity] | None = None
-        self._innodb_read_at = 0.0
         self._ending: set[asyncio.Task[None]] = set()
 
     async def connected(self) -> tuple[Connection, ServerIdentity]:
@@ -73,17 +74,23 @@ class Link:
             raise
         finally:
             if name in _INNODB_CACHE:
-                self._innodb_read_at = time.monotonic()
+                _INNODB_READ_AT[self.target.address] = time.monotonic()
 
     async def settled(self) -> None:
         """Wait until InnoDB's tables show news: they show old rows to whoever asks again too soon."""
-        await asyncio.sleep(self._innodb_read_at + INNODB_CACHE_SECONDS - time.monotonic())
+        await asyncio.sleep(
+            _INNODB_READ_AT.get(self.target.address, 0.0) + INNODB_CACHE_SECONDS - time.monotonic()
+        )
 
     async def close(self) -> None:
+        """Leave; a server that does not answer does not keep anybody."""
         held, self._held = self._held, None
         if held is not None:
             await close(held[0])
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        if self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=GOODBYE_SECONDS)
+            for ending in late:
+                ending.cancel()
 
     def _drop(self, connection: Connection) -> None:
         connection.close()

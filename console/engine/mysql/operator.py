@@ -6,8 +6,6 @@ import asyncio
 import hashlib
 from typing import Any
 
-import aiomysql
-
 from console.engine.mysql.driver import OPERATOR_LIMITS, close, connect
 from console.engine.mysql.errors import FAILURES, answered, on_effect, on_read
 from console.engine.mysql.identity import identify
@@ -107,15 +105,9 @@ def lock_name(name: str) -> str:
     return f"dbdeck {hashlib.blake2b(name.encode(), digest_size=20).hexdigest()}"
 
 
-class _QuietCursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
-    """Without the round trip that turns the server's warnings into Python's."""
-
-    async def _show_warnings(self, conn: object) -> None: ...
-
-
 async def _run(connection: Connection, statement: Statement) -> list[Row]:
     """All results are read: a refusal of the second statement in a packet is only seen there."""
-    cursor = await connection.cursor(_QuietCursor)
+    cursor = await connection.cursor()
     await cursor.execute(statement.sql, statement.args or None)
     found: list[Row] | None = None
     more = True

@@ -63,6 +63,16 @@ def transaction(row: Record) -> Transaction:
     )
 
 
+def current(transactions: Iterable[Transaction], rows: Iterable[Record]) -> tuple[Transaction, ...]:
+    """The transactions that the list of sessions bears out: InnoDB's tables may be older than it."""
+    commands = {row["id"]: row["command"] for row in rows}
+    return tuple(
+        msgspec.structs.replace(one, waiting=one.waiting and commands.get(one.session) != "Sleep")
+        for one in transactions
+        if not one.session or one.session in commands
+    )
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a session of a row, beyond the row: the server's start, our ids, transactions."""
 

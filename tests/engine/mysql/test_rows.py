@@ -174,3 +174,11 @@ def test_an_xid_is_sure_only_where_there_is_one() -> None:
 def test_an_account_as_grant_takes_it() -> None:
     assert to.account_literal("mon@%") == "'mon'@'%'"
     assert to.account_literal("o'hara@x@10.%") == "'o''hara@x'@'10.%'"
+
+
+def test_a_transaction_that_the_sessions_do_not_bear_out() -> None:
+    """InnoDB's tables are a cache: a session that is gone or asleep does not wait."""
+    found = [a_transaction(id=n, session=n, waiting=True) for n in (1, 2, 3)]
+    found.append(a_transaction(id=4, session=0))
+    kept = to.current(found, [row(id=1), row(id=2, command="Sleep")])
+    assert [(one.id, one.waiting) for one in kept] == [(1, True), (2, False), (4, False)]

@@ -16,6 +16,7 @@ from console.model.target import Login, Target
 from tests.integration.mysql.conftest import Client, Crowd, a_target, until
 from tests.servers.accounts import MONITOR, PASSWORDS
 from tests.servers.mysql import MysqlServer
+from tests.servers.proxy import tcp_proxy
 
 
 async def test_identity(mysql: MysqlServer, target: Target, engine: MysqlEngine) -> None:
@@ -194,3 +195,31 @@ async def test_over_a_unix_socket_with_a_password_from_the_option_file(
         await engine.close()
     with pytest.raises(LoginRefused):
         await connect(local, Login(user="somebody_else"), limits=READ_LIMITS)
+
+
+async def test_a_server_that_falls_silent_keeps_nobody(
+    mysql: MysqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "READ_SECONDS", 0.3)
+    async with tcp_proxy(mysql.host, mysql.port) as proxy:
+        engine = MysqlEngine(a_target(mysql, port=proxy.port))
+        assert await engine.sessions()
+        proxy.stall()
+        with pytest.raises(ServerSilent):
+            await engine.sessions()
+        async with asyncio.timeout(5):
+            await engine.close()
+        proxy.resume()
+
+
+async def test_a_wire_that_is_cut_is_mended_by_the_next_call(mysql: MysqlServer) -> None:
+    async with tcp_proxy(mysql.host, mysql.port) as proxy:
+        engine = MysqlEngine(a_target(mysql, port=proxy.port))
+        try:
+            assert await engine.sessions()
+            proxy.kill()
+            with pytest.raises(Unreachable):
+                await engine.sessions()
+            assert await engine.sessions()
+        finally:
+            await engine.close()

@@ -133,13 +133,6 @@ begin
     select e.* from entry e where e.writer = _writer and e.seq = _seq;
 end
 -- next
-create definer = dbdeck_audit_owner@localhost procedure find_entry(
-    in _writer char(36) character set ascii, in _seq bigint unsigned
-)
-sql security definer
-reads sql data
-select e.* from entry e where e.writer = _writer and e.seq = _seq
--- next
 create definer = dbdeck_audit_owner@localhost procedure find_key(in _key varbinary(800))
 sql security definer
 reads sql data
@@ -158,8 +151,6 @@ where i.kind = 'intent'
 order by i.id
 -- next
 grant execute on procedure append_entry to dbdeck_audit_owner@localhost
--- next
-grant execute on procedure find_entry to dbdeck_audit_owner@localhost
 -- next
 grant execute on procedure find_key to dbdeck_audit_owner@localhost
 -- next

@@ -121,11 +121,6 @@ begin
 end
 $$;
 
-create or replace function dbdeck_audit.find(_writer uuid, _seq bigint)
-returns setof dbdeck_audit.entry
-language sql stable security definer set search_path = pg_catalog, pg_temp
-as $$ select * from dbdeck_audit.entry e where e.writer = _writer and e.seq = _seq $$;
-
 create or replace function dbdeck_audit.find_key(_key text) returns uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select e.action_id from dbdeck_audit.entry e where e.idempotency_key = _key $$;

@@ -15,7 +15,6 @@ alter function dbdeck_audit.digest(text, text[]) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.lock_key(uuid) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.append(uuid, bigint, text, uuid, uuid, text, text, bytea, bytea)
     owner to dbdeck_audit_owner;
-alter function dbdeck_audit.find(uuid, bigint) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.find_key(text) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.candidates() owner to dbdeck_audit_owner;
 alter function dbdeck_audit.deny() owner to dbdeck_audit_owner;

@@ -3,6 +3,7 @@ create table if not exists ledger (
     id      text    not null primary key,
     version integer not null
 );
+insert into ledger select lower(hex(randomblob(16))), 1 where not exists (select 1 from ledger);
 create table if not exists entry (
     id              integer primary key autoincrement,
     at              text    not null,        -- ISO-8601 UTC, µs

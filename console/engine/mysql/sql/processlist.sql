@@ -1,7 +1,7 @@
--- Purpose: every session as MariaDB shows them; in MySQL the login's own sessions, for a login that
---   may not read performance_schema.threads
+-- Purpose: every session as MariaDB shows them; in MySQL only where performance_schema is off or
+--   forbidden
 -- Privilege: none for the login's own sessions, PROCESS for those of others
--- Cost: one pass over the thread list
+-- Cost: one pass over the thread list; in MySQL under a global mutex
 select p.id as id,
        null as thread,
        p.user as user,
@@ -17,6 +17,5 @@ select p.id as id,
        left(p.info, 10000) as query,
        null as application,
        unix_timestamp(now(6)) as clock
-  from performance_schema.processlist p  --: mysql>=80022
-  from information_schema.processlist p  --: mysql<80022, mariadb
+  from information_schema.processlist p
  where (%s is null or p.id = %s)

@@ -1,0 +1,114 @@
+"""What the SQLite ledger does inside one connection: its schema, and one row."""
+
+from __future__ import annotations
+
+import getpass
+import sqlite3
+import time
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from console.audit import chain
+from console.audit.record import Entry, Kind, Row, iso
+from console.audit.table.port import Duplicate, NotTaken, sql, to_entry
+
+PEER: Final = "local"
+_PAUSE_SECONDS: Final = 0.01
+_COMPLETE: Final = "select 1 from sqlite_master where name = 'entry_no_replace'"
+
+
+def prepare(connection: sqlite3.Connection, until: float) -> None:
+    """Durable mode, and the schema where it is missing. `until`: time.monotonic() seconds.
+
+    Raises sqlite3.Error.
+    """
+    while not _is_wal(connection):
+        # Two that open a new file at once: SQLite does not wait by itself for this change.
+        if time.monotonic() > until:
+            raise sqlite3.OperationalError("database is locked")
+        time.sleep(_PAUSE_SECONDS)
+    connection.execute("pragma synchronous = full")
+    if connection.execute(_COMPLETE).fetchone() is None:
+        connection.executescript(f"begin immediate; {sql('sqlite.sql')}; commit;")
+
+
+def _is_wal(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.execute("pragma journal_mode = wal").fetchone()[0] == "wal"  # type: ignore[no-any-return]
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+
+
+def existing(connection: sqlite3.Connection, row: Row) -> Entry | None:
+    """The row itself, if an earlier attempt got through. Raises NotTaken, Duplicate."""
+    there = at(connection, row.writer, row.seq)
+    if there is not None:
+        if there.link == row.link:
+            return there
+        raise NotTaken(f"row {row.seq} of this writer is another one")
+    before = at(connection, row.writer, row.seq - 1)
+    expected = chain.START if row.seq == 1 else before and before.link
+    if row.prev != expected:
+        raise NotTaken(f"row {row.seq - 1} of this writer is missing or another one")
+    _refuse_second(connection, row)
+    return None
+
+
+def _refuse_second(connection: sqlite3.Connection, row: Row) -> None:
+    if row.kind in (Kind.INTENT, Kind.OUTCOME):
+        where = "action_id = ? and kind = ?"
+        if found := action_of(connection, where, (str(row.action_id), row.kind)):
+            raise Duplicate(f"an {row.kind} of this action", found)
+    if not row.idempotency_key:
+        return
+    if found := action_of(connection, "idempotency_key = ?", (row.idempotency_key,)):
+        raise Duplicate("this idempotency key", found)
+
+
+def insert(connection: sqlite3.Connection, row: Row) -> Entry:
+    newest = connection.execute("select seal from entry order by id desc limit 1").fetchone()
+    witness = newest["seal"] if newest else chain.START
+    now, user = datetime.now(UTC), getpass.getuser()
+    entry = Entry(
+        id=0,
+        at=now,
+        witness=witness,
+        db_user=user,
+        peer=PEER,
+        seal=chain.seal(row.link, witness, now, user, PEER),
+        **{name: getattr(row, name) for name in row.__struct_fields__},
+    )
+    connection.execute(
+        sql("sqlite_insert.sql"), {f: _bind(getattr(entry, f)) for f in entry.__struct_fields__}
+    )
+    stored = at(connection, row.writer, row.seq)
+    if stored is None:
+        raise NotTaken("the row was swallowed")
+    if stored.seal != entry.seal or stored.link != entry.link or stored.body != entry.body:
+        raise NotTaken("the row was altered on its way")
+    return stored
+
+
+def _bind(value: object) -> object:
+    match value:
+        case UUID():
+            return str(value)
+        case datetime():
+            return iso(value)
+        case _:
+            return value
+
+
+def at(connection: sqlite3.Connection, writer: UUID, seq: int) -> Entry | None:
+    select = "select * from entry where writer = ? and seq = ?"
+    row = connection.execute(select, (str(writer), seq)).fetchone()
+    return to_entry(row) if row else None
+
+
+def action_of(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> UUID | None:
+    select = f"select action_id from entry where {where}"  # noqa: S608 - our own literals
+    row = connection.execute(select, values).fetchone()
+    return UUID(row["action_id"]) if row else None
