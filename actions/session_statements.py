@@ -23,14 +23,57 @@ SELECT CASE WHEN a.backend_start = $2 AND {same} THEN {signal}(a.pid) END AS sen
 """
 
 
+# MySQL has no conditional KILL: the text of the statement is computed where the identity is compared,
+# and executed in the same packet. `DO 0` does nothing.
+_MYSQL = """
+SET @dbdeck = IFNULL((SELECT CONCAT('{verb} ', t.processlist_id)
+  FROM performance_schema.threads AS t{join}
+ WHERE t.processlist_id = %s AND {server} AND {same}), 'DO 0');
+PREPARE dbdeck FROM @dbdeck;
+EXECUTE dbdeck;
+DEALLOCATE PREPARE dbdeck;
+SELECT @dbdeck <> 'DO 0' AS sent, 0 AS hidden
+"""
+_MYSQL_STATEMENT = """
+  JOIN performance_schema.events_statements_current AS e
+    ON e.thread_id = t.thread_id AND e.nesting_event_level = 0"""
+_MYSQL_START = """(SELECT ABS(UNIX_TIMESTAMP() - u.variable_value - %s) <= 2
+  FROM performance_schema.global_status AS u WHERE u.variable_name = 'Uptime')"""
+
+_MARIADB = """
+BEGIN NOT ATOMIC
+  IF EXISTS (SELECT 1 FROM information_schema.processlist AS t
+              WHERE t.id = %s AND {server} AND {same})
+  THEN {verb} %s; SELECT 1 AS sent, 0 AS hidden;
+  ELSE SELECT 0 AS sent, 0 AS hidden;
+  END IF;
+END
+"""
+_MARIADB_START = """(SELECT ABS(UNIX_TIMESTAMP() - u.variable_value - %s) <= 2
+  FROM information_schema.global_status AS u WHERE u.variable_name = 'UPTIME')"""
+
+# InnoDB tells when a transaction began in whole seconds of the server's own time zone.
+_TRANSACTION = """EXISTS (SELECT 1 FROM information_schema.innodb_trx AS x
+  WHERE x.trx_mysql_thread_id = %s
+    AND ABS(UNIX_TIMESTAMP(CONVERT_TZ(x.trx_started, 'SYSTEM', @@session.time_zone)) - %s) < 1)"""
+
+
 def terminate(server: ServerIdentity, session: Session, transaction: datetime | None) -> Statement:
     """With `transaction` given (its start as planned) a session that has begun another one is spared."""
     if server.flavor == "postgresql":
         same = "a.xact_start = $3" if transaction else "true"
-        args: tuple[object, ...] = (session.id, session.started_at)
-        return _statement(_POSTGRES.format(same=same, signal="pg_terminate_backend"),
-                          (*args, transaction) if transaction else args)  # fmt: skip
-    raise NotImplementedError(server.flavor)
+        return _statement(
+            _POSTGRES.format(same=same, signal="pg_terminate_backend"),
+            (session.id, session.started_at, *((transaction,) if transaction else ())),
+        )
+    bound: tuple[object, ...] = (session.id, int(server.started_at.timestamp()))
+    same = _TRANSACTION if transaction else "TRUE"
+    bound += (session.id, int(transaction.timestamp())) if transaction else ()
+    if server.flavor == "mysql":
+        sql = _MYSQL.format(verb="KILL CONNECTION", join="", server=_MYSQL_START, same=same)
+        return _statement(sql, bound)
+    sql = _MARIADB.format(verb="KILL CONNECTION", server=_MARIADB_START, same=same)
+    return _statement(sql, (*bound, session.id))
 
 
 def cancel(server: ServerIdentity, session: Session) -> Statement:
@@ -41,7 +84,15 @@ def cancel(server: ServerIdentity, session: Session) -> Statement:
             _POSTGRES.format(same=same, signal="pg_cancel_backend"),
             (session.id, session.started_at, session.query_started_at),
         )
-    raise NotImplementedError(server.flavor)
+    bound = (session.id, int(server.started_at.timestamp()), session.query_id)
+    if server.flavor == "mysql":
+        same = "e.statement_id = %s AND e.end_event_id IS NULL"
+        sql = _MYSQL.format(verb="KILL QUERY", join=_MYSQL_STATEMENT, server=_MYSQL_START, same=same)
+        return _statement(sql, bound)
+    # MariaDB checks the statement once more itself: KILL QUERY ID is bound to it.
+    same = "t.query_id = %s AND t.command <> 'Sleep'"
+    sql = _MARIADB.format(verb="KILL QUERY ID", server=_MARIADB_START, same=same)
+    return _statement(sql, (*bound, session.query_id))
 
 
 def _statement(sql: str, args: tuple[object, ...]) -> Statement:

@@ -290,7 +290,12 @@ def _protected(session: Session) -> tuple[str, ...]:
 
 def _nothing_to_cancel(session: Session) -> tuple[str, ...]:
     if session.state is State.ACTIVE:
-        return ()
+        told = session.query_started_at is not None or session.query_id is not None
+        return (
+            () if told else ("the server does not tell its statements apart: cancel might hit the next one",)
+        )
+    if session.state is State.ENDING:
+        return ("the session was told to end already and is rolling back",)
     if session.in_transaction:
         return (
             "the session is idle in transaction: no statement runs, so cancel would change nothing "
@@ -327,12 +332,19 @@ def _still_there(session: Session, now: Session | None, *, waited: bool) -> Verd
     if now is None:
         return Verdict(state="applied", summary=f"session {session.id} is gone")
     doing = f"{now.kind}, {now.state}"
-    untold = not waited and (now.state is not State.ACTIVE or (now.wait or "").startswith(_OBEYS))
+    untold = not waited and now.state is not State.ENDING and _would_obey(now)
     return Verdict(
         state="not_applied" if untold else "undecidable",
         summary=f"session {session.id} is still there ({doing})",
         evidence={"state": doing, "wait": now.wait, "rows_modified": now.rows_modified},
     )
+
+
+def _would_obey(session: Session) -> bool:
+    """PostgreSQL's backends look for signals where they wait; MySQL's are marked as killed at once."""
+    in_postgres = session.query_started_at is not None
+    waits = (session.wait or "").startswith(_OBEYS)
+    return not in_postgres or session.state is not State.ACTIVE or waits
 
 
 async def _drain(plan: Plan, engine: Engine) -> dict[str, Any]:

@@ -130,8 +130,8 @@ class Writer:
             try:
                 entry = await self._send(self._pending[0])
             except (NotTaken, Undecided) as error:
-                waiting = f"{len(self._pending)} earlier rows wait in the journal"
-                raise self._unavailable(f"{error}; {waiting}") from None
+                waiting = f"rows that wait in the journal: {len(self._pending)}"
+                raise self._unavailable(f"{error} ({waiting})") from None
             self._pending.popleft()
             await asyncio.to_thread(self._journal.ack, entry)
             sent += 1

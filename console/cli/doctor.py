@@ -79,7 +79,7 @@ async def _target(target: Target) -> Report:
         failed = Check(name="reach", ok=False, detail=error.message, hint=error.hint)
         return Report(name=name, checks=(failed,), exit=error.exit)
     operator = await _operator(target)
-    blind = any(check.name == "sessions and locks" and check.ok is False for check in checks)
+    blind = any(check.vital and check.ok is False for check in checks)
     bad = blind or operator.ok is False
     return Report(name=name, checks=(*checks, operator), exit=Exit.UNREACHABLE if bad else Exit.OK)
 

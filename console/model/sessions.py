@@ -26,6 +26,7 @@ class State(StrEnum):
     IDLE_IN_TRANSACTION = "idle in transaction"
     ABORTED = "idle in transaction (aborted)"
     PREPARED = "prepared transaction"
+    ENDING = "ending"
     BACKGROUND = "background"
     UNKNOWN = "unknown"
 

@@ -93,9 +93,13 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One finding of `doctor`: `ok` is None where it could not be found out."""
+    """One finding of `doctor`: `ok` is None where it could not be found out.
+
+    Without a `vital` one sessions or locks stay unknown, and the target counts as not reachable.
+    """
 
     name: str
     ok: bool | None
     detail: str
     hint: str = ""
+    vital: bool = False

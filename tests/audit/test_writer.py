@@ -168,7 +168,7 @@ async def test_a_late_outcome_waits_and_bars_new_intents(bench: Bench) -> None:
     bench.table.script = [Answer.REFUSES] * 3
     receipt = await bench.append(Kind.OUTCOME, action, "applied")
     assert not receipt.recorded
-    with pytest.raises(AuditUnavailable, match="1 earlier rows wait"):
+    with pytest.raises(AuditUnavailable, match="wait in the journal: 1"):
         await bench.append(Kind.INTENT, uuid4())
     with pytest.raises(AuditUnavailable):
         await bench.writer.flush()

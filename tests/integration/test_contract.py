@@ -176,10 +176,9 @@ async def test_a_stale_key_changes_nothing_and_says_what_changed(shop: Scene, co
 
 
 async def test_hostile_text_is_shown_safely(shop: Scene, engine: Engine, command: Command) -> None:
+    await shop.holder(3)
     client = await shop.client("evil [red]\x1b[31m")
-    await client.run("begin")
-    await client.run(touch_hostile())
-    await shop.waiter(3)
+    client.wait(touch_hostile())
     await nodes_of(engine, 1)
     text = await command.run("show", "locks", "-t", "t")
     document = await command.run("show", "locks", "-t", "t", "--json")
@@ -208,7 +207,9 @@ async def test_doctor_names_the_server_our_load_and_no_missing_grant(command: Co
     done = await command.run("doctor", "-t", "t", "--json")
     assert done.code == 0, done
     checks = {check["name"]: check for check in done.rows[-1]["checks"]}
-    assert checks["sessions and locks"]["ok"] is True
+    vital = [check for check in done.rows[-1]["checks"] if check["vital"]]
+    assert vital
+    assert all(check["ok"] for check in vital)
     assert checks["monitor cannot act"]["ok"] is True
     assert "ms" in checks["load of one poll"]["detail"]
     assert checks["operator"]["ok"] is True

@@ -42,8 +42,8 @@ async def _can_read(link: Link, read: str, name: str, detail: str) -> Check:
     try:
         await link.fetch(read, name)
     except PrivilegeMissing as missing:
-        return Check(name=name, ok=False, detail=missing.message, hint=missing.hint)
-    return Check(name=name, ok=True, detail=detail)
+        return Check(name=name, ok=False, detail=missing.message, hint=missing.hint, vital=True)
+    return Check(name=name, ok=True, detail=detail, vital=True)
 
 
 async def _xa_names(link: Link) -> Check:

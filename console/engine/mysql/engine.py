@@ -110,10 +110,7 @@ class MysqlEngine:
         return Seen(
             sessions=sessions,
             transactions=transactions,
-            clock=Clock(
-                now=float(found[0]["clock"]) if found else 0.0,
-                statements={session.id: session.query_seconds for session in sessions},
-            ),
+            clock=row_locks.clock(found, sessions),
             hidden=hidden,
         )
 
@@ -192,13 +189,13 @@ class MysqlEngine:
         except PrivilegeMissing:
             rows, recorded = [], False
         claims = tuple(
-            metadata.claim(row, row["session_id"] or UNKNOWN, seen.clock.began(row["session_id"] or UNKNOWN))
+            metadata.claim(row, row["session_id"] or UNKNOWN, seen.clock.statements.get(row["session_id"]))
             for row in rows
         )
         found = Evidence(
             claims=claims,
             conflicts=metadata.conflicts(rows),
-            waits=metadata.waits(rows, seen.clock.statements),
+            waits=metadata.waits(rows, seen.clock.seconds),
         )
         return found + _unexplained(waiters, found.waiters, recorded=recorded)
 

@@ -82,21 +82,34 @@ def waits(locks: Iterable[RowLock]) -> dict[int, Wait]:
 
 
 class Clock(msgspec.Struct, frozen=True, kw_only=True):
-    """When the sessions were read (epoch seconds of the server), and how old their statements were."""
+    """When the sessions were read, and when their statements began: epoch seconds of the server."""
 
     now: float
-    statements: Mapping[int, float | None]
+    statements: Mapping[int, float]
 
-    def began(self, session: int) -> float | None:
-        seconds = self.statements.get(session)
-        return None if seconds is None else self.now - seconds
+    @property
+    def seconds(self) -> dict[int, float | None]:
+        """How old the statements are."""
+        return {session: max(0.0, self.now - began) for session, began in self.statements.items()}
 
     def waiting_since(self, found: Transaction) -> float | None:
         """InnoDB gives the whole second a wait began in. The statement began before the wait: where
         it began within that second, it tells the order of those who came in the same one."""
         if found.wait_started is None:
             return None
-        return max(found.wait_started, self.began(found.session) or 0.0)
+        return max(found.wait_started, self.statements.get(found.session, 0.0))
+
+
+def clock(rows: Sequence[Record], sessions: Sequence[Session]) -> Clock:
+    """`sessions` as made of `rows`, each with the time its row was made."""
+    return Clock(
+        now=max((float(row["clock"]) for row in rows), default=0.0),
+        statements={
+            session.id: float(row["clock"]) - session.query_seconds
+            for row, session in zip(rows, sessions, strict=True)
+            if session.query_seconds is not None
+        },
+    )
 
 
 def requested(rows: Iterable[Record], owners: Mapping[int, Transaction], clock: Clock) -> list[RowLock]:

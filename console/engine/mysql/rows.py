@@ -114,6 +114,8 @@ def session(row: Record, server: Server) -> Session:
 def _state(command: str | None, protection: Protection | None, *, in_transaction: bool) -> State:
     if protection in _BACKGROUND:
         return State.BACKGROUND
+    if command == "Killed":
+        return State.ENDING
     if command == "Sleep":
         return State.IDLE_IN_TRANSACTION if in_transaction else State.IDLE
     return State.ACTIVE if command else State.UNKNOWN

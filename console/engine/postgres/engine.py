@@ -212,6 +212,7 @@ def _checks(row: dict[str, Any], cost: tuple[float, float]) -> tuple[Check, ...]
             ok=row["read_all_stats"],
             detail="sees every session" if row["read_all_stats"] else "other roles' sessions stay hidden",
             hint="" if row["read_all_stats"] else f"GRANT pg_monitor TO {role};",
+            vital=True,
         ),
         Check(
             name="monitor cannot act",

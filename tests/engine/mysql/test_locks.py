@@ -54,7 +54,7 @@ def mysql_row(trx: int, **over: Any) -> dict[str, Any]:
     return base | over
 
 
-CLOCK = locks.Clock(now=110.5, statements={2: 9.25, 3: 9.0, 4: 60.0})
+CLOCK = locks.Clock(now=110.5, statements={2: 101.25, 3: 101.5, 4: 50.5})
 
 
 def test_waiters_of_one_second_are_ordered_by_their_statements() -> None:
@@ -193,3 +193,12 @@ def test_a_flush_waits_for_the_old_statement_and_nobody_waits_for_the_flush() ->
     assert waits[2].object == "table flush of shop.items, shop.orders"
     assert (waits[3].object, waits[3].seconds) == ("table flush of shop.orders", 10.0)
     assert waits[1].object == "shop.orders (open)"
+
+
+def test_each_session_is_timed_when_its_row_was_made() -> None:
+    rows = [{"clock": 100.0}, {"clock": 100.2}, {"clock": 100.3}]
+    sessions = [session(1, query_seconds=5.0), session(2, query_seconds=5.1), session(3, query_seconds=None)]
+    found = locks.clock(rows, sessions)
+    assert found.now == 100.3
+    assert found.statements == {1: 95.0, 2: pytest.approx(95.1)}
+    assert found.seconds == {1: pytest.approx(5.3), 2: pytest.approx(5.2)}

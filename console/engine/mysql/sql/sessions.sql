@@ -1,5 +1,7 @@
 -- Purpose: every session, with its program name and its running or last statement
 -- Privilege: SELECT on performance_schema (all sessions are visible with it)
+-- A running statement is timed when its row is made, and now() is when the query began: sysdate()
+-- keeps the order of sessions that began milliseconds apart.
 -- Cost: one pass over the thread table without the global mutex that information_schema.PROCESSLIST
 --   takes, two index probes a session; measured 27 ms with 600 sessions
 select t.processlist_id as id,
@@ -15,7 +17,7 @@ select t.processlist_id as id,
        null as query_id,  --: mysql<80014
        left(coalesce(t.processlist_info, e.sql_text), 10000) as query,
        a.attr_value as application,
-       unix_timestamp(now(6)) as clock
+       unix_timestamp(sysdate(6)) as clock
   from performance_schema.threads t
   left join performance_schema.events_statements_current e
     on e.thread_id = t.thread_id and e.nesting_event_level = 0
