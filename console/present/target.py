@@ -17,14 +17,19 @@ def latency_class(latency_ms: float) -> int:
 
 
 class Latency:
-    """The shown class of latency: it moves only when three readings in a row agree that it should."""
+    """The shown class of latency: it moves only when three readings in a row agree that it should.
+
+    The first reading is left out: it holds the time of connecting.
+    """
 
     def __init__(self) -> None:
         self.shown: int | None = None
         self._other = 0
+        self._connected = False
 
     def feed(self, latency_ms: float | None) -> None:
-        if latency_ms is None:
+        if latency_ms is None or not self._connected:
+            self._connected = latency_ms is not None
             return
         found = latency_class(latency_ms)
         self._other = 0 if found == self.shown else self._other + 1
@@ -33,7 +38,7 @@ class Latency:
 
     def __str__(self) -> str:
         if self.shown is None:
-            return "connecting"
+            return "connected" if self._connected else "connecting"
         return f"<{self.shown} ms" if self.shown < 1000 else f"<{self.shown // 1000} s"
 
 

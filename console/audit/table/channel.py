@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from console.audit.table.port import Fields, Undecided
+from console.audit.table.port import Fields, NotTaken, Undecided
 
 C = TypeVar("C")
 
@@ -44,9 +44,15 @@ class Channel(abc.ABC, Generic[C]):
             self._held = False
             self._connection = await self.dial()
         if self.holding and not self._held:
-            rows = await self._ask(self._connection, self.holding)
-            self._held = bool(rows[0]["held"])
+            await self._hold(self._connection)
         return self._connection
+
+    async def _hold(self, connection: C) -> None:
+        try:
+            rows = await self._ask(connection, self.holding)
+        except Undecided as error:
+            raise NotTaken(str(error)) from None
+        self._held = bool(rows[0]["held"])
 
     async def _ask(self, connection: C, sql: str, *args: object) -> Sequence[Fields]:
         try:

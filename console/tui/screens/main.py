@@ -66,7 +66,7 @@ class MainScreen(Screen[None]):
         self._engine = engine
         self._identity: ServerIdentity | None = None
         self._latency = bar.Latency()
-        self._asked_identity = False
+        self._known = False
 
     def compose(self) -> ComposeResult:
         every = self._desk.config.thresholds.refresh
@@ -123,10 +123,10 @@ class MainScreen(Screen[None]):
         if isinstance(event.pane, LocksPane):
             self._latency.feed(None if reading.stale else reading.latency_ms)
             self._complain(reading.problem.message if reading.problem else "")
-            if reading.problem is None and self._identity is None:
+            if reading.problem is not None:
+                self._known = False  # whoever answers next may be another server
+            elif not self._known:
                 self._identify()
-            elif reading.problem is not None:
-                self._identity = None
             self._tick()
         self._show_keys()
 
@@ -146,6 +146,7 @@ class MainScreen(Screen[None]):
             self._identity = await self._engine.identity()
         except DbdeckError:
             return
+        self._known = True
         self._tick()
 
     def _show_keys(self) -> None:
