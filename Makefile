@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check format servers requirements snapshots clean
+.PHONY: demo test check format servers requirements picture snapshots clean
 
 demo: .venv/.demo
 	@$(BIN)/dbdeck demo
@@ -25,6 +25,10 @@ format: .venv/.dev
 # Real servers for `make test` that pip cannot bring: Debian's PostgreSQL 15 and MariaDB, MySQL 9. Needs root.
 servers:
 	tests/servers/provision.sh
+
+# The picture of the README, from the running demo.
+picture: .venv/.dev
+	$(BIN)/python bench/picture.py
 
 snapshots: .venv/.dev
 	$(BIN)/python -m pytest tests/tui --snapshot-update

@@ -15,7 +15,7 @@ from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import Stale
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.model.sessions import Session, SessionKey, State
 from console.model.target import ServerIdentity
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from console.audit.mounts import file_system
 from console.dispatch.lease import sweep
 from tests.servers import accounts, places
 from tests.servers.fleet import Fleet, Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
+
+
+def in_memory(folder: Path) -> bool:
+    mounts = Path("/proc/self/mountinfo")
+    return mounts.exists() and file_system(folder.resolve(), mounts.read_text()) == "tmpfs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,6 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if in_memory(Path(tempfile.gettempdir())):  # journals are refused there, as they should be
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/var/tmp")
     unknown = _selected(config) - set(places.NAMES)
     if unknown:
         raise pytest.UsageError(f"--servers knows {', '.join(places.NAMES)}, not {unknown}")

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from console.engine.port import Row, Statement
-from console.model.locks import Claim, LockNode, Wait, blocking_forest, wait_graph
+from console.model.blocking import LockNode, blocking_forest
+from console.model.locks import Claim, Wait, wait_graph
 from console.model.sessions import Session, State, by_id
 from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
 

@@ -14,7 +14,8 @@ import msgspec
 from console.cli import output
 from console.cli.context import Services, dispatcher, one
 from console.dispatch.action import Action, Approval, Plan
-from console.dispatch.dispatcher import Dispatcher, Failure, Run
+from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
 from console.dispatch.registry import pairs, parse_args
 from console.engine.open import open_engine

@@ -10,10 +10,10 @@ from console.cli import output
 from console.cli.context import Services, dispatcher, ledger
 from console.config import Config
 from console.dispatch.action import Approval
-from console.dispatch.dispatcher import Run
+from console.dispatch.effect import Run
 from console.engine.open import open_engine
 from console.errors import ActionFailed, Exit, LedgerFault
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.present import audit, locks
 from console.present import plan as words
 from console.present.table import Tone

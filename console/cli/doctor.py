@@ -85,7 +85,7 @@ async def _target(target: Target) -> Report:
 
 
 async def _operator(target: Target) -> Check:
-    from console.dispatch.dispatcher import Lifeboat
+    from console.dispatch.lifeboat import Lifeboat
 
     if target.operator is None:
         return Check(name="operator", ok=None, detail="none configured: the target is read-only")

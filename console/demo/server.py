@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import asyncpg
@@ -39,8 +42,18 @@ async def demo_server() -> AsyncIterator[Config]:
     settings = {"max_connections": "120", "fsync": "off", "autovacuum": "off", "log_min_messages": "warning"}
     async with scratch_postgres(settings=settings) as server:
         await _prepare(server)
-        async with storm(str(server.socket_dir), server.port):
-            yield _config(server)
+        with _journal() as journal:
+            async with storm(str(server.socket_dir), server.port):
+                yield _config(server, journal)
+
+
+@contextmanager
+def _journal() -> Iterator[Path]:
+    """A journal is refused where a reboot empties it, and the server's own folder may be such a place."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dbdeck"
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=state, prefix="demo-journal-") as folder:
+        yield Path(folder)
 
 
 async def _prepare(server: ScratchServer) -> None:
@@ -73,7 +86,7 @@ def _url(server: ScratchServer, user: str) -> str:
     return f"postgresql://{user}@:{server.port}/{LEDGER}?host={quote(str(server.socket_dir))}"
 
 
-def _config(server: ScratchServer) -> Config:
+def _config(server: ScratchServer, journal: Path) -> Config:
     target = TargetEntry(
         engine=EngineKind.POSTGRES,
         host=str(server.socket_dir),
@@ -84,7 +97,6 @@ def _config(server: ScratchServer) -> Config:
         operator=Login(user="dbdeck_operator"),
         labels={"team": "shop"},
     )
-    journal = server.root / "journal"
     return Config(
         audit=Audit(url=_url(server, "dbdeck_audit"), journal=str(journal)), targets={TARGET: target}
     )

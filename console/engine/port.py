@@ -6,7 +6,7 @@ from typing import Protocol
 
 import msgspec
 
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.model.sessions import Session
 from console.model.target import Check, ServerIdentity, Target
 

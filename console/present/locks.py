@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Tone
 from console.present.units import age, clean, count

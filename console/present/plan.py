@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.dispatch.action import Plan
-from console.dispatch.dispatcher import Run
+from console.dispatch.effect import Run
 from console.present.table import Tone
 from console.present.units import clean, clean_block
 

@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
 from console.config import Config
-from console.dispatch.dispatcher import Dispatcher, Run, running
+from console.dispatch.dispatcher import Dispatcher, running
+from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.engine.port import Engine

@@ -9,9 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from console.audit.mounts import file_system
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
-from tests.conftest import _server
+from tests.conftest import _server, in_memory
 from tests.servers import places
 from tests.servers.fleet import Fleet
 from tests.servers.mysql import MysqlServer
@@ -23,8 +22,7 @@ _REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A private folder on a real disk: journals are refused on a /tmp of memory."""
-    mounts = Path("/proc/self/mountinfo")
-    if not mounts.exists() or file_system(tmp_path, mounts.read_text()) != "tmpfs":
+    if not in_memory(tmp_path):
         yield tmp_path
         return
     with tempfile.TemporaryDirectory(dir=_REPOSITORY, prefix=".disk-") as folder:

@@ -14,9 +14,10 @@ import pytest_asyncio
 import actions
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import Kind
-from console.dispatch import dispatcher as module
+from console.dispatch import effect as module
 from console.dispatch.action import Approval, Plan
-from console.dispatch.dispatcher import Dispatcher, Run
+from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
 from console.errors import (
     ActionFailed,

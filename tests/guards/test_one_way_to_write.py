@@ -25,7 +25,7 @@ MAY_NAME = {
         "console/engine/mysql/operator.py",
     ),
 }
-MAY_MAKE = {"Operator": ("console/dispatch/dispatcher.py",), "Statement": ("actions/",)}
+MAY_MAKE = {"Operator": ("console/dispatch/effect.py",), "Statement": ("actions/",)}
 
 _EFFECTS = re.compile(
     r"\bkill\s+(?:query|connection|soft|hard|%|\{|\d)|pg_(?:terminate|cancel)_backend|\binsert\s+into\b|"

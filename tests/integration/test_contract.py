@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from console.engine.open import open_engine, open_operator
 from console.engine.port import Engine
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.model.sessions import State
 from tests.command import Command
 from tests.servers.fleet import Server

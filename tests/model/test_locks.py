@@ -8,17 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.engine.postgres.rows import CONFLICTS, MODES
-from console.model.locks import (
-    Claim,
-    Edge,
-    LockNode,
-    Wait,
-    WaitGraph,
-    blocking_forest,
-    closure,
-    wait_graph,
-    without,
-)
+from console.model.blocking import LockNode, blocking_forest
+from console.model.locks import Claim, Edge, Wait, WaitGraph, closure, wait_graph, without
 
 SESSIONS = st.integers(1, 12)
 

@@ -16,6 +16,7 @@ from textual.widgets import Input
 import actions
 from console.config import Audit, Config, TargetEntry, Thresholds
 from console.dispatch import dispatcher as dispatching
+from console.dispatch import effect, lifeboat
 from console.dispatch.registry import Registry
 from console.engine.port import OperatorConnection
 from console.errors import ServerSilent
@@ -58,8 +59,8 @@ class Stage:
             yield self.operator
 
         monkeypatch.setattr(desk, "open_engine", opened)
-        monkeypatch.setattr(dispatching, "PATIENCE_SECONDS", 0.3)
-        monkeypatch.setattr(dispatching.Lifeboat.__init__, "__defaults__", (operated,))
+        monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.3)
+        monkeypatch.setattr(lifeboat.Lifeboat.__init__, "__defaults__", (operated,))
         monkeypatch.setattr(dispatching.Dispatcher.__init__, "__kwdefaults__", {"opener": operated})
 
     @property

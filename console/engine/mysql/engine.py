@@ -15,7 +15,8 @@ from console.engine.mysql.driver import own_ids
 from console.engine.mysql.link import Link
 from console.engine.mysql.locks import UNKNOWN, Clock, RowLock
 from console.errors import PrivilegeMissing
-from console.model.locks import Claim, Edge, LockNode, Wait, WaitGraph, blocking_forest, wait_graph
+from console.model.blocking import LockNode, blocking_forest
+from console.model.locks import Claim, Edge, Wait, WaitGraph, wait_graph
 from console.model.sessions import Session, by_id
 from console.model.target import Check, ServerIdentity, Target
 

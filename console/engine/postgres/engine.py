@@ -17,7 +17,8 @@ from console.engine.postgres.driver import READ_LIMITS, Connection, close, conne
 from console.engine.postgres.errors import FAILURES, on_read
 from console.engine.postgres.names import Names
 from console.engine.queries import query
-from console.model.locks import Claim, LockNode, WaitGraph, blocking_forest, wait_graph
+from console.model.blocking import LockNode, blocking_forest
+from console.model.locks import Claim, WaitGraph, wait_graph
 from console.model.sessions import Session, by_id
 from console.model.target import Check, ServerIdentity, Target
 

@@ -159,7 +159,7 @@ def waits(rows: Iterable[Record], owners: Owners, relations: Relations) -> dict[
             continue
         place = describe(row, relations)
         if row["locktype"] == "transactionid" and session_id in tuples:
-            place = f"{place}: {describe(tuples[session_id], relations)}"
+            place = f"{describe(tuples[session_id], relations)} ({place})"
         found[session_id] = Wait(object=place, mode=row["mode"], seconds=row["seconds"])
     return found
 

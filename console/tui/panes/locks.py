@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.model.sessions import Session, State
 from console.present import locks
 from console.present.sessions import key as session_key

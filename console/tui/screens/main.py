@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from console.audit.record import Entry
-from console.dispatch.dispatcher import Run
+from console.dispatch.effect import Run
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
 from console.errors import DbdeckError

@@ -11,7 +11,7 @@ import pytest
 from pymysql.err import MySQLError
 
 from console.engine.mysql.engine import MysqlEngine
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from console.model.target import Target
 from tests.servers import accounts
 from tests.servers.mysql import MysqlServer

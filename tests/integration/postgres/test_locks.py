@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.model.locks import LockNode
+from console.model.blocking import LockNode
 from tests.servers.accounts import MONITOR, PASSWORDS, login
 from tests.servers.postgres import PostgresServer
 from tests.situations import Scene, scene, touch

@@ -1,0 +1,54 @@
+"""The operator's connection, kept warm for the moment when a server takes nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from console.engine.open import open_operator
+from console.engine.port import OperatorConnection
+from console.errors import OutcomeUnknown, Unreachable
+from console.model.target import Target
+
+Opener = Callable[[Target], AbstractAsyncContextManager[OperatorConnection]]
+
+
+class Lifeboat:
+    """One operator connection, opened at start and kept: a server that takes nobody else knows us still."""
+
+    def __init__(self, target: Target, opener: Opener = open_operator) -> None:
+        self.target = target
+        self._open = opener
+        self._context: AbstractAsyncContextManager[OperatorConnection] | None = None
+        self._connection: OperatorConnection | None = None
+        self._lock = asyncio.Lock()
+
+    async def launch(self) -> None:
+        """Raises the errors of open_operator; a second call does nothing."""
+        if self._connection is None:
+            context = self._open(self.target)
+            self._connection = await context.__aenter__()
+            self._context = context
+
+    @asynccontextmanager
+    async def board(self) -> AsyncIterator[OperatorConnection]:
+        """The warm connection if it still answers, else a new one; one user at a time."""
+        async with self._lock:
+            try:
+                if self._connection is not None:
+                    await self._connection.identity()
+            except Unreachable:
+                await self.sink()
+            await self.launch()
+            assert self._connection is not None  # noqa: S101 - launch() sets it or raises
+            try:
+                yield self._connection
+            except OutcomeUnknown:
+                await self.sink()
+                raise
+
+    async def sink(self) -> None:
+        context, self._context, self._connection = self._context, None, None
+        if context is not None:
+            await context.__aexit__(None, None, None)
