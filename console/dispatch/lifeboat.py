@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from console.engine.open import open_operator
 from console.engine.port import OperatorConnection
-from console.errors import OutcomeUnknown, Unreachable
+from console.errors import Unreachable
 from console.model.target import Target
 
 Opener = Callable[[Target], AbstractAsyncContextManager[OperatorConnection]]
@@ -24,29 +24,32 @@ class Lifeboat:
         self._connection: OperatorConnection | None = None
         self._lock = asyncio.Lock()
 
-    async def launch(self) -> None:
-        """Raises the errors of open_operator; a second call does nothing."""
+    async def launch(self) -> OperatorConnection:
+        """Raises the errors of open_operator; a second call gives the same connection."""
         if self._connection is None:
             context = self._open(self.target)
             self._connection = await context.__aenter__()
             self._context = context
+        return self._connection
+
+    async def keep(self) -> None:
+        """See that it is afloat, before it is needed. Raises the errors of open_operator."""
+        async with self._lock:
+            await self._afloat()
+
+    async def _afloat(self) -> OperatorConnection:
+        try:
+            if self._connection is not None:
+                await self._connection.identity()
+        except Unreachable:
+            await self.sink()
+        return await self.launch()
 
     @asynccontextmanager
     async def board(self) -> AsyncIterator[OperatorConnection]:
         """The warm connection if it still answers, else a new one; one user at a time."""
         async with self._lock:
-            try:
-                if self._connection is not None:
-                    await self._connection.identity()
-            except Unreachable:
-                await self.sink()
-            await self.launch()
-            assert self._connection is not None  # noqa: S101 - launch() sets it or raises
-            try:
-                yield self._connection
-            except OutcomeUnknown:
-                await self.sink()
-                raise
+            yield await self._afloat()
 
     async def sink(self) -> None:
         context, self._context, self._connection = self._context, None, None

@@ -148,6 +148,18 @@ class MainScreen(Screen[None]):
             return
         self._known = True
         self._tick()
+        self._keep_lifeboat()
+
+    @work(exclusive=True, group="lifeboat")
+    async def _keep_lifeboat(self) -> None:
+        """The operator's connection is opened before it is needed: later nobody may get in."""
+        dispatcher = self._desk.dispatcher
+        if dispatcher is None or self.target.read_only:
+            return
+        try:
+            await dispatcher.lifeboat(self.target).keep()
+        except DbdeckError as error:
+            self.post_message(Told(f"the operator cannot connect: {error.message}", bad=True))
 
     def _show_keys(self) -> None:
         common = [
@@ -169,6 +181,8 @@ class MainScreen(Screen[None]):
             self.post_message(Told(f"nothing can be executed: {problem.message}", bad=True))
         elif self._desk.ledger is not None:
             self._show_unsettled()
+            if self._known:
+                self._keep_lifeboat()
         self._show_keys()
 
     @work(exclusive=True, group="unsettled")

@@ -1,0 +1,86 @@
+"""Feeds: the last good data is kept, trouble has a beginning, and nothing is asked twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from console import poll
+from console.errors import PrivilegeMissing, Unreachable
+from console.poll import PRIVILEGE_SECONDS, SLOWEST_SECONDS, Feed
+
+
+class Source:
+    """Answers 1, 2, 3 …, or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.fail: Exception | None = None
+        self.hang = False
+
+    async def read(self) -> int:
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.fail is not None:
+            raise self.fail
+        self.count += 1
+        return self.count
+
+
+async def test_a_failure_keeps_the_last_data_and_says_since_when() -> None:
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    good = await feed.poll()
+    source.fail = Unreachable("gone", "look")
+    first, second = await feed.poll(), await feed.poll()
+    assert (good.data, first.data, second.data) == (1, 1, 1)
+    assert first.taken_at == good.taken_at
+    assert first.problem is not None
+    assert second.problem is not None
+    assert first.problem.since == second.problem.since
+    assert (first.stale, good.stale) == (True, False)
+    source.fail = None
+    assert (await feed.poll()).problem is None
+
+
+async def test_it_backs_off_and_comes_back_to_its_interval() -> None:
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    source.fail = Unreachable("gone")
+    delays = []
+    for _ in range(6):
+        await feed.poll()
+        delays.append(feed.delay)
+    assert delays == sorted(delays)
+    assert delays[-1] == SLOWEST_SECONDS
+    source.fail = None
+    await feed.poll()
+    assert feed.delay == 2.0
+
+
+async def test_a_missing_privilege_is_not_asked_for_again_and_again() -> None:
+    source = Source()
+    source.fail = PrivilegeMissing("no", "GRANT it")
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    reading = await feed.poll()
+    assert feed.delay == PRIVILEGE_SECONDS
+    assert reading.problem is not None
+    assert reading.problem.hint == "GRANT it"
+
+
+async def test_a_read_that_hangs_ends_at_the_deadline_and_is_late_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(poll, "DEADLINE_SECONDS", 0.3)
+    monkeypatch.setattr(poll, "LATE_SECONDS", 0.05)
+    source = Source()
+    source.hang = True
+    feed: Feed[int] = Feed(source.read, every=0.05)
+    task = asyncio.create_task(feed.poll())
+    await asyncio.sleep(0.2)
+    assert feed.late > 0.1
+    reading = await task
+    assert reading.problem is not None
+    assert reading.problem.kind == "silent"
+    assert (feed.late, feed.waiting()) == (0.0, 0.0)
