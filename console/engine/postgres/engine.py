@@ -85,15 +85,16 @@ class PostgresEngine:
         found = await self._fetch("locks", "locks")
         leaders = {s.id: s.leader for s in sessions if s.leader is not None and s.leader != s.id}
         owners = to.Owners(found, leaders)
-        claims = [to.claim(row, owners) for row in found]
+        rows, tuples = to.contended(found), to.row_locks(found, owners)
+        claims = [to.claim(row, owners) for row in rows]
         graph = wait_graph(claims, to.CONFLICTS)
         if graph.undecided:
             graph = await self._decide(graph, claims)
         known = by_id(session for session in sessions if session.id not in leaders)
         known |= await self._prepared(claims)
         connection, identity = await self._connected()
-        await self._names.learn_relations(connection, identity, to.relations_of(found))
-        return blocking_forest(graph, known, to.waits(found, owners, self._names.relations))
+        await self._names.learn_relations(connection, identity, to.relations_of([*rows, *tuples.values()]))
+        return blocking_forest(graph, known, to.waits(rows, tuples, owners, self._names.relations))
 
     async def _decide(self, graph: WaitGraph, claims: Sequence[Claim]) -> WaitGraph:
         """Ask the server where the snapshot cannot tell, once for each wait.

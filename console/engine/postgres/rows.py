@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, Protocol
 
 from console.model.locks import Claim, Wait
@@ -109,7 +110,7 @@ def prepared(row: Record, names: Names) -> Session:
     )
 
 
-_OBJECT = (
+_object = itemgetter(
     "locktype", "database", "relation", "page", "tuple", "virtualxid", "transactionid",
     "classid", "objid", "objsubid",
 )  # fmt: skip
@@ -135,27 +136,40 @@ class Owners:
         return self._leaders.get(pid, pid)
 
 
+def contended(rows: Iterable[Record]) -> list[Record]:
+    """The rows, held or waiting, of objects that somebody waits for: few of the many in pg_locks."""
+    keyed = [(_object(row), row) for row in rows]
+    wanted = {key for key, row in keyed if not row["granted"]}
+    return [row for key, row in keyed if key in wanted]
+
+
+def row_locks(rows: Iterable[Record], owners: Owners) -> dict[int, Record]:
+    """The row each first waiter stands on: it holds a `tuple` lock while it waits for a transaction."""
+    return {owners.of(row): row for row in rows if row["locktype"] == "tuple" and row["granted"]}
+
+
 def claim(row: Record, owners: Owners) -> Claim:
     """One row of pg_locks."""
     return Claim(
         session=owners.of(row),
-        object=tuple(row[column] for column in _OBJECT),
+        object=_object(row),
         mode=row["mode"],
         granted=row["granted"],
         since=row["since"],
     )
 
 
-def waits(rows: Iterable[Record], owners: Owners, relations: Relations) -> dict[int, Wait]:
-    """What each waiter waits for; for those who only hold, the strongest contended lock they hold."""
-    rows = list(rows)
-    contended = {tuple(row[column] for column in _OBJECT) for row in rows if not row["granted"]}
-    tuples = {owners.of(row): row for row in rows if row["locktype"] == "tuple" and row["granted"]}
+def waits(
+    rows: Iterable[Record], tuples: Mapping[int, Record], owners: Owners, relations: Relations
+) -> dict[int, Wait]:
+    """What each waiter waits for; for those who only hold, the strongest contended lock they hold.
+
+    `rows` are the contended ones.
+    """
     found: dict[int, Wait] = {}
     for row in sorted(rows, key=lambda row: (row["granted"], -MODES.index(row["mode"]))):
-        key = tuple(row[column] for column in _OBJECT)
         session_id = owners.of(row)
-        if key not in contended or session_id in found:
+        if session_id in found:
             continue
         place = describe(row, relations)
         if row["locktype"] == "transactionid" and session_id in tuples:
@@ -188,15 +202,8 @@ def _signed(value: int, size: int) -> int:
 
 
 def relations_of(rows: Iterable[Record]) -> set[tuple[int, int]]:
-    """(database, relation) of everything somebody waits for, and of the rows waiters hold."""
-    rows = list(rows)
-    contended = {tuple(row[column] for column in _OBJECT) for row in rows if not row["granted"]}
-    return {
-        (row["database"], row["relation"])
-        for row in rows
-        if row["relation"] is not None
-        and (row["locktype"] == "tuple" or tuple(row[column] for column in _OBJECT) in contended)
-    }
+    """(database, relation) of the rows that have one."""
+    return {(row["database"], row["relation"]) for row in rows if row["relation"] is not None}
 
 
 _WORDS: Mapping[str, Callable[[Record, Relations], str]] = {
