@@ -38,6 +38,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: Mapping[str, frozenset[str]] = {}
     edges: tuple[Edge, ...] = ()
     waits: Mapping[int, Wait] = {}
+    threads: Mapping[int, Session] = {}
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
@@ -45,6 +46,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             conflicts={**self.conflicts, **other.conflicts},
             edges=self.edges + other.edges,
             waits={**other.waits, **self.waits},
+            threads={**self.threads, **other.threads},
         )
 
     @property
@@ -184,7 +186,8 @@ class MysqlEngine:
         """Waiters that the server does not explain (no instrument, no privilege, a table-level lock)
         wait for an unknown blocker: they are not dropped."""
         try:
-            rows = await self._link.fetch("metadata_locks", "metadata locks")
+            read = await self._link.fetch("metadata_locks", "metadata locks")
+            rows = [metadata.owned(row) for row in read]
             missing = {one.id for one in waiters} - {row["session_id"] for row in rows}
             recorded = not missing or await self._records_metadata_locks()
         except PrivilegeMissing:
@@ -197,6 +200,7 @@ class MysqlEngine:
             claims=claims,
             conflicts=metadata.conflicts(rows),
             waits=metadata.waits(rows, seen.clock.seconds),
+            threads=metadata.threads(rows),
         )
         return found + _unexplained(waiters, found.waiters, recorded=recorded)
 
@@ -218,7 +222,7 @@ class MysqlEngine:
         if orphans:
             edges = (*found.edges, *(Edge(waiter, UNKNOWN) for waiter in sorted(orphans)))
             graph = wait_graph(found.claims, found.conflicts, edges=edges)
-        known = by_id(seen.sessions) | await self._without_session(seen, graph)
+        known = {**by_id(seen.sessions), **found.threads} | await self._without_session(seen, graph)
         return blocking_forest(graph, known, found.waits)
 
     async def _without_session(self, seen: Seen, graph: WaitGraph) -> dict[int, Session]:

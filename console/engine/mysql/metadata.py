@@ -15,12 +15,17 @@ from typing import Any
 import msgspec
 
 from console.model.locks import Claim, Wait
+from console.model.sessions import Protection, Session, State
 
 Record = Mapping[str, Any]
 SCOPED = frozenset({"GLOBAL", "COMMIT", "SCHEMA", "TABLESPACE", "BACKUP LOCK", "RESOURCE_GROUPS",
                     "FOREIGN KEY", "CHECK CONSTRAINT"})  # fmt: skip
 # Keeps requests of one priority apart from the next in Claim.since; wider than any epoch second.
 _STEP = 1e10
+
+
+# Nodes of the server's own threads: below every transaction id, above the unknown blocker.
+_THREADS = -(1 << 61)
 
 
 class _Family(msgspec.Struct, frozen=True):
@@ -107,6 +112,31 @@ def conflicts(rows: Iterable[Record]) -> dict[str, frozenset[str]]:
             [f"{group} {mode}" for mode in granted] + [f"{group} {mode} pending" for mode in pending]
         )
     return found
+
+
+def owned(row: Record) -> Record:
+    """The row with a node of its own for a thread of the server, which has no connection id: InnoDB's
+    statistics and purge threads take metadata locks too, and stand in the queues.
+    """
+    if row["session_id"] is not None or row["thread_id"] is None:
+        return row
+    return {**row, "session_id": _THREADS - int(row["thread_id"])}
+
+
+def threads(rows: Iterable[Record]) -> dict[int, Session]:
+    """The threads of the server among the owners, by their nodes. Nothing can be done to them."""
+    return {
+        row["session_id"]: Session(
+            id=0,
+            started_at=None,
+            kind=str(row["thread"]).rpartition("/")[2],
+            application=str(row["thread"]).rpartition("/")[2],
+            state=State.BACKGROUND,
+            protection=Protection.SERVER,
+        )
+        for row in rows
+        if row["session_id"] is not None and row["session_id"] < 0
+    }
 
 
 def waits(rows: Iterable[Record], seconds: Mapping[int, float | None]) -> dict[int, Wait]:

@@ -126,3 +126,16 @@ def test_objects_in_words() -> None:
     assert metadata.describe(row(1, "EXCLUSIVE", type="SCHEMA", table_name=None)) == "schema shop"
     user_lock = row(1, "EXCLUSIVE", type="USER LEVEL LOCK", table_schema="", table_name="nightly")
     assert metadata.describe(user_lock) == "user lock 'nightly'"
+
+
+def test_a_thread_of_the_server_in_the_queue_is_named_and_not_hidden() -> None:
+    thread = row(
+        0, "SHARED", "PENDING", session_id=None, thread_id=27, thread="thread/innodb/dict_stats_thread"
+    )
+    rows = [row(2, "EXCLUSIVE", "PENDING"), metadata.owned(thread)]
+    (session,) = metadata.threads(rows).values()
+    assert (session.kind, session.visible, session.key) == ("dict_stats_thread", True, None)
+    assert session.protection is not None
+    (node,) = metadata.threads(rows)
+    assert node < 0
+    assert metadata.waits(rows, {})[node].mode == "SHARED"

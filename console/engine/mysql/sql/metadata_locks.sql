@@ -7,7 +7,9 @@ select m.object_type as type,
        m.object_name as table_name,
        m.lock_type as mode,
        m.lock_status as status,
-       t.processlist_id as session_id
+       t.processlist_id as session_id,
+       t.thread_id as thread_id,
+       t.name as thread
   from performance_schema.metadata_locks m
   join (select distinct object_type, object_schema, object_name
           from performance_schema.metadata_locks
