@@ -24,7 +24,7 @@ from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
-from console.errors import AuditUnavailable, DbdeckError, Locked, Refused, Stale
+from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 
@@ -66,7 +66,14 @@ class Dispatcher:
         if action_id is None:
             return None
         kinds = (Kind.INTENT, Kind.OUTCOME, Kind.RESOLVED)
-        entries = await self._ledger.entries(action_id=action_id, kinds=kinds, newest_first=False)
+        try:
+            entries = await self._ledger.entries(action_id=action_id, kinds=kinds, newest_first=False)
+        except PrivilegeMissing:
+            raise Refused(
+                f"this idempotency key was used by action {action_id}; how it ended may not be read; "
+                "nothing was executed",
+                f"ask an auditor: `dbdeck audit show {action_id}`",
+            ) from None
         return repeated(action_id, entries)
 
     async def apply(

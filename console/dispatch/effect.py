@@ -62,10 +62,12 @@ class Performance:
         self._ledger = ledger
         self._id = uuid4()
         self._started = time.monotonic()
+        # In every row of the action, so that a row can be read without its intent.
+        self._about = {"action": plan.action, "target": plan.target}
 
     async def run(self, body: dict[str, object], idempotency_key: str | None) -> Run:
         intent = await self._record_intent(body, idempotency_key)
-        operator = Operator(self._connection, self._ledger, self._id)
+        operator = Operator(self._connection, self._ledger, self._id, self._about)
         failure: DbdeckError | None = None
         result = Result(matched=False)
         try:
@@ -106,6 +108,7 @@ class Performance:
     async def _outcome(self, intent: Receipt, end: Conclusion, verdict: Verdict) -> Run:
         duration = (time.monotonic() - self._started) * 1000
         body: dict[str, object] = {
+            **self._about,
             "status": end.status,
             "verify": msgspec.to_builtins(verdict),
             "duration_ms": round(duration, 1),

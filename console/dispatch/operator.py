@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from console.audit.ledger import Ledger
@@ -13,10 +14,13 @@ from console.errors import ActionFailed, AuditUnavailable
 class Operator:
     """Made by the dispatcher for one action, after its intent was committed."""
 
-    def __init__(self, connection: OperatorConnection, ledger: Ledger, action_id: UUID) -> None:
+    def __init__(
+        self, connection: OperatorConnection, ledger: Ledger, action_id: UUID, about: Mapping[str, object]
+    ) -> None:
         self._connection = connection
         self._ledger = ledger
         self._action_id = action_id
+        self._about = about
         self.steps = 0
 
     @property
@@ -29,7 +33,7 @@ class Operator:
         Raises ActionFailed (refused by the server, or not recorded and so not sent) and
         OutcomeUnknown (sent, and the answer was lost).
         """
-        body = {"step": self.steps + 1, "statement": statement.shown, "timeout": timeout}
+        body = {**self._about, "step": self.steps + 1, "statement": statement.shown, "timeout": timeout}
         try:
             await self._ledger.append(Kind.STEP, self._action_id, body)
         except AuditUnavailable as error:

@@ -60,7 +60,12 @@ async def _look(ledger: Ledger, registry: Registry, target: Target | None, inten
 
 
 async def _record(ledger: Ledger, intent: OpenIntent, verdict: Verdict) -> None:
-    body: dict[str, Any] = {"status": verdict.state, "verify": msgspec.to_builtins(verdict)}
+    body: dict[str, Any] = {
+        "action": intent.body.get("action"),
+        "target": intent.body.get("target"),
+        "status": verdict.state,
+        "verify": msgspec.to_builtins(verdict),
+    }
     await ledger.append_late(Kind.RESOLVED, intent.action_id, body)
 
 
