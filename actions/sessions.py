@@ -14,7 +14,7 @@ from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
-from console.errors import Stale
+from console.errors import PrivilegeMissing, Stale
 from console.model.blocking import LockNode
 from console.model.sessions import Session, SessionKey, State
 from console.model.target import ServerIdentity
@@ -30,7 +30,7 @@ SAME_START = {"postgresql": timedelta(0), "mysql": timedelta(seconds=2), "mariad
 class SessionArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The session's number and start, as `show sessions` and `show locks` print them."""
 
-    id: Annotated[int, msgspec.Meta(gt=0)]
+    id: Annotated[int, msgspec.Meta(gt=0, le=(1 << 63) - 1)]
     started_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -78,7 +78,7 @@ class TerminateSession:
         session = _session_of(plan)
 
         async def gone() -> bool:
-            now = await engine.session(session.id)
+            now = _seen(await engine.session(session.id))
             return now is None or not _same(plan.server, now, session)
 
         if not await _until(gone, patience):
@@ -127,7 +127,7 @@ class CancelQuery:
         before = plan.observed["statement"]
 
         async def stopped() -> bool:
-            now = await engine.session(session.id)
+            now = _seen(await engine.session(session.id))
             return now is None or not _same(plan.server, now, session) or _statement_identity(now) != before
 
         if await _until(stopped, patience):
@@ -151,14 +151,10 @@ async def _find(engine: Engine, args: SessionArgs) -> tuple[ServerIdentity, Sess
     session = await engine.session(args.id)
     if session is None:
         raise Stale(f"session {args.id} is gone; nothing was executed", "look again: `dbdeck show sessions`")
-    if session.started_at is None:
+    _seen(session)
+    if session.started_at is None or not _same_start(server, session.started_at, key.started_at):
         raise Stale(
-            f"session {args.id} cannot be identified: this login may not see its start; nothing was executed",
-            "grant the monitor role what `dbdeck doctor` names",
-        )
-    if not _same_start(server, session.started_at, key.started_at):
-        raise Stale(
-            f"number {args.id} is another session now: started {session.started_at.isoformat()} "
+            f"number {args.id} is another session now: started {session.started_at} "
             f"by {session.user}, not {key.started_at.isoformat()}; nothing was executed",
             "look again: `dbdeck show sessions`",
         )
@@ -220,6 +216,16 @@ def _statement_identity(session: Session) -> str | None:
     if session.query_started_at is not None:
         return session.query_started_at.isoformat()
     return str(session.query_id)
+
+
+def _seen(session: Session | None) -> Session | None:
+    """A session of the number that may not be looked at is neither the one we mean nor gone."""
+    if session is not None and (session.started_at is None or not session.visible):
+        raise PrivilegeMissing(
+            f"session {session.id} is there, and this login may not see whose it is",
+            "grant the monitor role what `dbdeck doctor` names",
+        )
+    return session
 
 
 def _same(server: ServerIdentity, now: Session, before: Session) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import yaml
@@ -40,7 +40,7 @@ class TargetEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     monitor: Login
     operator: Login | None = None
     host: str = "localhost"
-    port: int | None = None
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
     database: str | None = None
     environment: Environment = Environment.PROD
     tls: TlsMode = TlsMode.VERIFY_FULL
@@ -51,7 +51,7 @@ class TargetEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`refresh`: seconds between polls."""
 
-    refresh: float = 2.0
+    refresh: Annotated[float, msgspec.Meta(ge=0.2, le=3600)] = 2.0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -133,7 +133,7 @@ def parse(text: str, name: str = "config") -> Config:
 # ---- strict YAML -----------------------------------------------------------------------------
 
 Lines = Mapping[Path_, int]
-_INT = re.compile(r"[-+]?\d+")
+_INT = re.compile(r"[-+]?\d{1,18}")
 _FLOAT = re.compile(r"[-+]?\d+\.\d+")
 
 

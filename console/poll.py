@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from console.errors import DbdeckError, PrivilegeMissing, ServerSilent
@@ -31,12 +31,15 @@ class Feed(Generic[T]):
         self._every = every
         self._failures = 0
         self._asked: float | None = None
+        self._silent: float | None = None  # when the first poll began that has had no answer since
         self.reading: Reading[T] = Reading(data=None, taken_at=None, latency_ms=None)
         self.delay = every
 
     async def poll(self) -> Reading[T]:
         """The next reading; a failure is one with a problem and the last good data."""
         self._asked = start = time.monotonic()
+        if self._silent is None:
+            self._silent = start
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 data = await self._read()
@@ -46,6 +49,7 @@ class Feed(Generic[T]):
             self._failed(error)
         else:
             self._failures = 0
+            self._silent = None
             self.delay = self._every
             self.reading = Reading(
                 data=data, taken_at=datetime.now(UTC), latency_ms=(time.monotonic() - start) * 1000
@@ -60,14 +64,17 @@ class Feed(Generic[T]):
 
     @property
     def late(self) -> float:
-        """Seconds the running poll has waited, once that is longer than it should; else 0.0."""
-        waiting = self.waiting()
-        return waiting if waiting > self._every + LATE_SECONDS else 0.0
+        """Seconds without an answer while a poll runs, once that is longer than it should be; else 0.0."""
+        if self._asked is None or self._silent is None:
+            return 0.0
+        silent = time.monotonic() - self._silent
+        return silent if silent > self._every + LATE_SECONDS else 0.0
 
     def _failed(self, error: DbdeckError) -> None:
         self._failures += 1
         before = self.reading.problem
-        since = before.since if before else datetime.now(UTC)
+        began = time.monotonic() - (self._silent or time.monotonic())
+        since = before.since if before else datetime.now(UTC) - timedelta(seconds=began)
         problem = Problem(kind=error.kind, message=error.message, hint=error.hint, since=since)
         self.reading = Reading(
             data=self.reading.data,

@@ -124,7 +124,12 @@ def _keyring(rest: str) -> Secret:
     from keyring.errors import KeyringError
 
     service, _, name = rest.rpartition("/")
-    backend = keyring.get_keyring()
+    try:
+        backend = keyring.get_keyring()
+    except Exception as error:  # noqa: BLE001 - a pinned backend is any module at all
+        raise ConfigError(
+            f"the keyring backend cannot be loaded: {type(error).__name__}", "check PYTHON_KEYRING_BACKEND"
+        ) from None
     _refuse_unsafe(backend)
     try:
         value = backend.get_password(service, name)

@@ -84,3 +84,7 @@ async def test_a_read_that_hangs_ends_at_the_deadline_and_is_late_before(
     assert reading.problem is not None
     assert reading.problem.kind == "silent"
     assert (feed.late, feed.waiting()) == (0.0, 0.0)
+    again = asyncio.create_task(feed.poll())
+    await asyncio.sleep(0.1)
+    assert feed.late > 0.35, "the silence began with the first poll that had no answer"
+    await again

@@ -14,18 +14,17 @@ import msgspec
 from console.cli import output
 from console.cli.context import Services, dispatcher, one
 from console.dispatch.action import Action, Approval, Plan
-from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
 from console.dispatch.registry import pairs, parse_args
 from console.engine.open import open_engine
-from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
 from console.model.target import Target
 from console.present import plan as words
 from console.present.table import Column, Line
 
 PLAN_MINUTES = 30
+LONGEST_KEY = 200
 
 
 class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,22 +152,40 @@ def load_plan(path: Path) -> Plan:
 async def apply_action(
     services: Services, name: str, arguments: tuple[str, ...], options: ApplyOptions
 ) -> int:
-    """Runs the action; with --json every end, a refusal too, is one dbdeck/run/1 document."""
+    """Runs the action; with --json every end, a refusal too, is one dbdeck/run/1 document.
+
+    Once an effect has its outcome, neither a time-out nor a signal nor a closed stdout changes what is
+    said of it.
+    """
     shown = _Shown(name, options.target)
     try:
         async with asyncio.timeout(options.timeout):
-            run = await _apply(services, name, arguments, options, shown)
+            await _apply(services, name, arguments, options, shown)
     except TimeoutError:
-        return _fail(
-            TimedOut("the time given ran out before any effect; nothing was executed"), shown, options
-        )
+        late = TimedOut("the time given ran out before any effect; nothing was executed")
+        return _tell(shown.run, options) if shown.run else _fail(late, shown, options)
+    except asyncio.CancelledError:
+        if shown.run is None:
+            raise
     except DbdeckError as error:
-        return _fail(error, shown, options)
-    if options.as_json:
-        output.document(_run_document(run))
-    else:
-        for tone, line in words.conclude(run):
-            output.line(line, tone)
+        if shown.run is None:
+            return _fail(error, shown, options)
+        output.complaint(error)
+    if shown.run is None:
+        raise RuntimeError("an action ended without a result")
+    return _tell(shown.run, options)
+
+
+def _tell(run: Run, options: ApplyOptions) -> int:
+    """The exit code is the run's, whatever becomes of the words."""
+    try:
+        if options.as_json:
+            output.document(_run_document(run))
+        else:
+            for tone, line in words.conclude(run):
+                output.line(line, tone)
+    except OSError as error:
+        output.lost(error)
     if not run.recorded:
         output.note("dbdeck: the outcome row waits in the journal: the ledger could not be reached")
     if run.error and options.as_json:
@@ -182,11 +199,13 @@ class _Shown(msgspec.Struct):
     action: str
     target: str | None
     statements: tuple[str, ...] = ()
+    run: Run | None = None
 
 
 async def _apply(
     services: Services, name: str, arguments: tuple[str, ...], options: ApplyOptions, shown: _Shown
-) -> Run:
+) -> None:
+    """Leaves its result in `shown.run` before the ledger and the connections are closed."""
     saved = load_plan(Path(name)) if "/" in name or name.endswith(".json") else None
     config, registry = services.config(), services.registry()
     if saved is not None:
@@ -194,18 +213,20 @@ async def _apply(
             raise UsageError("a saved plan takes no arguments; nothing was executed")
         shown.action = saved.action
     action = registry.get(shown.action)
-    args = None if saved else parse_args(action, _given(arguments, options.args_from))
+    args = parse_args(action, saved.args if saved else _given(arguments, options.args_from))
     target = one(config, saved.target if saved else options.target)
     shown.target = target.name
     _read_only(target)
+    _check_key(options.idempotency_key)
     async with dispatcher(config, registry) as runner, open_engine(target) as engine:
-        before = await runner.earlier(options.idempotency_key) if options.idempotency_key else None
-        if before is not None:
-            return before
-        plan = saved or await action.plan(engine, args)
-        shown.statements = plan.statements
-        approval = _approve(plan, target, options)
-        return await _dispatch(runner, plan, engine, approval, options)
+        key = options.idempotency_key
+        if key is not None:
+            shown.run = await runner.earlier(key, action.name, target, args)
+        if shown.run is None:
+            plan = saved or await action.plan(engine, args)
+            shown.statements = plan.statements
+            approval = _approve(plan, target, options)
+            shown.run = await runner.apply(plan, engine, approval, idempotency_key=key)
 
 
 def _read_only(target: Target) -> None:
@@ -216,10 +237,9 @@ def _read_only(target: Target) -> None:
         )
 
 
-async def _dispatch(
-    runner: Dispatcher, plan: Plan, engine: Engine, approval: Approval, options: ApplyOptions
-) -> Run:
-    return await runner.apply(plan, engine, approval, idempotency_key=options.idempotency_key)
+def _check_key(key: str | None) -> None:
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
+        raise UsageError(f"an idempotency key has 1 to {LONGEST_KEY} characters; nothing was executed")
 
 
 def _approve(plan: Plan, target: Target, options: ApplyOptions) -> Approval:

@@ -13,6 +13,8 @@ def start(services: Services) -> int:
     config = services.config()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the console needs a terminal", "`dbdeck --help` lists the commands that do not")
+    if not sys.stderr.isatty():
+        raise UsageError("the console draws on stderr, which goes elsewhere", "start it without 2>")
     return asyncio.run(_run(services, config))
 
 

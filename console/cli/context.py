@@ -28,8 +28,11 @@ class Services:
 
     def config(self) -> Config:
         from console.config import find, load
+        from console.dispatch.policy import check_selects
 
-        return load(find(self.config_path))
+        config = load(find(self.config_path))
+        check_selects(config.policy, config.all_targets())
+        return config
 
 
 def choose(config: Config, names: tuple[str, ...], select: str) -> list[Target]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,6 +17,26 @@ from console.errors import DbdeckError, Exit
 if TYPE_CHECKING:
     from console.cli.context import Services
 
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with its unit: 500ms, 30s, 5m, 1h."""
+
+    name = "duration"
+    _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|)", str(value))
+        seconds = float(found[1]) * self._UNITS[found[2]] if found else 0.0
+        if seconds < self._least:
+            self.fail(
+                f"{value!r} is no duration of at least {self._least:g} s, like 30, 30s or 5m", param, ctx
+            )
+        return seconds
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 SUBJECTS = ("locks", "sessions")
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -22,6 +44,8 @@ _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 def main(services: Services, arguments: list[str] | None = None) -> int:
     """The exit code; nothing but exit codes of the contract leaves, and no traceback for bad input."""
+    if sys.stdout is None:  # closed by the caller (>&-)
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
         result = cli.main(args=arguments, prog_name="dbdeck", standalone_mode=False, obj=services)
     except DbdeckError as error:
@@ -31,10 +55,6 @@ def main(services: Services, arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return Exit.USAGE
-    except BrokenPipeError:
-        # The reader of stdout left (`| head`): not an error of ours, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.OK
     except Exception as error:  # noqa: BLE001 - the last door: a defect of ours is told in one line
         return _defect(error)
     return result if isinstance(result, int) else Exit.OK
@@ -78,7 +98,22 @@ def target_option(function: F) -> F:
     return click.option("-t", "--target", metavar="NAME", help="a target of the config")(function)
 
 
-@click.group(invoke_without_command=True, context_settings=_HELP)
+class Cli(click.Group):
+    """click ends a process whose stdout breaks with exit code 1, which here means a failed action."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from console.cli.output import lost
+
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except OSError as error:
+            lost(error)
+            return Exit.OK if isinstance(error, BrokenPipeError) else Exit.FAILED
+        return code
+
+
+@click.group(cls=Cli, invoke_without_command=True, context_settings=_HELP)
 @config_option
 @click.version_option(__version__, message="dbdeck %(version)s")
 @click.pass_context
@@ -126,15 +161,15 @@ def doctor(services: Services, names: tuple[str, ...], select: str, as_json: boo
 @target_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON document a reading")
 @click.option("--csv", "as_csv", is_flag=True, help="comma separated")
-@click.option("--watch", type=click.FloatRange(min=0.2), metavar="S", help="again every S seconds")
+@click.option("--watch", type=Duration(0.2), metavar="D", help="again and again: 2, 500ms, 1m")
+@click.option("--select", default="", metavar="K=V,…", help="several targets: env=prod,engine=postgres")
 @click.pass_obj
-def show(
-    services: Services, subject: str, target: str | None, as_json: bool, as_csv: bool, watch: float | None
-) -> int:
+def show(services: Services, /, subject: str, **options: Any) -> int:
     """Show what a pane shows: the blocking tree (locks) or every session (sessions)."""
+    from console.cli.show import ShowOptions
     from console.cli.show import show as show_subject
 
-    return _run(show_subject(services, subject, target, as_json, as_csv, watch))
+    return _run(show_subject(services, subject, ShowOptions(**options)))
 
 
 @cli.command()
@@ -182,7 +217,7 @@ def plan(
 @click.option("--ticket", default="", help="recorded in the ledger")
 @click.option("--yes", is_flag=True, help="approve without being asked")
 @click.option("--confirm", default="", metavar="TEXT", help="the target's name, for high risk in prod")
-@click.option("--timeout", type=click.FloatRange(min=0.1), metavar="S", help="give up before any effect")
+@click.option("--timeout", type=Duration(0.1), metavar="D", help="give up before any effect: 30s, 5m")
 @click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj

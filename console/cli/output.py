@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from console.errors import DbdeckError
 from console.present.table import Column, Line, Tone
-from console.present.units import clean, pad
+from console.present.units import cell_width, clean, clip, pad
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,53 +63,79 @@ def _cell(value: Any) -> str:
 
 
 def table(columns: Sequence[Column], lines: Sequence[Line]) -> None:
-    """Aligned columns; the growing one takes what is left of the width, or nothing is cut in a pipe."""
+    """Aligned columns in the width of the terminal or of $COLUMNS; in a pipe without it nothing is cut.
+
+    Where the width is short, the columns with the highest `drop` are left out.
+    """
     console = _console()
-    widths = _widths(columns, lines, console.width if console.is_terminal else 0)
+    width = console.width if console.is_terminal or os.environ.get("COLUMNS") else 0
+    kept = _kept(columns, width)
+    widths = _widths(columns, kept, lines, width)
     _print(console, [column.title for column in columns], columns, widths, "bold")
     for line in lines:
         _print(console, line.cells, columns, widths, _STYLES[line.tone])
 
 
-def _widths(columns: Sequence[Column], lines: Sequence[Line], width: int) -> list[int]:
-    from console.present.units import cell_width
+def _kept(columns: Sequence[Column], width: int) -> list[int]:
+    kept = list(range(len(columns)))
+    while width and sum(columns[i].width + 2 for i in kept) > width:
+        last = max(kept, key=lambda i: columns[i].drop)
+        if not columns[last].drop:
+            break
+        kept.remove(last)
+    return kept
 
-    found = [
-        max([len(column.title), *(cell_width(line.cells[i]) for line in lines)])
-        for i, column in enumerate(columns)
-    ]
-    for i, column in enumerate(columns):
-        if width and not column.grow:
-            found[i] = min(found[i], column.width)
-    if width:
-        fixed = sum(w for w, column in zip(found, columns, strict=True) if not column.grow)
-        rest = max(width - fixed - 2 * (len(columns) - 1), _GROW_AT_LEAST)
-        found = [min(w, rest) if column.grow else w for w, column in zip(found, columns, strict=True)]
-    return found
+
+def _widths(
+    columns: Sequence[Column], kept: Sequence[int], lines: Sequence[Line], width: int
+) -> dict[int, int]:
+    """Widths of the kept columns by their places."""
+    found = {i: max([len(columns[i].title), *(cell_width(line.cells[i]) for line in lines)]) for i in kept}
+    if not width:
+        return found
+    for i in kept:
+        if not columns[i].grow:
+            found[i] = min(found[i], columns[i].width)
+    fixed = sum(found[i] for i in kept if not columns[i].grow)
+    rest = max(width - fixed - 2 * (len(kept) - 1), _GROW_AT_LEAST)
+    return {i: min(w, rest) if columns[i].grow else w for i, w in found.items()}
 
 
 def _print(
     console: Console,
     cells: Sequence[str],
     columns: Sequence[Column],
-    widths: Sequence[int],
+    widths: Mapping[int, int],
     style: str,
 ) -> None:
     from rich.text import Text
 
-    padded = [pad(cell, w, column.align) for cell, w, column in zip(cells, widths, columns, strict=True)]
-    console.print(Text("  ".join(padded).rstrip(), style=style), soft_wrap=True)
+    padded = [pad(clip(cells[i], w), w, columns[i].align) for i, w in widths.items()]
+    console.print(Text("  ".join(padded).rstrip(), style=_ink(style)), soft_wrap=True)
+
+
+def _ink(style: str) -> str:
+    """NO_COLOR asks for no decoration at all, bold included (no-color.org)."""
+    return "" if os.environ.get("NO_COLOR") else style
 
 
 def line(text: str, tone: Tone = Tone.NORMAL) -> None:
     """One line of data for people who read stdout."""
     from rich.text import Text
 
-    _console().print(Text(text, style=_STYLES[tone]), soft_wrap=True)
+    _console().print(Text(text, style=_ink(_STYLES[tone])), soft_wrap=True)
 
 
 def note(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+
+
+def lost(error: OSError) -> None:
+    """What was to be said on stdout cannot be: a reader that left is no trouble, a full disk is told."""
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if error.errno != errno.EPIPE:
+        note(f"dbdeck: stdout cannot be written: {error.strerror}")
 
 
 def complaint(error: DbdeckError) -> None:

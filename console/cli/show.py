@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +15,10 @@ from console.cli import output
 from console.cli.context import Services, choose, one
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.errors import DbdeckError, Exit
+from console.errors import DbdeckError, Exit, UsageError
 from console.model.target import Target
 from console.present import locks, sessions
-from console.present.table import Column, Line
+from console.present.table import Column, Line, Tone
 
 
 class Subject(msgspec.Struct, frozen=True):
@@ -48,17 +49,37 @@ SUBJECTS = {
 }
 
 
-async def show(
-    services: Services, name: str, target: str | None, as_json: bool, as_csv: bool, watch: float | None
-) -> int:
-    chosen = one(services.config(), target)
-    form = "json" if as_json else "csv" if as_csv else "text"
-    async with open_engine(chosen) as engine:
+class ShowOptions(msgspec.Struct, frozen=True, kw_only=True):
+    target: str | None
+    select: str
+    as_json: bool
+    as_csv: bool
+    watch: float | None
+
+    @property
+    def form(self) -> str:
+        return "json" if self.as_json else "csv" if self.as_csv else "text"
+
+
+async def show(services: Services, name: str, options: ShowOptions) -> int:
+    """One target, or those of --select one after the other: a document each, and the worst exit code."""
+    if options.as_json and options.as_csv:
+        raise UsageError("either --json or --csv, not both")
+    config = services.config()
+    chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
+    async with AsyncExitStack() as stack:
+        engines = [await stack.enter_async_context(open_engine(target)) for target in chosen]
         while True:
-            code = await _once(engine, name, form)
-            if watch is None:
+            code = max([await _titled(engine, name, options.form, len(engines)) for engine in engines])
+            if options.watch is None:
                 return code
-            await asyncio.sleep(watch)
+            await asyncio.sleep(options.watch)
+
+
+async def _titled(engine: Engine, name: str, form: str, targets: int) -> int:
+    if targets > 1 and form == "text":
+        output.line(engine.target.name, Tone.NOTICE)
+    return await _once(engine, name, form)
 
 
 async def _once(engine: Engine, name: str, form: str) -> int:

@@ -17,6 +17,7 @@ import msgspec
 from console import __version__
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
+from console.audit.verify import fields
 from console.dispatch import policy as rules
 from console.dispatch.action import Action, Approval, Plan
 from console.dispatch.effect import Performance, Run, repeated
@@ -24,7 +25,7 @@ from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
-from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale
+from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 
@@ -60,8 +61,13 @@ class Dispatcher:
         action = self.registry.get(name)
         return await action.plan(engine, parse_args(action, given))
 
-    async def earlier(self, idempotency_key: str) -> Run | None:
-        """How the run that used this key ended, as the answer to a second one; None when there was none."""
+    async def earlier(
+        self, idempotency_key: str, name: str, target: Target, args: msgspec.Struct
+    ) -> Run | None:
+        """How the run that used this key ended, as the answer to a second one; None when there was none.
+
+        Raises Refused when the key was used for something else: it stands for one intention.
+        """
         action_id = await self._ledger.find_idempotency(idempotency_key)
         if action_id is None:
             return None
@@ -74,7 +80,21 @@ class Dispatcher:
                 "nothing was executed",
                 f"ask an auditor: `dbdeck audit show {action_id}`",
             ) from None
+        meant = fields(entries[0].body)
+        same = (meant.get("action"), meant.get("target")) == (name, target.name)
+        if not same or self._parsed(name, meant.get("args")) != args:
+            raise Refused(
+                f"this idempotency key was used for something else: {meant.get('action')} on "
+                f"{meant.get('target')} with {meant.get('args')}; nothing was executed",
+                "a key stands for one intention: choose another",
+            )
         return repeated(action_id, entries)
+
+    def _parsed(self, name: str, args: object) -> msgspec.Struct | None:
+        try:
+            return parse_args(self.registry.get(name), args if isinstance(args, dict) else {})
+        except UsageError:
+            return None  # recorded by a dbdeck with other arguments
 
     async def apply(
         self, plan: Plan, engine: Engine, approval: Approval, *, idempotency_key: str | None = None

@@ -62,10 +62,11 @@ class Performance:
         self._ledger = ledger
         self._id = uuid4()
         self._started = time.monotonic()
-        # In every row of the action, so that a row can be read without its intent.
-        self._about = {"action": plan.action, "target": plan.target}
+        self._about: dict[str, object] = {}
 
     async def run(self, body: dict[str, object], idempotency_key: str | None) -> Run:
+        # In every row of the action, so that a row can be read without its intent.
+        self._about = {name: body[name] for name in ("action", "target", "operator", "reason")}
         intent = await self._record_intent(body, idempotency_key)
         operator = Operator(self._connection, self._ledger, self._id, self._about)
         failure: DbdeckError | None = None

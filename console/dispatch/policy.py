@@ -9,8 +9,11 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from console.dispatch.action import Approval, Plan, Risk
+from console.errors import ConfigError, UsageError
 from console.model.policy import Policy
 from console.model.target import Environment, Target
+
+_KEYS = ("env", "environment", "engine", "name")
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -29,8 +32,40 @@ def selects(select: str, target: Target) -> bool:
         "engine": target.engine,
         "name": target.name,
     }
-    wanted = [part.partition("=") for part in select.split(",") if part.strip()]
-    return all(fnmatchcase(known.get(key.strip(), ""), value.strip()) for key, _, value in wanted)
+    return all(fnmatchcase(known.get(key, ""), value) for key, value in parts(select))
+
+
+def parts(select: str) -> list[tuple[str, str]]:
+    """The conditions of a selection. Raises UsageError for a part that is not key=value."""
+    found = []
+    for part in select.split(",") if select.strip() else ():
+        key, equals, value = (word.strip() for word in part.partition("="))
+        if not (key and equals and value):
+            raise UsageError(
+                f"{select!r} selects nothing: {part!r} is not key=value",
+                "like env=prod,engine=postgres,team=shop",
+            )
+        found.append((key, value))
+    return found
+
+
+def check_selects(policy: Policy, targets: Sequence[Target]) -> None:
+    """A rule that could never hold protects nothing, so it is refused rather than ignored.
+
+    Raises ConfigError for a malformed selection, or one by a key that no target has.
+    """
+    labels = {name for target in targets for name in target.labels}
+    written: list[str] = [rule.select for rule in policy.freeze] + [rule.select for rule in policy.deny]
+    for select in written:
+        try:
+            unknown = [key for key, _ in parts(select) if key not in {*_KEYS, *labels}]
+        except UsageError as error:
+            raise ConfigError(f"policy: {error.message}", error.hint) from None
+        if unknown:
+            raise ConfigError(
+                f"policy: the selection {select!r} uses {unknown[0]!r}, which no target has",
+                f"use {', '.join((*_KEYS, *sorted(labels)))}",
+            )
 
 
 def disabled(policy: Policy, target: Target, action: str, now: datetime) -> Refusal | None:

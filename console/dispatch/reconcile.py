@@ -61,8 +61,7 @@ async def _look(ledger: Ledger, registry: Registry, target: Target | None, inten
 
 async def _record(ledger: Ledger, intent: OpenIntent, verdict: Verdict) -> None:
     body: dict[str, Any] = {
-        "action": intent.body.get("action"),
-        "target": intent.body.get("target"),
+        **{name: intent.body.get(name) for name in ("action", "target", "operator", "reason")},
         "status": verdict.state,
         "verify": msgspec.to_builtins(verdict),
     }

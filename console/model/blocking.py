@@ -47,13 +47,11 @@ def blocking_forest(
     """
     reach = closure(graph)
     direct = graph.direct
-    roots = [bit for bit in range(len(graph.ids)) if not direct.get(bit)]
+    involved = list(bits(graph.involved))
+    roots = [bit for bit in involved if not direct.get(bit)]
     rootmask = sum(1 << bit for bit in roots)
     listing = _Listing(graph.ids)
-    nodes = {
-        bit: _node(_Place(graph, reach, bit, rootmask), listing, sessions, waits)
-        for bit in range(len(graph.ids))
-    }
+    nodes = {bit: _node(_Place(graph, reach, bit, rootmask), listing, sessions, waits) for bit in involved}
     return tuple(_tree_order(graph, nodes))
 
 

@@ -61,6 +61,14 @@ class WaitGraph(msgspec.Struct, frozen=True, kw_only=True):
         waiters = self.hard.keys() | self.soft.keys()
         return {bit: self.hard.get(bit, 0) | self.soft.get(bit, 0) for bit in waiters}
 
+    @property
+    def involved(self) -> int:
+        """Bits of those who wait or block: a holder in a mode that disturbs nobody is not among them."""
+        found = 0
+        for bit, blockers in self.direct.items():
+            found |= blockers | 1 << bit
+        return found
+
 
 def bits(mask: int) -> Iterator[int]:
     """The positions of the set bits, lowest first."""

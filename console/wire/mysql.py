@@ -29,6 +29,26 @@ _LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524
                                   3118, 3159, 3878, 4151})  # fmt: skip
 _GOODBYE_SECONDS: Final = 2.0
 
+_LISTENING: Final = "is the server running and listening there?"
+_CERTIFICATE: Final = "check `ca` and the host name in the certificate; nothing secret was sent"
+_ACCOUNT: Final = "check the password reference, and the host part of the account ('user'@'host')"
+_DATABASE: Final = "check the name of the database, and the account's grants on it"
+_LOCKED: Final = "ALTER USER … ACCOUNT UNLOCK;"
+_PLUGIN: Final = f"give the account one of {', '.join(sorted(PLUGINS))}"
+_SLOTS: Final = "free a connection slot, or raise the server's or the account's limit"
+_DIRECT: Final = "dbdeck sets its limits at login and needs a direct connection, not a proxy or a pooler"
+_HINTS: Final = {
+    1040: _SLOTS, 1203: _SLOTS, 1226: _SLOTS,
+    1044: _DATABASE, 1049: _DATABASE,
+    1129: "TRUNCATE performance_schema.host_cache; or FLUSH HOSTS; on the server lets this machine in again",
+    1130: "the server has no account for this machine: check the host part of the account ('user'@'host')",
+    1193: _DIRECT, 1231: _DIRECT,
+    1251: _PLUGIN, 1524: _PLUGIN, 2059: _PLUGIN,
+    1862: "the password has expired: ALTER USER … IDENTIFIED BY …",
+    3118: _LOCKED, 4151: _LOCKED,
+    3159: "the server wants TLS: write a `tls` other than off",
+}  # fmt: skip
+
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
     """Where and as whom to connect. A unix socket wins over host and port and is always clear text.
@@ -91,7 +111,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
                 "enable TLS on the server, or write tls: off for this target in the config",
             )
         if not self.server_capabilities & CLIENT.PLUGIN_AUTH:
-            raise LoginRefused(f"{self._host} knows only the logins of MySQL before 5.5")
+            raise LoginRefused(f"{self._host} knows only the logins of MySQL before 5.5", _PLUGIN)
         if self._server_auth_plugin not in PLUGINS:
             # Answer with one we know; the server switches to what the account needs.
             self._client_auth_plugin = "mysql_native_password"
@@ -104,7 +124,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
         if name not in PLUGINS:
             raise LoginRefused(
                 f"{self._host} wants the login plugin {name!r}, which dbdeck does not use",
-                f"give the account one of {', '.join(sorted(PLUGINS))}",
+                _PLUGIN,
             )
         # The salt of a switch ends in NUL, which aiomysql would scramble along.
         data = auth_packet._data  # noqa: SLF001 - the packet has no other door
@@ -188,7 +208,10 @@ async def connect_mysql(address: Address) -> Connection:
             await connection._connect()  # noqa: SLF001 - aiomysql's own factory takes no subclass
     except TimeoutError:
         await connection.aclose()
-        raise ServerSilent(f"{address.where} gave no answer in {address.connect_timeout:g} s") from None
+        raise ServerSilent(
+            f"{address.where} gave no answer in {address.connect_timeout:g} s",
+            "check the address, the network and a firewall",
+        ) from None
     except (MySQLError, OSError) as error:
         await connection.aclose()
         raise explain(error, address) from None
@@ -197,7 +220,10 @@ async def connect_mysql(address: Address) -> Connection:
         raise
     except Exception:  # noqa: BLE001 - the driver's parser fails in many ways on what is no MySQL
         await connection.aclose()
-        raise Unreachable(f"{address.where} does not speak the MySQL protocol") from None
+        raise Unreachable(
+            f"{address.where} does not speak the MySQL protocol",
+            "check the address: another program is there",
+        ) from None
     except BaseException:
         connection.close()
         raise
@@ -231,12 +257,18 @@ def explain(error: Exception, address: Address) -> Unreachable:
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError):
         reason = getattr(cause, "verify_message", "") or cause.reason or str(cause)
-        return TlsRefused(f"TLS with {address.where} failed: {reason}; nothing was sent")
+        return TlsRefused(f"TLS with {address.where} failed: {reason}; nothing was sent", _CERTIFICATE)
     if code in _LOGIN_ERRORS:
-        return LoginRefused(f"{address.where} refused the login of {address.user}: {text} ({code})")
+        return LoginRefused(
+            f"{address.where} refused the login of {address.user}: {text} ({code})",
+            _HINTS.get(code, _ACCOUNT),
+        )
     if isinstance(cause, OSError):
-        return Unreachable(f"no connection to {address.where}: {cause.strerror or cause}")
-    return Unreachable(f"no connection to {address.where}: {text}" + (f" ({code})" if code else ""))
+        return Unreachable(f"no connection to {address.where}: {cause.strerror or cause}", _LISTENING)
+    return Unreachable(
+        f"no connection to {address.where}: {text}" + (f" ({code})" if code else ""),
+        _HINTS.get(code, _LISTENING),
+    )
 
 
 def _code_and_text(error: Exception) -> tuple[int, str]:

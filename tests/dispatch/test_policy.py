@@ -7,7 +7,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from console.dispatch.policy import disabled, selects
+from console.dispatch.policy import check_selects, disabled, parts, selects
+from console.errors import ConfigError, UsageError
 from console.model.policy import Deny, Freeze, Policy
 from console.model.target import Environment
 from tests.fakes import NOW, TARGET
@@ -43,3 +44,16 @@ def test_a_target_without_an_operator_is_read_only_and_says_what_to_add() -> Non
     refusal = disabled(Policy(), msgspec.structs.replace(PROD, operator=None), "session.cancel", NOW)
     assert refusal is not None
     assert "operator" in refusal.hint
+
+
+@pytest.mark.parametrize("select", ["prod", "=prod", "env=", ",,", "env=prod,zzz"])
+def test_a_part_that_is_no_condition_is_refused_and_matches_nothing(select: str) -> None:
+    with pytest.raises(UsageError):
+        parts(select)
+
+
+def test_a_rule_by_a_key_that_no_target_has_is_a_config_error() -> None:
+    rule = Deny(actions=("*",), reason="x", select="enviroment=prod")
+    with pytest.raises(ConfigError) as fault:
+        check_selects(Policy(deny=(rule,)), [PROD])
+    assert "team" in fault.value.hint

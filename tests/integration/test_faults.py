@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest_asyncio
 
 from console.engine.open import open_operator
 from tests.command import Command, Done
+from tests.integration.test_kill import terminate
 from tests.servers.fleet import Server
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import tcp_proxy
@@ -218,6 +220,68 @@ async def test_an_idempotency_key_answers_the_second_time(shop: Scene, command: 
     assert (again.code, again.document["effect"]) == (0, "no_op")
     assert again.document["intent"] == first.document["intent"]
     assert await command.kinds() == ["intent", "step", "outcome"]
+
+
+async def test_an_idempotency_key_stands_for_one_intention(shop: Scene, command: Command) -> None:
+    root = await command.root()
+    assert (await command.apply("session.terminate", root, "--idempotency-key", "inc-8")).code == 0
+    other = {"id": shop.clients[0].id, "started_at": root["started_at"]}
+    done = await command.apply("session.terminate", other, "--idempotency-key", "inc-8")
+    assert (done.code, done.document["effect"]) == (4, "none")
+    assert "something else" in done.err
+    assert (await command.apply("session.terminate", root, "--idempotency-key", "")).code == 2
+
+
+@pytest.mark.parametrize("select", ["enviroment=prod", "prod", "env="])
+async def test_a_policy_that_could_never_hold_is_refused(shop: Scene, command: Command, select: str) -> None:
+    root = await command.root()
+    freeze = {
+        "start": "2020-01-01T00:00:00Z",
+        "end": "2999-01-01T00:00:00Z",
+        "reason": "x",
+        "select": select,
+    }
+    targets = {"t": shop.server.target_dict()}
+    command.write({"audit": command.audit, "targets": targets, "policy": {"freeze": [freeze]}})
+    await refused(await command.apply("session.terminate", root), 2, shop, command)
+
+
+@pytest.mark.parametrize("into", ["/dev/full", "closed pipe"])
+async def test_a_stdout_that_breaks_changes_nothing_of_what_is_said(
+    shop: Scene, command: Command, into: str
+) -> None:
+    """1 would mean that the action failed and nothing is left of it."""
+    root = await command.root()
+    words = [sys.executable, "-m", "console", "--config", str(command.config), "apply", "session.terminate"]
+    words += ["-t", "t", "--json", "--yes", "--reason", "x", *key(root)]
+    reading, writing = os.pipe()
+    os.close(reading)
+    stdout = os.open(into, os.O_WRONLY) if into.startswith("/") else writing
+    process = await asyncio.create_subprocess_exec(
+        *words, stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    os.close(stdout)
+    assert process.returncode == 0, err
+    assert b"defect" not in err
+    assert await command.kinds() == ["intent", "step", "outcome"]
+
+
+async def test_a_session_that_may_not_be_seen_is_not_taken_for_gone(
+    postgres18: PostgresServer, shop: Scene, tmp_path: Path
+) -> None:
+    """An open intent, looked at with a login that sees no other sessions: undecidable, and still frozen."""
+    command = Command(tmp_path, {"t": postgres18.target_dict()})
+    root = await command.root()
+    code, _ = await terminate(command, root, 2)
+    assert code == -signal.SIGKILL
+    weak = {"user": "app_user", "password": "env:APP_PASSWORD"}
+    targets = {"t": postgres18.target_dict(monitor=weak)}
+    command.write({"audit": command.audit, "targets": targets})
+    env = {"APP_PASSWORD": "app-pw"}
+    settled = await command.run("audit", "reconcile", "--json", env=env)
+    assert settled.rows[0]["state"] in ("undecidable", "not_applied")
+    assert "gone" not in settled.rows[0]["summary"]
 
 
 # ---- the ledger in trouble ---------------------------------------------------------------------

@@ -95,7 +95,8 @@ def test_the_forest_shows_every_session_once_and_counts_who_waits_on_it(made: li
     graph = wait_graph(made, CONFLICTS)
     direct = direct_of(graph)
     nodes = forest(graph)
-    assert sorted(node.session.id for node in nodes) == sorted(graph.ids)
+    involved = set(direct) | {blocker for blockers in direct.values() for blocker in blockers}
+    assert sorted(node.session.id for node in nodes) == sorted(involved)
     for node in nodes:
         me = node.session.id
         behind = {other for other in graph.ids if me in reachable(direct, other)} - {me}
@@ -197,3 +198,13 @@ def test_a_deadlock_has_no_root_and_nobody_vanishes() -> None:
     assert {node.session.id for node in nodes} == {1, 2, 3}
     assert all(node.cycle == (node.session.id in (1, 2)) for node in nodes)
     assert not any(node.root for node in nodes)
+
+
+def test_a_holder_that_disturbs_nobody_is_no_root() -> None:
+    made = [
+        Claim(session=1, object="t", mode="RowExclusiveLock", granted=True),
+        Claim(session=2, object="t", mode="AccessShareLock", granted=True),
+        Claim(session=3, object="t", mode="ShareRowExclusiveLock", granted=False, since=1.0),
+    ]
+    nodes = {node.session.id: node for node in forest(wait_graph(made, CONFLICTS))}
+    assert set(nodes) == {1, 3}

@@ -111,7 +111,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 async def shown(stage: Stage, size: tuple[int, int] = NARROW) -> AsyncIterator[Pilot[Any]]:
     """The running app, once the tree is drawn and the ledger is open."""
     async with stage.app.run_test(size=size) as pilot:
-        await until(pilot, lambda: bool(stage.cells()) and stage.app.desk.dispatcher is not None)
+        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
         yield pilot
         await stage.app.desk.close()
 

@@ -178,17 +178,20 @@ async def test_a_wrong_password_is_not_repeated(mysql: MysqlServer) -> None:
     with pytest.raises(LoginRefused, match=user) as caught:
         await connect_mysql(address(mysql, user, password=Secret("hunter2")))
     assert "hunter2" not in caught.value.message + caught.value.hint
+    assert "password reference" in caught.value.hint
 
 
 async def test_nobody_there_or_somebody_else() -> None:
-    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1"):
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:1") as nobody:
         await connect_mysql(Address(user="dba", host="127.0.0.1", port=1, tls="off"))
+    assert nobody.value.hint == "is the server running and listening there?"
     with pytest.raises(Unreachable, match=r"/nowhere/my\.sock"):
         await connect_mysql(Address(user="dba", unix_socket="/nowhere/my.sock"))
     for noise in (b"SSH-2.0-OpenSSH", b"\x0a", b"\xff" * 40, b""):
         async with rogue(noise) as server:
-            with pytest.raises(Unreachable):
+            with pytest.raises(Unreachable) as somebody:
                 await connect_mysql(towards(server))
+            assert somebody.value.hint
 
 
 async def test_a_bad_mode_or_file_is_the_configs_fault() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiomysql
 
+from console.engine.mysql.errors import on_connect
 from console.engine.port import CONNECT_SECONDS
 from console.errors import LoginRefused, Unreachable
 from console.model.sessions import APPLICATION
@@ -21,6 +22,7 @@ from console.wire.mysql import Address, Connection, connect_mysql
 
 PORT = 3306
 SOCKETS = ("mysqld.sock", "mysql.sock", "mariadb.sock")
+X_SOCKETS = ("mysqlx.sock",)
 
 # Part of the login, so no statement of ours ever runs without them. MariaDB ignores /*!80000 */
 # (it leaves 50700 to 99999 to MySQL) and MySQL ignores /*M! */. `sql_mode` is fixed because the
@@ -50,7 +52,10 @@ async def connect(target: Target, login: Login, *, limits: str, purpose: str = "
     """Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or ConfigError for a bad reference."""
     # A keyring or a command may take seconds, and files are read: not on the event loop.
     address = await asyncio.to_thread(_address, target, login, limits, purpose)
-    connection = await connect_mysql(address)
+    try:
+        connection = await connect_mysql(address)
+    except Unreachable as error:
+        raise on_connect(error, target) from None
     connection.cursorclass = QuietCursor
     _OPEN[connection] = target.address
     return connection
@@ -90,14 +95,42 @@ def _address(target: Target, login: Login, limits: str, purpose: str) -> Address
 def socket_path(target: Target) -> str:
     """The socket a target's `host` means: the socket itself, or the one in that folder.
 
-    Raises Unreachable when there is none.
+    In a folder the usual names win, else its only socket is meant. Raises Unreachable when there is
+    none, or no telling which.
     """
     host = Path(target.host)
-    for path in (host, *(host / name for name in SOCKETS)):
-        if path.is_socket():
-            return str(path)
-    raise Unreachable(
-        f"{target.name}: there is no unix socket at {host}", "is the server running? see `SELECT @@socket`"
+    try:
+        for path in (host, *(host / name for name in SOCKETS)):
+            if path.is_socket():
+                return str(path)
+        found = _sockets_in(host)
+    except OSError as error:
+        raise Unreachable(
+            f"{target.name}: no unix socket can be looked for at {host}: {error.strerror}",
+            "dbdeck's user needs the right to enter that folder",
+        ) from None
+    if len(found) == 1:
+        return str(found[0])
+    raise _no_socket(target, host, found)
+
+
+def _sockets_in(folder: Path) -> list[Path]:
+    """Without those of the X protocol, which is not spoken here."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.name not in X_SOCKETS and path.is_socket())
+
+
+def _no_socket(target: Target, host: Path, found: list[Path]) -> Unreachable:
+    if found:
+        names = ", ".join(path.name for path in found)
+        return Unreachable(
+            f"{target.name}: the folder {host} has several unix sockets: {names}",
+            "write the socket itself as `host`; see `SELECT @@socket`",
+        )
+    where = f"in the folder {host}" if host.is_dir() else f"at {host}"
+    return Unreachable(
+        f"{target.name}: there is no unix socket {where}", "is the server running? see `SELECT @@socket`"
     )
 
 

@@ -22,13 +22,25 @@ from console.model.target import Check, ServerIdentity, Target
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """Sessions and transactions of one poll. `clock` is the server's; `hidden` is the privilege that
-    was missing for a complete view."""
+    """Sessions and transactions of one poll. `clock` is the server's.
+
+    `hidden` is the privilege that was missing: sessions are left out, or their transaction or program
+    name is. `waitless` says why nobody can see who waits, where the sessions themselves are complete.
+    """
 
     sessions: tuple[Session, ...]
     transactions: tuple[to.Transaction, ...]
     clock: Clock
-    hidden: PrivilegeMissing | None
+    hidden: PrivilegeMissing | None = None
+    waitless: PrivilegeMissing | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of the list of sessions; the rest is as in `Seen`."""
+
+    rows: list[dict[str, Any]]
+    hidden: PrivilegeMissing | None = None
+    waitless: PrivilegeMissing | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,19 +83,22 @@ class MysqlEngine:
             return await self._link.identity()
 
     async def sessions(self) -> tuple[Session, ...]:
+        """Raises PrivilegeMissing rather than leave somebody out."""
         async with self._link.lock:
-            return (await self._look()).sessions
+            return (await self._look_at_all()).sessions
 
     async def session(self, session_id: int) -> Session | None:
+        """None when it is gone. Raises PrivilegeMissing where it may only be hidden, or be seen without
+        its transaction or program name: it would look idle, or unprotected."""
         async with self._link.lock:
-            found = (await self._look(session_id)).sessions
+            found = (await self._look_at_all(session_id)).sessions
         return found[0] if found else None
 
     async def locks(self) -> tuple[LockNode, ...]:
         async with self._link.lock:
-            seen = await self._look()
-            if seen.hidden is not None:
-                raise seen.hidden
+            seen = await self._look_at_all()
+            if seen.waitless is not None:
+                raise seen.waitless
             return await self._locks(seen)
 
     async def checks(self) -> tuple[Check, ...]:
@@ -92,48 +107,55 @@ class MysqlEngine:
 
     # ---- sessions ----------------------------------------------------------------------------
 
+    async def _look_at_all(self, session_id: int | None = None) -> Seen:
+        seen = await self._look(session_id)
+        if seen.hidden is not None:
+            raise seen.hidden
+        return seen
+
     async def _look(self, session_id: int | None = None) -> Seen:
         """Transactions come last: MariaDB's row locks are read from the same short-lived cache."""
         _, identity = await self._link.connected()
-        found, hidden = await self._session_rows(identity, session_id)
+        found = await self._session_rows(identity, session_id)
+        hidden = found.hidden
         names = await self._applications(identity)
         try:
             await self._link.settled()
             rows = await self._link.fetch("transactions", "transactions")
         except PrivilegeMissing as missing:
             rows, hidden = [], missing
-        transactions = to.current((to.transaction(row) for row in rows), found)
+        transactions = to.current((to.transaction(row) for row in rows), found.rows)
         server = to.Server(
             started_at=identity.started_at,
             own=own_ids(self.target),
             transactions={one.session: one for one in transactions if one.session},
             applications=names,
         )
-        sessions = tuple(to.session(row, server) for row in found)
+        sessions = tuple(to.session(row, server) for row in found.rows)
         return Seen(
             sessions=sessions,
             transactions=transactions,
-            clock=row_locks.clock(found, sessions),
+            clock=row_locks.clock(found.rows, sessions),
             hidden=hidden,
+            waitless=found.waitless,
         )
 
-    async def _session_rows(
-        self, identity: ServerIdentity, session_id: int | None
-    ) -> tuple[list[dict[str, Any]], PrivilegeMissing | None]:
+    async def _session_rows(self, identity: ServerIdentity, session_id: int | None) -> Found:
         """MySQL's performance_schema may be off (no rows) or forbidden; the old list of sessions is left."""
         args = (session_id, session_id)
         if identity.flavor == "mariadb":
-            return await self._link.fetch("processlist", "sessions", *args), None
-        missing = PrivilegeMissing(
-            f"{self.target.name}: performance_schema is off: who waits for whom cannot be seen", SCHEMA_ON
-        )
+            return Found(rows=await self._link.fetch("processlist", "sessions", *args))
+        hidden = None
         try:
             if rows := await self._link.fetch("sessions", "sessions", *args):
-                return rows, None
+                return Found(rows=rows)
         except PrivilegeMissing as refused:
-            missing = refused
+            hidden = refused
         rows = await self._link.fetch("processlist", "sessions", *args)
-        return rows, missing if rows else None
+        off = PrivilegeMissing(
+            f"{self.target.name}: performance_schema is off: who waits for whom cannot be seen", SCHEMA_ON
+        )
+        return Found(rows=rows, hidden=hidden, waitless=None if hidden else off)
 
     async def _applications(self, identity: ServerIdentity) -> dict[int, str]:
         """MariaDB keeps program names in performance_schema, which may be off or forbidden."""

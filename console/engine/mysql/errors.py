@@ -45,6 +45,11 @@ def text_of(error: BaseException) -> str:
     return (" ".join(words.split()) or type(error).__name__) + (f" ({code})" if code else "")
 
 
+def on_connect(error: Unreachable, target: Target) -> Unreachable:
+    """Why a connection could not be opened: the wire's own error, with the target it is about."""
+    return type(error)(f"{target.name}: {error.message}", error.hint)
+
+
 def on_read(error: BaseException, target: Target, what: str, hint: str = "") -> DbdeckError:
     """Why a read brought nothing; `hint` is the GRANT that would help."""
     if isinstance(error, TimeoutError):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from console.engine.mysql.errors import FAILURES, on_read
+from console.engine.mysql.errors import FAILURES, on_connect, on_read
 from console.engine.port import READ_SECONDS
 from console.engine.queries import query
 from console.errors import Unreachable
@@ -27,6 +27,8 @@ async def identify(connection: Connection, target: Target) -> ServerIdentity:
             row = (await connection.fetch(query("mysql", "identity", flavor, number))).dicts()[0]
     except FAILURES as error:
         raise on_read(error, target, "identity") from None
+    except Unreachable as error:
+        raise on_connect(error, target) from None
     return identity(row, target)
 
 
@@ -37,7 +39,10 @@ def recognise(version: str) -> tuple[str, int]:
     """
     parts = _VERSION.match(version)
     if parts is None:
-        raise Unreachable(f"this server calls itself {version[:40]!r}: no version of MySQL or MariaDB")
+        raise Unreachable(
+            f"this server calls itself {version[:40]!r}: no version of MySQL or MariaDB",
+            "check the address, and that no proxy answers in the server's place",
+        )
     major, minor, patch = (int(part) for part in parts.groups())
     return "mariadb" if "mariadb" in version.lower() else "mysql", major * 10000 + minor * 100 + patch
 

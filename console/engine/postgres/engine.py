@@ -55,6 +55,8 @@ class PostgresEngine:
             return await self._sessions(None)
 
     async def session(self, session_id: int) -> Session | None:
+        if not 0 < session_id < 1 << 31:
+            return None  # no pid is so large
         async with self._busy:
             found = await self._sessions(session_id)
         return found[0] if found else None

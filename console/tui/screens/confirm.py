@@ -48,11 +48,14 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     ConfirmScreen #reason { margin-top: 1; }
     ConfirmScreen #why { height: 1; color: $text-error; }
     ConfirmScreen Horizontal { height: 1; align-horizontal: right; }
+    ConfirmScreen #more { width: 1fr; color: $foreground-muted; }
     ConfirmScreen Button { margin-left: 2; min-width: 14; height: 1; border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Do nothing", id="confirm.leave"),
         Binding("ctrl+s", "go", "Run it", id="confirm.go"),
+        Binding("pageup", "scroll(-1)", "Read up", show=False, priority=True, id="confirm.up"),
+        Binding("pagedown", "scroll(1)", "Read on", show=False, priority=True, id="confirm.down"),
     ]
 
     def __init__(self, plan: Plan, must_type: str = "") -> None:
@@ -69,6 +72,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
                 yield Input(placeholder=f"type {self._must_type} to go on", id="confirm")
             yield Static("", id="why", markup=False)
             with Horizontal():
+                yield Static("PgDn reads on", id="more", markup=False)
                 yield Button("Esc  do nothing", id="leave", compact=True)
                 yield Button("Enter  run it", id="go", variant="error", compact=True)
 
@@ -91,6 +95,11 @@ class ConfirmScreen(ModalScreen[Approval | None]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.action_go() if event.button.id == "go" else self.action_leave()
+
+    def action_scroll(self, pages: int) -> None:
+        """The plan may be longer than the screen, and the cursor is in the reason."""
+        box = self.query_one(VerticalScroll)
+        box.scroll_relative(y=pages * max(1, box.size.height - 1), animate=False)
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -24,6 +24,8 @@ from console.model.target import ServerIdentity, Target
 from console.present import plan as words
 from console.present import target as bar
 from console.present.audit import open_line
+from console.present.table import Tone
+from console.present.units import clean
 from console.tui.desk import Desk
 from console.tui.messages import ActionRequested, Told
 from console.tui.panes.audit import AuditPane
@@ -282,7 +284,9 @@ class MainScreen(Screen[None]):
         try:
             run = await self._planned(name, arguments)
         except DbdeckError as error:
-            self.post_message(Told(f"{name}: {error.message} {error.hint}".strip(), bad=True))
+            self.post_message(Told(f"{name}: nothing was executed: {error.message}", bad=True))
+            said_ = [(Tone.BAD, clean(error.message)), (Tone.NOTICE, clean(error.hint))]
+            self.app.push_screen(TextScreen(f"{name}: nothing was executed", drawn(said_)))
             return
         if run is None:
             self.post_message(Told(f"{name}: nothing was executed"))

@@ -59,6 +59,28 @@ def test_a_socket_is_named_itself_or_by_its_folder(tmp_path: Path) -> None:
         socket_path(target(host=str(tmp_path / "other")))
 
 
+def listen(path: Path) -> None:
+    """The file of a socket stays when its server is gone."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+
+
+def test_the_socket_of_a_folder(tmp_path: Path) -> None:
+    asked = target(host=str(tmp_path))
+    (tmp_path / "mysqld.pid").touch()
+    listen(tmp_path / "mysqlx.sock")
+    with pytest.raises(Unreachable, match=f"shop: there is no unix socket in the folder {tmp_path}"):
+        socket_path(asked)
+    listen(tmp_path / "one.sock")
+    assert socket_path(asked) == str(tmp_path / "one.sock")
+    listen(tmp_path / "two.sock")
+    with pytest.raises(Unreachable, match=r"several unix sockets: one\.sock, two\.sock"):
+        socket_path(asked)
+    for name in ("mariadb.sock", "mysql.sock", "mysqld.sock"):
+        listen(tmp_path / name)
+        assert socket_path(asked) == str(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [

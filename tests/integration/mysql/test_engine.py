@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from console.engine.mysql import link
+from console.engine.mysql import driver, link
 from console.engine.mysql.driver import READ_LIMITS, close, connect
 from console.engine.mysql.engine import MysqlEngine
-from console.errors import LoginRefused, PrivilegeMissing, ServerSilent, Unreachable
+from console.errors import LoginRefused, PrivilegeMissing, ServerSilent, TlsRefused, Unreachable
 from console.model.sessions import Protection, State
 from console.model.target import Login, Target
 from tests.integration.mysql.conftest import Client, Crowd, a_target, until
@@ -91,10 +92,10 @@ async def test_without_privileges(crowd: Crowd, monkeypatch: pytest.MonkeyPatch)
     login = {"user": "nobody", "password": "env:DBDECK_TEST_NOBODY"}
     engine = MysqlEngine(a_target(crowd.server, monitor=login))
     try:
-        assert {session.user for session in await engine.sessions()} == {"nobody"}
-        with pytest.raises(PrivilegeMissing) as missing:
-            await engine.locks()
-        assert missing.value.hint == "GRANT PROCESS ON *.* TO 'nobody'@'%';"
+        for read in (engine.locks, engine.sessions, partial(engine.session, root.id)):
+            with pytest.raises(PrivilegeMissing) as missing:
+                await read()
+            assert missing.value.hint == "GRANT PROCESS ON *.* TO 'nobody'@'%';"
         found = {check.name: check for check in await engine.checks()}
         assert found["sessions and row locks"].hint == missing.value.hint
         assert found["performance_schema"].hint == "GRANT SELECT ON performance_schema.* TO 'nobody'@'%';"
@@ -112,6 +113,93 @@ async def test_a_monitor_that_could_act_is_reported(mysql: MysqlServer) -> None:
         await engine.close()
     assert found["monitor cannot act"].ok is False
     assert found["monitor cannot act"].hint.startswith("REVOKE CONNECTION")
+
+
+@pytest.mark.parametrize(
+    ("granted", "lacking"),
+    [
+        ("SELECT ON performance_schema.*", "PROCESS ON *.*"),
+        ("PROCESS ON *.*", "SELECT ON performance_schema.*"),
+    ],
+)
+async def test_with_half_of_the_privileges(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch, granted: str, lacking: str
+) -> None:
+    """Without PROCESS nobody's transaction is seen; MariaDB's sessions do without the other one."""
+    root = await crowd.root()
+    monkeypatch.setenv("DBDECK_TEST_NOBODY", "nobody-pw")
+    await root.ask("create user half@'%' identified by 'nobody-pw'", f"grant {granted} to half@'%'")
+    engine = MysqlEngine(
+        a_target(crowd.server, monitor={"user": "half", "password": "env:DBDECK_TEST_NOBODY"})
+    )
+    try:
+        if crowd.server.flavor == "mariadb" and granted.startswith("PROCESS"):
+            assert await engine.session(root.id) is not None
+            assert await engine.session(1 << 40) is None
+            return
+        for read in (engine.sessions, partial(engine.session, root.id), partial(engine.session, 1 << 40)):
+            with pytest.raises(PrivilegeMissing) as missing:
+                await read()
+            assert missing.value.hint == f"GRANT {lacking} TO 'half'@'%';"
+    finally:
+        await engine.close()
+        await root.ask("drop user half@'%'")
+
+
+async def _refusal(target: Target) -> Unreachable:
+    with pytest.raises(Unreachable) as caught:
+        await connect(target, target.monitor, limits=READ_LIMITS)
+    return caught.value
+
+
+async def test_a_refused_connection_names_its_target_and_says_what_to_do(
+    mysql: MysqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBDECK_TEST_WRONG", "hunter2")
+    wrong = {"user": MONITOR, "password": "env:DBDECK_TEST_WRONG"}
+    cases: list[tuple[dict[str, object], type[Unreachable], str]] = [
+        ({"port": 1}, Unreachable, "is the server running and listening there?"),
+        ({"monitor": wrong}, LoginRefused, "check the password reference"),
+        ({"database": "no_such_database"}, LoginRefused, "check the name of the database"),
+        ({"ca": None}, TlsRefused, "check `ca` and the host name in the certificate"),
+    ]
+    for over, kind, hint in cases:
+        refused = await _refusal(a_target(mysql, **over))
+        assert type(refused) is kind
+        assert refused.message.startswith("shop: ")
+        assert refused.hint.startswith(hint)
+        assert "hunter2" not in refused.message + refused.hint
+
+
+async def test_a_server_that_never_answers_is_named(
+    mysql: MysqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "CONNECT_SECONDS", 0.3)
+    async with tcp_proxy(mysql.host, mysql.port) as proxy:
+        proxy.stall()
+        refused = await _refusal(a_target(mysql, port=proxy.port))
+    assert type(refused) is ServerSilent
+    assert refused.message == f"shop: 127.0.0.1:{proxy.port} gave no answer in 0.3 s"
+    assert refused.hint == "check the address, the network and a firewall"
+
+
+async def test_by_the_folder_of_its_unix_socket(mysql: MysqlServer, tmp_path: Path) -> None:
+    """The socket of the test server has a name of its own; elsewhere it has a usual one."""
+    usual = tmp_path / "mysqld.sock"
+    usual.symlink_to(mysql.socket)
+    (tmp_path / "other.sock").symlink_to(mysql.socket)
+    for folder in (mysql.socket.parent, tmp_path):
+        engine = MysqlEngine(a_target(mysql, host=str(folder)))
+        try:
+            assert (await engine.identity()).tls == "unix socket"
+        finally:
+            await engine.close()
+    usual.unlink()
+    (tmp_path / "other.sock").unlink()
+    assert (
+        f"shop: there is no unix socket in the folder {tmp_path}"
+        in (await _refusal(a_target(mysql, host=str(tmp_path)))).message
+    )
 
 
 SLEEP = "select sleep(20)"
