@@ -85,9 +85,8 @@ class Journal:
 
     def ack(self, entry: Entry) -> None:
         """The table has the row. Never raises: the row is safe, and the next one will complain."""
-        got = {"seq": entry.seq, "link": entry.link.hex(), "id": entry.id, "seal": entry.seal.hex()}
         with contextlib.suppress(AuditUnavailable):
-            self._write("ack", got, sync=False)
+            self._write("ack", encode_ack(entry), sync=False)
 
     def void(self, row: Row, reason: str) -> None:
         """The table has refused the row; never raises, like `ack`."""
@@ -102,7 +101,7 @@ class Journal:
             self._descriptor = -1
 
     def _write(self, what: str, value: Mapping[str, object], *, sync: bool) -> None:
-        line = canonical_json({what: value}).encode() + b"\n"
+        line = encode_line(what, value)
         self._check()
         try:
             _write_all(self._descriptor, line)
@@ -143,6 +142,14 @@ def unusable(path: Path, reason: str) -> AuditUnavailable:
 
 def encode_header(header: Header) -> dict[str, object]:
     return {name: getattr(header, name) for name in header.__struct_fields__}
+
+
+def encode_ack(entry: Entry) -> dict[str, object]:
+    return {"seq": entry.seq, "link": entry.link.hex(), "id": entry.id, "seal": entry.seal.hex()}
+
+
+def encode_line(what: str, value: Mapping[str, object]) -> bytes:
+    return canonical_json({what: value}).encode() + b"\n"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

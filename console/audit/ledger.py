@@ -13,6 +13,7 @@ import msgspec
 
 from console import __version__
 from console.audit import who
+from console.audit.deliver import deliver
 from console.audit.journal import Header, Journal, alive
 from console.audit.readback import read_folder
 from console.audit.record import Entry, Kind, OpenIntent, Receipt
@@ -25,6 +26,7 @@ from console.errors import AuditUnavailable, DbdeckError, UsageError
 from console.secrets import Secret
 
 DEADLINE: Final = 5.0
+GOODBYE_SECONDS: Final = 0.5
 _NOTHING: Final[Mapping[str, object]] = {}
 _ORPHANED: Final = {
     "status": "not_applied",
@@ -155,7 +157,7 @@ class Ledger:
             await asyncio.gather(*self._orphans)
         if self._writer is not None:
             with contextlib.suppress(AuditUnavailable):
-                await self._writer.append(draft(Kind.CLOSE, self._writer.id, {}, None, None))
+                await self._writer.say_goodbye(GOODBYE_SECONDS)
 
     def _writing(self) -> Writer:
         if self._writer is None:
@@ -202,7 +204,8 @@ async def open_ledger(
     """The ledger behind `url`, with the folder of the local journals.
 
     To write starts a writer: a journal file of its own, an `open` row (version, code hash, who,
-    `about`) that proves both sinks before anybody needs them, and a `close` row at the end. A SQLite
+    `about`) that proves both sinks before anybody needs them, and a `close` row at the end. Ends of
+    actions that wait in the journals of dead writers are delivered, as far as that works. A SQLite
     file is created where there is none; a server needs `install` first. `deadline` is seconds a
     call. Raises ConfigError for a bad URL, AuditUnavailable naming the sink and the reason.
     """
@@ -219,6 +222,7 @@ async def open_ledger(
         ledger = Ledger(address.sink, folder, table, writer)
         if writer is not None:
             await ledger.append(Kind.OPEN, writer.id, _opening(about))
+            await deliver(folder, table, deadline)
         stack.push_async_callback(ledger.finish)
         yield ledger
 

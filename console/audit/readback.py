@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from console.audit import chain
 from console.audit.journal import Header, unusable
-from console.audit.record import Receipt, Row, decode_row
+from console.audit.record import Kind, Receipt, Row, decode_row
+
+LATE: Final = (Kind.OUTCOME, Kind.RESOLVED)
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +83,23 @@ def parse(data: bytes) -> Contents:
         undecided=_undecided(lines),
         damaged=None in lines or not all(map(_is_sound, rows)),
     )
+
+
+def waiting(contents: Contents) -> tuple[Row, ...]:
+    """Undecided ends of actions, each after the undecided rows of its chain that it hangs on."""
+    by_link = {row.link: row for row in contents.undecided}
+    wanted: dict[bytes, None] = {}
+    for row in contents.undecided:
+        step = row if row.kind in LATE else None
+        while step is not None and step.link not in wanted:
+            wanted[step.link] = None
+            step = by_link.get(step.prev)
+    return tuple(sorted((by_link[link] for link in wanted), key=attrgetter("seq")))
+
+
+def can_grow(data: bytes) -> bool:
+    """Its last line is whole; after a torn one another line would look like damage in the middle."""
+    return data.endswith(b"\n") and _line(data[:-1].rpartition(b"\n")[2]) is not None
 
 
 def _undecided(lines: Iterable[object]) -> tuple[Row, ...]:

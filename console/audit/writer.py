@@ -26,9 +26,10 @@ import msgspec
 from console.audit import chain
 from console.audit.journal import Journal
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row, canonical_json
-from console.audit.table.port import Duplicate, NotTaken, Table, Undecided
-from console.errors import AuditUnavailable
+from console.audit.table.port import Duplicate, NotTaken, Table, Undecided, in_time
+from console.errors import AuditUnavailable, UsageError
 
+KEY_LENGTH: Final = 200
 _GIVEN_UP: Final = {
     "status": "not_applied",
     "evidence": "its writer gave up before the action began",
@@ -48,9 +49,10 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 def draft(
     kind: Kind, action_id: UUID, body: Mapping[str, object], parent: UUID | None, key: str | None
 ) -> Draft:
-    """Raises TypeError or ValueError for what cannot be recorded, and for a key that is misplaced."""
-    if key is not None and (kind is not Kind.INTENT or not 0 < len(key) <= 200):
-        raise ValueError("an idempotency key has 1 to 200 characters and belongs to an intent")
+    """Raises TypeError or ValueError for what cannot be recorded, and for a key that is misplaced;
+    UsageError for a key that is empty or too long."""
+    if key is not None:
+        _check_key(kind, key)
     return Draft(
         kind=kind,
         action_id=action_id,
@@ -58,6 +60,13 @@ def draft(
         parent=parent,
         idempotency_key=key,
     )
+
+
+def _check_key(kind: Kind, key: str) -> None:
+    if kind is not Kind.INTENT:
+        raise ValueError("an idempotency key belongs to an intent")
+    if not 0 < len(key) <= KEY_LENGTH:
+        raise UsageError(f"an idempotency key has 1 to {KEY_LENGTH} characters, this one has {len(key)}")
 
 
 class Writer:
@@ -70,6 +79,7 @@ class Writer:
         self._journal = journal
         self._head = chain.Head(0, chain.START)
         self._pending: deque[Row] = deque()
+        self._failing = False
         self._turn = asyncio.Lock()
 
     @property
@@ -124,6 +134,21 @@ class Writer:
         async with self._turn:
             return await self._flush()
 
+    async def say_goodbye(self, seconds: float) -> None:
+        """One try at a `close` row; none where the ledger was failing. Raises AuditUnavailable."""
+        async with self._turn:
+            if self._pending or self._failing:
+                return
+            row = self._next(draft(Kind.CLOSE, self.id, {}, None, None))
+            await asyncio.to_thread(self._journal.row, row)
+            try:
+                self._table.hurry(seconds)
+                await self._take(row, await in_time(seconds, self._table.append(row)))
+            except NotTaken as error:
+                await asyncio.to_thread(self._journal.void, row, str(error))
+            except (Undecided, TimeoutError):
+                return  # nobody is left to ask again
+
     async def _flush(self) -> int:
         sent = 0
         while self._pending:
@@ -139,6 +164,16 @@ class Writer:
 
     async def _send(self, row: Row) -> Entry:
         """Raises NotTaken, Undecided."""
+        self._failing = True
+        try:
+            entry = await self._send_twice(row)
+        except Duplicate:
+            self._failing = False
+            raise
+        self._failing = False
+        return entry
+
+    async def _send_twice(self, row: Row) -> Entry:
         try:
             return await self._table.append(row)
         except Undecided:

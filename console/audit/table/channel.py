@@ -5,11 +5,12 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from console.audit.table.port import Fields, NotTaken, Undecided
 
 C = TypeVar("C")
+GOODBYE_SECONDS: Final = 0.5
 
 
 class Channel(abc.ABC, Generic[C]):
@@ -83,7 +84,7 @@ class Channel(abc.ABC, Generic[C]):
 
     @abc.abstractmethod
     async def hang_up(self, connection: C) -> None:
-        """Say goodbye; a few seconds at most, never raises."""
+        """Say goodbye; GOODBYE_SECONDS at most, never raises."""
 
     @abc.abstractmethod
     def abort(self, connection: C) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC
@@ -11,7 +12,7 @@ from uuid import UUID
 from pymysql.err import InterfaceError, MySQLError, OperationalError
 
 from console.audit.record import Entry, Row
-from console.audit.table.channel import Channel
+from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
@@ -61,7 +62,8 @@ class MysqlChannel(Channel[Connection]):
         return (await connection.fetch(sql, args)).dicts()
 
     async def hang_up(self, connection: Connection) -> None:
-        await connection.aclose()
+        with contextlib.suppress(TimeoutError):
+            await in_time(GOODBYE_SECONDS, connection.aclose())
 
     def abort(self, connection: Connection) -> None:
         connection.abort()

@@ -38,7 +38,7 @@ async def open_table(
 
         server = MysqlTable(address, password, deadline)
     try:
-        await server.open()
+        await server.open(write=write)
     except BaseException:
         await server.close()
         raise

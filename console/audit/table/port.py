@@ -80,6 +80,9 @@ class Table(Protocol):
     async def hold_writer_lock(self, writer: UUID) -> None:
         """Hold it while connected; taken again after each reconnect."""
 
+    def hurry(self, seconds: float) -> None:
+        """The deadline from now on; for a goodbye."""
+
     async def close(self) -> None: ...
 
 

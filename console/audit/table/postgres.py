@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from console.audit.record import Entry, Row
-from console.audit.table.channel import Channel
+from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
@@ -19,7 +19,6 @@ from console.wire.tls import ssl_context
 
 _APPEND: Final = "select * from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 _CHUNK: Final = 1000
-_GOODBYE_SECONDS: Final = 2.0
 LOST: Final = (
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
@@ -76,7 +75,7 @@ class PostgresChannel(Channel[Connection]):
 
     async def hang_up(self, connection: Connection) -> None:
         try:
-            await in_time(_GOODBYE_SECONDS, connection.close())
+            await in_time(GOODBYE_SECONDS, connection.close())
         except (TimeoutError, *LOST):
             connection.terminate()
 

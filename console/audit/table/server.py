@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from console.audit.table.port import VERSION, Duplicate, Fields, NotTaken, Undec
 from console.errors import AuditUnavailable, PrivilegeMissing
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 class ServerTable(abc.ABC, Generic[C]):
@@ -28,18 +30,20 @@ class ServerTable(abc.ABC, Generic[C]):
         self._appends = appends
         self._reads = reads
 
-    async def open(self) -> None:
-        """Raises AuditUnavailable."""
-        found = await self._read(self.describe)
+    async def open(self, *, write: bool) -> None:
+        """Raises AuditUnavailable; PrivilegeMissing for a reader without the right to read."""
+        found = await (self._as_writer(self._read(self.describe)) if write else self._read(self.describe))
         if not found or found[0]["version"] > VERSION:
             raise self._unavailable("it was made by another version of dbdeck")
         self.ledger = UUID(str(found[0]["id"]))
         if not found[0]["durable"]:
             self.notes = (f"the server of the ledger {self._sink} may lose its last commits in a crash",)
 
+    def hurry(self, seconds: float) -> None:
+        self._appends.deadline = self._reads.deadline = seconds
+
     async def close(self) -> None:
-        await self._appends.close()
-        await self._reads.close()
+        await asyncio.gather(self._appends.close(), self._reads.close())
 
     @abc.abstractmethod
     async def find_idempotency(self, key: str) -> UUID | None: ...
@@ -56,7 +60,7 @@ class ServerTable(abc.ABC, Generic[C]):
     async def _hold(self, statement: str) -> None:
         """Take a session lock now and after each reconnect. Raises AuditUnavailable."""
         self._appends.holding = statement
-        await self._ask(self._appends, "select 1")
+        await self._as_writer(self._ask(self._appends, "select 1"))
 
     async def _conflict(self, row: Row, key: str) -> NotTaken | Undecided:
         """What a violated unique key means."""
@@ -74,6 +78,16 @@ class ServerTable(abc.ABC, Generic[C]):
             return NotTaken(error.message)
         what = "this idempotency key"
         return Duplicate(what, earlier) if earlier else NotTaken(f"{what} is in use")
+
+    async def _as_writer(self, call: Coroutine[object, object, T]) -> T:
+        """For a writer a right that is missing is a sink that cannot be used. Raises AuditUnavailable."""
+        try:
+            return await call
+        except PrivilegeMissing as error:
+            raise AuditUnavailable(
+                f"the ledger {self._sink} may not be written: {error.message}",
+                "dbdeck audit init, run as its owner, gives a writer the right to append",
+            ) from None
 
     async def _read(self, text: str, *args: object) -> Sequence[Fields]:
         return await self._ask(self._reads, text, *args)

@@ -90,6 +90,9 @@ class SqliteTable:
     async def hold_writer_lock(self, writer: UUID) -> None:
         """The lock is the one of the writer's journal."""
 
+    def hurry(self, seconds: float) -> None:
+        self._deadline = seconds
+
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
@@ -165,6 +168,7 @@ class SqliteTable:
             if connection is None:
                 raise NotTaken("it is not open for writing")
             self._check_file()
+            connection.execute(f"pragma busy_timeout = {int(self._deadline * 800)}")
             connection.execute("begin immediate")
             try:
                 entry = existing(connection, row) or insert(connection, row)

@@ -15,6 +15,7 @@ from console.audit.table.port import Duplicate, NotTaken, sql, to_entry
 
 PEER: Final = "local"
 _PAUSE_SECONDS: Final = 0.01
+_HALF: Final = "select count(*) from sqlite_master where type = 'table' and name in ('ledger', 'entry')"
 _COMPLETE: Final = "select 1 from sqlite_master where name = 'entry_no_replace'"
 
 
@@ -29,6 +30,8 @@ def prepare(connection: sqlite3.Connection, until: float) -> None:
             raise sqlite3.OperationalError("database is locked")
         time.sleep(_PAUSE_SECONDS)
     connection.execute("pragma synchronous = full")
+    if connection.execute(_HALF).fetchone()[0] == 1:  # they are made in one transaction
+        raise sqlite3.DatabaseError("somebody dropped one of its tables; restore the file from a backup")
     if connection.execute(_COMPLETE).fetchone() is None:
         connection.executescript(f"begin immediate; {sql('sqlite.sql')}; commit;")
 
