@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -50,6 +51,8 @@ def main(services: Services, arguments: list[str] | None = None) -> int:
         result = cli.main(args=arguments, prog_name="dbdeck", standalone_mode=False, obj=services)
     except DbdeckError as error:
         return _complain(error)
+    except SystemExit:
+        return Exit.OK  # click's own answer to a reader of --help that left
     except click.exceptions.Abort:
         return Exit.INTERRUPTED
     except click.ClickException as error:
@@ -98,6 +101,10 @@ def target_option(function: F) -> F:
     return click.option("-t", "--target", metavar="NAME", help="a target of the config")(function)
 
 
+# What a write to a full, failing or closed stdout says; every other file of ours tells its own name.
+_STDOUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG)
+
+
 class Cli(click.Group):
     """click ends a process whose stdout breaks with exit code 1, which here means a failed action."""
 
@@ -107,9 +114,14 @@ class Cli(click.Group):
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
-        except OSError as error:
+        except BrokenPipeError as error:
             lost(error)
-            return Exit.OK if isinstance(error, BrokenPipeError) else Exit.FAILED
+            return Exit.OK
+        except OSError as error:
+            if error.errno not in _STDOUT_ERRORS:
+                raise  # something else broke, and is told as what it is
+            lost(error)
+            return Exit.FAILED
         return code
 
 

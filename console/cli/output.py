@@ -147,4 +147,10 @@ def complaint(error: DbdeckError) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    class Plain(Console):
+        """Rich would end the process with exit code 1; here the caller decides."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    return Plain(file=sys.stdout, highlight=False, markup=False, emoji=False)

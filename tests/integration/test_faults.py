@@ -246,14 +246,15 @@ async def test_a_policy_that_could_never_hold_is_refused(shop: Scene, command: C
     await refused(await command.apply("session.terminate", root), 2, shop, command)
 
 
+@pytest.mark.parametrize("form", [("--json",), ()])
 @pytest.mark.parametrize("into", ["/dev/full", "closed pipe"])
 async def test_a_stdout_that_breaks_changes_nothing_of_what_is_said(
-    shop: Scene, command: Command, into: str
+    shop: Scene, command: Command, into: str, form: tuple[str, ...]
 ) -> None:
     """1 would mean that the action failed and nothing is left of it."""
     root = await command.root()
     words = [sys.executable, "-m", "console", "--config", str(command.config), "apply", "session.terminate"]
-    words += ["-t", "t", "--json", "--yes", "--reason", "x", *key(root)]
+    words += ["-t", "t", *form, "--yes", "--reason", "x", *key(root)]
     reading, writing = os.pipe()
     os.close(reading)
     stdout = os.open(into, os.O_WRONLY) if into.startswith("/") else writing
