@@ -101,14 +101,22 @@ async def rooted(command: Command) -> dict[str, Any]:
 async def test_killed_anywhere_after_the_intent_the_ledger_tells_the_truth(
     shop: Scene, command: Command
 ) -> None:
+    """How many turns a run takes differs from run to run: a point near its end may come too late."""
     turns = await turns_of_a_whole_run(command, shop)
     points = sorted({1, 2, 3, *range(4, turns, max(1, turns // 10)), turns - 1})
+    killed = 0
     for point in points:
         await shop.chain(2)
         root = await rooted(command)
         code, err = await terminate(command, root, point)
-        assert code == -signal.SIGKILL, (point, turns, err)
-        await check_record(command, root)
+        if code == -signal.SIGKILL:
+            killed += 1
+            await check_record(command, root)
+            continue
+        assert code == 0, (point, turns, err)
+        assert point > turns // 2, "the run ended long before it was to be killed"
+        assert int(err.rpartition("turns=")[2]) < point
+    assert killed >= len(points) // 2
 
 
 async def check_record(command: Command, root: dict[str, Any]) -> None:
