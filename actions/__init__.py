@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from actions.chains import BreakChain
+from actions.idle_transactions import TerminateIdle
+from actions.prepared_transactions import RollbackPrepared
 from actions.sessions import CancelQuery, TerminateSession
+from actions.settings import ResetSetting, SetSetting
+from actions.slots import DropSlot
 from console.dispatch.action import Action
 
-ALL: tuple[Action[Any], ...] = (CancelQuery(), TerminateSession())
+ALL: tuple[Action[Any], ...] = (
+    CancelQuery(),
+    TerminateSession(),
+    TerminateIdle(),
+    BreakChain(),
+    RollbackPrepared(),
+    DropSlot(),
+    SetSetting(),
+    ResetSetting(),
+)

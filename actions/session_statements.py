@@ -21,6 +21,8 @@ SELECT CASE WHEN a.backend_start = $2 AND {same} THEN {signal}(a.pid) END AS sen
   FROM pg_stat_get_activity($1) AS a
  WHERE a.pid = $1
 """
+_POSTGRES_IDLE = """a.state IN ('idle in transaction', 'idle in transaction (aborted)')
+       AND clock_timestamp() - a.state_change >= make_interval(secs => $4)"""
 
 
 # MySQL has no conditional KILL: the text of the statement is computed where the identity is compared,
@@ -39,6 +41,7 @@ _MYSQL_STATEMENT = """
     ON e.thread_id = t.thread_id AND e.nesting_event_level = 0"""
 _MYSQL_START = """(SELECT ABS(UNIX_TIMESTAMP() - u.variable_value - %s) <= 2
   FROM performance_schema.global_status AS u WHERE u.variable_name = 'Uptime')"""
+_MYSQL_IDLE = "t.processlist_command = 'Sleep' AND t.processlist_time >= %s"
 
 _MARIADB = """
 BEGIN NOT ATOMIC
@@ -51,6 +54,7 @@ END
 """
 _MARIADB_START = """(SELECT ABS(UNIX_TIMESTAMP() - u.variable_value - %s) <= 2
   FROM information_schema.global_status AS u WHERE u.variable_name = 'UPTIME')"""
+_MARIADB_IDLE = "t.command = 'Sleep' AND t.time >= %s"
 
 # InnoDB tells when a transaction began in whole seconds of the server's own time zone.
 _TRANSACTION = """EXISTS (SELECT 1 FROM information_schema.innodb_trx AS x
@@ -58,22 +62,36 @@ _TRANSACTION = """EXISTS (SELECT 1 FROM information_schema.innodb_trx AS x
     AND ABS(UNIX_TIMESTAMP(CONVERT_TZ(x.trx_started, 'SYSTEM', @@session.time_zone)) - %s) < 1)"""
 
 
-def terminate(server: ServerIdentity, session: Session, transaction: datetime | None) -> Statement:
-    """With `transaction` given (its start as planned) a session that has begun another one is spared."""
+def terminate(
+    server: ServerIdentity, session: Session, transaction: datetime | None, idle: float | None = None
+) -> Statement:
+    """With `transaction` given (its start as planned) a session that has begun another one is spared.
+
+    With `idle` (seconds) as well, one that has worked in that time is spared too.
+    """
     if server.flavor == "postgresql":
-        same = "a.xact_start = $3" if transaction else "true"
-        return _statement(
-            _POSTGRES.format(same=same, signal="pg_terminate_backend"),
-            (session.id, session.started_at, *((transaction,) if transaction else ())),
-        )
+        return _terminate_postgres(session, transaction, idle)
     bound: tuple[object, ...] = (session.id, int(server.started_at.timestamp()))
-    same = _TRANSACTION if transaction else "TRUE"
+    same = [_TRANSACTION] if transaction else ["TRUE"]
     bound += (session.id, int(transaction.timestamp())) if transaction else ()
-    if server.flavor == "mysql":
-        sql = _MYSQL.format(verb="KILL CONNECTION", join="", server=_MYSQL_START, same=same)
+    mysql = server.flavor == "mysql"
+    if idle is not None:
+        same.append(_MYSQL_IDLE if mysql else _MARIADB_IDLE)
+        bound += (int(idle),)
+    if mysql:
+        sql = _MYSQL.format(verb="KILL CONNECTION", join="", server=_MYSQL_START, same=" AND ".join(same))
         return _statement(sql, bound)
-    sql = _MARIADB.format(verb="KILL CONNECTION", server=_MARIADB_START, same=same)
+    sql = _MARIADB.format(verb="KILL CONNECTION", server=_MARIADB_START, same=" AND ".join(same))
     return _statement(sql, (*bound, session.id))
+
+
+def _terminate_postgres(session: Session, transaction: datetime | None, idle: float | None) -> Statement:
+    same = "a.xact_start = $3" if transaction else "true"
+    bound = (session.id, session.started_at, *((transaction,) if transaction else ()))
+    if idle is not None:
+        same = f"{same} AND {_POSTGRES_IDLE}"
+        bound = (*bound, float(idle))
+    return _statement(_POSTGRES.format(same=same, signal="pg_terminate_backend"), bound)
 
 
 def cancel(server: ServerIdentity, session: Session) -> Statement:

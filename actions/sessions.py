@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
+from actions import following
+from actions import session_forecast as forecast
+from actions import session_identity as identity
 from actions import session_statements as statements
+from actions.session_identity import FLAVORS, SessionArgs
+from actions.session_proof import still_there, until
 from console import __version__
-from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
-from console.errors import PrivilegeMissing, Stale
-from console.model.blocking import LockNode
+from console.errors import DbdeckError
 from console.model.sessions import Session, SessionKey, State
 from console.model.target import ServerIdentity
-
-FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
-DRAIN_SECONDS = 5.0
-STILL_SECONDS = 1.0
-LOOK_EVERY = 0.2
-# MySQL and MariaDB tell their uptime in whole seconds, so a start computed twice differs by one.
-SAME_START = {"postgresql": timedelta(0), "mysql": timedelta(seconds=2), "mariadb": timedelta(seconds=2)}
-
-
-class SessionArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The session's number and start, as `show sessions` and `show locks` print them."""
-
-    id: Annotated[int, msgspec.Meta(gt=0, le=(1 << 63) - 1)]
-    started_at: Annotated[datetime, msgspec.Meta(tz=True)]
+from console.model.whatif import node_of
 
 
 class TerminateSession:
@@ -44,30 +33,23 @@ class TerminateSession:
     Args = SessionArgs
 
     async def plan(self, engine: Engine, args: SessionArgs) -> Plan:
-        server, session = await _find(engine, args)
-        nodes = await engine.locks()
-        me = _node(nodes, session)
-        pinned = session.transaction_started_at if me or session.state is not State.ACTIVE else None
-        statement = statements.terminate(server, session, pinned)
-        return _plan(
-            self,
-            engine,
-            server,
-            session,
-            statements=(statement.shown,),
+        server, scene = await _look(engine, args)
+        session = scene.session
+        in_queue = node_of(scene.tree, session.id) is not None
+        pinned = session.transaction_started_at if in_queue or session.state is not State.ACTIVE else None
+        return _Draft(self.name, self.risk, engine.target.name, server, scene).plan(
+            statements=(statements.terminate(server, session, pinned).shown,),
             observed={
-                "session": _identity(session),
+                "session": identity.identity(session),
                 "transaction started": pinned.isoformat() if pinned else None,
             },
-            forecast=_forecast(session, me),
-            warnings=_warnings(session),
-            refusals=_protected(session),
-            evidence={"waiters": _waiters(nodes, session)},
+            forecast=forecast.terminating(scene),
+            refusals=forecast.protected(session),
             undo="nothing undoes it: the client sees a lost connection and its transaction is rolled back",
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
-        session = _session_of(plan)
+        session = identity.session_of(plan)
         pinned = plan.observed["transaction started"]
         statement = statements.terminate(
             plan.server, session, datetime.fromisoformat(pinned) if pinned else None
@@ -75,17 +57,18 @@ class TerminateSession:
         return statements.outcome(await operator.execute(statement), operator.user)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
-        session = _session_of(plan)
+        session = identity.session_of(plan)
 
         async def gone() -> bool:
-            now = _seen(await engine.session(session.id))
-            return now is None or not _same(plan.server, now, session)
+            now = identity.seen(await engine.session(session.id))
+            return now is None or not identity.same(plan.server, now, session)
 
-        if not await _until(gone, patience):
-            return _still_there(session, await engine.session(session.id), waited=patience > 0)
-        return Verdict(
-            state="applied", summary=f"session {session.id} is gone", evidence=await _drain(plan, engine)
-        )
+        if not await until(gone, patience):
+            return still_there(session, await engine.session(session.id), waited=patience > 0)
+        return Verdict(state="applied", summary=f"session {session.id} is gone")
+
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
+        return await following.follow(plan, engine, watch)
 
     def lock(self, plan: Plan) -> str:
         return f"session:{plan.subject['id']}"
@@ -101,197 +84,114 @@ class CancelQuery:
     Args = SessionArgs
 
     async def plan(self, engine: Engine, args: SessionArgs) -> Plan:
-        server, session = await _find(engine, args)
-        me = _node(await engine.locks(), session)
-        statement = statements.cancel(server, session)
-        return _plan(
-            self,
-            engine,
-            server,
-            session,
-            statements=(statement.shown,),
-            observed={"session": _identity(session), "statement": _statement_identity(session)},
-            forecast=_cancel_forecast(session, me),
-            warnings=_warnings(session),
-            refusals=(*_protected(session), *_nothing_to_cancel(session)),
-            evidence={"waiters": []},
+        server, scene = await _look(engine, args)
+        session = scene.session
+        return _Draft(self.name, self.risk, engine.target.name, server, scene).plan(
+            statements=(statements.cancel(server, session).shown,),
+            observed={
+                "session": identity.identity(session),
+                "statement": identity.statement_identity(session),
+            },
+            forecast=forecast.cancelling(scene),
+            refusals=(*forecast.protected(session), *_nothing_to_cancel(session)),
             undo="nothing undoes it: the statement has to be run again by its client",
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
-        statement = statements.cancel(plan.server, _session_of(plan))
+        statement = statements.cancel(plan.server, identity.session_of(plan))
         return statements.outcome(await operator.execute(statement), operator.user)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
-        session = _session_of(plan)
+        session = identity.session_of(plan)
         before = plan.observed["statement"]
 
         async def stopped() -> bool:
-            now = _seen(await engine.session(session.id))
-            return now is None or not _same(plan.server, now, session) or _statement_identity(now) != before
+            now = identity.seen(await engine.session(session.id))
+            return (
+                now is None
+                or not identity.same(plan.server, now, session)
+                or identity.statement_identity(now) != before
+            )
 
-        if await _until(stopped, patience):
+        if await until(stopped, patience):
             return Verdict(state="applied", summary=f"the statement of session {session.id} ended")
         return Verdict(
             state="undecidable",
             summary=f"the statement of session {session.id} still runs",
         )
 
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
+        return await following.follow(plan, engine, watch)
+
     def lock(self, plan: Plan) -> str:
         return f"session:{plan.subject['id']}"
 
 
-# ---- planning --------------------------------------------------------------------------------
+# ---- planning ----------------------------------------------------------------------------------
 
 
-async def _find(engine: Engine, args: SessionArgs) -> tuple[ServerIdentity, Session]:
-    """The live session of the key. Raises Stale that says what changed."""
+async def _look(engine: Engine, args: SessionArgs) -> tuple[ServerIdentity, forecast.Scene]:
+    """The session of the key among the others. Raises Stale."""
     server = await engine.identity()
-    key = SessionKey(args.id, args.started_at)
-    session = await engine.session(args.id)
-    if session is None:
-        raise Stale(f"session {args.id} is gone; nothing was executed", "look again: `dbdeck show sessions`")
-    _seen(session)
-    if session.started_at is None or not _same_start(server, session.started_at, key.started_at):
-        raise Stale(
-            f"number {args.id} is another session now: started {session.started_at} "
-            f"by {session.user}, not {key.started_at.isoformat()}; nothing was executed",
-            "look again: `dbdeck show sessions`",
-        )
-    return server, session
-
-
-def _plan(  # noqa: PLR0913 - one place that fills a Plan's fields
-    action: TerminateSession | CancelQuery,
-    engine: Engine,
-    server: ServerIdentity,
-    session: Session,
-    *,
-    statements: tuple[str, ...],
-    observed: dict[str, Any],
-    forecast: tuple[str, ...],
-    warnings: tuple[str, ...],
-    refusals: tuple[str, ...],
-    evidence: dict[str, Any],
-    undo: str,
-) -> Plan:
-    started_at = session.started_at.isoformat() if session.started_at else None
-    return Plan(
-        action=action.name,
-        target=engine.target.name,
-        risk=action.risk,
-        args={"id": session.id, "started_at": started_at},
-        subject={
-            "title": f"session {session.id} of {session.user or 'unknown'}",
-            "id": session.id,
-            "started_at": started_at,
-            "session": msgspec.to_builtins(session),
-        },
-        statements=statements,
-        forecast=forecast,
-        warnings=warnings,
-        refusals=refusals,
-        undo=undo,
-        observed=observed,
-        evidence=evidence,
-        server=server,
-        made_at=datetime.now(UTC),
-        version=__version__,
+    session = await identity.find(engine, server, SessionKey(args.id, args.started_at))
+    return server, forecast.Scene(
+        flavor=server.flavor,
+        session=session,
+        tree=await engine.locks(),
+        others=tuple(one for one in await engine.sessions() if one.id != session.id),
+        statement=await last_statement(engine, session),
+        standbys=await _standbys(engine, server, session),
     )
 
 
-def _session_of(plan: Plan) -> Session:
-    return msgspec.convert(plan.subject["session"], Session)
-
-
-def _identity(session: Session) -> str:
-    """What a person compares; the server compares number and start."""
-    return f"{session.user}@{session.client} in {session.database}, {session.kind}"
-
-
-def _statement_identity(session: Session) -> str | None:
-    """None when nothing runs: query_start in PostgreSQL, the statement's number elsewhere."""
-    if session.state is not State.ACTIVE:
+async def last_statement(engine: Engine, session: Session) -> str | None:
+    """The running or last statement. MySQL and MariaDB show that of an idle session elsewhere, if at all."""
+    if session.query or not session.in_transaction:
+        return session.query
+    try:
+        found = await engine.transactions()
+    except DbdeckError:
         return None
-    if session.query_started_at is not None:
-        return session.query_started_at.isoformat()
-    return str(session.query_id)
+    texts = next((one.statements for one in found if one.session.id == session.id), ())
+    return texts[0] if texts else None
 
 
-def _seen(session: Session | None) -> Session | None:
-    """A session of the number that may not be looked at is neither the one we mean nor gone."""
-    if session is not None and (session.started_at is None or not session.visible):
-        raise PrivilegeMissing(
-            f"session {session.id} is there, and this login may not see whose it is",
-            "grant the monitor role what `dbdeck doctor` names",
+async def _standbys(engine: Engine, server: ServerIdentity, session: Session) -> str:
+    if server.flavor != "postgresql" or not forecast.commits(session):
+        return ""
+    try:
+        found = await engine.setting("synchronous_standby_names")
+    except DbdeckError:
+        return ""
+    return found.server_value if found else ""
+
+
+class _Draft(msgspec.Struct, frozen=True):
+    """What the plans of both actions have in common."""
+
+    action: str
+    risk: Risk
+    target: str
+    server: ServerIdentity
+    scene: forecast.Scene
+
+    def plan(self, **parts: Any) -> Plan:
+        session, scene = self.scene.session, self.scene
+        subject = identity.subject(session)
+        return Plan(
+            action=self.action,
+            target=self.target,
+            risk=self.risk,
+            args={"id": session.id, "started_at": subject["started_at"]},
+            subject=subject,
+            warnings=forecast.warnings(scene),
+            evidence=following.before(scene.tree, [session], scene.others, [scene.statement]),
+            likeness=following.likeness(self.action, session, scene.statement),
+            server=self.server,
+            made_at=datetime.now(UTC),
+            version=__version__,
+            **parts,
         )
-    return session
-
-
-def _same(server: ServerIdentity, now: Session, before: Session) -> bool:
-    if now.started_at is None or before.started_at is None:
-        return False
-    return _same_start(server, now.started_at, before.started_at)
-
-
-def _same_start(server: ServerIdentity, one: datetime, other: datetime) -> bool:
-    return abs(one - other) <= SAME_START[server.flavor]
-
-
-def _node(nodes: Sequence[LockNode], session: Session) -> LockNode | None:
-    return next((node for node in nodes if node.session.id == session.id), None)
-
-
-def _waiters(nodes: Sequence[LockNode], session: Session) -> list[int]:
-    """Everyone who waits on the session, directly or through others, as far as blockers are listed."""
-    behind = {session.id}
-    grown = True
-    while grown:
-        more = {node.session.id for node in nodes if not behind.isdisjoint(node.blocked_by)} - behind
-        behind |= more
-        grown = bool(more)
-    return sorted(behind - {session.id})
-
-
-def _forecast(session: Session, node: LockNode | None) -> tuple[str, ...]:
-    lines = []
-    if node is None or not node.blocks:
-        lines.append("nobody waits on it")
-    elif node.root:
-        lines.append(f"releases {_count(node.releases, 'session')}, {node.releases_seconds:.0f} s of waiting")
-        if node.blocks > node.releases:
-            lines.append(f"{_count(node.blocks - node.releases, 'more session')} also wait behind others")
-    else:
-        lines.append(f"{_count(node.blocks, 'session')} wait behind it, but it waits itself")
-    if session.rows_modified:
-        lines.append(f"rolls back {_count(session.rows_modified, 'modified row')}, during which locks stay")
-    elif session.in_transaction:
-        lines.append("rolls its open transaction back")
-    return tuple(lines)
-
-
-def _cancel_forecast(session: Session, node: LockNode | None) -> tuple[str, ...]:
-    if node is not None and node.wait_seconds is not None:
-        return (f"it stops waiting for {node.object}; what it already holds stays held",)
-    if session.in_transaction:
-        return (
-            "the statement ends with an error; in an explicit transaction its locks stay until that ends",
-        )
-    return ("the statement ends with an error",)
-
-
-def _warnings(session: Session) -> tuple[str, ...]:
-    found = []
-    pooler = (session.application or "").lower()
-    if any(name in pooler for name in ("pgbouncer", "proxysql", "pgcat", "odyssey", "maxscale")):
-        found.append("it belongs to a pooler: another client may be behind it by now")
-    if session.kind not in ("client backend", "Query", "Sleep"):
-        found.append(f"it is a {session.kind}")
-    return tuple(found)
-
-
-def _protected(session: Session) -> tuple[str, ...]:
-    return (str(session.protection),) if session.protection else ()
 
 
 def _nothing_to_cancel(session: Session) -> tuple[str, ...]:
@@ -308,76 +208,3 @@ def _nothing_to_cancel(session: Session) -> tuple[str, ...]:
             "(it would even answer true); session.terminate ends it",
         )
     return (f"no statement runs (the session is {session.state})",)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-# ---- proof -----------------------------------------------------------------------------------
-
-
-async def _until(holds: Callable[[], Any], seconds: float) -> bool:
-    """Look again and again until it holds or the time is over."""
-    end = asyncio.get_running_loop().time() + seconds
-    while not await holds():
-        if asyncio.get_running_loop().time() > end:
-            return False
-        await asyncio.sleep(LOOK_EVERY)
-    return True
-
-
-# A session that waits for its client, for a lock or for a timer obeys a signal at once.
-_OBEYS = ("Client/", "Lock/", "Timeout/")
-
-
-def _still_there(session: Session, now: Session | None, *, waited: bool) -> Verdict:
-    """Right after a signal, a session that is still there may yet obey it. Asked later (by reconcile),
-    one that sits where signals are obeyed at once was never told to end.
-    """
-    if now is None:
-        return Verdict(state="applied", summary=f"session {session.id} is gone")
-    doing = f"{now.kind}, {now.state}"
-    untold = not waited and now.state is not State.ENDING and _would_obey(now)
-    return Verdict(
-        state="not_applied" if untold else "undecidable",
-        summary=f"session {session.id} is still there ({doing})",
-        evidence={"state": doing, "wait": now.wait, "rows_modified": now.rows_modified},
-    )
-
-
-def _would_obey(session: Session) -> bool:
-    """PostgreSQL's backends look for signals where they wait; MySQL's are marked as killed at once."""
-    in_postgres = session.query_started_at is not None
-    waits = (session.wait or "").startswith(_OBEYS)
-    return not in_postgres or session.state is not State.ACTIVE or waits
-
-
-async def _drain(plan: Plan, engine: Engine) -> dict[str, Any]:
-    """How many of those who waited behind the session wait no longer, and whom the others wait for.
-
-    A chain drains link by link: looked at until nobody of them waits, or nothing moved for a second.
-    """
-    waiters = set(plan.evidence.get("waiters", ()))
-    clock = asyncio.get_running_loop().time
-    end = clock() + DRAIN_SECONDS
-    waiting, moved = await _still_waiting(engine, waiters), clock()
-    while waiting and clock() < min(end, moved + STILL_SECONDS):
-        await asyncio.sleep(LOOK_EVERY)
-        now = await _still_waiting(engine, waiters)
-        if now != waiting:
-            waiting, moved = now, clock()
-    return {
-        "waiters_before": len(waiters),
-        "waiters_released": len(waiters) - len(waiting),
-        "still_waiting_behind": sorted(set(waiting.values())),
-    }
-
-
-async def _still_waiting(engine: Engine, waiters: set[int]) -> dict[int, int]:
-    """Those of the waiters who wait, each with the first of its blockers."""
-    return {
-        node.session.id: node.blocked_by[0]
-        for node in (await engine.locks() if waiters else ())
-        if node.session.id in waiters and node.blocked_by
-    }

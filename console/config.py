@@ -45,13 +45,28 @@ class TargetEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     environment: Environment = Environment.PROD
     tls: TlsMode = TlsMode.VERIFY_FULL
     ca: str | None = None
+    log: str | None = None
     labels: dict[str, str] = {}
 
 
+class Alert(StrEnum):
+    """How the terminal calls when a lock storm begins or a deadlock happened; the screen says it always."""
+
+    SCREEN = "screen"
+    BELL = "bell"
+    NOTIFICATION = "notification"  # OSC 9, with the bell for terminals that do not know it
+
+
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`refresh`: seconds between polls."""
+    """`refresh`: seconds between polls. `watch`: seconds an effect's consequences are followed at most.
+
+    `storm_waiters`: so many sessions waiting for locks are a storm, called out as `alert` says.
+    """
 
     refresh: Annotated[float, msgspec.Meta(ge=0.2, le=3600)] = 2.0
+    watch: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
+    storm_waiters: Annotated[int, msgspec.Meta(ge=1)] = 20
+    alert: Alert = Alert.SCREEN
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +109,7 @@ def _target(name: str, entry: TargetEntry) -> Target:
         environment=entry.environment,
         tls=entry.tls,
         ca=str(Path(entry.ca).expanduser()) if entry.ca else None,
+        log=str(Path(entry.log).expanduser()) if entry.log else None,
         labels=entry.labels,
     )
 

@@ -75,7 +75,7 @@ class Command:
 
     async def apply(self, action: str, session: Mapping[str, Any], *words: str, target: str = "t") -> Done:
         return await self.run(
-            "apply", action, "-t", target, "--json", "--yes", "--reason", "a test",
+            "apply", action, "-t", target, "--json", "--yes", "--reason", "a test", "--watch", "2",
             f"id={session['id']}", f"started_at={session['started_at']}", *words,
         )  # fmt: skip
 

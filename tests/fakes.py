@@ -10,10 +10,15 @@ from typing import Any
 import msgspec
 
 from console.engine.port import Row, Statement
-from console.model.blocking import LockNode, blocking_forest
+from console.model.blocking import BlockingTree, blocking_forest
+from console.model.deadlocks import DeadlockHistory
+from console.model.horizon import Horizon
 from console.model.locks import Claim, Wait, wait_graph
+from console.model.replication import Slot
 from console.model.sessions import Session, State, by_id
+from console.model.settings import Setting
 from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
+from console.model.transactions import OpenTransaction, oldest_first
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 STARTED = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -56,6 +61,8 @@ def make_session(session_id: int, **over: Any) -> Session:
         "query_started_at": NOW,
         "transaction_started_at": NOW,
     }
+    if over.get("state") in (State.IDLE_IN_TRANSACTION, State.ABORTED):
+        values["wait"] = "Client/ClientRead"
     return Session(**values | over)
 
 
@@ -66,12 +73,22 @@ def storm(waiters: int = 3) -> list[Session]:
 
 
 class ScriptedEngine:
-    """An Engine over a list of sessions: the first holds a row, all others that are active want it."""
+    """An Engine over a list of sessions: the first holds a row, all others that are active want it.
+
+    With `tree` set the wait graph is that one instead, whoever is there. `open`, `held_slots`, `settings`
+    and `cleanup` are what the other reads answer; sessions in a transaction are open transactions too.
+    """
 
     def __init__(self, sessions: list[Session], target: Target = TARGET) -> None:
         self.target = target
         self.list = list(sessions)
         self.server = IDENTITY
+        self.tree: BlockingTree | None = None
+        self.open: list[OpenTransaction] = []
+        self.held_slots: list[Slot] = []
+        self.settings: dict[tuple[str, str, str], Setting] = {}
+        self.cleanup = Horizon()
+        self.history = DeadlockHistory()
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -87,10 +104,12 @@ class ScriptedEngine:
         await self._read()
         return by_id(self.list).get(session_id)
 
-    async def locks(self) -> tuple[LockNode, ...]:
+    async def locks(self) -> BlockingTree:
         await self._read()
+        if self.tree is not None:
+            return self.tree
         if not any(session.id == 1 for session in self.list):
-            return ()
+            return BlockingTree()
         waiting = [session for session in self.list if session.id != 1]
         claims = [Claim(session=1, object="row", mode="X", granted=True)]
         claims += [
@@ -99,7 +118,31 @@ class ScriptedEngine:
         ]
         waits = {one.id: Wait(object="row of orders", mode="X", seconds=12.0) for one in self.list}
         graph = wait_graph(claims, {"X": frozenset({"X"})})
-        return blocking_forest(graph, by_id(self.list), waits) if waiting else ()
+        return blocking_forest(graph, by_id(self.list), waits) if waiting else BlockingTree()
+
+    async def transactions(self) -> tuple[OpenTransaction, ...]:
+        await self._read()
+        known = {one.session.id for one in self.open}
+        more = [
+            OpenTransaction(session=one) for one in self.list if one.in_transaction and one.id not in known
+        ]
+        return oldest_first((*self.open, *more))
+
+    async def horizon(self) -> Horizon:
+        await self._read()
+        return self.cleanup
+
+    async def deadlocks(self) -> DeadlockHistory:
+        await self._read()
+        return self.history
+
+    async def slots(self) -> tuple[Slot, ...]:
+        await self._read()
+        return tuple(self.held_slots)
+
+    async def setting(self, name: str, *, role: str = "", database: str = "") -> Setting | None:
+        await self._read()
+        return self.settings.get((name, role, database))
 
     async def checks(self) -> tuple[Check, ...]:
         await self._read()

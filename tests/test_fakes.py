@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from console.engine.port import Engine, OperatorConnection
 from console.model.sessions import State
+from console.model.settings import Setting
 from tests.fakes import ScriptedEngine, ScriptedOperator, storm
 
 
@@ -30,6 +31,20 @@ async def test_a_session_has_a_key_that_stays_and_a_gone_one_is_none() -> None:
     assert second is not None
     assert first.key == second.key
     assert await engine.session(99) is None
+
+
+async def test_the_other_reads_answer_what_was_scripted_and_nothing_else() -> None:
+    engine = ScriptedEngine(storm(1))
+    port: Engine = engine
+    assert [one.session.id for one in await port.transactions()] == [1, 2]
+    assert (await port.horizon()).holders == ()
+    assert (await port.deadlocks()).deadlocks == ()
+    assert await port.slots() == ()
+    assert await port.setting("lock_timeout") is None
+    known = Setting(name="lock_timeout", value="5s", server_value="0")
+    engine.settings["lock_timeout", "web", ""] = known
+    assert await port.setting("lock_timeout", role="web") == known
+    assert await port.setting("lock_timeout", role="other") is None
 
 
 async def test_a_lock_excludes_another_and_names_its_holder() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, dispatcher, one
-from console.dispatch.action import Action, Approval, Plan
+from console.dispatch.action import Action, Approval, Plan, Watch
 from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
 from console.dispatch.registry import pairs, parse_args
@@ -22,6 +23,7 @@ from console.errors import DbdeckError, Exit, Refused, Stale, TimedOut, UsageErr
 from console.model.target import Target
 from console.present import plan as words
 from console.present.table import Column, Line
+from console.present.units import clean
 
 PLAN_MINUTES = 30
 LONGEST_KEY = 200
@@ -43,6 +45,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     yes: bool
     confirm: str
     timeout: float | None
+    watch: float | None
     idempotency_key: str | None
     as_json: bool
 
@@ -223,10 +226,18 @@ async def _apply(
         if key is not None:
             shown.run = await runner.earlier(key, action.name, target, args)
         if shown.run is None:
-            plan = saved or await action.plan(engine, args)
+            plan = saved or await runner.plan(action.name, engine, msgspec.to_builtins(args))
             shown.statements = plan.statements
             approval = _approve(plan, target, options)
-            shown.run = await runner.apply(plan, engine, approval, idempotency_key=key)
+            seconds = options.watch if options.watch is not None else config.thresholds.watch
+            watch = Watch(seconds=seconds, tell=_tell_progress)
+            shown.run = await runner.apply(plan, engine, approval, idempotency_key=key, watch=watch)
+
+
+def _tell_progress(text: str) -> None:
+    """On stderr, and never the end of a run: nobody may be listening any more."""
+    with contextlib.suppress(OSError):
+        output.note(f"dbdeck: {clean(text)}")
 
 
 def _read_only(target: Target) -> None:

@@ -14,6 +14,7 @@ from console.cli import output
 from console.cli.context import Services, choose, ledger
 from console.config import Config
 from console.engine.open import open_engine
+from console.engine.port import Engine
 from console.errors import DbdeckError, Exit
 from console.model.target import Check, Target
 from console.present.table import Tone
@@ -74,6 +75,7 @@ async def _target(target: Target) -> Report:
                     hint="" if target.local or identity.tls != "off" else "write `tls: verify-full` for it",
                 ),
                 *await engine.checks(),
+                await _deadlocks(engine),
             ]
     except DbdeckError as error:
         failed = Check(name="reach", ok=False, detail=error.message, hint=error.hint)
@@ -82,6 +84,14 @@ async def _target(target: Target) -> Report:
     blind = any(check.vital and check.ok is False for check in checks)
     bad = blind or operator.ok is False
     return Report(name=name, checks=(*checks, operator), exit=Exit.UNREACHABLE if bad else Exit.OK)
+
+
+async def _deadlocks(engine: Engine) -> Check:
+    """Whether what deadlocked can be told, or only that something did."""
+    history = await engine.deadlocks()
+    if history.notes:
+        return Check(name="deadlocks", ok=None, detail=history.notes[0])
+    return Check(name="deadlocks", ok=True, detail="can be described")
 
 
 async def _operator(target: Target) -> Check:

@@ -39,7 +39,7 @@ class Duration(click.ParamType[float]):
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-SUBJECTS = ("locks", "sessions")
+SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon")
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -230,6 +230,9 @@ def plan(
 @click.option("--yes", is_flag=True, help="approve without being asked")
 @click.option("--confirm", default="", metavar="TEXT", help="the target's name, for high risk in prod")
 @click.option("--timeout", type=Duration(0.1), metavar="D", help="give up before any effect: 30s, 5m")
+@click.option(
+    "--watch", type=Duration(0.0), metavar="D", help="follow what comes of it at most so long: 0, 30s"
+)
 @click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj

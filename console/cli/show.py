@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -13,40 +12,13 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, choose, one
+from console.cli.subjects import SUBJECTS, Subject
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, UsageError
 from console.model.target import Target
-from console.present import locks, sessions
 from console.present.table import Column, Line, Tone
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """How one subject is read and shown."""
-
-    read: Callable[[Engine], Awaitable[Sequence[Any]]]
-    rows: Callable[[Any], list[dict[str, Any]]]
-    columns: tuple[Column, ...]
-    lines: Callable[[Any], list[Line]]
-    empty: str
-
-
-SUBJECTS = {
-    "locks": Subject(
-        lambda engine: engine.locks(),
-        locks.document,
-        locks.COLUMNS,
-        locks.lines,
-        "no session waits for a lock",
-    ),
-    "sessions": Subject(
-        lambda engine: engine.sessions(),
-        sessions.document,
-        sessions.COLUMNS,
-        sessions.lines,
-        "no sessions",
-    ),
-}
+from console.present.units import clean
 
 
 class ShowOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +57,7 @@ async def _titled(engine: Engine, name: str, form: str, targets: int) -> int:
 async def _once(engine: Engine, name: str, form: str) -> int:
     subject = SUBJECTS[name]
     start = time.perf_counter()
-    found: Sequence[Any] = ()
+    found: Any = None
     problem: DbdeckError | None = None
     try:
         found = await subject.read(engine)
@@ -93,7 +65,9 @@ async def _once(engine: Engine, name: str, form: str) -> int:
         problem = error
     latency = (time.perf_counter() - start) * 1000
     if form == "json":
-        output.document(envelope(name, engine.target, subject.rows(found), latency, problem))
+        rows = subject.rows(found) if problem is None else []
+        document = envelope(name, engine.target, rows, latency, problem)
+        output.document(document | (subject.beside(found) if problem is None else {}))
     if problem is not None:
         output.complaint(problem)
         return problem.exit
@@ -101,14 +75,19 @@ async def _once(engine: Engine, name: str, form: str) -> int:
         output.csv_rows(subject.rows(found))
     elif form == "text":
         _text(subject, found)
+    for note in subject.notes(found):
+        output.note(f"note: {clean(note)}")
     return Exit.OK
 
 
-def _text(subject: Subject, found: Sequence[Any]) -> None:
-    if found:
-        output.table(subject.columns, subject.lines(found))
-    else:
+def _text(subject: Subject, found: Any) -> None:
+    lines = subject.lines(found)
+    if subject.summary is not None:
+        output.note(subject.summary(found))
+    elif not lines:
         output.note(subject.empty)
+    if lines:
+        output.table(subject.columns, lines)
 
 
 def envelope(

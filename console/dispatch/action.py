@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -27,7 +29,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `subject` is the frozen identity of what is acted on, `observed` are the preconditions with the
     values seen; both are compared again before the effect. `refusals` are the reasons of protected
-    classes: with any of them the dispatcher refuses.
+    classes: with any of them the dispatcher refuses. Plans of one `likeness` do the same to the same
+    client; how earlier ones ended is told in the forecast.
     """
 
     action: str
@@ -42,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     undo: str = "nothing undoes it"
     observed: dict[str, Any] = {}
     evidence: dict[str, Any] = {}
+    likeness: str = ""
     server: ServerIdentity
     made_at: datetime
     version: str = ""
@@ -69,6 +73,23 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     confirm: str = ""
 
 
+def _nobody(_: str) -> None:
+    """Nobody listens."""
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """Who looks on while an action runs.
+
+    `seconds`: how long its consequences are followed at most once the effect is proved. `tell` hears
+    what happens, a line at a time. `stop` set: an action of several effects starts no further one, and
+    following ends; what was begun is finished and recorded.
+    """
+
+    seconds: float = 30.0
+    tell: Callable[[str], None] = _nobody
+    stop: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What the effect reported of itself. `matched` is False where the identity check found nothing."""
 
@@ -77,9 +98,12 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the server is in the state the action wanted, and what was seen of it."""
+    """Whether the server is in the state the action wanted, and what was seen of it.
 
-    state: Literal["applied", "not_applied", "undecidable"]
+    `partial`: of several subjects some are in that state and the others certainly are not.
+    """
+
+    state: Literal["applied", "partial", "not_applied", "undecidable"]
     summary: str
     evidence: dict[str, Any] = {}
 
@@ -113,4 +137,13 @@ class Action(Protocol[ArgsT]):
 
     def lock(self, plan: Plan) -> str:
         """Name of the lock that keeps two runs from acting on the same subject."""
+        ...
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """An action whose consequences are worth watching after its effect was proved."""
+
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
+        """Evidence for the outcome row. Ends early when nothing more is to be seen, or on `watch.stop`."""
         ...

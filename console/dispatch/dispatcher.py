@@ -18,8 +18,9 @@ from console import __version__
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
+from console.dispatch import history
 from console.dispatch import policy as rules
-from console.dispatch.action import Action, Approval, Plan
+from console.dispatch.action import Action, Approval, Plan, Watch
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.registry import Registry, parse_args
@@ -59,7 +60,9 @@ class Dispatcher:
     async def plan(self, name: str, engine: Engine, given: Mapping[str, object]) -> Plan:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
-        return await action.plan(engine, parse_args(action, given))
+        plan = await action.plan(engine, parse_args(action, given))
+        earlier = await history.before(self._ledger, plan)
+        return msgspec.structs.replace(plan, forecast=(*plan.forecast, *earlier))
 
     async def earlier(
         self, idempotency_key: str, name: str, target: Target, args: msgspec.Struct
@@ -97,12 +100,20 @@ class Dispatcher:
             return None  # recorded by a dbdeck with other arguments
 
     async def apply(
-        self, plan: Plan, engine: Engine, approval: Approval, *, idempotency_key: str | None = None
+        self,
+        plan: Plan,
+        engine: Engine,
+        approval: Approval,
+        *,
+        idempotency_key: str | None = None,
+        watch: Watch | None = None,
     ) -> Run:
         """Run a plan. Raises Refused, AuditUnavailable, Stale, Locked, Unreachable: nothing happened then.
 
-        Everything later is in the Run. Cancelling a run whose intent is written waits for its outcome.
+        Everything later is in the Run. Cancelling a run whose intent is written sets `watch.stop` and
+        waits for its outcome.
         """
+        watch = watch or Watch()
         action = self.registry.get(plan.action)
         await self._ask_policy(plan, engine.target, approval)
         boat = self.lifeboat(engine.target)
@@ -112,10 +123,10 @@ class Dispatcher:
             await _hold(connection, name, plan)
             try:
                 await self._recheck(action, plan, engine)
-                performance = Performance(action, plan, engine, connection, self._ledger)
+                performance = Performance(action, plan, engine, connection, (self._ledger, watch))
                 intent = self._intent(plan, approval, engine.target, connection)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
-                return await _finish(task)
+                return await _finish(task, watch)
             finally:
                 await _let_go(connection, name)
 
@@ -216,7 +227,7 @@ async def _let_go(connection: OperatorConnection, name: str) -> None:
         return
 
 
-async def _finish(task: asyncio.Task[Run]) -> Run:
+async def _finish(task: asyncio.Task[Run], watch: Watch) -> Run:
     """Wait for a run that must be recorded: a cancellation that comes after the intent is too late."""
     while not task.done():
         try:
@@ -226,6 +237,7 @@ async def _finish(task: asyncio.Task[Run]) -> Run:
             if task.cancelled() or me is None:
                 raise
             me.uncancel()
+            watch.stop.set()
         except DbdeckError:
             break
     return task.result()

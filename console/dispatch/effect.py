@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -12,7 +13,7 @@ import msgspec
 from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt
 from console.audit.verify import fields
-from console.dispatch.action import Action, Plan, Result, Verdict
+from console.dispatch.action import Action, Followed, Plan, Result, Verdict, Watch
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, OperatorConnection
 from console.errors import ActionFailed, AuditUnavailable, DbdeckError, Exit, OutcomeUnknown, Refused
@@ -53,13 +54,13 @@ class Performance:
         plan: Plan,
         engine: Engine,
         connection: OperatorConnection,
-        ledger: Ledger,
+        record: tuple[Ledger, Watch],
     ) -> None:
         self._action = action
         self._plan = plan
         self._engine = engine
         self._connection = connection
-        self._ledger = ledger
+        self._ledger, self._watch = record
         self._id = uuid4()
         self._started = time.monotonic()
         self._about: dict[str, object] = {}
@@ -68,7 +69,7 @@ class Performance:
         # In every row of the action, so that a row can be read without its intent.
         self._about = {name: body[name] for name in ("action", "target", "operator", "reason")}
         intent = await self._record_intent(body, idempotency_key)
-        operator = Operator(self._connection, self._ledger, self._id, self._about)
+        operator = Operator(self._connection, self._ledger, self._id, self._about, self._watch)
         failure: DbdeckError | None = None
         result = Result(matched=False)
         try:
@@ -78,6 +79,7 @@ class Performance:
         except Exception as error:  # noqa: BLE001 - whatever broke, the outcome row must be written
             failure = OutcomeUnknown(f"{self._action.name} broke inside: {type(error).__name__}")
         verdict = await self._verify(0.0 if isinstance(failure, ActionFailed) else PATIENCE_SECONDS)
+        verdict = await self._follow(verdict)
         return await self._outcome(intent, conclude(self._plan, result, verdict, failure), verdict)
 
     async def _record_intent(self, body: dict[str, object], key: str | None) -> Receipt:
@@ -98,6 +100,20 @@ class Performance:
             return Verdict(state="undecidable", summary=error.message)
         except Exception as error:  # noqa: BLE001 - as above
             return Verdict(state="undecidable", summary=f"the check broke: {type(error).__name__}")
+
+    async def _follow(self, verdict: Verdict) -> Verdict:
+        """The verdict with what came of it. A watch that fails takes nothing back of what was proved."""
+        if verdict.state not in ("applied", "partial") or not isinstance(self._action, Followed):
+            return verdict
+        self._watch.tell(verdict.summary)
+        try:
+            async with asyncio.timeout(self._watch.seconds + PATIENCE_SECONDS):
+                seen = await self._action.follow(self._plan, self._engine, self._watch)
+        except (DbdeckError, TimeoutError) as error:
+            seen = {"watch": f"broke off: {str(error) or 'no answer in time'}"}
+        except Exception as error:  # noqa: BLE001 - as above
+            seen = {"watch": f"broke: {type(error).__name__}"}
+        return msgspec.structs.replace(verdict, evidence={**verdict.evidence, **seen})
 
     async def _record_outcome(self, intent: Receipt, body: dict[str, object]) -> Receipt:
         """What happened is told even where neither table nor journal take it any more."""
@@ -133,9 +149,9 @@ class Performance:
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """`status` is the outcome row's: applied | no_op | failed | unknown."""
+    """`status` is the outcome row's: applied | partial | no_op | failed | unknown."""
 
-    status: Literal["applied", "no_op", "failed", "unknown"]
+    status: Literal["applied", "partial", "no_op", "failed", "unknown"]
     effect: Effect
     exit: Exit
     error: Failure | None = None
@@ -144,7 +160,10 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 def conclude(plan: Plan, result: Result, verdict: Verdict, failure: DbdeckError | None) -> Conclusion:
     """What may be said of an action: never `applied` without a verdict, never `failed` from a time-out."""
     told = Failure(kind=failure.kind, message=failure.message, hint=failure.hint) if failure else None
-    if verdict.state == "undecidable" or (isinstance(failure, OutcomeUnknown) and verdict.state != "applied"):
+    # A partial end may be told with its own failure; one with a lost answer may yet become another.
+    lost = isinstance(failure, OutcomeUnknown) and failure.kind != verdict.state
+    unclear = lost and verdict.state != "applied"
+    if verdict.state == "undecidable" or unclear:
         if isinstance(failure, ActionFailed):
             return Conclusion(status="failed", effect="none", exit=Exit.FAILED, error=told)
         unknown = told or Failure(
@@ -157,6 +176,9 @@ def conclude(plan: Plan, result: Result, verdict: Verdict, failure: DbdeckError 
         if result.matched or isinstance(failure, OutcomeUnknown):
             return Conclusion(status="applied", effect="applied", exit=Exit.OK)
         return Conclusion(status="no_op", effect="no_op", exit=Exit.OK)
+    if verdict.state == "partial":
+        some = told or Failure(kind="partial", message=f"{plan.title}: {verdict.summary}")
+        return Conclusion(status="partial", effect="applied", exit=Exit.PARTIAL, error=some)
     missed = Failure(
         kind="stale" if not result.matched else "failed",
         message=f"{plan.title}: {verdict.summary}",
@@ -191,6 +213,7 @@ def repeated(action_id: UUID, entries: Sequence[Entry]) -> Run:
 _REPEATED: Mapping[str, tuple[Effect, Exit]] = {
     "applied": ("no_op", Exit.OK),
     "no_op": ("no_op", Exit.OK),
+    "partial": ("no_op", Exit.PARTIAL),
     "failed": ("none", Exit.FAILED),
     "not_applied": ("none", Exit.FAILED),
 }

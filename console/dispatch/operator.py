@@ -7,6 +7,7 @@ from uuid import UUID
 
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
+from console.dispatch.action import Watch
 from console.engine.port import OperatorConnection, Row, Statement
 from console.errors import ActionFailed, AuditUnavailable
 
@@ -15,12 +16,18 @@ class Operator:
     """Made by the dispatcher for one action, after its intent was committed."""
 
     def __init__(
-        self, connection: OperatorConnection, ledger: Ledger, action_id: UUID, about: Mapping[str, object]
+        self,
+        connection: OperatorConnection,
+        ledger: Ledger,
+        action_id: UUID,
+        about: Mapping[str, object],
+        watch: Watch,
     ) -> None:
         self._connection = connection
         self._ledger = ledger
         self._action_id = action_id
         self._about = about
+        self.watch = watch
         self.steps = 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,14 @@ def parse_args(action: Action[Any], given: Mapping[str, object]) -> msgspec.Stru
 
 def _describe(field: msgspec.structs.FieldInfo) -> str:
     return field.encode_name if field.required else f"[{field.encode_name}]"
+
+
+def words(text: str) -> dict[str, object]:
+    """`pairs` of a line as a person types it, with a shell's quotes. Raises UsageError."""
+    try:
+        return pairs(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{error}; nothing was executed", "quote values with spaces: 'name=a b'") from None
 
 
 def pairs(words: Sequence[str]) -> dict[str, object]:

@@ -62,7 +62,9 @@ async def _postgres_operator(target: Target, login: Login) -> AsyncIterator[Oper
 
     connection = await connect(target, login, limits=OPERATOR_LIMITS, purpose=f"operator {whoami()}")
     try:
-        yield PostgresOperator(target, connection, await identify(connection, target))
+        operator = PostgresOperator(target, connection, await identify(connection, target))
+        await operator.warm()
+        yield operator
     finally:
         await close(connection)
 

@@ -75,3 +75,18 @@ def quote_ident(name: str, flavor: str) -> str:
         raise ValueError("an identifier is neither empty nor contains NUL")
     mark = '"' if flavor == "postgresql" else "`"
     return mark + name.replace(mark, mark * 2) + mark
+
+
+def quote_literal(text: str, flavor: str) -> str:
+    """A string for a statement that cannot take it bound. Raises ValueError for NUL in PostgreSQL.
+
+    PostgreSQL manual 4.1.2: quotes doubled; with a backslash the E'' form, which means the same
+    whatever standard_conforming_strings is. MySQL manual 11.1.1: as sql_mode has no
+    NO_BACKSLASH_ESCAPES in our sessions, backslashes are doubled as well.
+    """
+    if flavor == "postgresql":
+        if "\0" in text:
+            raise ValueError("PostgreSQL has no strings with NUL")
+        quoted = "'" + text.replace("'", "''").replace("\\", "\\\\") + "'"
+        return f"E{quoted}" if "\\" in text else quoted
+    return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\0", "\\0") + "'"

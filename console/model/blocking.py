@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from console.model.locks import Closure, Wait, WaitGraph, bits, closure
+from console.model.locks import Wait, WaitGraph, bits, closure, involved
 from console.model.sessions import Session
 
 LISTED_BLOCKERS = 200
@@ -37,66 +37,118 @@ class LockNode(msgspec.Struct, frozen=True, kw_only=True):
     cycle: bool = False
 
 
+class BlockingTree(tuple[LockNode, ...]):
+    """The nodes in the order of the tree, and the graph they were drawn from, for what-if questions."""
+
+    graph: WaitGraph = WaitGraph(ids=(), hard={}, soft={})
+    waits: Mapping[int, Wait] = {}
+
+    @classmethod
+    def of(cls, nodes: Iterable[LockNode], graph: WaitGraph, waits: Mapping[int, Wait]) -> BlockingTree:
+        tree = cls(nodes)
+        tree.graph = graph
+        tree.waits = waits
+        return tree
+
+
 def blocking_forest(
     graph: WaitGraph, sessions: Mapping[int, Session], waits: Mapping[int, Wait]
-) -> tuple[LockNode, ...]:
+) -> BlockingTree:
     """The nodes in the order of the tree: roots with the most waiters first, each followed by its own.
 
     A session of the graph that the activity list did not show (it ended meanwhile, or may not be
     seen) stays in the tree as an invisible one: an idle or hidden blocker is never dropped.
     """
-    reach = closure(graph)
-    direct = graph.direct
-    involved = list(bits(graph.involved))
-    roots = [bit for bit in involved if not direct.get(bit)]
-    rootmask = sum(1 << bit for bit in roots)
-    listing = _Listing(graph.ids)
-    nodes = {bit: _node(_Place(graph, reach, bit, rootmask), listing, sessions, waits) for bit in involved}
-    return tuple(_tree_order(graph, nodes))
+    forest = _Forest(graph)
+    nodes = (forest.node(place, sessions, waits) for place in forest.order())
+    return BlockingTree.of(nodes, graph, waits)
 
 
-class _Place(msgspec.Struct, frozen=True):
-    graph: WaitGraph
-    reach: Closure
+class _Place(NamedTuple):
+    """Where a session stands in the drawn tree."""
+
     bit: int
-    roots: int
+    depth: int
+    parent: int | None
 
-    @property
-    def released(self) -> list[int]:
+
+class _Forest:
+    """The shape of the tree first, then its nodes, each made once."""
+
+    def __init__(self, graph: WaitGraph) -> None:
+        self._graph = graph
+        direct = graph.direct
+        self._reach = reach = closure(graph, direct)
+        self._involved = list(bits(involved(direct)))
+        self._tops = [bit for bit in self._involved if not direct.get(bit)]
+        self._roots = sum(1 << bit for bit in self._tops)
+        self._blocks = [mask.bit_count() - self._in_cycle(bit) for bit, mask in enumerate(reach.below)]
+        self._listing = _Listing(graph.ids)
+
+    def order(self) -> Iterator[_Place]:
+        """Depth first, the worst root first. A deadlock has no root: whoever was not reached from one
+        starts a tree of its own."""
+        children: dict[int, list[int]] = {}
+        for bit in self._involved:
+            parent = self._parent(bit)
+            if parent is not None:
+                children.setdefault(parent, []).append(bit)
+        seen: set[int] = set()
+        ids = self._graph.ids
+        for top in (*sorted(self._tops, key=lambda bit: (-self._blocks[bit], bit)), *self._involved):
+            stack = [] if top in seen else [_Place(top, 0, None)]
+            while stack:
+                place = stack.pop()
+                bit = place.bit
+                if bit in seen:
+                    continue
+                seen.add(bit)
+                yield place
+                if bit in children:
+                    own, below = max(ids[bit], 0), place.depth + 1
+                    stack.extend(_Place(child, below, own) for child in reversed(children[bit]))
+
+    def _parent(self, bit: int) -> int | None:
+        """Drawn under the holder that blocks most; behind a queue, under the nearest one ahead."""
+        hard = self._graph.hard.get(bit, 0)
+        if hard & hard - 1:
+            return max(bits(hard), key=lambda blocker: (self._blocks[blocker], -blocker))
+        mask = hard or self._graph.soft.get(bit, 0)
+        return mask.bit_length() - 1 if mask else None
+
+    def node(self, place: _Place, sessions: Mapping[int, Session], waits: Mapping[int, Wait]) -> LockNode:
+        bit, graph = place.bit, self._graph
+        session_id = graph.ids[bit]
+        session = sessions.get(session_id)
+        hard = graph.hard.get(bit, 0)
+        blockers = hard | graph.soft.get(bit, 0)
+        wait = waits.get(session_id)
+        root = not blockers
+        released = self._released(bit) if root else []
+        return LockNode(
+            session=session or Session(id=max(session_id, 0), started_at=None, visible=False),
+            blocked_by=self._listing.first(blockers),
+            blocked_by_count=self._listing.count(blockers),
+            root=root,
+            blocks=self._blocks[bit],
+            wait_seconds=None if root or wait is None else wait.seconds,
+            edge=None if root else "hard" if hard else "soft",
+            mode=wait.mode if wait else None,
+            object=wait.object if wait else None,
+            parent=place.parent,
+            depth=place.depth,
+            releases=len(released),
+            releases_seconds=sum(_seconds(waits.get(graph.ids[w])) for w in released),
+            cycle=self._in_cycle(bit),
+        )
+
+    def _in_cycle(self, bit: int) -> bool:
+        return self._reach.cyclic and bool(self._reach.above[bit] >> bit & 1)
+
+    def _released(self, bit: int) -> list[int]:
         """Those below that wait for no other root."""
-        me = 1 << self.bit
-        above = self.reach.above
-        return [w for w in bits(self.reach.below[self.bit]) if above[w] & self.roots == me]
-
-
-def _node(
-    place: _Place,
-    listing: _Listing,
-    sessions: Mapping[int, Session],
-    waits: Mapping[int, Wait],
-) -> LockNode:
-    graph, reach, bit = place.graph, place.reach, place.bit
-    session_id = graph.ids[bit]
-    hard = graph.hard.get(bit, 0)
-    blockers = hard | graph.soft.get(bit, 0)
-    wait = waits.get(session_id)
-    root = bool(place.roots >> bit & 1)
-    released = place.released if root else []
-    unseen = Session(id=max(session_id, 0), started_at=None, visible=False)
-    return LockNode(
-        session=sessions.get(session_id, unseen),
-        blocked_by=listing.first(blockers),
-        blocked_by_count=listing.count(blockers),
-        root=root,
-        blocks=(reach.below[bit] & ~(1 << bit)).bit_count(),
-        wait_seconds=None if root or wait is None else wait.seconds,
-        edge=None if root else "hard" if hard else "soft",
-        mode=wait.mode if wait else None,
-        object=wait.object if wait else None,
-        releases=len(released),
-        releases_seconds=sum(_seconds(waits.get(graph.ids[w])) for w in released),
-        cycle=bool(reach.above[bit] >> bit & 1),
-    )
+        me, above = 1 << bit, self._reach.above
+        return [w for w in bits(self._reach.below[bit]) if above[w] & self._roots == me]
 
 
 class _Listing:
@@ -113,6 +165,8 @@ class _Listing:
         return mask.bit_count() - max(0, (mask & self._prepared).bit_count() - 1)
 
     def first(self, mask: int) -> tuple[int, ...]:
+        if mask and not mask & mask - 1:
+            return (max(self._ids[mask.bit_length() - 1], 0),)
         if not mask or mask & self._window != self._value or not self._window:
             self._remember(mask)
         return self._last
@@ -132,32 +186,3 @@ class _Listing:
 
 def _seconds(wait: Wait | None) -> float:
     return wait.seconds or 0.0 if wait else 0.0
-
-
-def _tree_order(graph: WaitGraph, nodes: Mapping[int, LockNode]) -> Iterator[LockNode]:
-    children: dict[int, list[int]] = {}
-    tops: list[int] = []
-    for bit, node in nodes.items():
-        parent = None if node.root else _parent(graph, nodes, bit)
-        tops.append(bit) if parent is None else children.setdefault(parent, []).append(bit)
-    seen: set[int] = set()
-    # A deadlock has no root: whoever was not reached from one starts a tree of its own.
-    for top in (*sorted(tops, key=lambda bit: (-nodes[bit].blocks, bit)), *nodes):
-        stack: list[tuple[int, int, int | None]] = [] if top in seen else [(top, 0, None)]
-        while stack:
-            bit, depth, above = stack.pop()
-            if bit in seen:
-                continue
-            seen.add(bit)
-            yield msgspec.structs.replace(nodes[bit], depth=depth, parent=above)
-            own = max(graph.ids[bit], 0)
-            stack.extend((child, depth + 1, own) for child in reversed(children.get(bit, ())))
-
-
-def _parent(graph: WaitGraph, nodes: Mapping[int, LockNode], bit: int) -> int | None:
-    """Drawn under the holder that blocks most; behind a queue, under the nearest one ahead."""
-    hard = graph.hard.get(bit, 0)
-    if hard:
-        return max(bits(hard), key=lambda blocker: (nodes[blocker].blocks, -blocker))
-    soft = graph.soft.get(bit, 0)
-    return soft.bit_length() - 1 if soft else None

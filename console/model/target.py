@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -30,17 +31,20 @@ class TlsMode(StrEnum):
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who logs in. `password` is a reference (keyring: env: file: command:), never a password.
 
-    None sends none: peer, trust, `.pgpass` and `~/.my.cnf` decide.
+    None sends none: peer, trust, `.pgpass` and `~/.my.cnf` decide. `port` is another port of the same
+    server for this login alone: MySQL's admin_port, MariaDB's extra_port.
     """
 
     user: str
     password: str | None = None
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One server of the config. `host` is a name, an address, or the folder of a unix socket.
 
-    Without an operator login the target is read-only.
+    Without an operator login the target is read-only. `log` is the server's own log as a path on this
+    machine, for servers whose log cannot be read through SQL.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment = Environment.PROD
     tls: TlsMode = TlsMode.VERIFY_FULL
     ca: str | None = None
+    log: str | None = None
     labels: dict[str, str] = {}
 
     @property

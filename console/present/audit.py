@@ -29,7 +29,13 @@ _TONES: dict[str, Tone] = {
     Kind.CLOSE: Tone.MUTED,
     Kind.STEP: Tone.NORMAL,
 }
-_STATUS = {"applied": Tone.GOOD, "no_op": Tone.NOTICE, "failed": Tone.WARN, "unknown": Tone.BAD}
+_STATUS = {
+    "applied": Tone.GOOD,
+    "partial": Tone.WARN,
+    "no_op": Tone.NOTICE,
+    "failed": Tone.WARN,
+    "unknown": Tone.BAD,
+}
 
 
 def body(entry: Entry) -> dict[str, Any]:

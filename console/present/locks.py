@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from console.model.blocking import LockNode
+from console.model.blocking import BlockingTree, LockNode
+from console.model.whatif import after, jams, node_of
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Tone
 from console.present.units import age, clean, count
@@ -96,7 +97,57 @@ def summary(nodes: Sequence[LockNode]) -> str:
     )
 
 
-def details(node: LockNode) -> list[tuple[str, str]]:
+def jam(tree: BlockingTree) -> str:
+    """The worst session that stops others only by standing before them in the queue; empty for none."""
+    worst = next(iter(jams(tree)), None)
+    if worst is None:
+        return ""
+    node = node_of(tree, worst.waiter)
+    doing = f" ({clean(node.session.query or '', 60)})" if node and node.session.query else ""
+    blocker = _numbered(worst.blocker)
+    return (
+        f"{worst.waiter}{doing} waits for {blocker} and holds up {worst.held_up} others whom {blocker} "
+        "would let pass: cancelling it frees them"
+    )
+
+
+def _numbered(session: int) -> str:
+    """A graph id in words: prepared transactions are minus their number, the unseen far below."""
+    if session > 0:
+        return str(session)
+    return "a prepared transaction" if session > -(1 << 61) else "an unseen session"
+
+
+def notes(tree: Iterable[LockNode]) -> list[str]:
+    said = jam(tree) if isinstance(tree, BlockingTree) else ""
+    return [said] if said else []
+
+
+def forecast(tree: BlockingTree, node: LockNode) -> str:
+    """What ending the session would do to the queues."""
+    seen = after(tree, {node.session.id})
+    if not node.blocks:
+        return ""
+    if not seen.released:
+        return "frees nobody: all who wait for it wait for others too"
+    freed = f"frees {len(seen.released)} and {age(seen.released_seconds)} of waiting"
+    if seen.next_root is None:
+        return f"{freed}; nobody waits then"
+    follows = f"{_numbered(seen.next_root)} is the next root then, with {seen.behind_it} behind it"
+    return f"{freed}; {len(seen.at_once)} at once; {follows}"
+
+
+def storm(tree: Sequence[LockNode], least: int) -> str:
+    """What to call out when at least so many wait; empty below."""
+    waiting = sum(1 for node in tree if node.edge)
+    if waiting < least:
+        return ""
+    worst = next((node for node in tree if node.root), None)
+    name = f", {worst.blocks} of them behind {worst.session.prepared or worst.session.id}" if worst else ""
+    return f"lock storm: {waiting} sessions wait{name}"
+
+
+def details(node: LockNode, tree: BlockingTree | None = None) -> list[tuple[str, str]]:
     """Everything about one node, label and value, for the pane beside the tree."""
     session = node.session
     pairs = [
@@ -117,6 +168,7 @@ def details(node: LockNode) -> list[tuple[str, str]]:
             "blocks",
             f"{count(node.blocks)} sessions; ending it releases {node.releases}" if node.blocks else "nobody",
         ),
+        ("ending it", forecast(tree, node) if tree is not None and not session.prepared else ""),
         ("protected", str(session.protection) if session.protection else ""),
     ]
     if node.root:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.dispatch.action import Plan
 from console.dispatch.effect import Run
+from console.errors import Exit
 from console.present.table import Tone
 from console.present.units import clean, clean_block
 
@@ -40,12 +41,14 @@ _EFFECTS = {
 
 def conclude(run: Run) -> Said:
     """How a run ended; `done` only where it was verified."""
-    tone, word = _EFFECTS[run.effect]
+    tone, word = (Tone.WARN, "partly done") if run.exit is Exit.PARTIAL else _EFFECTS[run.effect]
     proof = f": {clean(run.verify.summary)}" if run.verify else ""
     said: Said = [(tone, f"{run.action} on {run.target}: {word}{proof}")]
     if run.verify and run.verify.evidence:
-        facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in run.verify.evidence.items())
-        said.append((Tone.NORMAL, f"  {clean(facts)}"))
+        facts = run.verify.evidence.items()
+        said += [
+            (Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}") for name, value in facts
+        ]
     if run.error:
         said.append((Tone.BAD, f"  {clean(run.error.message)}"))
         if run.error.hint:
@@ -53,3 +56,14 @@ def conclude(run: Run) -> Said:
     where = f"intent row {run.intent}, outcome row {run.outcome if run.recorded else 'waits in the journal'}"
     said.append((Tone.MUTED, f"  recorded: {where}, {run.duration_ms:.0f} ms, action {run.action_id}"))
     return said
+
+
+def fact(value: object) -> str:
+    """A value of evidence in words: lists by commas, nothing as none."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {fact(one)}" for name, one in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(fact(one) for one in value) or "none"
+    if value is None:
+        return "unknown"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""The command palette: panes, targets and the view, by name."""
+"""The command palette: keys, actions and targets, by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from console.tui.messages import ActionRequested
+from console.tui.screens.acting import ActingScreen
 
 if TYPE_CHECKING:
     from console.tui.app import ConsoleApp
@@ -25,6 +28,10 @@ class Commands(Provider):
             if binding.binding.show and name:
                 action = binding.binding.action
                 yield name, f"key {app.get_key_display(binding.binding)}", _runner(app, action, node)
+        if isinstance(screen, ActingScreen):
+            for name, note in screen.catalogue():
+                wanted = ActionRequested(name, {}, ask=True)
+                yield f"Action {name}", note, partial(screen.post_message, wanted)
         for target in app.desk.config.targets:
             yield f"Target {target}", "look at this target", partial(app.open_target, target)
 

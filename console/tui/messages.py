@@ -6,12 +6,16 @@ from textual.message import Message
 
 
 class ActionRequested(Message):
-    """A key or a palette entry asks for an action on a subject; arguments as `key=value` would give them."""
+    """A key or a palette entry asks for an action on a subject; arguments as `key=value` would give them.
 
-    def __init__(self, name: str, arguments: dict[str, object]) -> None:
+    With `ask` a person completes the arguments first.
+    """
+
+    def __init__(self, name: str, arguments: dict[str, object], *, ask: bool = False) -> None:
         super().__init__()
         self.name = name
         self.arguments = arguments
+        self.ask = ask
 
 
 class Told(Message):
@@ -21,3 +25,22 @@ class Told(Message):
         super().__init__()
         self.text = text
         self.bad = bad
+
+
+class Alarm(Message):
+    """A pane calls for attention, or (with no badge) takes that back. `loud` is a new trouble."""
+
+    def __init__(self, pane: str, badge: str, text: str = "", *, loud: bool = False) -> None:
+        super().__init__()
+        self.pane = pane
+        self.badge = badge
+        self.text = text
+        self.loud = loud
+
+
+class TargetWanted(Message):
+    """Open another target."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name

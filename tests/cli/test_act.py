@@ -37,6 +37,7 @@ def options(**over: Any) -> act.ApplyOptions:
         "yes": True,
         "confirm": "",
         "timeout": 0.2,
+        "watch": 0.0,
         "idempotency_key": None,
         "as_json": True,
     }

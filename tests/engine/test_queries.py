@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.engine.queries import quote_ident, select_lines, shown
+from console.engine.queries import quote_ident, quote_literal, select_lines, shown
 
 TEXT = """
 -- Purpose: a test
@@ -55,6 +55,45 @@ def test_a_quoted_identifier_has_no_lone_mark(name: str) -> None:
 def test_what_no_server_takes_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="identifier"):
         quote_ident(name, "postgresql")
+
+
+@given(st.text(max_size=60))
+def test_a_quoted_literal_has_no_lone_mark(text: str) -> None:
+    """Read the way each server reads it: what comes out is what went in, to the last character."""
+    if "\0" not in text:
+        assert read_postgres(quote_literal(text, "postgresql")) == text
+    for flavor in ("mysql", "mariadb"):
+        assert read_mysql(quote_literal(text, flavor)) == text
+
+
+def read_postgres(literal: str) -> str:
+    """PostgreSQL manual 4.1.2.1 and 4.1.2.2; raises ValueError where the literal ends too early."""
+    escapes = literal.startswith("E")
+    inner = literal[2:-1] if escapes else literal[1:-1]
+    return unescaped(inner, escapes=escapes)
+
+
+def read_mysql(literal: str) -> str:
+    return unescaped(literal[1:-1], escapes=True)
+
+
+def unescaped(inner: str, *, escapes: bool) -> str:
+    found, rest = "", inner
+    while rest:
+        if rest.startswith("''"):
+            found, rest = found + "'", rest[2:]
+        elif rest.startswith("'"):
+            raise ValueError(f"the literal ends before {rest!r}")
+        elif escapes and rest.startswith("\\"):
+            found, rest = found + {"0": "\0"}.get(rest[1], rest[1]), rest[2:]
+        else:
+            found, rest = found + rest[0], rest[1:]
+    return found
+
+
+def test_no_string_of_postgresql_has_a_nul() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        quote_literal("a\0b", "postgresql")
 
 
 def test_a_shown_statement_has_its_arguments_as_literals() -> None:

@@ -23,6 +23,7 @@ MAY_NAME = {
         "console/engine/postgres/driver.py",
         "console/engine/mysql/driver.py",
         "console/engine/mysql/operator.py",
+        "console/engine/postgres/operator.py",
     ),
 }
 MAY_MAKE = {"Operator": ("console/dispatch/effect.py",), "Statement": ("actions/",)}
@@ -39,6 +40,12 @@ EXCEPTIONS = {
         "ends dbdeck's own read, which goes on in the server when its reader gave up"
     ),
     ("console/engine/mysql/operator.py", ".execute(statement.sql)"): "runs what an Operator hands it",
+    ("console/engine/postgres/operator.py", "hint"): "the GRANT that is missing, for people to run",
+    ("console/engine/postgres/transactions.py", "ROLLBACK PREPARED "): (
+        "a statement for people to run, never sent"
+    ),
+    ("console/engine/mysql/deadlock_notes.py", "hint"): "an advice for people to run, never sent",
+    ("console/engine/mysql/xa.py", "XA ROLLBACK "): "a statement for people to run, never sent",
     ("console/engine/mysql/checks.py", "hint"): "an advice for people to run, never sent",
 }
 

@@ -44,6 +44,7 @@ _GATE = re.compile(r"--:(.*)$", re.MULTILINE)
 
 # What stays of a session is a lock of dbdeck's own, which keeps two runs from one subject.
 EXCEPTIONS = {
+    ("postgres/sql/log_chunk.sql", "pg_read_binary_file"): "reads the server's own log, in pieces",
     ("postgres/sql/hold.sql", "pg_try_advisory_lock"): "takes the lock of one run, without waiting",
     ("postgres/sql/let_go.sql", "pg_advisory_unlock"): "gives the lock of one run back",
     ("mysql/sql/hold.sql", "get_lock"): "takes the lock of one run, without waiting",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.model.target import Environment
-from tests.tui.test_console import NARROW, Stage, shown
+from tests.tui.stage import NARROW, Stage, shown
 
 
 @pytest.mark.parametrize("environment", [{"TEXTUAL_COLOR_SYSTEM": "standard"}, {"NO_COLOR": "1"}])

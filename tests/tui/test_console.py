@@ -4,127 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from textual.pilot import Pilot
 from textual.widgets import Input
 
 import actions
-from console.config import Audit, Config, TargetEntry, Thresholds
-from console.dispatch import dispatcher as dispatching
-from console.dispatch import effect, lifeboat
+from console.config import Config
 from console.dispatch.registry import Registry
-from console.engine.port import OperatorConnection
 from console.errors import ServerSilent
 from console.model.sessions import Protection, State
-from console.model.target import EngineKind, Environment, Login, Target
+from console.model.target import Environment
 from console.tui import app as module
-from console.tui import desk
-from console.tui.app import ConsoleApp
-from console.tui.panes.locks import LocksPane
-from console.tui.panes.pane import Pane
 from console.tui.screens.confirm import ConfirmScreen
-from console.tui.screens.main import MainScreen
 from console.tui.screens.text import TextScreen
-from console.tui.widgets.bars import KeyLine, Status, TargetBar
-from tests.fakes import ScriptedEngine, ScriptedOperator, make_session, storm
-
-NARROW, WIDE = (80, 24), (160, 50)
-
-
-class Stage:
-    """An app whose engine and operator are scripted; its ledger is a real SQLite one."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment) -> None:
-        self.engine = ScriptedEngine(storm(4))
-        self.operator = ScriptedOperator(self.engine)
-        self.config = Config(
-            audit=Audit(url=f"sqlite:///{folder}/audit.db", journal=str(folder / "journal")),
-            targets={"shop": _entry(environment)},
-            thresholds=Thresholds(refresh=0.1),
-        )
-        self.app = ConsoleApp(self.config, Registry(actions.ALL))
-
-        @asynccontextmanager
-        async def opened(target: Target) -> AsyncIterator[ScriptedEngine]:
-            self.engine.target = target
-            yield self.engine
-
-        @asynccontextmanager
-        async def operated(target: Target) -> AsyncIterator[OperatorConnection]:
-            yield self.operator
-
-        monkeypatch.setattr(desk, "open_engine", opened)
-        monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.3)
-        monkeypatch.setattr(lifeboat.Lifeboat.__init__, "__defaults__", (operated,))
-        monkeypatch.setattr(dispatching.Dispatcher.__init__, "__kwdefaults__", {"opener": operated})
-
-    @property
-    def main(self) -> MainScreen:
-        return next(one for one in self.app.screen_stack if isinstance(one, MainScreen))
-
-    @property
-    def pane(self) -> LocksPane:
-        return self.main.query_one(LocksPane)
-
-    @property
-    def status(self) -> str:
-        return str(self.main.query_one(Status).render())
-
-    @property
-    def bar(self) -> str:
-        return str(self.main.query_one(TargetBar).render())
-
-    @property
-    def keys(self) -> str:
-        return str(self.main.query_one(KeyLine).render())
-
-    def cells(self) -> list[tuple[str, ...]]:
-        return cells_of(self.pane)
-
-
-def cells_of(pane: Pane[Any]) -> list[tuple[str, ...]]:
-    """What the pane's grid shows, by the reading that was drawn."""
-    return [line.cells for line in pane.drawn]
-
-
-def _entry(environment: Environment) -> TargetEntry:
-    return TargetEntry(
-        engine=EngineKind.POSTGRES,
-        host="db1",
-        environment=environment,
-        monitor=Login(user="dbdeck_monitor"),
-        operator=Login(user="dbdeck_operator"),
-    )
-
-
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    return Stage(tmp_path, monkeypatch, Environment.DEV)
-
-
-@asynccontextmanager
-async def shown(stage: Stage, size: tuple[int, int] = NARROW) -> AsyncIterator[Pilot[Any]]:
-    """The running app, once the tree is drawn and the ledger is open."""
-    async with stage.app.run_test(size=size) as pilot:
-        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
-        yield pilot
-        await stage.app.desk.close()
-
-
-async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
-    for _ in range(200):
-        await pilot.pause(0.02)
-        try:
-            if holds():
-                return
-        except StopIteration:
-            continue
-    raise AssertionError(f"never held; the screen is {pilot.app.screen}")
+from tests.fakes import make_session
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])
@@ -275,7 +170,7 @@ async def test_the_cursor_stays_on_its_session(stage: Stage) -> None:
 
 async def test_the_audit_pane_shows_the_ledger(stage: Stage) -> None:
     async with shown(stage) as pilot:
-        await pilot.press("2")
+        await pilot.press("9")
         pane = stage.main.pane
         await until(pilot, lambda: len(cells_of(pane)) == 1)
         assert cells_of(pane)[0][2] == "open"
@@ -306,7 +201,7 @@ async def test_help_lists_the_keys_and_the_palette_opens(stage: Stage) -> None:
 
 async def test_the_mouse_opens_a_pane_and_presses_a_key(stage: Stage) -> None:
     async with shown(stage) as pilot:
-        await pilot.click("#tabs", offset=(14, 0))
+        await pilot.click("#tabs", offset=(50, 0))
         await until(pilot, lambda: stage.main.pane.name_of_subject == "audit")
         await pilot.click("#tabs", offset=(3, 0))
         await until(pilot, lambda: stage.main.pane is stage.pane)

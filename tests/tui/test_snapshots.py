@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from console.model.target import Environment
 from console.present import target as bar
-from tests.tui.test_console import NARROW, WIDE, Stage, until
+from tests.tui.stage import NARROW, WIDE, Stage, until
 
 pytestmark = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="the pictures are drawn on Python 3.11 only"

@@ -80,7 +80,7 @@ def _address(target: Target, login: Login, limits: str, purpose: str) -> Address
     return Address(
         user=login.user,
         host=target.host,
-        port=target.port or PORT,
+        port=login.port or target.port or PORT,
         unix_socket=socket_path(target) if target.local else None,
         password=resolve(login.password) if login.password else _from_my_cnf(target, login.user),
         database=target.database or None,

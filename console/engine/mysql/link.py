@@ -23,6 +23,9 @@ _INNODB_READ_AT: dict[str, float] = {}  # by server: several links may read the 
 _RIGHTS = {
     "transactions": "PROCESS ON *.*",
     "row_locks": "PROCESS ON *.*",
+    "innodb_status": "PROCESS ON *.*",
+    "deadlock_count": "PROCESS ON *.*",
+    "undo_tablespaces": "PROCESS ON *.*",
     "xa_prepared": "XA_RECOVER_ADMIN ON *.*",
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from console.model.locks import Claim, Wait
+from console.model.locks import Claim, Edge, Wait
 from console.model.sessions import Protection, Session, State
 
 Record = Mapping[str, Any]
@@ -95,7 +95,7 @@ def claim(row: Record, node: int, since: float | None) -> Claim:
     pending = row["status"] == "PENDING"
     return Claim(
         session=node,
-        object=("metadata", row["type"], row["table_schema"], row["table_name"]),
+        object=_object(row),
         mode=f"{group} {row['mode']}{' pending' if pending else ''}",
         granted=not pending,
         since=_priority(group, row["mode"]) * _STEP + (since or 0.0) if pending else None,
@@ -112,6 +112,37 @@ def conflicts(rows: Iterable[Record]) -> dict[str, frozenset[str]]:
             [f"{group} {mode}" for mode in granted] + [f"{group} {mode} pending" for mode in pending]
         )
     return found
+
+
+# Types that a session changes later: MariaDB goes on showing the one it asked for first (MDL_ticket's
+# upgrade does not tell performance_schema; MySQL's does). Of each only one session can hold one on an
+# object: a copying ALTER TABLE, a FLUSH TABLES WITH READ LOCK, a BACKUP STAGE.
+_CHANGED_LATER = {
+    "object": frozenset({"SHARED_UPGRADABLE", "SHARED_NO_WRITE", "SHARED_NO_READ_WRITE"}),
+    "backup": frozenset({"BACKUP_START", "BACKUP_BLOCK_DDL", "BACKUP_FTWRL1"}),
+}
+
+
+def outdated(rows: Iterable[Record]) -> dict[int, tuple[Edge, ...]]:
+    """For each waiter, the holders whose lock may be a stronger one by now than MariaDB shows."""
+    rows = list(rows)
+    holders: dict[tuple[object, ...], list[int]] = {}
+    for row in rows:
+        if row["status"] != "PENDING" and row["mode"] in _CHANGED_LATER.get(family(row["type"]), ()):
+            holders.setdefault(_object(row), []).append(row["session_id"])
+    return {
+        row["session_id"]: tuple(
+            Edge(row["session_id"], holder)
+            for holder in holders.get(_object(row), ())
+            if holder not in (None, row["session_id"])
+        )
+        for row in rows
+        if row["status"] == "PENDING" and row["session_id"] is not None
+    }
+
+
+def _object(row: Record) -> tuple[object, ...]:
+    return "metadata", row["type"], row["table_schema"], row["table_name"]
 
 
 def owned(row: Record) -> Record:

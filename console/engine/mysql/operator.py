@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from typing import Any
 
 from console.engine.mysql.driver import OPERATOR_LIMITS, close, connect
-from console.engine.mysql.errors import FAILURES, answered, on_effect, on_read
+from console.engine.mysql.errors import DENIED, FAILURES, answered, code_of, on_effect, on_read
 from console.engine.mysql.identity import identify
+from console.engine.mysql.rows import account_literal
 from console.engine.port import READ_SECONDS, Row, Statement
 from console.engine.queries import query
 from console.errors import ActionFailed, DbdeckError
@@ -59,10 +61,17 @@ class MysqlOperator:
             except FAILURES as error:
                 if not answered(error) or isinstance(error, TimeoutError):
                     self._connection.close()
-                raise on_effect(error, self._target, self.user) from None
+                raise self._refused(error, statement.sql) from None
             except asyncio.CancelledError:
                 self._connection.close()
                 raise
+
+    def _refused(self, error: BaseException, sql: str) -> DbdeckError:
+        """Why the statement brought nothing, with the right that it lacked."""
+        found = on_effect(error, self._target, self.user)
+        if code_of(error) not in DENIED:
+            return found
+        return ActionFailed(found.message, right(sql, self.user, self._server.flavor) or found.hint)
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this connection; None when held now, else its holder in words."""
@@ -98,6 +107,21 @@ class MysqlOperator:
                     return (await self._connection.fetch(sql, args)).dicts()
             except FAILURES as error:
                 raise on_read(error, self._target, "the run lock") from None
+
+
+_GLOBAL = re.compile(r"\s*(?:set|reset)\s+(?:global|persist)\b", re.IGNORECASE)
+
+
+def right(sql: str, user: str, flavor: str) -> str:
+    """The GRANT that a statement about variables lacked; empty for what ends sessions.
+
+    MySQL manual 7.1.9.1 "System Variable Privileges". MariaDB has rights for some variables only (BINLOG
+    ADMIN, READ_ONLY ADMIN, CONNECTION ADMIN), and its message names them.
+    """
+    if not _GLOBAL.match(sql):
+        return ""
+    wanted = "SYSTEM_VARIABLES_ADMIN" if flavor == "mysql" else "SUPER"
+    return f"GRANT {wanted} ON *.* TO {account_literal(user)};"
 
 
 def lock_name(name: str) -> str:

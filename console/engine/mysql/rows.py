@@ -21,6 +21,7 @@ _WAITS = re.compile(r"(?!.*query cache)(Waiting for .*(lock|flush)|User lock)$")
 _DUMPS = ("mysqldump", "mariadb-dump", "mysqlpump", "mydumper", "xtrabackup", "mariabackup", "mariadb-backup",
           "mysqlbackup")  # fmt: skip
 _CLIENT_THREADS = ("one_connection", "tp_one_connection", "event_worker")
+_NUMBERS_END = 1 << 48  # MySQL makes up larger ones for transactions that only read; trx0trx.ic
 _BACKGROUND = (Protection.SERVER, Protection.REPLICA, Protection.WALSENDER)
 _REPLICA_THREAD = re.compile(r"slave|replica|group_rpl|wsrep")
 
@@ -41,6 +42,13 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     lock_id: str | None = None
     rows_modified: int = 0
     rows_locked: int = 0
+    isolation: str | None = None
+    rolling_back: bool = False
+
+    @property
+    def number(self) -> int | None:
+        """None until it writes: what the server shows before is no number of its own."""
+        return self.id if 0 < self.id < _NUMBERS_END else None
 
     @property
     def node(self) -> int:
@@ -60,6 +68,8 @@ def transaction(row: Record) -> Transaction:
         lock_id=row["lock_id"],
         rows_modified=int(row["rows_modified"]),
         rows_locked=int(row["rows_locked"]),
+        isolation=row["isolation"],
+        rolling_back=row["state"] == "ROLLING BACK",
     )
 
 
@@ -161,37 +171,6 @@ def _wait(row: Record, open_transaction: Transaction | None, *, running: bool) -
 def waits_for_lock(session: Session) -> bool:
     """A row lock, a metadata lock of any kind, a table flush, a user lock or a table-level lock."""
     return session.wait == ROW_LOCK or bool(_WAITS.match(session.wait or ""))
-
-
-def prepared(found: Transaction, xid: str | None) -> Session:
-    """A prepared XA transaction as a node of the graph: it has no session, and nothing can be killed."""
-    return Session(
-        id=0,
-        started_at=_instant(found.started),
-        kind="prepared XA transaction",
-        state=State.PREPARED,
-        transaction_seconds=found.seconds,
-        transaction_started_at=_instant(found.started),
-        rows_modified=found.rows_modified,
-        prepared=xid,
-    )
-
-
-def xid(row: Record) -> str:
-    """One row of XA RECOVER as the literal that XA ROLLBACK and XA COMMIT take."""
-    data = str(row["data"])
-    if not data.startswith("0x"):
-        return data  # MariaDB's FORMAT = 'SQL' is that literal
-    cut = 2 + 2 * int(row["gtrid_length"])
-    return f"X'{data[2:cut]}',X'{data[cut:]}',{row['formatID']}"
-
-
-def which_xid(xids: Iterable[str]) -> str | None:
-    """No view relates an xid to its transaction: it is sure only where there is one."""
-    names = sorted(xids)
-    if len(names) < 2:
-        return names[0] if names else None
-    return f"one of {'; '.join(names[:5])}" + ("; …" if names[5:] else "")
 
 
 def _seconds(value: object) -> float | None:

@@ -55,7 +55,7 @@ async def connect(
         async with asyncio.timeout(CONNECT_SECONDS):
             connection: Connection = await asyncpg.connect(
                 host=target.host,
-                port=target.port,
+                port=login.port or target.port,
                 user=login.user,
                 password=password.reveal() if isinstance(password, Secret) else None,
                 database=database or target.database,

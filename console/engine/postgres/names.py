@@ -29,13 +29,21 @@ class Names:
         self._target = target
         self.shared: dict[tuple[str, int], str] = {}
         self.relations: dict[tuple[int, int], str] = {}
+        self.indexes: set[tuple[int, int]] = set()
         self._failed: dict[object, float] = {}
 
     def clear(self) -> None:
         """Oids may mean something else after a reconnect (restore, fail-over)."""
         self.shared.clear()
         self.relations.clear()
+        self.indexes.clear()
         self._failed.clear()
+
+    def tables(self, wanted: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+        """The known names of those that are not indexes."""
+        return tuple(
+            self.relations[pair] for pair in wanted if pair in self.relations and pair not in self.indexes
+        )
 
     async def learn_shared(
         self, connection: Connection, version: int, seen: Iterable[tuple[str, int | None]]
@@ -74,6 +82,8 @@ class Names:
                 continue
             for row in rows:
                 self.relations[database, row["oid"]] = f"{row['schema']}.{row['name']}"
+                if row["index"]:
+                    self.indexes.add((database, row["oid"]))
 
     async def _ask(
         self, connection: Connection | None, version: int, database: str, oids: list[int]

@@ -3,17 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import asyncpg
 
 from console.engine.port import READ_SECONDS, Row, Statement
-from console.engine.postgres.driver import Connection
-from console.engine.postgres.engine import identify
+from console.engine.postgres.driver import OPERATOR_LIMITS, Connection, close, connect
 from console.engine.postgres.errors import FAILURES, on_read
+from console.engine.postgres.link import identify
 from console.engine.queries import query
-from console.errors import ActionFailed, OutcomeUnknown
+from console.errors import ActionFailed, DbdeckError, OutcomeUnknown
 from console.model.target import ServerIdentity, Target
+
+
+class _Right(NamedTuple):
+    pattern: str
+    hint: str
+
+
+# What a statement needs, by how it begins or whom it calls; the first that fits. PostgreSQL manual, the
+# pages of these commands, and "Predefined Roles".
+_RIGHTS = (
+    _Right(r"pg_drop_replication_slot", hint="ALTER ROLE {user} REPLICATION;"),
+    _Right(
+        r"pg_(terminate|cancel)_backend",
+        hint="GRANT pg_signal_backend TO {user}; (a superuser's session needs a superuser)",
+    ),
+    _Right(r"pg_reload_conf", hint="GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {user};"),
+    _Right(
+        r"^\s*rollback\s+prepared",
+        hint="only the role that prepared it or a superuser may finish it: let the target's operator log in "
+        "as one of them for this",
+    ),
+    _Right(
+        r"^\s*alter\s+system",
+        hint="GRANT ALTER SYSTEM ON PARAMETER {parameter} TO {user}; (15+; a superuser before)",
+    ),
+    _Right(
+        r"^\s*alter\s+role",
+        hint="the operator needs CREATEROLE and (16+) ADMIN OPTION on that role, or to be it; for a "
+        "superuser's setting also: GRANT SET ON PARAMETER {parameter} TO {user}; (15+)",
+    ),
+    _Right(
+        r"^\s*alter\s+database",
+        hint="the operator needs to own that database; for a superuser's setting also: "
+        "GRANT SET ON PARAMETER {parameter} TO {user}; (15+)",
+    ),
+)
+_PARAMETER = re.compile(r"\b(?:set|reset)\s+((?:\"[^\"]+\"|[\w.])+)", re.IGNORECASE)
 
 
 class PostgresOperator:
@@ -21,23 +63,62 @@ class PostgresOperator:
         self._target = target
         self._connection = connection
         self._version = identity.version_num
+        self._database = identity.database
         self.user = identity.user
+
+    async def warm(self) -> None:
+        """Look at every role once. A server that refuses gives a cold connection, which works as well."""
+        with contextlib.suppress(*FAILURES):
+            async with asyncio.timeout(READ_SECONDS):
+                await self._connection.fetch(query("postgres", "warm", "postgresql", self._version))
 
     async def identity(self) -> ServerIdentity:
         return await identify(self._connection, self._target)
 
     async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
-        """The rows of one statement.
+        """The rows of one statement, on a connection of its own where it belongs to another database.
 
-        Raises ActionFailed when the server refused it, OutcomeUnknown when its answer did not come.
+        Raises ActionFailed when the server refused it or was never asked, OutcomeUnknown when its
+        answer did not come.
         """
+        async with self._connected_to(statement.database) as connection:
+            return await self._send(connection, statement, timeout)
+
+    @asynccontextmanager
+    async def _connected_to(self, database: str) -> AsyncIterator[Connection]:
+        if database in ("", self._database):
+            yield self._connection
+            return
+        login = self._target.operator
+        if login is None:
+            raise ActionFailed(f"{self._target.name} has no operator login; nothing was sent")
+        try:
+            connection = await connect(
+                self._target, login, limits=OPERATOR_LIMITS, purpose="operator", database=database
+            )
+        except DbdeckError as error:
+            raise ActionFailed(
+                f"{self._target.name}: database {database} not reached, nothing was sent: {error.message}",
+                error.hint,
+            ) from None
+        try:
+            yield connection
+        finally:
+            await close(connection)
+
+    async def _send(self, connection: Connection, statement: Statement, timeout: float) -> list[Row]:
+        if connection.is_closed():
+            raise ActionFailed(
+                f"{self._target.name}: the operator's connection was lost; nothing was sent",
+                "look again, then repeat the action",
+            )
         try:
             async with asyncio.timeout(timeout):
-                rows = await self._connection.fetch(statement.sql, *statement.args)
+                rows = await connection.fetch(statement.sql, *statement.args)
         except asyncpg.PostgresError as error:
-            raise _refused(error, self._target, self.user) from None
+            raise _refused(error, self._target, self.user, statement.sql) from None
         except FAILURES as error:
-            self._connection.terminate()
+            connection.terminate()
             raise OutcomeUnknown(
                 f"{self._target.name}: the statement was sent and its answer was lost "
                 f"({' '.join(str(error).split()) or type(error).__name__})",
@@ -76,11 +157,15 @@ def _key(name: str) -> int:
     )
 
 
-def _refused(error: asyncpg.PostgresError, target: Target, user: str) -> ActionFailed:
+def _refused(error: asyncpg.PostgresError, target: Target, user: str, sql: str) -> ActionFailed:
     text = " ".join(str(error).split())
     if error.sqlstate == "42501":
-        return ActionFailed(
-            f"{target.name}: {user} may not do this: {text}",
-            f"GRANT pg_signal_backend TO {user}; (a superuser's session needs a superuser)",
-        )
+        return ActionFailed(f"{target.name}: {user} may not do this: {text}", right(sql, user))
     return ActionFailed(f"{target.name}: the server refused the statement: {text} ({error.sqlstate})")
+
+
+def right(sql: str, user: str) -> str:
+    """The GRANT, or whatever else, that the statement lacked; empty where that is not known."""
+    hint = next((one.hint for one in _RIGHTS if re.search(one.pattern, sql, re.IGNORECASE)), "")
+    named = _PARAMETER.search(sql)
+    return hint.format(user=user, parameter=named[1].strip('"') if named else "the setting")

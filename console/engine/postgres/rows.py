@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from console.model.locks import Claim, Wait
 from console.model.sessions import Protection, Session, State, is_ours
 
 
@@ -43,7 +41,6 @@ _STATES = {
 _HIDDEN = "<insufficient privilege>"
 _DUMPS = ("pg_dump", "pg_dumpall", "pg_basebackup", "pgbackrest", "barman")
 Names = Mapping[tuple[str, int], str]
-Relations = Mapping[tuple[int, int], str]
 
 
 def session(row: Record, names: Names) -> Session:
@@ -108,111 +105,3 @@ def prepared(row: Record, names: Names) -> Session:
         transaction_started_at=row["prepared"],
         prepared=row["gid"],
     )
-
-
-_object = itemgetter(
-    "locktype", "database", "relation", "page", "tuple", "virtualxid", "transactionid",
-    "classid", "objid", "objsubid",
-)  # fmt: skip
-
-
-class Owners:
-    """Whose a row of pg_locks is: a parallel worker's claims are its leader's (the server treats them
-    as one), and a prepared transaction, which has no pid, is minus its transaction id.
-    """
-
-    def __init__(self, rows: Iterable[Record], leaders: Mapping[int, int]) -> None:
-        self._leaders = leaders
-        self._prepared = {
-            row["virtualtransaction"]: -int(row["transactionid"])
-            for row in rows
-            if row["pid"] is None and row["locktype"] == "transactionid" and row["granted"]
-        }
-
-    def of(self, row: Record) -> int:
-        pid: int | None = row["pid"]
-        if pid is None:
-            return self._prepared.get(row["virtualtransaction"], 0)
-        return self._leaders.get(pid, pid)
-
-
-def contended(rows: Iterable[Record]) -> list[Record]:
-    """The rows, held or waiting, of objects that somebody waits for: few of the many in pg_locks."""
-    keyed = [(_object(row), row) for row in rows]
-    wanted = {key for key, row in keyed if not row["granted"]}
-    return [row for key, row in keyed if key in wanted]
-
-
-def row_locks(rows: Iterable[Record], owners: Owners) -> dict[int, Record]:
-    """The row each first waiter stands on: it holds a `tuple` lock while it waits for a transaction."""
-    return {owners.of(row): row for row in rows if row["locktype"] == "tuple" and row["granted"]}
-
-
-def claim(row: Record, owners: Owners) -> Claim:
-    """One row of pg_locks."""
-    return Claim(
-        session=owners.of(row),
-        object=_object(row),
-        mode=row["mode"],
-        granted=row["granted"],
-        since=row["since"],
-    )
-
-
-def waits(
-    rows: Iterable[Record], tuples: Mapping[int, Record], owners: Owners, relations: Relations
-) -> dict[int, Wait]:
-    """What each waiter waits for; for those who only hold, the strongest contended lock they hold.
-
-    `rows` are the contended ones.
-    """
-    found: dict[int, Wait] = {}
-    for row in sorted(rows, key=lambda row: (row["granted"], -MODES.index(row["mode"]))):
-        session_id = owners.of(row)
-        if session_id in found:
-            continue
-        place = describe(row, relations)
-        if row["locktype"] == "transactionid" and session_id in tuples:
-            place = f"{describe(tuples[session_id], relations)} ({place})"
-        found[session_id] = Wait(object=place, mode=row["mode"], seconds=row["seconds"])
-    return found
-
-
-def describe(row: Record, relations: Relations) -> str:
-    """The locked object in words; a relation only by a name resolved in its own database."""
-    words = _WORDS.get(row["locktype"])
-    return words(row, relations) if words else str(row["locktype"])
-
-
-def _relation(row: Record, relations: Relations) -> str:
-    key = (row["database"], row["relation"])
-    return relations.get(key) or f"relation {key[1]} of database {key[0]} (name unresolved)"
-
-
-def _advisory(row: Record) -> str:
-    """pg_locks documentation: a bigint key is split over classid and objid with objsubid 1."""
-    high, low = row["classid"], row["objid"]
-    if row["objsubid"] != 1:
-        return f"advisory lock ({_signed(high, 32)}, {_signed(low, 32)})"
-    return f"advisory lock {_signed(high << 32 | low, 64)}"
-
-
-def _signed(value: int, size: int) -> int:
-    return value - (1 << size) if value >> (size - 1) else value
-
-
-def relations_of(rows: Iterable[Record]) -> set[tuple[int, int]]:
-    """(database, relation) of the rows that have one."""
-    return {(row["database"], row["relation"]) for row in rows if row["relation"] is not None}
-
-
-_WORDS: Mapping[str, Callable[[Record, Relations], str]] = {
-    "transactionid": lambda row, _: f"transaction {row['transactionid']}",
-    "virtualxid": lambda row, _: f"virtual transaction {row['virtualxid']}",
-    "advisory": lambda row, _: _advisory(row),
-    "relation": _relation,
-    "tuple": lambda row, names: f"row ({row['page']},{row['tuple']}) of {_relation(row, names)}",
-    "page": lambda row, names: f"page {row['page']} of {_relation(row, names)}",
-    "extend": lambda row, names: f"extension of {_relation(row, names)}",
-    "object": lambda row, _: f"object {row['classid']}/{row['objid']} of database {row['database']}",
-}

@@ -12,13 +12,16 @@ from console.present.units import clean
 from console.tui.panes.pane import Pane
 
 
-class AuditPane(Pane[Entry]):
+class AuditPane(Pane[Sequence[Entry], Entry]):
     """Every action was written here before it was executed."""
 
     name_of_subject = "audit"
     title = "Audit"
     columns = audit.COLUMNS
     empty = "The ledger has no rows yet."
+
+    def items_of(self, data: Sequence[Entry]) -> Sequence[Entry]:
+        return data
 
     def lines(self, data: Sequence[Entry]) -> list[Line]:
         return audit.lines(data)
@@ -35,5 +38,5 @@ class AuditPane(Pane[Entry]):
         body = clean(item.body or "(redacted)", 4000)
         return f"{head}\naction {item.action_id} · writer {item.writer} seq {item.seq}\n{body}"
 
-    def document(self, data: Sequence[Entry]) -> list[dict[str, Any]]:
-        return audit.document(data)
+    def document(self, data: Sequence[Entry]) -> dict[str, Any]:
+        return {"rows": audit.document(data)}

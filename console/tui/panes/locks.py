@@ -1,4 +1,4 @@
-"""The Locks pane: the blocking tree, and the two keys that end what blocks."""
+"""The Locks pane: the blocking tree, and the keys that end what blocks."""
 
 from __future__ import annotations
 
@@ -7,89 +7,98 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from console.model.blocking import LockNode
-from console.model.sessions import Session, State
+from console.model.blocking import BlockingTree, LockNode
 from console.present import locks
 from console.present.sessions import key as session_key
 from console.present.sessions import statement
 from console.present.table import Line
-from console.tui.messages import ActionRequested, Told
-from console.tui.panes.pane import Pane
-from console.tui.widgets.bars import Key
-
-_ACTIONS = {"terminate": "session.terminate", "cancel": "session.cancel"}
+from console.tui.messages import Alarm
+from console.tui.panes.acting import ActingPane, Verb, no_cancel, no_terminate, session_arguments
 
 
-class LocksPane(Pane[LockNode]):
+class LocksPane(ActingPane[BlockingTree, LockNode]):
     """Root blockers first; below each, who waits on it. `╰` waits for a lock, `┄` for its turn."""
 
     name_of_subject = "locks"
     title = "Locks"
     columns = locks.COLUMNS
     empty = "No session waits for a lock."
+    keeps_watch = True
+    verbs = {
+        "terminate": Verb("t", "terminate", "session.terminate"),
+        "cancel": Verb("c", "cancel", "session.cancel"),
+        "break": Verb("b", "break chain", "chain.break"),
+    }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "request('terminate')", "Terminate session", id="locks.terminate"),
         Binding("c", "request('cancel')", "Cancel statement", id="locks.cancel"),
+        Binding("b", "request('break')", "Break the chain at the least cost", id="locks.break"),
     ]
 
     def __init__(
         self,
-        read: Callable[[], Awaitable[Sequence[LockNode]]],
+        read: Callable[[], Awaitable[BlockingTree]],
         *,
         every: float,
         refusal: Callable[[str], str],
+        storm: int,
     ) -> None:
-        super().__init__(read, every=every)
-        self._refusal = refusal
+        super().__init__(read, every=every, refusal=refusal)
+        self._storm = storm
+        self._alarm = ""
 
-    def lines(self, data: Sequence[LockNode]) -> list[Line]:
+    def items_of(self, data: BlockingTree) -> Sequence[LockNode]:
+        return data
+
+    def lines(self, data: BlockingTree) -> list[Line]:
         return locks.lines(data)
 
     def key_of(self, item: LockNode) -> str:
         return session_key(item.session)
 
-    def summary(self, data: Sequence[LockNode]) -> str:
+    def summary(self, data: BlockingTree) -> str:
         return locks.summary(data)
 
+    def note(self, data: BlockingTree) -> str:
+        return locks.jam(data)
+
     def details(self, item: LockNode) -> str:
-        pairs = [f"{label:<11} {value}" for label, value in locks.details(item)]
+        tree = self.reading.data
+        pairs = [f"{label:<11} {value}" for label, value in locks.details(item, tree)]
         return "\n".join([*pairs, f"{'statement':<11} {statement(item.session)}"])
 
-    def document(self, data: Sequence[LockNode]) -> list[dict[str, Any]]:
-        return locks.document(data)
+    def document(self, data: BlockingTree) -> dict[str, Any]:
+        return {"rows": locks.document(data)}
 
-    def keys(self) -> list[Key]:
-        return [
-            Key("t", "request('terminate')", "terminate", self.against("terminate")),
-            Key("c", "request('cancel')", "cancel", self.against("cancel")),
-        ]
+    def unfit(self, item: LockNode, name: str) -> str:
+        if name == "break":
+            return "" if self._root(item).session.key else "its root blocker cannot be identified"
+        return no_cancel(item.session) if name == "cancel" else no_terminate(item.session)
 
-    def against(self, verb: str) -> str:
-        """Why the key can do nothing now; empty when it can."""
-        node = self.current
-        if node is None:
-            return "no session is selected"
-        if self.reading.stale or self.feed.late:
-            return "what is shown is old: wait until the server answers again"
-        return self._refusal(_ACTIONS[verb]) or _unfit(node.session, verb)
+    def arguments(self, item: LockNode | None, name: str) -> dict[str, object]:
+        if item is None:
+            return {}
+        if name != "break":
+            return session_arguments(item.session)
+        root = self._root(item).session
+        return {"root": root.id, "started_at": root.started_at}
 
-    def action_request(self, verb: str) -> None:
-        why = self.against(verb)
-        node = self.current
-        if why or node is None:
-            self.post_message(Told(f"{verb}: {why}", bad=True))
+    def _root(self, item: LockNode) -> LockNode:
+        """Where its part of the tree begins: the last line of depth 0 before it."""
+        root = item
+        for node in self.reading.data or ():
+            root = node if node.depth == 0 else root
+            if node is item:
+                return root
+        return item
+
+    def on_pane_read(self) -> None:
+        """Call once when the queues grow to a storm, and take it back when they are short again."""
+        tree = self.reading.data
+        if tree is None or self.reading.stale:
             return
-        given: dict[str, object] = {"id": node.session.id, "started_at": node.session.started_at}
-        self.post_message(ActionRequested(_ACTIONS[verb], given))
-
-
-def _unfit(session: Session, verb: str) -> str:
-    if session.prepared is not None:
-        return "a prepared transaction has no session to end"
-    if session.started_at is None:
-        return "the session cannot be identified: its start is not visible to this login"
-    if session.protection:
-        return f"protected: {session.protection}"
-    if verb == "cancel" and session.state is not State.ACTIVE:
-        return f"no statement runs (the session is {session.state}); terminate ends it"
-    return ""
+        alarm = locks.storm(tree, self._storm)
+        if bool(alarm) != bool(self._alarm) or (alarm and alarm != self._alarm):
+            badge = f"({sum(1 for node in tree if node.edge)})" if alarm else ""
+            self.post_message(Alarm(self.name_of_subject, badge, alarm, loud=not self._alarm))
+        self._alarm = alarm

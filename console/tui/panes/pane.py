@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
+from textual.timer import Timer
 from textual.widgets import Static
 
 from console.model.reading import Reading
@@ -20,13 +21,15 @@ from console.present.table import Column, Line
 from console.tui.widgets.bars import Bar, Key
 from console.tui.widgets.grid import Grid
 
+D = TypeVar("D")
 T = TypeVar("T")
 
 
-class Pane(Vertical, Generic[T]):
+class Pane(Vertical, Generic[D, T]):
     """A summary line, a grid, and the details of the line under the cursor.
 
-    A pane gets a callable, never an engine. It polls while it is shown and not paused.
+    A pane gets a callable that reads D, never an engine, and shows its items T. It polls while it is
+    shown and not paused; one that `keeps_watch` polls unseen too, so that it can call for attention.
     """
 
     DEFAULT_CSS = """
@@ -38,27 +41,32 @@ class Pane(Vertical, Generic[T]):
     title = ""
     columns: tuple[Column, ...] = ()
     empty = ""
+    keeps_watch = False
     needle: reactive[str] = reactive("")
     paused: reactive[bool] = reactive(default=False)
 
     class Read(Message):
         """A poll ended (well or badly)."""
 
-        def __init__(self, pane: Pane[Any]) -> None:
+        def __init__(self, pane: Pane[Any, Any]) -> None:
             super().__init__()
             self.pane = pane
 
-    def __init__(self, read: Callable[[], Awaitable[Sequence[T]]], *, every: float) -> None:
+    def __init__(self, read: Callable[[], Awaitable[D]], *, every: float) -> None:
         super().__init__(id=self.name_of_subject)
-        self.feed: Feed[Sequence[T]] = Feed(read, every=every)
+        self.feed: Feed[D] = Feed(read, every=every)
         self.every = every
         self.items: dict[str, T] = {}
         self.drawn: list[Line] = []
         self._shown = False
         self._soon = False
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Bar(id=f"{self.name_of_subject}-summary")
+        note = Bar(id=f"{self.name_of_subject}-note")
+        note.display = False
+        yield note
         yield Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
         yield Static(classes="details", markup=False)
 
@@ -67,24 +75,32 @@ class Pane(Vertical, Generic[T]):
         return self.query_one(Grid)
 
     @property
-    def reading(self) -> Reading[Sequence[T]]:
+    def reading(self) -> Reading[D]:
         return self.feed.reading
 
     # ---- to be filled in by a subject ---------------------------------------------------------
 
-    def lines(self, data: Sequence[T]) -> list[Line]:
+    def items_of(self, data: D) -> Sequence[T]:
+        raise NotImplementedError
+
+    def lines(self, data: D) -> list[Line]:
         raise NotImplementedError
 
     def key_of(self, item: T) -> str:
         raise NotImplementedError
 
-    def summary(self, data: Sequence[T]) -> str:
+    def summary(self, data: D) -> str:
         raise NotImplementedError
+
+    def note(self, data: D) -> str:  # noqa: ARG002 - most subjects have none
+        """A second line under the summary, only there when it says something."""
+        return ""
 
     def details(self, item: T) -> str:
         raise NotImplementedError
 
-    def document(self, data: Sequence[T]) -> list[dict[str, Any]]:
+    def document(self, data: D) -> dict[str, Any]:
+        """The fields of `show SUBJECT --json` that come from the reading."""
         raise NotImplementedError
 
     def keys(self) -> list[Key]:
@@ -94,8 +110,9 @@ class Pane(Vertical, Generic[T]):
     # ---- polling ------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Called when the pane comes into view."""
+        """Called when the pane comes into view: what is known is drawn at once, and read again."""
         self._shown = True
+        self.draw()
         self.poll_on()
 
     def stop(self) -> None:
@@ -109,15 +126,19 @@ class Pane(Vertical, Generic[T]):
     @work(exclusive=False, group="poll", exit_on_error=True)
     async def poll_on(self) -> None:
         """One poll, then the timer for the next; a poll under way is never joined by a second."""
-        if self.feed.waiting() or not self._shown or (self.paused and not self._soon):
+        seen = self._shown or self.keeps_watch
+        if self.feed.waiting() or not seen or (self.paused and not self._soon):
             return
         self._soon = False
         await self.feed.poll()
         if not self.is_attached:
             return
-        self.draw()
+        if self._shown:
+            self.draw()
         self.post_message(self.Read(self))
-        self.set_timer(self.feed.delay, self.poll_on)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(self.feed.delay, self.poll_on)
 
     # ---- drawing ------------------------------------------------------------------------------
 
@@ -129,7 +150,8 @@ class Pane(Vertical, Generic[T]):
             problem = self.reading.problem
             grid.empty = f"{problem.message}\n{problem.hint}" if problem else "reading …"
             return
-        self.items = {self.key_of(item): item for item in data}
+        items = self.items_of(data)
+        self.items = {self.key_of(item): item for item in items}
         lines = self.lines(data)
         if self.needle:
             wanted = self.needle.casefold()
@@ -139,10 +161,14 @@ class Pane(Vertical, Generic[T]):
         grid.set_table(self.columns, lines)
         said = [self.summary(data)]
         if self.needle:
-            said.append(f"filter {self.needle!r}: {len(lines)} of {len(data)}")
+            said.append(f"filter {self.needle!r}: {len(lines)} of {len(items)}")
         if self.paused:
             said.append("PAUSED")
         self.query_one(f"#{self.name_of_subject}-summary", Bar).say(f" {'  ·  '.join(said)}")
+        note = self.query_one(f"#{self.name_of_subject}-note", Bar)
+        said_too = self.note(data)
+        note.display = bool(said_too)
+        note.say(f" {said_too}")
         self.draw_details()
 
     def draw_details(self) -> None:
@@ -175,15 +201,11 @@ class Pane(Vertical, Generic[T]):
         self.post_message(self.Read(self))
 
     def export(self) -> str:
-        """The current view as the headless document's rows, indented."""
-        rows = self.document(self.reading.data or ())
-        found = msgspec.to_builtins(rows, str_keys=True, enc_hook=str)
-        return json.dumps(
-            {
-                "schema": f"dbdeck/{self.name_of_subject}/1",
-                "taken_at": self.reading.taken_at and self.reading.taken_at.isoformat(),
-                "rows": found,
-            },
-            indent=2,
-            default=str,
-        )
+        """The current view as the headless document, indented."""
+        data, taken_at = self.reading.data, self.reading.taken_at
+        found = {
+            "schema": f"dbdeck/{self.name_of_subject}/1",
+            "taken_at": taken_at and taken_at.isoformat(),
+            **(self.document(data) if data is not None else {"rows": []}),
+        }
+        return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)

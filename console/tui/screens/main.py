@@ -1,8 +1,7 @@
-"""The main screen: one target, its panes, and the way from a key-press to a recorded effect."""
+"""The main screen: one target and its panes."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,37 +11,46 @@ from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from console.audit.record import Entry
-from console.dispatch.effect import Run
-from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import ServerIdentity, Target
-from console.present import plan as words
 from console.present import target as bar
-from console.present.audit import open_line
-from console.present.table import Tone
-from console.present.units import clean
+from console.tui.alerts import call
 from console.tui.desk import Desk
-from console.tui.messages import ActionRequested, Told
+from console.tui.messages import Alarm, TargetWanted, Told
 from console.tui.panes.audit import AuditPane
+from console.tui.panes.deadlocks import DeadlocksPane
+from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
-from console.tui.screens.confirm import ConfirmScreen, drawn
+from console.tui.panes.transactions import TransactionsPane
+from console.tui.screens.acting import ActingScreen
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import Key, KeyLine, Status, Tab, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
 _LEDGER_SECONDS = 5.0
 _WIDE = 120
-_TABS = (Tab("1", "locks", "Locks"), Tab("2", "audit", "Audit"))
+_UNSEEN_SECONDS = 5.0  # between polls of a view that only keeps watch
+_TABS = (
+    Tab("1", "locks", "Locks"),
+    Tab("1", "deadlocks", "Deadlocks"),
+    Tab("2", "transactions", "Transactions"),
+    Tab("2", "horizon", "Horizon"),
+    Tab("9", "audit", "Audit"),
+)
+_KEYS = {tab.key: tab for tab in reversed(_TABS)}
 
 
-class MainScreen(Screen[None]):
-    """Polls go on while actions run; nothing here waits for a server on the way of a key-press."""
+def _titles(key: str) -> str:
+    return " / ".join(tab.title for tab in _TABS if tab.key == key)
+
+
+class MainScreen(ActingScreen):
+    """Polls go on while actions run."""
 
     DEFAULT_CSS = """
     MainScreen ContentSwitcher { height: 1fr; }
@@ -53,7 +61,9 @@ class MainScreen(Screen[None]):
     MainScreen #filter.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(tab.key, f"pane('{tab.name}')", tab.title, id=f"pane.{tab.name}") for tab in _TABS),
+        *(Binding(key, f"tab('{key}')", _titles(key), id=f"pane.{_KEYS[key].name}") for key in sorted(_KEYS)),
+        Binding("right_square_bracket", "view(1)", "Next view", id="view.next", key_display="]"),
+        Binding("left_square_bracket", "view(-1)", "View before", id="view.previous", key_display="["),
         Binding("slash", "filter", "Filter", id="view.filter", key_display="/"),
         Binding("escape", "unfilter", "Clear the filter", show=False, id="view.unfilter"),
         Binding("e", "export", "Export this view", id="view.export"),
@@ -62,10 +72,7 @@ class MainScreen(Screen[None]):
     ]
 
     def __init__(self, desk: Desk, target: Target, engine: Engine) -> None:
-        super().__init__()
-        self._desk = desk
-        self.target = target
-        self._engine = engine
+        super().__init__(desk, target, engine)
         self._identity: ServerIdentity | None = None
         self._latency = bar.Latency()
         self._known = False
@@ -77,7 +84,12 @@ class MainScreen(Screen[None]):
         yield target_bar
         yield TabLine(_TABS)
         with ContentSwitcher(initial="locks"):
-            yield LocksPane(self._engine.locks, every=every, refusal=self._refusal)
+            storm = self._desk.config.thresholds.storm_waiters
+            engine, refusal = self._engine, self.refusal
+            yield LocksPane(engine.locks, every=every, refusal=refusal, storm=storm)
+            yield DeadlocksPane(engine.deadlocks, every=max(every, _UNSEEN_SECONDS))
+            yield TransactionsPane(engine.transactions, every=every, refusal=refusal)
+            yield HorizonPane(engine.horizon, every=max(every, _UNSEEN_SECONDS), refusal=refusal)
             yield AuditPane(self._ledger_rows, every=_LEDGER_SECONDS)
         yield Input(placeholder="filter: only lines that contain this", id="filter")
         yield Status(id="status")
@@ -89,6 +101,7 @@ class MainScreen(Screen[None]):
         self.query_one(TabLine).choose("locks")
         self.pane.grid.focus()
         self.pane.start()
+        self.query_one(DeadlocksPane).poll_on()
         self.set_interval(0.5, self._tick)
         self._tick()
         self.ledger_changed()
@@ -102,35 +115,60 @@ class MainScreen(Screen[None]):
     # ---- what is seen -------------------------------------------------------------------------
 
     @property
-    def pane(self) -> Pane[Any]:
+    def pane(self) -> Pane[Any, Any]:
         current = self.query_one(ContentSwitcher).current
         return self.query_one(f"#{current}", Pane)
 
+    @property
+    def _looked_at(self) -> Pane[Any, Any]:
+        """The pane whose readings tell how fresh the screen is; the ledger is not of this server."""
+        return self.query_one(LocksPane) if isinstance(self.pane, AuditPane) else self.pane
+
     def _tick(self) -> None:
         """Every half second, but drawn only when a word changed."""
-        locks = self.query_one(LocksPane)
-        reading, feed = locks.reading, locks.feed
+        pane = self._looked_at
+        reading, feed = pane.reading, pane.feed
         now = datetime.now(UTC)
         words_, stale = bar.freshness(reading.taken_at, now, reading.problem, feed.late)
         right = words_ if stale else f"{words_} · {self._latency}"
-        if locks.paused:
+        if pane.paused:
             right = f"PAUSED · {right}"
         self.query_one(TargetBar).show(bar.title(self.target, self._identity), right, stale=stale)
-        if stale and not locks.grid.stale:
-            locks.grid.stale = True
+        if stale and not pane.grid.stale:
+            pane.grid.stale = True
             self._show_keys()
 
     def on_pane_read(self, event: Pane.Read) -> None:
         reading = event.pane.reading
+        if event.pane is self._looked_at:
+            self._complain(reading.problem.message if reading.problem else "")
+            self._tick()
         if isinstance(event.pane, LocksPane):
             self._latency.feed(None if reading.stale else reading.latency_ms)
-            self._complain(reading.problem.message if reading.problem else "")
             if reading.problem is not None:
                 self._known = False  # whoever answers next may be another server
             elif not self._known:
                 self._identify()
-            self._tick()
-        self._show_keys()
+        if event.pane is self.pane:
+            self._show_keys()
+
+    def on_alarm(self, event: Alarm) -> None:
+        self.query_one(TabLine).badge(event.pane, event.badge)
+        if event.loud and event.text:
+            self.post_message(Told(event.text, bad=True))
+            call(self.app, self._desk.config.thresholds.alert, f"{self.target.name}: {event.text}")
+
+    def on_target_wanted(self, event: TargetWanted) -> None:
+        """By its address: who reads from here is known by that alone."""
+        found = [one.name for one in self._desk.config.all_targets() if event.name in (one.name, one.host)]
+        if found:
+            self.post_message(Told(f"opening {found[0]}"))
+            self.app.open_target(found[0])  # type: ignore[attr-defined]
+        else:
+            self.post_message(Told(f"{event.name} is no target of the config", bad=True))
+
+    def acted(self) -> None:
+        self.pane.again()
 
     def _complain(self, problem: str) -> None:
         """The server's trouble stays in the status line until it is over."""
@@ -182,27 +220,23 @@ class MainScreen(Screen[None]):
         if problem is not None:
             self.post_message(Told(f"nothing can be executed: {problem.message}", bad=True))
         elif self._desk.ledger is not None:
-            self._show_unsettled()
+            self.show_unsettled()
             if self._known:
                 self._keep_lifeboat()
         self._show_keys()
 
-    @work(exclusive=True, group="unsettled")
-    async def _show_unsettled(self) -> None:
-        try:
-            found = await self._desk.unsettled()
-        except DbdeckError as error:
-            self.post_message(Told(error.message, bad=True))
-            return
-        if not found:
-            self.post_message(Told("the audit ledger is open: every action is recorded before it runs"))
-            return
-        said = "\n".join(open_line(intent) for intent in found)
-        hint = "\n\nSuch actions are frozen on these targets until `dbdeck audit reconcile` settled them."
-        self.post_message(Told(f"{len(found)} earlier actions have no known outcome (2 Audit)", bad=True))
-        self.app.push_screen(TextScreen("actions without a known outcome", Text(said + hint)))
-
     # ---- keys ---------------------------------------------------------------------------------
+
+    def action_tab(self, key: str) -> None:
+        """The first view of a tab; the same key again leads to its next one."""
+        views = [tab.name for tab in _TABS if tab.key == key]
+        here = self.pane.name_of_subject
+        place = (views.index(here) + 1) % len(views) if here in views else 0
+        self.action_pane(views[place])
+
+    def action_view(self, step: int) -> None:
+        names = [tab.name for tab in _TABS]
+        self.action_pane(names[(names.index(self.pane.name_of_subject) + step) % len(names)])
 
     def action_pane(self, name: str) -> None:
         self.pane.stop()
@@ -210,6 +244,7 @@ class MainScreen(Screen[None]):
         self.query_one(TabLine).choose(name)
         self.pane.grid.focus()
         self.pane.start()
+        self._tick()
         self._show_keys()
 
     @on(TabLine.Chosen)
@@ -263,49 +298,6 @@ class MainScreen(Screen[None]):
         item = self.pane.current
         if item is not None:
             self.app.push_screen(TextScreen(self.pane.title, Text(self.pane.details(item))))
-
-    # ---- actions ------------------------------------------------------------------------------
-
-    def _refusal(self, action: str) -> str:
-        """Why an action cannot run here now, before anything is planned."""
-        refusal = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC))
-        if refusal is not None:
-            return refusal.reason
-        if self._desk.dispatcher is None:
-            return "the audit ledger is not open: nothing can be recorded, so nothing can be executed"
-        return ""
-
-    def on_action_requested(self, event: ActionRequested) -> None:
-        self._act(event.name, event.arguments)
-
-    @work(group="actions")
-    async def _act(self, name: str, arguments: dict[str, object]) -> None:
-        """Plan, show, ask, run, tell. Whatever goes wrong before the intent ends here, with its reason."""
-        try:
-            run = await self._planned(name, arguments)
-        except DbdeckError as error:
-            self.post_message(Told(f"{name}: nothing was executed: {error.message}", bad=True))
-            said_ = [(Tone.BAD, clean(error.message)), (Tone.NOTICE, clean(error.hint))]
-            self.app.push_screen(TextScreen(f"{name}: nothing was executed", drawn(said_)))
-            return
-        if run is None:
-            self.post_message(Told(f"{name}: nothing was executed"))
-            return
-        said = words.conclude(run)
-        self.post_message(Told(said[0][1], bad=run.effect in ("none", "unknown")))
-        self.pane.again()
-        self.app.push_screen(TextScreen(name, drawn(said)))
-
-    async def _planned(self, name: str, arguments: dict[str, object]) -> Run | None:
-        dispatcher = self._desk.acting()
-        plan = await dispatcher.plan(name, self._engine, arguments)
-        must_type = self.target.name if must_type_name(plan, self.target) else ""
-        approval = await self.app.push_screen_wait(ConfirmScreen(plan, must_type))
-        if approval is None:
-            return None
-        self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
-        running = self._desk.start(dispatcher.apply(plan, self._engine, approval))
-        return await asyncio.shield(running)
 
     def on_resize(self) -> None:
         self.set_class(self.size.width >= _WIDE, "wide")

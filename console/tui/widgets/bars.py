@@ -47,13 +47,15 @@ class TargetBar(Bar):
 
 
 class Tab(NamedTuple):
+    """A pane. Panes with one key are views of one tab: the key leads from each to the next."""
+
     key: str
     name: str
     title: str
 
 
 class TabLine(Bar):
-    """The panes there are; the key before each opens it, and so does a click."""
+    """The panes there are; the key before a group opens it, and so does a click. A badge is drawn loudly."""
 
     DEFAULT_CSS = "TabLine { background: $panel; }"
 
@@ -65,22 +67,37 @@ class TabLine(Bar):
     def __init__(self, tabs: Sequence[Tab]) -> None:
         super().__init__(id="tabs")
         self._tabs = tuple(tabs)
+        self._chosen = ""
+        self._badges: dict[str, str] = {}
+        self._spans: list[tuple[int, int, str]] = []
 
     def choose(self, name: str) -> None:
+        self._chosen = name
+        self._draw()
+
+    def badge(self, name: str, text: str) -> None:
+        """A word behind a pane's title, seen from every other pane; empty takes it away."""
+        self._badges[name] = text
+        self._draw()
+
+    def _draw(self) -> None:
         text = Text(" ")
+        self._spans = []
+        before = ""
         for tab in self._tabs:
-            style = "bold reverse" if tab.name == name else ""
-            text.append(f" {tab.key} {tab.title} ", style=style)
-            text.append(" ")
+            start = len(text)
+            label = tab.title if tab.key == before else f"{tab.key} {tab.title}"
+            text.append(f" {label} ", style="bold reverse" if tab.name == self._chosen else "")
+            if badge := self._badges.get(tab.name):
+                text.append(f"{badge} ", style="bold red")
+            self._spans.append((start, len(text), tab.name))
+            before = tab.key
         self.say(text)
 
     def on_click(self, event: events.Click) -> None:
-        start = 1
-        for tab in self._tabs:
-            width = len(f" {tab.key} {tab.title} ")
-            if start <= event.x < start + width:
-                self.post_message(self.Chosen(tab.name))
-            start += width + 1
+        for start, stop, name in self._spans:
+            if start <= event.x < stop:
+                self.post_message(self.Chosen(name))
 
 
 class Status(Bar):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from console.engine.mysql import rows as to
+from console.engine.mysql import xa
 from console.model.sessions import Protection, State
 
 STARTED = datetime(2026, 11, 1, tzinfo=UTC)
@@ -151,24 +152,25 @@ def test_a_transaction_without_a_session_is_a_negative_node() -> None:
             "lock_id": None,
             "rows_modified": 1,
             "rows_locked": 2,
+            "isolation": "REPEATABLE READ",
             "clock": Decimal("1000.5"),
         }
     )
     assert (found.node, found.seconds, found.waiting) == (-2999, 10.5, False)
-    session = to.prepared(found, "'gid','b'")
+    session = xa.node(found, xa.Names(free=("'gid','b'",)))
     assert (session.id, session.state, session.prepared) == (0, State.PREPARED, "'gid','b'")
 
 
 def test_xids_as_xa_rollback_takes_them() -> None:
     hexed = {"formatID": 1, "gtrid_length": 4, "bqual_length": 2, "data": "0x676964316231"}
-    assert to.xid(hexed) == "X'67696431',X'6231',1"
-    assert to.xid(hexed | {"data": "'gid1','b1'"}) == "'gid1','b1'"
+    assert xa.xid(hexed) == "X'67696431',X'6231',1"
+    assert xa.xid(hexed | {"data": "'gid1','b1'"}) == "'gid1','b1'"
 
 
 def test_an_xid_is_sure_only_where_there_is_one() -> None:
-    assert to.which_xid([]) is None
-    assert to.which_xid(["'a'"]) == "'a'"
-    assert to.which_xid(["'b'", "'a'"]) == "one of 'a'; 'b'"
+    assert xa.which_xid([]) is None
+    assert xa.which_xid(["'a'"]) == "'a'"
+    assert xa.which_xid(["'b'", "'a'"]) == "one of 'a'; 'b'"
 
 
 def test_an_account_as_grant_takes_it() -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+
+import pytest
 
 from console.engine.mysql.engine import MysqlEngine
+from console.engine.queries import query
 from console.model.sessions import State
 from tests.integration.mysql.conftest import Client, Crowd, tree
 from tests.servers.accounts import MONITOR
@@ -145,6 +149,91 @@ async def test_flush_tables_with_read_lock(crowd: Crowd, engine: MysqlEngine) ->
     assert (found[writer.id].blocked_by, found[writer.id].edge) == ((backup.id,), "hard")
     expected = "global read lock" if crowd.server.flavor == "mysql" else "backup lock"
     assert found[writer.id].object == expected
+
+
+async def test_a_commit_behind_a_global_read_lock(crowd: Crowd, engine: MysqlEngine) -> None:
+    """And the transaction that waits with it blocks those who want its rows."""
+    writer, behind, backup = await crowd.join(), await crowd.join(), await crowd.root()
+    await writer.ask("begin", "update orders set state = 1 where id = 1")
+    await backup.ask("flush tables with read lock")
+    writer.start("commit")
+    found = await tree(engine, writer)
+    assert (found[writer.id].blocked_by, found[backup.id].root) == ((backup.id,), True)
+    expected = "commit lock" if crowd.server.flavor == "mysql" else "backup lock"
+    assert found[writer.id].object == expected
+    behind.start("update orders set state = 2 where id = 2")
+    found = await tree(engine, writer, behind)
+    assert (found[backup.id].blocks, found[behind.id].blocked_by) == (2, (backup.id,))
+
+
+async def test_a_copying_alter_table_stops_the_writers(crowd: Crowd, engine: MysqlEngine) -> None:
+    """MariaDB shows the lock it began with, which would let them pass."""
+    ddl, writer, other = [await crowd.join() for _ in range(3)]
+    await ddl.ask(
+        "create table big (id int primary key auto_increment, s char(200), v int)",
+        "insert into big (s, v) values ('x', 1)",
+        *["insert into big (s, v) select s, v from big"] * 17,
+    )
+    ddl.start("alter table big add column w int, algorithm = copy")
+    await asyncio.sleep(0.1)
+    for client in (writer, other):
+        client.start("update big set v = 2 where id = 1")
+    found = await tree(engine, writer, other)
+    assert [found[one.id].blocked_by for one in (writer, other)] == [(ddl.id,), (ddl.id,)]
+    assert (found[ddl.id].root, found[ddl.id].blocks) == (True, 2)
+
+
+async def test_a_backup_lock(crowd: Crowd, engine: MysqlEngine) -> None:
+    """MySQL: LOCK INSTANCE FOR BACKUP stops DDL. MariaDB: the last BACKUP STAGE stops commits too."""
+    backup, waiter = await crowd.root(), await crowd.join()
+    if crowd.server.flavor == "mysql":
+        await backup.ask("lock instance for backup")
+        waiter.start("create table other (id int)")
+    else:
+        for stage in ("start", "flush", "block_ddl", "block_commit"):
+            await backup.ask(f"backup stage {stage}")
+        waiter.start("update orders set state = 1 where id = 1")
+    found = await tree(engine, waiter)
+    assert (found[waiter.id].blocked_by, found[waiter.id].edge) == ((backup.id,), "hard")
+    assert found[waiter.id].object == "backup lock"
+    assert (found[backup.id].root, found[backup.id].object) == (True, "backup lock")
+
+
+async def test_ddl_behind_a_backup_of_mariadb(crowd: Crowd, engine: MysqlEngine) -> None:
+    if crowd.server.flavor == "mysql":
+        pytest.skip("MariaDB only")
+    backup, waiter = await crowd.root(), await crowd.join()
+    await backup.ask("backup stage start", "backup stage flush", "backup stage block_ddl")
+    waiter.start("truncate table orders")
+    found = await tree(engine, waiter)
+    assert (found[waiter.id].blocked_by, found[backup.id].blocks) == ((backup.id,), 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*select#1")  # what EXPLAIN made of the statement
+async def test_row_locks_are_asked_for_by_key(crowd: Crowd, engine: MysqlEngine) -> None:
+    """A transaction with many row locks costs a poll nothing: data_locks is never read as a whole."""
+    if crowd.server.flavor != "mysql":
+        pytest.skip("MariaDB's own view has only the locks that are waited for")
+    root, many, waiter = await crowd.root(), await crowd.join(), await crowd.join()
+    await root.ask(
+        f"create table {crowd.database}.big (id int primary key)",
+        "set session cte_max_recursion_depth = 300000",
+        f"insert into {crowd.database}.big with recursive n (i) as "
+        "(select 1 union all select i + 1 from n where i < 200000) select i from n",
+    )
+    await many.ask("begin", "select count(*) from big for update", "update orders set state = 1 where id = 1")
+    waiter.start("update orders set state = 2 where id = 1")
+    found = await tree(engine, waiter)
+    assert found[waiter.id].blocked_by == (many.id,)
+    started = time.perf_counter()
+    await engine.locks()
+    assert time.perf_counter() - started < 0.5
+    (lock,) = await root.ask("select requesting_engine_lock_id from performance_schema.data_lock_waits")
+    for name in ("row_waits", "row_holders"):
+        plan = await root.ask(
+            "explain format=traditional " + query("mysql", name, "mysql", 90000) % f"('{lock[0]}')"
+        )
+        assert {row[2]: row[4] for row in plan if row[4] == "ALL"} == {}, plan
 
 
 async def test_a_table_flush_behind_a_long_statement(crowd: Crowd, engine: MysqlEngine) -> None:

@@ -13,5 +13,6 @@ select t.trx_id as trx_id,
        t.trx_requested_lock_id as lock_id,
        t.trx_rows_modified as rows_modified,
        t.trx_rows_locked as rows_locked,
+       t.trx_isolation_level as isolation,
        unix_timestamp(now(6)) as clock
   from information_schema.innodb_trx t

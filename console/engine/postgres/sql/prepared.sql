@@ -2,6 +2,7 @@
 -- Privilege: none
 -- Cost: one pass over the two-phase state in memory, no catalog locks
 select p.transaction::text as xid,
+       age(p.transaction)::int8 as age,
        p.gid,
        p.prepared,
        p.ownerid::int8 as role,

@@ -3,7 +3,8 @@
 -- Cost: one index probe an oid, AccessShareLock on pg_class and pg_namespace
 select c.oid::int8 as oid,
        n.nspname::text as schema,
-       c.relname::text as name
+       c.relname::text as name,
+       c.relkind in ('i', 'I') as index
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
  where c.oid = any ($1::oid[])

@@ -20,6 +20,9 @@ select s.pid,
        extract(epoch from c.now - s.xact_start)::float8 as transaction_seconds,
        s.wait_event_type,
        s.wait_event,
-       s.leader_pid
+       s.leader_pid,
+       s.backend_xid::text as xid,
+       age(s.backend_xid)::int8 as xid_age,
+       age(s.backend_xmin)::int8 as xmin_age
   from pg_stat_get_activity($1) s
  cross join (select clock_timestamp() as now) c

@@ -1,0 +1,77 @@
+"""What a change of a setting means, in the words of its plan, and the command that takes it back."""
+
+from __future__ import annotations
+
+import shlex
+
+from actions.setting_rules import care, refused
+from actions.setting_statements import Place
+from console.model.settings import Setting
+
+
+def current(place: Place, setting: Setting) -> str | None:
+    """The entry of exactly that scope; MySQL and MariaDB have always a global value."""
+    return setting.value if place.flavor == "postgresql" else setting.server_value
+
+
+def refusals(setting: Setting) -> tuple[str, ...]:
+    why = refused(setting.name)
+    found = [f"{setting.name} is not set by dbdeck: {why}"] if why else []
+    if setting.restart:
+        found.append(f"{setting.name} is read when the server starts: it needs the config file and a restart")
+    return tuple(found)
+
+
+def forecast(place: Place, setting: Setting, value: str | None, *, same: bool) -> tuple[str, ...]:
+    if same:
+        return (f"nothing to do: it is {entry(value)} there already",)
+    unit = f" ({setting.unit})" if setting.unit else ""
+    otherwise = setting.server_value if setting.server_known else "not known"
+    lines = [f"now {entry(current(place, setting))} there, otherwise {otherwise}{unit}"]
+    lines.append(f"new sessions get {_after(place, setting, value)}")
+    if place.flavor == "postgresql" and place.scope != "server":
+        lines.append("existing sessions keep theirs until they connect again")
+    elif place.flavor == "postgresql":
+        lines.append("existing sessions get it too, unless a role, a database or they themselves set it")
+    else:
+        lines.append(
+            "where it is a session's variable, existing sessions keep theirs until they connect again"
+        )
+    return tuple(lines)
+
+
+def _after(place: Place, setting: Setting, value: str | None) -> str:
+    if value is not None:
+        return value
+    if place.flavor != "postgresql":
+        return "the server's compiled default"
+    return "what the configuration says" if place.scope == "server" else setting.server_value or "not known"
+
+
+def warnings(place: Place, setting: Setting) -> tuple[str, ...]:
+    found = [f"{setting.name}: {why}"] if (why := care(setting.name)) else []
+    if place.flavor != "postgresql" and not place.persist:
+        found.append("a restart forgets it: it is written to no file")
+    if place.flavor == "postgresql" and place.scope == "server":
+        found.append(
+            "pg_reload_conf() makes all edits of the configuration files since the last reload count"
+        )
+    return (*found, *setting.notes)
+
+
+def undo(target: str, place: Place, setting: Setting, *, same: bool) -> str:
+    """The command that restores the entry there was."""
+    if same:
+        return "nothing to undo"
+    before = current(place, setting)
+    parts = ["setting.reset" if before is None else "setting.set", "-t", target, f"name={setting.name}"]
+    parts += [] if before is None else [f"value={before}"]
+    parts += [f"role={place.role}"] if place.role else []
+    parts += [f"database={place.database}"] if place.database else []
+    parts += ["scope=server"] if place.flavor == "postgresql" and place.scope == "server" else []
+    parts += ["persist=true"] if place.persist else []
+    return f"dbdeck apply {shlex.join(parts)}"
+
+
+def entry(value: str | None) -> str:
+    return "not set" if value is None else repr(value)

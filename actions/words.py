@@ -1,0 +1,50 @@
+"""Counts, durations and statements in the sentences of plans and verdicts."""
+
+from __future__ import annotations
+
+import re
+
+from console.errors import UsageError
+from console.model.sessions import Session
+from console.present.units import age, clean
+
+STATEMENT_WIDTH = 80
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)")
+_UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 session`, `3 sessions`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(given: str | float) -> float:
+    """Seconds of `10m`, `90s`, `500ms`, `2h`, `1d` or a bare number of seconds.
+
+    Raises UsageError for anything else and for what is not longer than nothing.
+    """
+    found = _DURATION.fullmatch(str(given).strip())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise UsageError(
+            f"{given!r} is no duration longer than 0; nothing was executed", "like 90s, 10m or 2h"
+        )
+    return seconds
+
+
+def who(session: Session) -> str:
+    """`session 12 (shop_web@10.0.0.7, checkout)`."""
+    place = f"{session.user or 'unknown'}@{session.client or 'local'}"
+    named = f", {session.application}" if session.application else ""
+    return clean(f"session {session.id} ({place}{named})")
+
+
+def statement_of(session: Session) -> str:
+    """The running or last statement on one short line."""
+    if not session.query:
+        return "no statement known"
+    return clean(session.query, STATEMENT_WIDTH)
+
+
+def idle_for(session: Session) -> str:
+    return age(session.state_seconds)

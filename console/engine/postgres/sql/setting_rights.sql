@@ -1,0 +1,5 @@
+-- Purpose: whether hidden settings would be shown to this login
+-- Privilege: none
+-- Cost: constant
+select pg_has_role(current_user, 'pg_read_all_settings', 'usage') as sees_all,
+       current_setting('allow_alter_system', true) as alter_system

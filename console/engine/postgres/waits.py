@@ -1,0 +1,139 @@
+"""The wait graph of a server: one snapshot of its lock table, and its own word where that is not enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import asyncpg
+import msgspec
+
+from console.engine.postgres import lock_rows as locks
+from console.engine.postgres import rows as to
+from console.engine.postgres.link import Link
+from console.model.blocking import BlockingTree, blocking_forest
+from console.model.locks import Claim, Edge, Wait, WaitGraph, wait_graph
+from console.model.sessions import Session, by_id
+
+# pg_blocking_pids() takes every lock partition for each pid it is asked about. The first poll may ask
+# of everyone in a long queue (44 ms for 600, measured); later ones only of those who came since.
+ASK_FIRST, ASK_LATER = 1000, 200
+SAFE_SNAPSHOT, REPLAY_SNAPSHOT = "IPC/SafeSnapshot", "IPC/RecoveryConflictSnapshot"
+
+
+class Activity(msgspec.Struct, frozen=True, kw_only=True):
+    """One read of the backend status array: the rows as they came, and the sessions made of them."""
+
+    rows: Sequence[asyncpg.Record]
+    sessions: tuple[Session, ...]
+
+    @property
+    def leaders(self) -> dict[int, int]:
+        """The leader of each parallel worker."""
+        return {s.id: s.leader for s in self.sessions if s.leader is not None and s.leader != s.id}
+
+    def waiting(self, event: str) -> list[int]:
+        return [session.id for session in self.sessions if session.wait == event]
+
+    @property
+    def anybody_waits(self) -> bool:
+        """Or may do so unseen: a missing privilege is not "nobody waits"."""
+        return any(not s.visible or _waits(s.wait or "") for s in self.sessions)
+
+
+def _waits(event: str) -> bool:
+    return event.startswith("Lock/") or event in (SAFE_SNAPSHOT, REPLAY_SNAPSHOT)
+
+
+class Waits:
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._budget = ASK_FIRST
+        self._decided: dict[tuple[int, float | None], frozenset[int]] = {}
+
+    async def activity(self, session_id: int | None = None) -> Activity:
+        found = await self._link.fetch("sessions", "sessions", session_id)
+        await self._link.learn(found)
+        names = self._link.names.shared
+        return Activity(rows=found, sessions=tuple(to.session(row, names) for row in found))
+
+    async def tree(self, activity: Activity, found: Sequence[asyncpg.Record]) -> BlockingTree:
+        """`found` are the rows of the lock table."""
+        owners = locks.Owners(found, activity.leaders)
+        rows, tuples = locks.contended(found), locks.row_locks(found, owners)
+        claims = [locks.claim(row, owners) for row in rows]
+        edges, waits = await self._unlocked(activity)
+        graph = wait_graph(claims, to.CONFLICTS, edges=edges)
+        if graph.undecided:
+            graph = await self._decide(graph, claims, edges)
+        known = by_id(session for session in activity.sessions if session.id not in activity.leaders)
+        known |= await self._prepared(claims)
+        await self._link.learn_relations(locks.relations_of([*rows, *tuples.values()]))
+        waits |= locks.waits(rows, tuples, owners, self._link.names.relations)
+        return blocking_forest(graph, known, waits)
+
+    async def _unlocked(self, activity: Activity) -> tuple[list[Edge], dict[int, Wait]]:
+        """Waits for others that are not waits for a lock."""
+        edges = [*replay_edges(activity)]
+        waits = {
+            edge.waiter: Wait(object="the end of snapshots that still need rows the primary removed", mode="")
+            for edge in edges
+        }
+        asked = activity.waiting(SAFE_SNAPSHOT)
+        for row in await self._link.fetch("safe_snapshots", "blockers", asked) if asked else ():
+            edges += [Edge(row["pid"], blocker) for blocker in row["blockers"]]
+            waits[row["pid"]] = Wait(object="a safe snapshot (SERIALIZABLE READ ONLY DEFERRABLE)", mode="")
+        return edges, waits
+
+    async def _decide(self, graph: WaitGraph, claims: Sequence[Claim], edges: Sequence[Edge]) -> WaitGraph:
+        """Ask the server where the snapshot cannot tell, once for each wait.
+
+        Who stands ahead of a waiter can only leave, so an answer stays true for those still there.
+        """
+        waits = {one.session: (one.session, one.since) for one in claims if not one.granted}
+        known = {key: blockers for key, blockers in self._decided.items() if waits.get(key[0]) == key}
+        asked = [pid for pid in sorted(graph.undecided) if waits[pid] not in known][: self._budget]
+        self._budget = ASK_LATER
+        there = set(graph.ids)
+        for answer in await self._link.fetch("blocking_pids", "blockers", asked) if asked else ():
+            pid = answer["pid"]
+            known[waits[pid]] = frozenset(_named(graph, pid, answer["blockers"]))
+        told = {key[0]: sorted(blockers & there) for key, blockers in known.items()}
+        self._decided = {
+            key: blockers
+            for key, blockers in known.items()
+            if key[1] is not None and key[0] not in graph.shifting
+        }
+        return wait_graph(claims, to.CONFLICTS, edges=edges, blockers=told)
+
+    async def _prepared(self, claims: Sequence[Claim]) -> dict[int, Session]:
+        if not any(claim.session < 0 for claim in claims):
+            return {}
+        found = await self._link.fetch("prepared", "prepared transactions")
+        await self._link.learn(found)
+        return {-int(row["xid"]): to.prepared(row, self._link.names.shared) for row in found}
+
+
+def replay_edges(activity: Activity) -> Iterable[Edge]:
+    """Whom the startup process of a standby waits for while it may not remove rows that a snapshot needs.
+
+    The server tells nobody how old a snapshot may be. It waits for at least one of those of one
+    database, so the oldest is certain (hard) where all are of one database; where they are of several,
+    the oldest of each is only likely (soft). Waits for locks while replaying are in the lock table.
+    """
+    oldest: dict[int, tuple[int, int]] = {}
+    for row in activity.rows:
+        if row["xmin_age"] is not None and row["database"]:
+            mine = (row["xmin_age"], row["pid"])
+            oldest[row["database"]] = max(mine, oldest.get(row["database"], mine))
+    for waiter in activity.waiting(REPLAY_SNAPSHOT):
+        for _, pid in sorted(oldest.values(), reverse=True):
+            yield Edge(waiter, pid, hard=len(oldest) == 1)
+
+
+def _named(graph: WaitGraph, session: int, blockers: Sequence[int]) -> set[int]:
+    """The server's answer; its pid 0 is a prepared transaction, which we know by its transaction id."""
+    named = {pid for pid in blockers if pid}
+    if 0 in blockers:
+        mask = graph.direct.get(graph.ids.index(session), 0)
+        named |= {other for bit, other in enumerate(graph.ids) if other < 0 and mask >> bit & 1}
+    return named

@@ -1,0 +1,141 @@
+"""The way from a key-press to a recorded effect: arguments, plan, approval, run, result."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from console.dispatch.action import Watch
+from console.dispatch.effect import Run
+from console.dispatch.policy import disabled, must_type_name
+from console.engine.port import Engine
+from console.errors import DbdeckError
+from console.model.target import Target
+from console.present import plan as words
+from console.present.audit import open_line
+from console.present.table import Tone
+from console.present.units import clean
+from console.tui.desk import Desk
+from console.tui.messages import ActionRequested, Told
+from console.tui.screens.arguments import ArgumentsScreen
+from console.tui.screens.confirm import ConfirmScreen, drawn
+from console.tui.screens.text import TextScreen
+
+
+class ActingScreen(Screen[None]):
+    """A screen over one target. Nothing here waits for a server on the way of a key-press."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+x", "stop_action", "Stop the running action after its current step", id="action.stop"),
+    ]
+
+    def __init__(self, desk: Desk, target: Target, engine: Engine) -> None:
+        super().__init__()
+        self._desk = desk
+        self.target = target
+        self._engine = engine
+        self._stops: list[asyncio.Event] = []
+
+    def refusal(self, action: str) -> str:
+        """Why an action cannot run here now, before anything is planned."""
+        against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC))
+        if against is not None:
+            return against.reason
+        if self._desk.dispatcher is None:
+            return "the audit ledger is not open: nothing can be recorded, so nothing can be executed"
+        return ""
+
+    def catalogue(self) -> list[tuple[str, str]]:
+        """Every action by name with what it does, for the palette."""
+        return [(action.name, action.summary) for action in self._desk.registry]
+
+    def acted(self) -> None:
+        """An action ended: whatever is shown may have changed."""
+
+    def on_action_requested(self, event: ActionRequested) -> None:
+        self._act(event.name, event.arguments, ask=event.ask)
+
+    @work(group="actions")
+    async def _act(self, name: str, arguments: dict[str, object], *, ask: bool) -> None:
+        """Plan, show, ask, run, tell. Whatever goes wrong before the intent ends here, with its reason."""
+        try:
+            run = await self._planned(name, arguments, ask=ask)
+        except DbdeckError as error:
+            self.post_message(Told(f"{name}: nothing was executed: {error.message}", bad=True))
+            said_ = [(Tone.BAD, clean(error.message)), (Tone.NOTICE, clean(error.hint))]
+            self.app.push_screen(TextScreen(f"{name}: nothing was executed", drawn(said_)))
+            return
+        if run is None:
+            self.post_message(Told(f"{name}: nothing was executed"))
+            return
+        said = words.conclude(run)
+        self.post_message(Told(said[0][1], bad=run.exit != 0))
+        self.acted()
+        self.app.push_screen(TextScreen(name, drawn(said)))
+
+    async def _planned(self, name: str, arguments: dict[str, object], *, ask: bool) -> Run | None:
+        dispatcher = self._desk.acting()
+        if ask:
+            asking = ArgumentsScreen(self._desk.registry.get(name), arguments)
+            given = await self.app.push_screen_wait(asking)
+            if given is None:
+                return None
+            arguments = given
+        plan = await dispatcher.plan(name, self._engine, arguments)
+        must_type = self.target.name if must_type_name(plan, self.target) else ""
+        approval = await self.app.push_screen_wait(ConfirmScreen(plan, must_type))
+        if approval is None:
+            return None
+        self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
+        watch = Watch(seconds=self._desk.config.thresholds.watch, tell=self._tell(name))
+        self._stops.append(watch.stop)
+        try:
+            running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch))
+            return await asyncio.shield(running)
+        finally:
+            self._stops.remove(watch.stop)
+
+    def _tell(self, name: str) -> _Telling:
+        return _Telling(self, name)
+
+    def action_stop_action(self) -> None:
+        """No further step is begun; what was begun is finished, verified and recorded."""
+        if not self._stops:
+            self.post_message(Told("no action is running"))
+            return
+        for stop in self._stops:
+            stop.set()
+        self.post_message(Told("stopping: no further step is begun"))
+
+    @work(exclusive=True, group="unsettled")
+    async def show_unsettled(self) -> None:
+        try:
+            found = await self._desk.unsettled()
+        except DbdeckError as error:
+            self.post_message(Told(error.message, bad=True))
+            return
+        if not found:
+            self.post_message(Told("the audit ledger is open: every action is recorded before it runs"))
+            return
+        said = "\n".join(open_line(intent) for intent in found)
+        hint = "\n\nSuch actions are frozen on these targets until `dbdeck audit reconcile` settled them."
+        self.post_message(Told(f"{len(found)} earlier actions have no known outcome (9 Audit)", bad=True))
+        self.app.push_screen(TextScreen("actions without a known outcome", Text(said + hint)))
+
+
+class _Telling:
+    """What an action says while it runs, in the status line of the screen that started it."""
+
+    def __init__(self, screen: ActingScreen, name: str) -> None:
+        self._screen = screen
+        self._name = name
+
+    def __call__(self, text: str) -> None:
+        if self._screen.is_attached:
+            self._screen.post_message(Told(f"{self._name}: {clean(text, 300)} (^x ends the watch)"))

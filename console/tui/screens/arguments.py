@@ -1,0 +1,82 @@
+"""Before a plan: the arguments of an action as `key=value` words, checked as they are given."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from console.dispatch.action import Action
+from console.dispatch.registry import parse_args, words
+from console.errors import UsageError
+
+
+class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
+    """Dismissed with the arguments, or None. Nothing is planned before they are understood."""
+
+    DEFAULT_CSS = """
+    ArgumentsScreen { align: center middle; }
+    ArgumentsScreen > Vertical { width: 96%; max-width: 120; height: auto; max-height: 96%;
+                                 border: thick $primary; background: $surface; padding: 0 1; }
+    ArgumentsScreen Input, ArgumentsScreen Input:focus {
+        border: none; height: 1; background: $panel; padding: 0 1; margin-top: 1;
+    }
+    ArgumentsScreen #wrong { height: auto; color: $text-error; }
+    ArgumentsScreen .foot { color: $foreground-muted; height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Do nothing", id="arguments.leave"),
+    ]
+
+    def __init__(self, action: Action[Any], given: dict[str, object]) -> None:
+        super().__init__()
+        self._action = action
+        self._given = given
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = self._action.name
+            yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), markup=False)
+            yield Input(" ".join(_word(key, value) for key, value in self._given.items()), id="arguments")
+            yield Static("", id="wrong", markup=False)
+            yield Static("Enter plans it, nothing is executed yet; Esc leaves", classes="foot", markup=False)
+
+    def on_mount(self) -> None:
+        entry = self.query_one(Input)
+        entry.cursor_blink = False
+        entry.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        try:
+            given = words(event.value)
+            parse_args(self._action, given)
+        except UsageError as error:
+            self.query_one("#wrong", Static).update(f"{error.message}\n{error.hint}".strip())
+        else:
+            self.dismiss(given)
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+def takes(action: Action[Any]) -> str:
+    """The arguments in one line: required ones bare, the others with their defaults."""
+    said = []
+    for field in msgspec.structs.fields(action.Args):
+        if field.required:
+            said.append(field.encode_name)
+        else:
+            default = field.default if field.default is not msgspec.NODEFAULT else ""
+            said.append(f"[{field.encode_name}={default}]")
+    return f"takes: {' '.join(said)}"
+
+
+def _word(key: str, value: object) -> str:
+    text = f"{key}={value}"
+    return f"'{text}'" if " " in text and "'" not in text else text

@@ -1,0 +1,105 @@
+"""What a forecast says of queues built by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actions import session_forecast as forecast
+from console.model.blocking import BlockingTree, blocking_forest
+from console.model.locks import Claim, Wait, wait_graph
+from console.model.sessions import Session, State, by_id
+from tests.fakes import make_session
+
+CONFLICTS = {"S": frozenset({"X"}), "X": frozenset({"S", "X"})}
+
+
+def tree(*claims: tuple[int, str, str, bool]) -> BlockingTree:
+    """(session, object, mode, granted); waiters queue in the order given, ten seconds each."""
+    made = [
+        Claim(session=who, object=what, mode=mode, granted=granted, since=None if granted else float(place))
+        for place, (who, what, mode, granted) in enumerate(claims)
+    ]
+    waits = {one.session: Wait(object="orders", mode=one.mode, seconds=10.0) for one in made}
+    sessions = by_id(make_session(number) for number in {one.session for one in made} if number > 0)
+    return blocking_forest(wait_graph(made, CONFLICTS), sessions, waits)
+
+
+ROW = tree((1, "r", "X", True), (2, "r", "X", False), (3, "r", "X", False), (4, "r", "X", False))
+JAM = tree((1, "t", "S", True), (2, "t", "X", False), *((n, "t", "S", False) for n in range(3, 9)))
+
+
+def scene(session: Session, waits: BlockingTree = ROW, **over: Any) -> forecast.Scene:
+    values: dict[str, Any] = {"flavor": "postgresql", "statement": session.query}
+    return forecast.Scene(session=session, tree=waits, **values | over)
+
+
+def test_the_root_releases_all_and_names_the_next_root() -> None:
+    lines = forecast.terminating(scene(make_session(1, state=State.IDLE_IN_TRANSACTION)))
+    assert lines[0] == "releases 3 sessions, 30 s of waiting"
+    assert lines[1] == "1 session runs at once; then session 2 is the root, with 2 waiting behind it"
+    assert "nothing is undone row by row" in lines[-1]
+
+
+def test_nobody_waits_is_said() -> None:
+    assert forecast.terminating(scene(make_session(9)))[0] == "nobody waits on it"
+
+
+def test_who_stands_before_others_in_the_queue_is_told_apart() -> None:
+    lines = forecast.cancelling(scene(make_session(2), JAM))
+    assert lines[0] == "it stops waiting for orders"
+    assert any("cancelling it frees 6 sessions that session 1 would let pass" in line for line in lines)
+
+
+def test_what_a_cancelled_transaction_keeps_differs_by_engine() -> None:
+    chain = tree((1, "a", "X", True), (2, "a", "X", False), (2, "b", "X", True), (3, "b", "X", False))
+    postgres = forecast.cancelling(scene(make_session(2), chain))
+    mysql = forecast.cancelling(scene(make_session(2), chain, flavor="mysql"))
+    assert any("frees its locks" in line for line in postgres)
+    assert "1 session waits for what its transaction holds, and waits on" in mysql
+    assert not any("frees its locks" in line for line in mysql)
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [(50, "less than a second"), (1_000_000, "about 2 s to 50 s"), (100_000_000, "about 4 min to 83 min")],
+)
+def test_the_undo_of_innodb_is_a_range_and_cannot_be_stopped(rows: int, words: str) -> None:
+    (line,) = forecast.terminating(
+        scene(make_session(9, rows_modified=rows), BlockingTree(), flavor="mariadb")
+    )[1:]
+    assert words in line
+    assert "a restart does not skip it" in line
+
+
+@pytest.mark.parametrize("text", ["COMMIT", " /* app */ commit and chain", "prepare transaction 'x'", "END;"])
+def test_a_commit_is_a_risk_and_standbys_make_it_two(text: str) -> None:
+    session = make_session(1, query=text)
+    (line,) = forecast.warnings(scene(session, standbys="ANY 1 (*)"))
+    assert "committed or not" in line
+    assert "missing there" in line
+    assert forecast.warnings(scene(make_session(1, query="commission"))) == ()
+
+
+def test_its_like_will_come_back() -> None:
+    session = make_session(1, application="web")
+    like = [make_session(n, application="web", query=session.query) for n in (5, 6)]
+    other = [make_session(7, application="web", query="select 1"), make_session(8, query=session.query)]
+    (line,) = forecast.warnings(scene(session, others=(*like, *other)))
+    assert line == "its client has 2 more sessions doing the same: it will likely come back"
+
+
+def test_parallel_workers_and_poolers_are_named() -> None:
+    leader, worker = make_session(1, leader=1), make_session(2, leader=1, kind="parallel worker")
+    assert forecast.warnings(scene(leader, others=(worker,))) == ("1 parallel worker end with it",)
+    assert "whose statement fails with it" in forecast.warnings(scene(worker, others=(leader,)))[0]
+    assert "pooler" in forecast.warnings(scene(make_session(3, application="PgBouncer")))[0]
+
+
+def test_behind_is_transitive_and_never_the_subject() -> None:
+    chain = tree((1, "a", "X", True), (2, "a", "X", False), (2, "b", "X", True), (3, "b", "X", False))
+    assert forecast.behind(chain, [1]) == [2, 3]
+    assert forecast.behind(chain, [1, 2]) == [3]
+    assert forecast.behind(chain, [99]) == []
+    assert forecast.behind(BlockingTree(), [1]) == []

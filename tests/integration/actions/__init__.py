@@ -1,0 +1,1 @@
+"""Every action on real servers, through the dispatcher and through the command."""

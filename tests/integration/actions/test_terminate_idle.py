@@ -1,0 +1,234 @@
+"""session.terminate_idle on real servers: the worst blocker first, one at a time, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from console.dispatch.action import Plan, Watch
+from console.errors import Exit, UsageError
+from tests.command import Command
+from tests.integration.actions.conftest import Desk, desk_on, superuser, until
+from tests.servers import accounts
+from tests.servers.fleet import Server
+from tests.servers.mysql import MysqlServer
+from tests.servers.postgres import PostgresServer
+from tests.situations import Client, Scene, scene, touch
+
+
+async def idle(shop: Scene, desk: Desk, *orders: int, seconds: float = 1.0) -> list[Client]:
+    """Sessions that have been idle in transaction for that long."""
+    clients = [await shop.holder(order) for order in orders]
+    await aged(desk, clients, seconds)
+    return clients
+
+
+async def aged(desk: Desk, clients: list[Client], seconds: float = 1.0) -> None:
+    async def old() -> bool:
+        found = {one.id: one for one in await desk.engine.sessions()}
+        return all((found[client.id].state_seconds or 0) >= seconds for client in clients)
+
+    await until(old)
+
+
+def planned(plan: Plan) -> list[int]:
+    return [one["session"]["id"] for one in plan.subject["sessions"]]
+
+
+async def gone(desk: Desk, *numbers: int) -> bool:
+    return not {one.id for one in await desk.engine.sessions()} & set(numbers)
+
+
+async def test_the_idle_end_and_the_working_stay(shop: Scene, desk: Desk) -> None:
+    clients = await idle(shop, desk, 1, 2, 3)
+    working = await shop.client("batch")
+    await working.run("begin")
+    working.wait("select sleep(30)" if desk.mysql else "select pg_sleep(30)")
+    waiters = [await shop.waiter(2) for _ in range(3)]
+    await desk.waiting(*(one.id for one in waiters))
+    plan = await desk.plan("session.terminate_idle", older_than="1s", database=shop.database)
+    assert planned(plan)[0] == clients[1].id, "the worst blocker comes first"
+    assert set(planned(plan)) == {client.id for client in clients}
+    run = await desk.apply(plan)
+    assert (run.effect, run.exit, run.error) == ("applied", Exit.OK, None)
+    assert run.verify is not None
+    assert set(run.verify.evidence["ended"]) == {client.id for client in clients}
+    assert run.verify.evidence["waiters_released"] == run.verify.evidence["waiters_before"] == 3
+    assert (await desk.session(working.id)).id == working.id
+    assert await desk.kinds() == ["intent", "step", "step", "step", "outcome"]
+
+
+async def test_it_stops_between_two_and_tells_who_was_not_touched(shop: Scene, desk: Desk) -> None:
+    clients = await idle(shop, desk, 1, 2, 3)
+    waiter = await shop.waiter(1)
+    await desk.waiting(waiter.id)
+    stop = asyncio.Event()
+
+    def tell(line: str) -> None:
+        if line.startswith("1 of 3"):
+            stop.set()
+
+    plan = await desk.plan("session.terminate_idle", older_than=1, database=shop.database, pause=5)
+    run = await desk.apply(plan, watch=Watch(seconds=5, tell=tell, stop=stop))
+    assert (run.effect, run.exit) == ("applied", Exit.PARTIAL), run
+    assert run.verify is not None
+    assert run.verify.state == "partial"
+    assert run.verify.evidence["ended"] == [clients[0].id]
+    assert set(run.verify.evidence["not_touched"]) == {client.id for client in clients[1:]}
+    assert await desk.kinds() == ["intent", "step", "outcome"]
+
+
+async def test_who_moved_on_since_the_plan_is_spared(shop: Scene, desk: Desk) -> None:
+    worked, other, left, ended = await idle(shop, desk, 1, 2, 3, 4, seconds=2.0)
+    plan = await desk.plan("session.terminate_idle", older_than=2, database=shop.database)
+    assert len(planned(plan)) == 4
+    await worked.run("select 1")
+    await other.run("commit")
+    await other.run("begin")
+    await other.run(touch(20))
+    await left.close()
+    added = await shop.holder(30)
+    await asyncio.sleep(1.2)
+    run = await desk.apply(plan)
+    assert (run.effect, run.exit) == ("applied", Exit.OK), run
+    assert run.verify is not None
+    assert set(run.verify.evidence["moved_on"]) == {worked.id, other.id}
+    assert not await gone(desk, worked.id)
+    assert not await gone(desk, other.id)
+    assert not await gone(desk, added.id), "it came after the plan"
+    assert await gone(desk, ended.id)
+    await ended.close()
+
+
+async def test_patterns_choose_and_exclude_and_nothing_to_do_is_success(shop: Scene, desk: Desk) -> None:
+    web, batch = await shop.holder(1, "web-1"), await shop.holder(2, "batch-7")
+    await aged(desk, [web, batch])
+    plan = await desk.plan(
+        "session.terminate_idle", older_than="1s", database=shop.database, exclude="application=batch*"
+    )
+    assert planned(plan) == [web.id]
+    assert any("excluded by application=batch*" in line for line in plan.warnings)
+    blocking = await desk.plan(
+        "session.terminate_idle", older_than="1s", database=shop.database, blocking_only=True
+    )
+    assert planned(blocking) == []
+    run = await desk.apply(blocking)
+    assert (run.effect, run.exit) == ("no_op", Exit.OK), run
+    limited = await desk.plan("session.terminate_idle", older_than="1s", database=shop.database, limit=1)
+    assert len(planned(limited)) == 1
+    assert any("limit=1" in line for line in limited.warnings)
+    assert (await desk.run("session.terminate_idle", older_than="1s", database=shop.database)).exit == Exit.OK
+    again = await desk.run("session.terminate_idle", older_than="1s", database=shop.database)
+    assert (again.effect, again.exit) == ("no_op", Exit.OK)
+
+
+@pytest.mark.parametrize(
+    "given", [{"older_than": "0"}, {"older_than": "soon"}, {"older_than": "1m", "exclude": "web"}]
+)
+async def test_what_is_no_age_and_no_pattern_is_refused(
+    postgres18: PostgresServer, tmp_path: Path, given: dict[str, str]
+) -> None:
+    async with desk_on(postgres18, tmp_path) as desk:
+        with pytest.raises(UsageError, match="nothing was executed"):
+            await desk.plan("session.terminate_idle", **given)
+
+
+async def weaken(server: Server) -> None:
+    if isinstance(server, MysqlServer):
+        right = "CONNECTION ADMIN" if server.flavor == "mariadb" else "CONNECTION_ADMIN"
+        await superuser(server, f"revoke {right} on *.* from {accounts.OPERATOR}@'%'")
+    else:
+        await superuser(server, f"revoke pg_signal_backend from {accounts.OPERATOR}")
+
+
+async def restore(server: Server) -> None:
+    if isinstance(server, MysqlServer):
+        right = "CONNECTION ADMIN" if server.flavor == "mariadb" else "CONNECTION_ADMIN"
+        await superuser(server, f"grant {right} on *.* to {accounts.OPERATOR}@'%'")
+    else:
+        await superuser(server, f"grant pg_signal_backend to {accounts.OPERATOR}")
+
+
+async def test_without_the_right_nothing_ends_and_the_grant_is_named(shop: Scene, desk: Desk) -> None:
+    clients = await idle(shop, desk, 1, 2, 3, 4)
+    await weaken(shop.server)
+    try:
+        run = await desk.run("session.terminate_idle", older_than=1, database=shop.database)
+    finally:
+        await restore(shop.server)
+    assert (run.effect, run.exit) == ("none", Exit.FAILED), run
+    assert run.error is not None
+    assert ("CONNECTION" if desk.mysql else "GRANT pg_signal_backend") in run.error.hint
+    assert (await desk.kinds()).count("step") == 3, "three refusals in a row are enough"
+    assert not await gone(desk, *(client.id for client in clients))
+
+
+async def test_a_superusers_session_is_refused_and_the_others_end(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with scene(postgres) as shop, desk_on(postgres, tmp_path) as desk:
+        root = await postgres.connect(database=shop.database)
+        await root.execute("begin; select 1")
+        (client,) = await idle(shop, desk, 1)
+        run = await desk.run("session.terminate_idle", older_than=1, database=shop.database)
+        assert (run.effect, run.exit) == ("applied", Exit.PARTIAL), run
+        assert run.error is not None
+        assert "superuser" in run.error.hint
+        assert await gone(desk, client.id)
+        await root.close()
+
+
+async def test_the_command_ends_them(shop: Scene, desk: Desk, command: Command) -> None:
+    await idle(shop, desk, 1, 2)
+    done = await command.run(
+        "apply", "session.terminate_idle", "-t", "t", "--json", "--yes", "--reason", "a test",
+        "older_than=1s", f"database={shop.database}",
+    )  # fmt: skip
+    assert done.code == 0, done
+    assert len(done.document["verify"]["evidence"]["ended"]) == 2
+
+
+# ---- kill -9 between two steps -----------------------------------------------------------------
+
+_CHILD = """
+import os, signal, sys
+from console.dispatch import operator
+from console.__main__ import main
+
+execute = operator.Operator.execute
+
+async def counted(self, *args, **options):
+    rows = await execute(self, *args, **options)
+    if self.steps == int(os.environ["KILL_AFTER"]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rows
+
+operator.Operator.execute = counted
+sys.argv[0] = "dbdeck"
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("after", "state"), [(1, "partial"), (3, "applied")])
+async def test_killed_between_two_the_record_is_settled_by_looking(
+    shop: Scene, desk: Desk, command: Command, after: int, state: str
+) -> None:
+    await idle(shop, desk, 1, 2, 3)
+    words = ["--config", str(command.config), "apply", "session.terminate_idle", "-t", "t", "--yes"]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CHILD, *words, "--reason", "killed",
+        "older_than=1", f"database={shop.database}",
+        env={**os.environ, "KILL_AFTER": str(after)},
+        cwd=Path(__file__).parents[3],
+        stdin=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert await process.wait() == -signal.SIGKILL
+    await asyncio.sleep(1)
+    settled = (await command.run("audit", "reconcile", "--json")).rows
+    assert [one["state"] for one in settled] == [state], settled
+    assert (await command.run("audit", "open", "--json")).rows == []

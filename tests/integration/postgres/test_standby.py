@@ -1,0 +1,248 @@
+"""A standby: replay that waits for its readers, feedback that holds the primary's horizon, slots in use."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+import pytest_asyncio
+
+import actions
+from console.audit.ledger import open_ledger
+from console.dispatch.action import Approval, Watch
+from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.lease import Lease
+from console.dispatch.registry import Registry
+from console.dispatch.scratch import (
+    LOCAL_TRUST,
+    ScratchServer,
+    lease_for_postgres,
+    scratch_postgres,
+    start,
+)
+from console.engine.open import open_engine
+from console.engine.port import Engine
+from console.model.blocking import LockNode
+from console.model.horizon import HolderKind, Horizon
+from console.model.policy import Policy
+from console.model.target import EngineKind, Environment, Login, Target
+from tests.servers import places
+
+SETUP = """
+create role watcher login in role pg_monitor;
+create role operator login in role pg_monitor, pg_signal_backend;
+create role reader login in role pg_read_all_data;
+create table orders (id int primary key, n int) with (autovacuum_enabled = off);
+insert into orders select g, 0 from generate_series(1, 1000) g;
+"""
+
+
+class Couple(msgspec.Struct, frozen=True):
+    primary: ScratchServer
+    standby: ScratchServer
+
+    def target(self, server: ScratchServer) -> Target:
+        return Target(
+            name="primary" if server is self.primary else "standby",
+            engine=EngineKind.POSTGRES,
+            host=str(server.socket_dir),
+            port=server.port,
+            database="postgres",
+            environment=Environment.DEV,
+            monitor=Login(user="watcher"),
+            operator=Login(user="operator"),
+        )
+
+
+async def connect(server: ScratchServer, user: str = "postgres") -> Any:
+    return await asyncpg.connect(
+        host=str(server.socket_dir), port=server.port, user=user, database="postgres"
+    )
+
+
+@pytest_asyncio.fixture(params=places.POSTGRES)
+async def couple(request: pytest.FixtureRequest) -> AsyncIterator[Couple]:
+    if request.param not in str(request.config.getoption("--servers")):
+        pytest.skip(f"{request.param} is not among --servers")
+    settings = {"fsync": "off", "autovacuum": "off", "wal_level": "replica", "hot_standby": "on"}
+    binaries = places.postgres_binaries(request.param)
+    async with scratch_postgres(binaries=binaries, settings=settings, hba=LOCAL_TRUST) as primary:
+        admin = await connect(primary)
+        await admin.execute(SETUP)
+        await admin.close()
+        held = lease_for_postgres()
+        try:
+            yield Couple(primary, await copy(primary, held))
+        finally:
+            await held.close()
+
+
+async def copy(primary: ScratchServer, held: Lease) -> ScratchServer:
+    standby = msgspec.structs.replace(
+        primary, root=held.root, data=held.folder("data"), socket_dir=held.folder("run")
+    )
+    await as_server(
+        primary,
+        *(
+            str(primary.binaries / "pg_basebackup"),
+            "-D",
+            str(standby.data),
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "-R",
+        ),
+        *("-h", str(primary.socket_dir), "-p", str(primary.port), "-U", "postgres", "--no-sync"),
+    )
+    lines = (
+        f"unix_socket_directories = '{standby.socket_dir}'",
+        f"primary_conninfo = 'host={primary.socket_dir} port={primary.port} user=postgres"
+        " application_name=db3'",
+        "max_standby_streaming_delay = -1",
+        "wal_receiver_status_interval = 1",
+    )
+    script = f"printf '%s\\n' \"$@\" >> {standby.data / 'postgresql.auto.conf'}"
+    await as_server(primary, "sh", "-c", script, "sh", *lines)
+    await start(standby)
+    return standby
+
+
+async def as_server(server: ScratchServer, *argv: str) -> None:
+    options = server.account.of_children()
+    process = await asyncio.create_subprocess_exec(*argv, cwd="/", **options)
+    assert await process.wait() == 0
+
+
+async def caught_up(couple: Couple) -> None:
+    primary, standby = await connect(couple.primary), await connect(couple.standby)
+    here = await primary.fetchval("select pg_current_wal_lsn()::text")
+    async with asyncio.timeout(20):
+        while not await standby.fetchval("select pg_last_wal_replay_lsn() >= $1::text::pg_lsn", here):
+            await asyncio.sleep(0.1)
+    await primary.close()
+    await standby.close()
+
+
+async def nodes_of(engine: Engine, waiter: str) -> dict[str, LockNode]:
+    async with asyncio.timeout(20):
+        while True:
+            nodes = {node.session.kind: node for node in await engine.locks()}
+            if waiter in nodes and nodes[waiter].edge:
+                return nodes
+            await asyncio.sleep(0.2)
+
+
+async def horizon_with(engine: Engine, kind: HolderKind) -> Horizon:
+    async with asyncio.timeout(20):
+        while True:
+            horizon = await engine.horizon()
+            if any(one.kind is kind for one in horizon.holders):
+                return horizon
+            await asyncio.sleep(0.3)
+
+
+def only(horizon: Horizon, wanted: Callable[[Any], bool]) -> Any:
+    (one,) = [holder for holder in horizon.holders if wanted(holder)]
+    return one
+
+
+async def test_replay_waits_for_a_readers_lock_and_for_an_old_snapshot(couple: Couple) -> None:
+    primary, reader = await connect(couple.primary), await connect(couple.standby)
+    await caught_up(couple)
+    async with open_engine(couple.target(couple.standby)) as engine:
+        assert await engine.locks() == ()
+        await reader.execute("begin isolation level repeatable read; select from orders")
+        await primary.execute("begin; lock table orders in access exclusive mode; commit")
+        nodes = await nodes_of(engine, "startup")
+        assert nodes["startup"].blocked_by == (reader.get_server_pid(),)
+        assert nodes["startup"].object == "public.orders"
+        assert nodes["client backend"].root
+        await reader.execute("rollback")
+        await caught_up(couple)
+        assert await engine.locks() == ()
+
+        await reader.execute("begin isolation level repeatable read; select from pg_class limit 1")
+        await primary.execute("update orders set n = n + 1")
+        await primary.execute("vacuum orders")
+        nodes = await nodes_of(engine, "startup")
+        assert nodes["startup"].blocked_by == (reader.get_server_pid(),)
+        assert nodes["startup"].edge == "hard"
+        assert "snapshots" in (nodes["startup"].object or "")
+        horizon = await engine.horizon()
+        mine = only(horizon, lambda one: one.session and one.session.id == reader.get_server_pid())
+        assert mine.kind is HolderKind.SNAPSHOT
+        assert "standby" in horizon.notes[0]
+        assert (await engine.transactions())[0].session.id == reader.get_server_pid()
+        assert await engine.slots() == ()
+        assert (await engine.deadlocks()).counted == 0
+        await reader.execute("rollback")
+        await caught_up(couple)
+    await primary.close()
+    await reader.close()
+
+
+async def test_feedback_holds_the_primary_with_and_without_a_slot(couple: Couple) -> None:
+    primary, standby, reader = (
+        await connect(couple.primary),
+        await connect(couple.standby),
+        await connect(couple.standby),
+    )
+    await caught_up(couple)
+    await standby.execute("alter system set hot_standby_feedback = on")
+    await standby.execute("select pg_reload_conf()")
+    await reader.execute("begin isolation level repeatable read; select from orders")
+    for _ in range(4):
+        await primary.execute("select pg_current_xact_id()")
+    async with open_engine(couple.target(couple.primary)) as engine:
+        horizon = await horizon_with(engine, HolderKind.STANDBY)
+        one = only(horizon, lambda one: one.kind is HolderKind.STANDBY)
+        assert (one.name, one.consumer, one.scope) == ("db3", "db3", "every table of every database")
+        assert (one.age or 0) >= 4
+        assert "standby db3" in one.remedy
+
+        await primary.execute("select pg_create_physical_replication_slot('db3_slot')")
+        await standby.execute("alter system set primary_slot_name = 'db3_slot'")
+        await standby.execute("select pg_reload_conf()")
+        horizon = await horizon_with(engine, HolderKind.SLOT)
+        assert not [one for one in horizon.holders if one.kind is HolderKind.STANDBY]
+        held = only(horizon, lambda one: one.kind is HolderKind.SLOT)
+        assert (held.name, held.consumer, held.scope) == ("db3_slot", "db3", "every table of every database")
+        assert "slot.drop name=db3_slot" in held.remedy
+        (slot,) = await engine.slots()
+        assert slot.reader is not None
+        assert slot.active_pid == slot.reader.id
+        assert (slot.reader.kind, slot.reader.application) == ("walsender", "db3")
+        assert slot.xmin_age == held.age
+    await reader.close()
+    await standby.close()
+    await primary.close()
+
+
+async def test_the_reader_that_stops_replay_is_ended_on_the_standby(couple: Couple, tmp_path: Path) -> None:
+    """A standby takes no writes, so what is recorded is recorded elsewhere; the kill itself works there."""
+    reader, primary = await connect(couple.standby, "reader"), await connect(couple.primary)
+    await reader.execute("begin; select count(*) from orders")
+    await primary.execute("alter table orders add column late int")
+    ledger = open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal")
+    async with ledger as opened, open_engine(couple.target(couple.standby)) as engine:
+        dispatcher = Dispatcher(Registry(actions.ALL), opened, Policy())
+        await nodes_of(engine, "startup")
+        session = await engine.session(reader.get_server_pid())
+        assert session is not None
+        given = {"id": session.id, "started_at": session.started_at}
+        plan = await dispatcher.plan("session.terminate", engine, given)
+        assert plan.server.primary is False
+        run = await dispatcher.apply(plan, engine, Approval(reason="replay waits"), watch=Watch(seconds=5))
+        assert run.effect == "applied", run.error
+        assert run.verify is not None
+        assert run.verify.evidence["waiters_released"] == 1
+        await dispatcher.close()
+    await caught_up(couple)
+    reader.terminate()
+    await primary.close()

@@ -1,0 +1,244 @@
+"""Deadlocks, transactions and the horizon with keys pressed, and the alarms of panes nobody looks at."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from console.config import Alert
+from console.model.deadlocks import Deadlock, DeadlockHistory, LockRef, Participant
+from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
+from console.model.sessions import Session, State
+from console.model.target import Environment
+from console.model.transactions import OpenTransaction
+from console.tui.screens.arguments import ArgumentsScreen
+from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.text import TextScreen
+from console.tui.widgets.bars import Bar, TabLine
+from tests.fakes import NOW, STARTED, make_session, storm
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
+
+DEADLOCK = Deadlock(
+    at=NOW,
+    source="server log",
+    ident="one",
+    participants=(
+        Participant(
+            session=11,
+            user="shop_web",
+            statement="update a set n = 1 where id = 7",
+            wants=LockRef(mode="ShareLock", object="transaction 771"),
+            holds=(LockRef(mode="ShareLock", object="transaction 770"),),
+            victim=True,
+        ),
+        Participant(session=12, user="worker", wants=LockRef(mode="ShareLock", object="transaction 770")),
+    ),
+)
+
+
+async def view(pilot: Pilot[Any], stage: Stage, name: str, *keys: str) -> list[tuple[str, ...]]:
+    """Press the keys and wait until the view shows lines."""
+    await pilot.press(*keys)
+    await until(pilot, lambda: stage.main.pane.name_of_subject == name and bool(cells_of(stage.main.pane)))
+    return cells_of(stage.main.pane)
+
+
+def text(stage: Stage, selector: str) -> str:
+    return str(stage.main.pane.query_one(selector).render())
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_a_deadlock_is_drawn_with_its_victim_and_its_order(stage: Stage, size: tuple[int, int]) -> None:
+    earlier = msgspec.structs.replace(DEADLOCK, at=NOW - timedelta(hours=1), ident="earlier")
+    stage.engine.history = DeadlockHistory(deadlocks=(DEADLOCK, earlier), counted=5, missed=3)
+    async with shown(stage, size) as pilot:
+        lines = await view(pilot, stage, "deadlocks", "1")
+        assert [cells[2] for cells in lines] == ["11", "11"]
+        assert lines[0][3] == "2", "both are of one kind"
+        details = text(stage, ".details")
+        assert "✗ rolled back" in details
+        assert "└── 11" in details
+        assert "session 11 held ShareLock on transaction 770" in details
+        assert "3 more" in text(stage, "#deadlocks-note")
+        await pilot.press("1")
+        assert stage.main.pane is stage.pane
+
+
+async def test_the_brackets_walk_through_all_views(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        names = []
+        for _ in range(5):
+            await pilot.press("right_square_bracket")
+            names.append(stage.main.pane.name_of_subject)
+        assert names == ["deadlocks", "transactions", "horizon", "audit", "locks"]
+        await pilot.press("left_square_bracket")
+        assert stage.main.pane.name_of_subject == "audit"
+
+
+async def test_a_new_deadlock_is_called_out_whatever_is_in_view(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "audit", "9")
+        pane = stage.main.query_one("#deadlocks")
+        await until(pilot, lambda: pane.reading.data is not None)  # type: ignore[attr-defined]
+        stage.engine.history = DeadlockHistory(deadlocks=(DEADLOCK,), counted=1)
+        pane.again()  # type: ignore[attr-defined]
+        await until(pilot, lambda: "1 deadlock just happened" in stage.status)
+        assert "(+1)" in str(stage.main.query_one(TabLine).render())
+        await view(pilot, stage, "deadlocks", "1", "1")
+        await until(pilot, lambda: "(+1)" not in str(stage.main.query_one(TabLine).render()))
+
+
+@pytest.mark.parametrize("alert", list(Alert))
+async def test_a_storm_rings_once_and_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alert: Alert
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, Environment.DEV)
+    limits = msgspec.structs.replace(stage.config.thresholds, storm_waiters=10, alert=alert)
+    stage.app.desk.config = msgspec.structs.replace(stage.config, thresholds=limits)
+    rung: list[str] = []
+    monkeypatch.setattr(stage.app, "bell", lambda: rung.append("bell"))
+    async with shown(stage) as pilot:
+        assert rung == []
+        await pilot.press("9")
+        stage.engine.list = storm(12)
+        await until(pilot, lambda: "lock storm: 12 sessions wait" in stage.status)
+        assert "(12)" in str(stage.main.query_one(TabLine).render())
+        stage.engine.list = storm(13)
+        await until(pilot, lambda: "(13)" in str(stage.main.query_one(TabLine).render()))
+        assert rung == ([] if alert is Alert.SCREEN else ["bell"])
+        stage.engine.list = storm(2)
+        await until(pilot, lambda: "(" not in str(stage.main.query_one(TabLine).render()))
+
+
+def prepared() -> OpenTransaction:
+    nobody = Session(
+        id=0,
+        started_at=STARTED,
+        kind="prepared transaction",
+        state=State.PREPARED,
+        transaction_seconds=9000.0,
+        prepared="pay-17",
+    )
+    return OpenTransaction(session=nobody, resolve="ROLLBACK PREPARED 'pay-17'", blocks=2, pins=4000)
+
+
+async def test_transactions_are_listed_oldest_first_with_what_they_hold(stage: Stage) -> None:
+    idle = make_session(1, state=State.IDLE_IN_TRANSACTION, transaction_seconds=3600.0)
+    old = OpenTransaction(
+        session=idle, statements=("update a", "select 1"), locks=4, blocks=4, objects=("public.orders",)
+    )
+    stage.engine.open = [prepared(), old]
+    async with shown(stage, WIDE) as pilot:
+        lines = await view(pilot, stage, "transactions", "2")
+        assert [cells[0] for cells in lines[:2]] == ["prepared", "1"]
+        assert "prepared transaction pay-17" in lines[0][-1]
+        assert "ROLLBACK PREPARED 'pay-17'" in text(stage, ".details")
+        assert "only a prepared" not in stage.keys
+        await pilot.press("t")
+        await until(pilot, lambda: "prepared transaction has no session" in stage.status)
+        await pilot.press("down")
+        await until(pilot, lambda: "4 locks on public.orders" in text(stage, ".details"))
+        assert "select 1" in text(stage, ".details")
+        await pilot.press("x")
+        await until(pilot, lambda: "only a prepared transaction" in stage.status)
+
+
+async def test_bulk_actions_ask_for_their_arguments_first(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "transactions", "2")
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        entry = pilot.app.screen.query_one(Input)
+        assert entry.value == "older_than=10m"
+        entry.value = "older_then=10m"
+        await pilot.press("enter")
+        wrong = pilot.app.screen.query_one("#wrong")
+        assert "did you mean older_than" in str(wrong.render())
+        entry.value = "older_than=5s"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: "nothing was executed" in stage.status)
+        assert stage.operator.sent == []
+
+
+async def test_escape_leaves_the_arguments_without_a_plan(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "transactions", "2")
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: "nothing was executed" in stage.status)
+
+
+async def test_the_chain_is_broken_at_its_root_from_any_of_its_lines(stage: Stage) -> None:
+    async with shown(stage, WIDE) as pilot:
+        await pilot.press("down", "down", "b")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        assert "chain.break" in str(pilot.app.screen.query_one("VerticalScroll Static").render())
+
+
+async def test_the_horizon_names_its_worst_holder_and_how_to_end_it(stage: Stage) -> None:
+    slot = Holder(
+        kind=HolderKind.SLOT, name="cdc", age=9_000_000, scope="every table", remedy="slot.drop name=cdc"
+    )
+    standby = Holder(
+        kind=HolderKind.STANDBY, name="replica1", age=500, address="10.9.9.9", remedy="look at replica1"
+    )
+    stage.engine.cleanup = Horizon(
+        holders=(slot, standby),
+        age=9_000_000,
+        uncleaned=(Uncleaned(table="public.orders", dead_rows=12_000, pinned=True),),
+        notes=("backends of other roles are hidden: GRANT pg_monitor",),
+    )
+    async with shown(stage, WIDE) as pilot:
+        lines = await view(pilot, stage, "horizon", "2", "2")
+        assert [cells[0] for cells in lines] == ["9.0M", "500"]
+        summary = str(stage.main.query_one("#horizon-summary", Bar).render())
+        assert "replication slot cdc holds cleanup back" in summary
+        assert "12k dead rows in 1 vacuumed tables cannot be removed" in summary
+        assert "GRANT pg_monitor" in text(stage, "#horizon-note")
+        await pilot.press("down", "x")
+        await until(pilot, lambda: "look at replica1" in stage.status)
+        await pilot.press("f")
+        await until(pilot, lambda: "10.9.9.9 is no target of the config" in stage.status)
+
+
+async def test_going_to_a_standby_opens_its_target(stage: Stage) -> None:
+    standby = Holder(kind=HolderKind.STANDBY, name="replica1", age=500, address="db1")
+    stage.engine.cleanup = Horizon(holders=(standby,), age=500)
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "horizon", "2", "2")
+        before = stage.main
+        await pilot.press("f")
+        await until(pilot, lambda: stage.main is not before)
+
+
+async def test_ctrl_x_without_an_action_says_so(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("ctrl+x")
+        await until(pilot, lambda: "no action is running" in stage.status)
+
+
+async def test_the_palette_offers_every_action(stage: Stage) -> None:
+    async with shown(stage, WIDE) as pilot:
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: type(pilot.app.screen).__name__ == "CommandPalette")
+        await pilot.press(*"Action chain", "enter")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+
+
+async def test_enter_shows_a_deadlock_in_full(stage: Stage) -> None:
+    stage.engine.history = DeadlockHistory(deadlocks=(DEADLOCK,), counted=1)
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "deadlocks", "1")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
