@@ -58,14 +58,15 @@ class Waits:
 
     async def tree(self, activity: Activity, found: Sequence[asyncpg.Record]) -> BlockingTree:
         """`found` are the rows of the lock table."""
-        owners = locks.Owners(found, activity.leaders)
+        leaders = activity.leaders
+        owners = locks.Owners(found, leaders)
         rows, tuples = locks.contended(found), locks.row_locks(found, owners)
         claims = [locks.claim(row, owners) for row in rows]
         edges, waits = await self._unlocked(activity)
         graph = wait_graph(claims, to.CONFLICTS, edges=edges)
         if graph.undecided:
             graph = await self._decide(graph, claims, edges)
-        known = by_id(session for session in activity.sessions if session.id not in activity.leaders)
+        known = by_id(session for session in activity.sessions if session.id not in leaders)
         known |= await self._prepared(claims)
         await self._link.learn_relations(locks.relations_of([*rows, *tuples.values()]))
         waits |= locks.waits(rows, tuples, owners, self._link.names.relations)
