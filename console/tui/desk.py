@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
 from console.config import Config
+from console.dispatch.action import Watch
 from console.dispatch.dispatcher import Dispatcher, running
 from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
@@ -34,7 +35,7 @@ class Desk:
         self._stack = AsyncExitStack()
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[Run]] = set()
+        self._running: dict[asyncio.Task[Run], Watch] = {}
 
     async def engine(self, target: Target) -> Engine:
         if target.name not in self._engines:
@@ -90,12 +91,18 @@ class Desk:
 
     # ---- actions -----------------------------------------------------------------------------
 
-    def start(self, action: Awaitable[Run]) -> asyncio.Task[Run]:
+    def start(self, action: Awaitable[Run], watch: Watch) -> asyncio.Task[Run]:
         """Run an action apart from any screen: it is finished and recorded even when the console ends."""
         task = asyncio.ensure_future(action)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[task] = watch
+        task.add_done_callback(lambda done: self._running.pop(done, None))
         return task
+
+    def stop_actions(self) -> int:
+        """No running action begins a further step or watches on; how many there are."""
+        for watch in self._running.values():
+            watch.stop.set()
+        return len(self._running)
 
     @property
     def busy(self) -> bool:
@@ -106,6 +113,7 @@ class Desk:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def close(self) -> None:
+        self.stop_actions()
         self._stop.set()
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)

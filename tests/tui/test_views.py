@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from console.audit.ledger import open_ledger
 from console.config import Alert
 from console.model.deadlocks import Deadlock, DeadlockHistory, LockRef, Participant
 from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
@@ -242,3 +244,21 @@ async def test_enter_shows_a_deadlock_in_full(stage: Stage) -> None:
         await view(pilot, stage, "deadlocks", "1")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+
+
+async def test_leaving_during_a_watch_ends_the_watch_and_keeps_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, Environment.DEV)
+    limits = msgspec.structs.replace(stage.config.thresholds, watch=60.0)
+    stage.app.desk.config = msgspec.structs.replace(stage.config, thresholds=limits)
+    async with shown(stage) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press(*"stuck", "enter")
+        await until(pilot, lambda: bool(stage.operator.sent))
+        async with asyncio.timeout(10):
+            await stage.app.desk.close()
+    async with open_ledger(stage.config.audit.url, stage.config.journal) as ledger:
+        kinds = [entry.kind for entry in await ledger.entries(newest_first=False)]
+    assert kinds[:4] == ["open", "intent", "step", "outcome"]

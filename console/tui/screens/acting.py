@@ -40,7 +40,6 @@ class ActingScreen(Screen[None]):
         self._desk = desk
         self.target = target
         self._engine = engine
-        self._stops: list[asyncio.Event] = []
 
     def refusal(self, action: str) -> str:
         """Why an action cannot run here now, before anything is planned."""
@@ -94,24 +93,16 @@ class ActingScreen(Screen[None]):
             return None
         self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
         watch = Watch(seconds=self._desk.config.thresholds.watch, tell=self._tell(name))
-        self._stops.append(watch.stop)
-        try:
-            running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch))
-            return await asyncio.shield(running)
-        finally:
-            self._stops.remove(watch.stop)
+        running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
+        return await asyncio.shield(running)
 
     def _tell(self, name: str) -> _Telling:
         return _Telling(self, name)
 
     def action_stop_action(self) -> None:
         """No further step is begun; what was begun is finished, verified and recorded."""
-        if not self._stops:
-            self.post_message(Told("no action is running"))
-            return
-        for stop in self._stops:
-            stop.set()
-        self.post_message(Told("stopping: no further step is begun"))
+        running = self._desk.stop_actions()
+        self.post_message(Told("stopping: no further step is begun" if running else "no action is running"))
 
     @work(exclusive=True, group="unsettled")
     async def show_unsettled(self) -> None:
