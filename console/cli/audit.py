@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,9 @@ from console.cli.context import Services, ledger
 from console.errors import Exit, UsageError
 from console.present import audit as words
 from console.present.table import Tone
+
+if TYPE_CHECKING:
+    from console.dispatch.reconcile import Word
 
 
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,18 +160,42 @@ async def open_intents(services: Services, as_json: bool) -> int:
     return Exit.OK
 
 
-async def reconcile(services: Services, as_json: bool) -> int:
+def _word(action_id: str | None, said: str | None, reason: str) -> Word | None:
+    from console.dispatch.reconcile import Word
+    from console.engine.open import whoami
+
+    if not (action_id or said or reason):
+        return None
+    if not (action_id and said and reason.strip()):
+        raise UsageError(
+            "a person's word needs --action ID, --as applied or not-applied, and --reason TEXT; "
+            "nothing was recorded"
+        )
+    state: Any = said.replace("-", "_")
+    return Word(action_id=action_id, state=state, reason=reason, who=whoami())
+
+
+async def reconcile(
+    services: Services, action_id: str | None, said: str | None, reason: str, as_json: bool
+) -> int:
     from console.dispatch.reconcile import reconcile as settle
 
+    word = _word(action_id, said, reason)
     config = services.config()
     async with ledger(config, write=True) as opened:
-        settled = await settle(opened, services.registry(), config.all_targets())
+        settled = await settle(opened, services.registry(), config.all_targets(), word)
     if as_json:
         output.document({"schema": "dbdeck/reconcile/1", "rows": settled})
     for one in settled:
         tone = Tone.WARN if one.state == "undecidable" else Tone.GOOD
         if not as_json:
             output.line(f"{one.action} on {one.target} ({one.action_id}): {one.state}: {one.summary}", tone)
+    for one in settled:
+        if one.state == "undecidable":
+            output.note(
+                f"hint: look yourself, then `dbdeck audit reconcile --action {one.action_id} "
+                "--as applied|not-applied --reason TEXT`"
+            )
     if not settled:
         output.note("nothing to settle")
     return Exit.UNKNOWN if any(one.state == "undecidable" for one in settled) else Exit.OK

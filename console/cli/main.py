@@ -329,13 +329,20 @@ def audit_open(services: Services, as_json: bool) -> int:
 
 @audit.command("reconcile")
 @config_option
+@click.option("--action", "action_id", metavar="ID", help="only this one, with --as and --reason")
+@click.option(
+    "--as", "said", type=click.Choice(("applied", "not-applied")), help="what you found out yourself"
+)
+@click.option("--reason", default="", metavar="TEXT", help="how you know; recorded with your name")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
-def audit_reconcile(services: Services, as_json: bool) -> int:
+def audit_reconcile(
+    services: Services, action_id: str | None, said: str | None, reason: str, as_json: bool
+) -> int:
     """Look at the server for each open intent and record what is found. Executes nothing."""
     from console.cli.audit import reconcile
 
-    return _run(reconcile(services, as_json))
+    return _run(reconcile(services, action_id, said, reason, as_json))
 
 
 @cli.command()

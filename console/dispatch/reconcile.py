@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,7 +13,7 @@ from console.dispatch.action import Plan, Verdict
 from console.dispatch.dispatcher import running, server_changes
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
-from console.errors import DbdeckError
+from console.errors import DbdeckError, UsageError
 from console.model.target import Target
 
 
@@ -27,18 +27,47 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
 
 
-async def reconcile(ledger: Ledger, registry: Registry, targets: Sequence[Target]) -> list[Settled]:
-    """Every open intent whose writer is gone, or whose outcome was `unknown`."""
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person found out where no look at the server can decide; recorded as theirs, with the reason."""
+
+    action_id: str
+    state: Literal["applied", "not_applied"]
+    reason: str
+    who: str
+
+
+async def reconcile(
+    ledger: Ledger, registry: Registry, targets: Sequence[Target], word: Word | None = None
+) -> list[Settled]:
+    """Every open intent whose writer is gone, or whose outcome was `unknown`.
+
+    A `word` settles its one action, and only when the look decides nothing. Raises UsageError when no
+    such action is open.
+    """
     known = {target.name: target for target in targets}
+    opened = [intent for intent in await ledger.open_intents() if not running(intent)]
+    if word is not None:
+        opened = [intent for intent in opened if str(intent.action_id) == word.action_id]
+        if not opened:
+            raise UsageError(
+                f"there is no open action {word.action_id}; nothing was recorded",
+                "`dbdeck audit open` lists them",
+            )
     settled = []
-    for intent in await ledger.open_intents():
-        if running(intent):
-            continue
+    for intent in opened:
         verdict = await _look(ledger, registry, known.get(str(intent.body.get("target"))), intent)
+        verdict = _by_word(verdict, word)
         if verdict.state != "undecidable":
             await _record(ledger, intent, verdict)
         settled.append(_settled(intent, verdict))
     return settled
+
+
+def _by_word(seen: Verdict, word: Word | None) -> Verdict:
+    if word is None or seen.state != "undecidable":
+        return seen
+    said = {"said_by": word.who, "reason": word.reason, "seen": seen.summary}
+    return Verdict(state=word.state, summary=f"{word.who} says so: {word.reason}", evidence=said)
 
 
 async def _look(ledger: Ledger, registry: Registry, target: Target | None, intent: OpenIntent) -> Verdict:
