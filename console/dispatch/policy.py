@@ -107,12 +107,18 @@ def must_type_name(plan: Plan, target: Target) -> bool:
     return plan.risk is Risk.HIGH and target.environment is Environment.PROD
 
 
+def _family(action: str) -> str:
+    """The word before the point; breaking a chain ends sessions too."""
+    family = action.partition(".")[0]
+    return "session" if family == "chain" else family
+
+
 def frozen_by(plan: Plan, unsettled: Sequence[Mapping[str, object]]) -> Refusal | None:
     """An earlier action of the same class on this target whose end nobody knows."""
-    family = plan.action.partition(".")[0]
+    family = _family(plan.action)
     for body in unsettled:
         action = str(body.get("action", ""))
-        if body.get("target") == plan.target and action.partition(".")[0] == family:
+        if body.get("target") == plan.target and _family(action) == family:
             return Refusal(
                 f"an earlier {action} on {plan.target} has no known outcome, so {family}.* is frozen there",
                 "settle it first: `dbdeck audit reconcile`",
