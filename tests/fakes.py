@@ -180,12 +180,16 @@ class ScriptedOperator:
         self.fail: Exception | None = None
         self.answer: list[Row] = [(True, False)]
         self.ends: int | None = 1
+        self.before_answer: Callable[[], Any] = lambda: None
 
     async def identity(self) -> ServerIdentity:
         return self.engine.server
 
     async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
         self.sent.append(statement)
+        waited = self.before_answer()
+        if waited is not None:
+            await waited
         if self.fail is not None:
             raise self.fail
         if self.ends is not None:

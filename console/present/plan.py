@@ -22,11 +22,12 @@ def describe(plan: Plan) -> Said:
                           f" from {clean(str(session.get('client') or 'unknown'))}"),
             (Tone.MUTED, f"  statement: {clean(str(session.get('query') or 'none'), 300)}"),
         ]  # fmt: skip
-    said.append((Tone.NORMAL, "would send:"))
-    said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements]
+    # What would come of it stands first: on a small screen the statement may need reading on.
     said += [(Tone.GOOD, f"forecast: {line}") for line in plan.forecast]
     said += [(Tone.WARN, f"warning: {line}") for line in plan.warnings]
     said += [(Tone.BAD, f"refused: {line}") for line in plan.refusals]
+    said.append((Tone.NORMAL, "would send:"))
+    said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements]
     said += [(Tone.MUTED, f"undo: {plan.undo}"), (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}")]
     return said
 

@@ -67,13 +67,16 @@ def title(target: Target, identity: ServerIdentity | None) -> str:
 
 
 def freshness(
-    taken_at: datetime | None, now: datetime, problem: Problem | None, late: float
+    taken_at: datetime | None, now: datetime, problem: Problem | None, late: float, *, outdated: bool = False
 ) -> tuple[str, bool]:
     """(words, stale). Nothing ticks while data arrives in time; then the age counts up.
 
-    `late` is how long the running poll has waited beyond what is usual, in seconds, or 0.
+    `late` is how long the running poll has waited beyond what is usual, in seconds, or 0. `outdated` is
+    data of a view that was not looked at for a while and is being read again.
     """
     old = (now - taken_at).total_seconds() if taken_at else None
+    if outdated and problem is None and not late:
+        return f"data {age(old)} old, asking …", True
     if problem is None and not late:
         return ("live" if old is not None else "waiting for the first answer"), False
     since = f"data {age(old)} old" if old is not None else "no data yet"

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Mapping
 from typing import ClassVar
 
 from rich.text import Text
 from textual import work
+from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.dom import DOMNode
 
 from console.config import Config
 from console.dispatch.registry import Registry
 from console.errors import ConfigError, Exit, UsageError
 from console.tui.commands import Commands
 from console.tui.desk import Desk
+from console.tui.messages import Asking
 from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
 from console.tui.screens.text import TextScreen
@@ -76,6 +80,17 @@ class ConsoleApp(TightApp[int]):
         name = await self.push_screen_wait(ChooseTarget(self.desk.config.all_targets()))
         if name:
             self.open_target(name)
+
+    async def run_action(
+        self,
+        action: str | ActionParseResult,
+        default_namespace: DOMNode | None = None,
+        namespaces: Mapping[str, DOMNode] | None = None,
+    ) -> bool:
+        """What a key does; nothing while a dialog is on its way that the key was meant for."""
+        if isinstance(self.screen, Asking) and self.screen.asking:
+            return True
+        return await super().run_action(action, default_namespace, namespaces)
 
     def action_help(self) -> None:
         """The keys that work here, from the bindings themselves."""

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from textual.message import Message
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A screen that opens dialogs. `asking` is true from the key-press until the dialog is closed: keys
+    that come before the dialog is there are meant for it, and must not be shortcuts.
+    """
+
+    asking: bool
 
 
 class ActionRequested(Message):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -19,6 +20,7 @@ from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
 from console.model.sessions import Session, State
 from console.model.target import Environment
 from console.model.transactions import OpenTransaction
+from console.tui.messages import ActionRequested
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
@@ -262,3 +264,97 @@ async def test_leaving_during_a_watch_ends_the_watch_and_keeps_the_record(
     async with open_ledger(stage.config.audit.url, stage.config.journal) as ledger:
         kinds = [entry.kind for entry in await ledger.entries(newest_first=False)]
     assert kinds[:4] == ["open", "intent", "step", "outcome"]
+
+
+async def test_the_dialog_opens_before_its_plan_and_takes_the_keys(stage: Stage) -> None:
+    """A slow server must not let what was meant as a reason press keys of the pane."""
+    async with shown(stage) as pilot:
+        hang = asyncio.Event()
+        stage.engine.before_read = hang.wait
+        stage.main.post_message(ActionRequested("session.terminate", {"id": 1, "started_at": STARTED}))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        pilot.app.screen.query_one("#reason", Input).value = ""
+        await pilot.press(*"quit", "enter")
+        dialogs = [one for one in pilot.app.screen_stack if isinstance(one, ConfirmScreen)]
+        assert len(dialogs) == 1
+        assert "planning" in str(dialogs[0].query_one("#plan").render())
+        assert "not there yet" in str(dialogs[0].query_one("#why").render())
+        assert dialogs[0].query_one("#reason", Input).value == "quit"
+        assert stage.operator.sent == []
+        hang.set()
+        await until(pilot, lambda: "pg_terminate_backend" in str(dialogs[0].query_one("#plan").render()))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(stage.operator.sent) == 1)
+
+
+async def test_keys_typed_before_the_dialog_is_there_are_no_shortcuts(stage: Stage) -> None:
+    """A terminal that was slow hands over all that was typed at once."""
+    async with shown(stage) as pilot:
+        for key in "tq29":
+            pilot.app.post_message(events.Key(key, key))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        assert stage.main.pane is stage.pane
+        await pilot.press("escape")
+        await until(pilot, lambda: "nothing was executed" in stage.status)
+        await pilot.press("9")
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "audit")
+
+
+async def test_escape_leaves_a_plan_that_is_still_being_made(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        stage.engine.before_read = asyncio.Event().wait
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: "nothing was executed" in stage.status)
+        stage.engine.before_read = lambda: None
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+
+
+async def test_old_data_of_another_view_is_not_called_live(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "transactions", "2")
+        await pilot.press("1")
+        await until(pilot, lambda: "live" in stage.bar)
+        await asyncio.sleep(1.5)
+        stage.engine.before_read = asyncio.Event().wait
+        await pilot.press("2")
+        assert "live" not in stage.bar
+        assert "old" in stage.bar
+        await pilot.press("t")
+        await until(pilot, lambda: "what is shown is old" in stage.status)
+
+
+async def test_a_plan_that_fails_tells_why_in_its_dialog(stage: Stage) -> None:
+    """It neither closes under the keys of who types a reason, nor takes that reason for a yes."""
+    async with shown(stage) as pilot:
+        stage.main.post_message(ActionRequested("session.terminate", {"id": 99, "started_at": STARTED}))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        dialog = pilot.app.screen
+        await until(pilot, lambda: "session 99 is gone" in str(dialog.query_one("#plan").render()))
+        await pilot.press(*"quit", "enter")
+        assert pilot.app.screen is dialog
+        assert "there is no plan" in str(dialog.query_one("#why").render())
+        await pilot.press("escape")
+        await until(pilot, lambda: "nothing was executed: session 99 is gone" in stage.status)
+        assert pilot.app.screen is stage.main
+
+
+async def test_a_result_does_not_cover_a_dialog(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await view(pilot, stage, "transactions", "2")
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        proof = asyncio.Event()
+        await pilot.press(*"stuck")
+        stage.operator.before_answer = proof.wait
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(stage.operator.sent))
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        proof.set()
+        await until(pilot, lambda: "session.terminate on shop: done" in stage.status)
+        await pilot.press(*" user=x")
+        assert pilot.app.screen.query_one(Input).value == "older_than=10m user=x"

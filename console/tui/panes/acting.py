@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from console.model.sessions import Session, State
-from console.tui.messages import ActionRequested, Told
+from console.tui.messages import ActionRequested, Asking, Told
 from console.tui.panes.pane import Pane
 from console.tui.widgets.bars import Key
 
@@ -57,7 +57,7 @@ class ActingPane(Pane[D, T]):
         verb, item = self.verbs[name], self.current
         if item is None and not verb.bulk:
             return "nothing is selected"
-        if self.reading.stale or self.feed.late:
+        if self.reading.stale or self.feed.late or self.outdated:
             return "what is shown is old: wait until the server answers again"
         why = "" if item is None or verb.bulk else self.unfit(item, name)
         return why or self._refusal(self.action_of(item, name))
@@ -67,6 +67,8 @@ class ActingPane(Pane[D, T]):
         if why:
             self.post_message(Told(f"{verb.label}: {why}", bad=True))
             return
+        if isinstance(self.screen, Asking):
+            self.screen.asking = True
         given = self.arguments(item, name)
         self.post_message(ActionRequested(self.action_of(item, name), given, ask=verb.ask))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -21,6 +22,7 @@ from console.present.table import Column, Line
 from console.tui.widgets.bars import Bar, Key
 from console.tui.widgets.grid import Grid
 
+_SLACK_SECONDS = 0.5
 D = TypeVar("D")
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ class Pane(Vertical, Generic[D, T]):
         self.items: dict[str, T] = {}
         self.drawn: list[Line] = []
         self._shown = False
+        self._shown_at = datetime.now(UTC)
         self._soon = False
         self._timer: Timer | None = None
 
@@ -77,6 +80,19 @@ class Pane(Vertical, Generic[D, T]):
     @property
     def reading(self) -> Reading[D]:
         return self.feed.reading
+
+    @property
+    def outdated(self) -> bool:
+        """What is known is older than it should be, and nobody asked for that by pausing.
+
+        That is one refresh for what was read before the view was opened, and else two: the next poll may
+        be under way.
+        """
+        taken_at = self.reading.taken_at
+        if taken_at is None or self.paused:
+            return False
+        refreshes = 1 if taken_at < self._shown_at else 2
+        return (datetime.now(UTC) - taken_at).total_seconds() > refreshes * self.every + _SLACK_SECONDS
 
     # ---- to be filled in by a subject ---------------------------------------------------------
 
@@ -112,6 +128,7 @@ class Pane(Vertical, Generic[D, T]):
     def start(self) -> None:
         """Called when the pane comes into view: what is known is drawn at once, and read again."""
         self._shown = True
+        self._shown_at = datetime.now(UTC)
         self.draw()
         self.poll_on()
 
@@ -145,7 +162,7 @@ class Pane(Vertical, Generic[D, T]):
     def draw(self) -> None:
         data = self.reading.data
         grid = self.grid
-        grid.stale = self.reading.stale
+        grid.stale = self.reading.stale or self.outdated
         if data is None:
             problem = self.reading.problem
             grid.empty = f"{problem.message}\n{problem.hint}" if problem else "reading …"

@@ -11,7 +11,7 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console.dispatch.action import Watch
+from console.dispatch.action import Approval, Plan, Watch
 from console.dispatch.effect import Run
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
@@ -19,12 +19,11 @@ from console.errors import DbdeckError
 from console.model.target import Target
 from console.present import plan as words
 from console.present.audit import open_line
-from console.present.table import Tone
 from console.present.units import clean
 from console.tui.desk import Desk
 from console.tui.messages import ActionRequested, Told
 from console.tui.screens.arguments import ArgumentsScreen
-from console.tui.screens.confirm import ConfirmScreen, drawn
+from console.tui.screens.confirm import ConfirmScreen, drawn, failed
 from console.tui.screens.text import TextScreen
 
 
@@ -40,6 +39,8 @@ class ActingScreen(Screen[None]):
         self._desk = desk
         self.target = target
         self._engine = engine
+        self.asking = False
+        self._deciding = False
 
     def refusal(self, action: str) -> str:
         """Why an action cannot run here now, before anything is planned."""
@@ -58,41 +59,75 @@ class ActingScreen(Screen[None]):
         """An action ended: whatever is shown may have changed."""
 
     def on_action_requested(self, event: ActionRequested) -> None:
-        self._act(event.name, event.arguments, ask=event.ask)
+        """One dialog at a time: a second key-press means the first one, or came too late to mean anything."""
+        if not self._deciding:
+            self._deciding = self.asking = True
+            self._act(event.name, event.arguments, ask=event.ask)
 
     @work(group="actions")
     async def _act(self, name: str, arguments: dict[str, object], *, ask: bool) -> None:
         """Plan, show, ask, run, tell. Whatever goes wrong before the intent ends here, with its reason."""
         try:
-            run = await self._planned(name, arguments, ask=ask)
+            approved = await self._approved(name, arguments, ask=ask)
+            run = await self._run(name, *approved) if approved else None
         except DbdeckError as error:
-            self.post_message(Told(f"{name}: nothing was executed: {error.message}", bad=True))
-            said_ = [(Tone.BAD, clean(error.message)), (Tone.NOTICE, clean(error.hint))]
-            self.app.push_screen(TextScreen(f"{name}: nothing was executed", drawn(said_)))
+            self._not_done(name, error)
+            self._show(f"{name}: nothing was executed", failed(name, error))
             return
         if run is None:
-            self.post_message(Told(f"{name}: nothing was executed"))
             return
         said = words.conclude(run)
-        self.post_message(Told(said[0][1], bad=run.exit != 0))
         self.acted()
-        self.app.push_screen(TextScreen(name, drawn(said)))
+        self.post_message(Told(said[0][1], bad=run.exit != 0))
+        self._show(name, said)
 
-    async def _planned(self, name: str, arguments: dict[str, object], *, ask: bool) -> Run | None:
-        dispatcher = self._desk.acting()
-        if ask:
-            asking = ArgumentsScreen(self._desk.registry.get(name), arguments)
-            given = await self.app.push_screen_wait(asking)
+    def _not_done(self, name: str, error: DbdeckError | None = None) -> None:
+        why = f": {clean(error.message)}" if error else ""
+        self.post_message(Told(f"{name}: nothing was executed{why}", bad=error is not None))
+
+    def _show(self, title: str, said: words.Said) -> None:
+        """In full, but never over a dialog that somebody is typing in: the status line has it too."""
+        if self.is_active:
+            self.app.push_screen(TextScreen(title, drawn(said)))
+
+    async def _approved(
+        self, name: str, arguments: dict[str, object], *, ask: bool
+    ) -> tuple[Plan, Approval] | None:
+        """None, and said why, when nothing is to be run."""
+        try:
+            dispatcher = self._desk.acting()
+            given = await self._arguments(name, arguments) if ask else arguments
             if given is None:
+                self._not_done(name)
                 return None
-            arguments = given
-        plan = await dispatcher.plan(name, self._engine, arguments)
-        must_type = self.target.name if must_type_name(plan, self.target) else ""
-        approval = await self.app.push_screen_wait(ConfirmScreen(plan, must_type))
-        if approval is None:
-            return None
+            planning = asyncio.create_task(dispatcher.plan(name, self._engine, given))
+            return await self._confirmed(name, planning)
+        finally:
+            self._deciding = self.asking = False
+
+    async def _arguments(self, name: str, arguments: dict[str, object]) -> dict[str, object] | None:
+        asking = ArgumentsScreen(self._desk.registry.get(name), arguments)
+        return await self.app.push_screen_wait(asking)
+
+    async def _confirmed(self, name: str, planning: asyncio.Task[Plan]) -> tuple[Plan, Approval] | None:
+        """The dialog opens at once, and shows the plan when it is made: until then keys go nowhere else."""
+        try:
+            approval = await self.app.push_screen_wait(ConfirmScreen(name, planning, self._must_type))
+        finally:
+            planning.cancel()
+        if approval is not None:
+            return planning.result(), approval
+        error = None if planning.cancelled() or not planning.done() else planning.exception()
+        self._not_done(name, error if isinstance(error, DbdeckError) else None)
+        return None
+
+    def _must_type(self, plan: Plan) -> str:
+        return self.target.name if must_type_name(plan, self.target) else ""
+
+    async def _run(self, name: str, plan: Plan, approval: Approval) -> Run:
         self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
         watch = Watch(seconds=self._desk.config.thresholds.watch, tell=self._tell(name))
+        dispatcher = self._desk.acting()
         running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
         return await asyncio.shield(running)
 
@@ -117,7 +152,8 @@ class ActingScreen(Screen[None]):
         said = "\n".join(open_line(intent) for intent in found)
         hint = "\n\nSuch actions are frozen on these targets until `dbdeck audit reconcile` settled them."
         self.post_message(Told(f"{len(found)} earlier actions have no known outcome (9 Audit)", bad=True))
-        self.app.push_screen(TextScreen("actions without a known outcome", Text(said + hint)))
+        if self.is_active:
+            self.app.push_screen(TextScreen("actions without a known outcome", Text(said + hint)))
 
 
 class _Telling:

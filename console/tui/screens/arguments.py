@@ -43,7 +43,8 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
         with Vertical() as box:
             box.border_title = self._action.name
             yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), markup=False)
-            yield Input(" ".join(_word(key, value) for key, value in self._given.items()), id="arguments")
+            written = " ".join(_word(key, value) for key, value in self._given.items())
+            yield Input(written, id="arguments", select_on_focus=False)
             yield Static("", id="wrong", markup=False)
             yield Static("Enter plans it, nothing is executed yet; Esc leaves", classes="foot", markup=False)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -12,9 +15,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from console.dispatch.action import Approval, Plan
+from console.errors import DbdeckError
 from console.present import plan as words
 from console.present.plan import Said
 from console.present.table import Tone
+from console.present.units import clean
 
 STYLES = {
     Tone.NORMAL: "",
@@ -34,8 +39,18 @@ def drawn(said: Said) -> Text:
     return text
 
 
+def failed(name: str, error: DbdeckError) -> Said:
+    """An action that ended before its intent."""
+    said = [(Tone.BAD, f"{name}: nothing was executed"), (Tone.BAD, clean(error.message))]
+    return [*said, (Tone.NOTICE, clean(error.hint))] if error.hint else said
+
+
 class ConfirmScreen(ModalScreen[Approval | None]):
-    """Dismissed with an approval, or None. `must_type` is the target's name where it must be typed."""
+    """Opens while the plan is being made, and is dismissed with an approval, or None.
+
+    `must_type` gives the target's name where the plan wants it typed, else nothing. When no plan can be
+    made the reason is shown here: a dialog that closed by itself would leave the keys to the pane.
+    """
 
     DEFAULT_CSS = """
     ConfirmScreen { align: center middle; }
@@ -58,18 +73,21 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         Binding("pagedown", "scroll(1)", "Read on", show=False, priority=True, id="confirm.down"),
     ]
 
-    def __init__(self, plan: Plan, must_type: str = "") -> None:
+    def __init__(self, name: str, planning: asyncio.Task[Plan], must_type: Callable[[Plan], str]) -> None:
         super().__init__()
-        self._plan = plan
-        self._must_type = must_type
+        self._action = name
+        self._planning = planning
+        self._wants = must_type
+        self._plan: Plan | None = None
+        self._must_type = ""
+        self._lacking = "the plan is not there yet: read it first"
 
     def compose(self) -> ComposeResult:
         with Vertical():
             with VerticalScroll(can_focus=False):
-                yield Static(drawn(words.describe(self._plan)), markup=False)
+                yield Static(f"{self._action}: planning …", id="plan", markup=False)
             yield Input(placeholder="reason (recorded in the audit ledger)", id="reason")
-            if self._must_type:
-                yield Input(placeholder=f"type {self._must_type} to go on", id="confirm")
+            yield Input(id="confirm")
             yield Static("", id="why", markup=False)
             with Horizontal():
                 yield Static("PgDn reads on", id="more", markup=False)
@@ -79,13 +97,43 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     def on_mount(self) -> None:
         for entry in self.query(Input):
             entry.cursor_blink = False
-        if self._plan.refusals:
-            self.query_one("#why", Static).update("refused; nothing can be run here")
-            for widget in (*self.query(Input), self.query_one("#go", Button)):
-                widget.disabled = True
-            self.query_one("#leave", Button).focus()
+        self.query_one("#confirm", Input).display = False
+        self.query_one("#reason", Input).focus()
+        self._await_plan()
+
+    @work
+    async def _await_plan(self) -> None:
+        await asyncio.wait([self._planning])
+        if not self.is_attached or self._planning.cancelled():
+            return
+        self.query_one("#why", Static).update("")
+        error = self._planning.exception()
+        if isinstance(error, DbdeckError):
+            self._show_failure(error)
+        elif error is not None:
+            raise error
         else:
-            self.query_one("#reason", Input).focus()
+            self._show_plan(self._planning.result())
+
+    def _show_failure(self, error: DbdeckError) -> None:
+        self._lacking = "there is no plan: nothing can be run; Esc leaves"
+        self.query_one("#plan", Static).update(drawn(failed(self._action, error)))
+
+    def _show_plan(self, plan: Plan) -> None:
+        self._plan = plan
+        self._must_type = self._wants(plan)
+        self.query_one("#plan", Static).update(drawn(words.describe(plan)))
+        typed = self.query_one("#confirm", Input)
+        typed.placeholder = f"type {self._must_type} to go on"
+        typed.display = bool(self._must_type)
+        if plan.refusals:
+            self._close_for_good()
+
+    def _close_for_good(self) -> None:
+        self.query_one("#why", Static).update("refused; nothing can be run here")
+        for widget in (*self.query(Input), self.query_one("#go", Button)):
+            widget.disabled = True
+        self.query_one("#leave", Button).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if event.input.id == "reason" and self._must_type and event.value.strip():
@@ -107,9 +155,11 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     def action_go(self) -> None:
         reason = self.query_one("#reason", Input).value.strip()
         typed = self.query_one("#confirm", Input).value.strip() if self._must_type else ""
-        if self._plan.refusals:
+        if self._plan is None:
+            self._refuse(self._lacking, "#reason")
+        elif self._plan.refusals:
             return
-        if not reason:
+        elif not reason:
             self._refuse("a reason is needed: it goes into the ledger", "#reason")
         elif typed != self._must_type:
             self._refuse(f"type the target's name, {self._must_type}, to run this in prod", "#confirm")

@@ -126,10 +126,13 @@ class MainScreen(ActingScreen):
 
     def _tick(self) -> None:
         """Every half second, but drawn only when a word changed."""
-        pane = self._looked_at
-        reading, feed = pane.reading, pane.feed
-        now = datetime.now(UTC)
-        words_, stale = bar.freshness(reading.taken_at, now, reading.problem, feed.late)
+        pane, watching = self._looked_at, self.query_one(LocksPane)
+        # Locks are always read: what they say of the server is true of it whatever is in view.
+        problem = pane.reading.problem or watching.reading.problem
+        late = max(pane.feed.late, watching.feed.late)
+        words_, stale = bar.freshness(
+            pane.reading.taken_at, datetime.now(UTC), problem, late, outdated=pane.outdated
+        )
         right = words_ if stale else f"{words_} · {self._latency}"
         if pane.paused:
             right = f"PAUSED · {right}"

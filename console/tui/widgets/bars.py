@@ -14,7 +14,7 @@ from textual.widgets import Static
 class Bar(Static):
     """A line of plain text: what a server says is never markup."""
 
-    DEFAULT_CSS = "Bar { height: 1; width: 1fr; }"
+    DEFAULT_CSS = "Bar { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__("", id=id, markup=False)
