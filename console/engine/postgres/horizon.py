@@ -59,7 +59,7 @@ async def read(link: Link, waits: Waits) -> Horizon:
         holders=holders,
         age=max((one.age for one in holders if one.age is not None), default=None),
         uncleaned=uncleaned,
-        notes=(*_notes(activity, link, primary=identity.primary), *unread),
+        notes=(*_notes(held, link, primary=identity.primary), *unread),
     )
 
 
@@ -250,12 +250,15 @@ def _pinned(row: Record, holders: Iterable[Holder]) -> bool:
     return at is not None and any(start < at for start in began if start)
 
 
-def _notes(activity: Activity, link: Link, *, primary: bool | None) -> Iterator[str]:
-    hidden = sum(1 for session in activity.sessions if not session.visible)
+def _notes(held: Iterable[Held], link: Link, *, primary: bool | None) -> Iterator[str]:
+    """The server tells everybody how old a snapshot is in transactions, and the rest only with a grant."""
+    sessions = [one.holder.session for one in held]
+    hidden = sum(1 for session in sessions if session is not None and not session.visible)
     if hidden:
+        whose = "a session of another role" if hidden == 1 else f"{hidden} sessions of other roles"
         yield (
-            f"the snapshots of {hidden} sessions of other roles are hidden, an older holder may be among "
-            f"them: GRANT pg_read_all_stats TO {link.target.monitor.user};"
+            f"of {whose} among them it is hidden since when and by which statement: "
+            f"GRANT pg_read_all_stats TO {link.target.monitor.user};"
         )
     if not primary:
         yield (

@@ -53,6 +53,8 @@ async def read(link: Link, waits: Waits) -> tuple[OpenTransaction, ...]:
     tree = await waits.tree(activity, found) if activity.anybody_waits else BlockingTree()
     holdings = Holdings.of(found, activity.leaders)
     opened = of_sessions(activity, holdings) | of_prepared(prepared, holdings, link.names.shared)
+    connection, _ = await link.connected()
+    opened.pop(connection.get_server_pid(), None)  # the statement that reads this
     await link.learn_relations({pair for key in opened for pair in holdings.nearest(key)})
     blocks = {(node.session.id, node.session.prepared): node.blocks for node in tree}
     return oldest_first(

@@ -197,3 +197,12 @@ async def test_one_that_changed_nothing_has_only_a_name(crowd: Crowd, engine: My
 
 async def rowless(engine: MysqlEngine) -> bool:
     return len([t for t in await engine.transactions() if t.prepared and t.number is None]) == 1
+
+
+async def test_the_poll_itself_is_not_listed_but_another_console_is(
+    crowd: Crowd, engine: MysqlEngine
+) -> None:
+    other = await crowd.join("dbdeck")
+    await other.ask("begin", "update orders set state = 1 where id = 1")
+    found = [one.session.id for one in await engine.transactions()]
+    assert found == [other.id]

@@ -164,16 +164,23 @@ async def test_slots_hold_catalogs_everywhere_and_are_told_with_what_they_keep(
 
 async def test_without_the_privilege_a_note_names_the_grant(shop: Scene, postgres: PostgresServer) -> None:
     holder = await shop.holder(3)
+    snapshot = await shop.client("report")
+    await snapshot.run("begin isolation level repeatable read")
+    await snapshot.run("select count(*) from orders")
     admin = await postgres.connect()
     await admin.execute(f"drop role if exists dim; create role dim login password '{PASSWORDS[MONITOR]}'")
     await admin.close()
     target = target_of(postgres, database=shop.database, monitor={**login(MONITOR), "user": "dim"})
     async with open_engine(target) as engine:
         horizon = await engine.horizon()
+    assert "sessions of other roles among them it is hidden since when" in horizon.notes[0]
     assert "GRANT pg_read_all_stats TO dim;" in horizon.notes[0]
     one = named(horizon, f"session {holder.id}")  # its number is in the lock table
     assert one.kind is HolderKind.TRANSACTION
     assert one.age is not None
+    reader = named(horizon, f"session {snapshot.id}")
+    assert reader.kind is HolderKind.SNAPSHOT
+    assert reader.age is not None
     assert "hidden" in one.remedy or one.remedy.startswith("session.terminate")
 
 

@@ -84,8 +84,6 @@ async def test_a_reader_without_a_number_is_listed_and_the_oldest_comes_first(
     assert ids.index(reader.id) == 0
     assert found[0].number is None
     assert found[0].pins is not None
-    ours = [one for one in found if one.session.protection is Protection.OWN]
-    assert len(ours) == 1
 
 
 async def test_a_prepared_one_says_how_to_end_it(shop: Scene, engine: Engine) -> None:
@@ -138,3 +136,16 @@ async def test_it_answers_while_the_catalogs_are_locked(
         assert isinstance(await engine.slots(), tuple)
     finally:
         await admin.close()
+
+
+async def test_the_poll_itself_is_not_listed_but_another_console_is(
+    shop: Scene, engine: Engine, postgres: PostgresServer
+) -> None:
+    other = await shop.client("dbdeck")
+    await other.run("begin isolation level repeatable read")
+    await other.run("select count(*) from orders")
+    found = await by_pid(engine)
+    assert found[other.id].session.protection is Protection.OWN
+    assert [one.session.id for one in found.values() if one.session.protection is Protection.OWN] == [
+        other.id
+    ]
