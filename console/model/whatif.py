@@ -17,8 +17,9 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     """The queues as they would be without some sessions.
 
     `at_once` get their lock immediately; `released` are all who wait for no blocker of today any more,
-    those behind them included, with the sum of their waits. `next_root` is who most would wait on then,
-    and `behind_it` how many; None when nobody waits any more. Ids are those of the graph.
+    those behind them included, with the sum of their waits. `next_root` is the one of those who run at
+    once on whom most would wait then, and `behind_it` how many; None when nobody waits on them. Ids are
+    those of the graph.
     """
 
     at_once: tuple[int, ...] = ()
@@ -41,11 +42,7 @@ def after(tree: BlockingTree, gone: Collection[int]) -> Aftermath:
     # Members of a deadlock wait for each other, so that they are not free even without a root above.
     stuck = roots | sum(1 << bit for bit in waited if reach.above[bit] >> bit & 1)
     free = [bit for bit in waited if not reach.above[bit] & stuck]
-    blocking = {
-        bit: reach.below[bit].bit_count()
-        for bit in range(len(graph.ids))
-        if not now.get(bit) and reach.below[bit]
-    }
+    blocking = {bit: reach.below[bit].bit_count() for bit in waited if not now.get(bit) and reach.below[bit]}
     top = max(blocking, key=lambda bit: (blocking[bit], -bit), default=None)
     waits = tree.waits
     return Aftermath(

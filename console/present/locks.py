@@ -132,7 +132,7 @@ def forecast(tree: BlockingTree, node: LockNode) -> str:
         return "frees nobody: all who wait for it wait for others too"
     freed = f"frees {len(seen.released)} and {age(seen.released_seconds)} of waiting"
     if seen.next_root is None:
-        return f"{freed}; nobody waits then"
+        return f"{freed}; nobody waits behind them then"
     follows = f"{_numbered(seen.next_root)} is the next root then, with {seen.behind_it} behind it"
     return f"{freed}; {len(seen.at_once)} at once; {follows}"
 

@@ -34,6 +34,13 @@ def test_without_the_root_the_first_of_the_queue_runs_and_is_the_next_root() -> 
     assert (seen.next_root, seen.behind_it, seen.still_waiting) == (2, 2, 2)
 
 
+def test_a_root_of_another_queue_is_not_the_next_one() -> None:
+    other = [(9, "other", "X", True), *((n, "other", "X", False) for n in range(10, 15))]
+    seen = after(tree((1, "r", "X", True), (2, "r", "X", False), *other), {1})
+    assert seen.at_once == (2,)
+    assert (seen.next_root, seen.behind_it) == (None, 0)
+
+
 def test_a_waiter_of_two_roots_stays_when_one_goes() -> None:
     shared = tree((1, "r", "S", True), (2, "r", "S", True), (3, "r", "X", False))
     assert after(shared, {1}).released == ()
