@@ -14,6 +14,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, dispatcher, one
+from console.cli.run import interrupted
 from console.dispatch.action import Action, Approval, Plan, Watch
 from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
@@ -167,9 +168,12 @@ async def apply_action(
     except TimeoutError:
         late = TimedOut("the time given ran out before any effect; nothing was executed")
         return _tell(shown.run, options) if shown.run else _fail(late, shown, options)
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as cancelled:
+        signalled = interrupted(cancelled)
         if shown.run is None:
-            raise
+            if signalled is None:
+                raise
+            return _fail(signalled, shown, options)
     except DbdeckError as error:
         if shown.run is None:
             return _fail(error, shown, options)
@@ -292,11 +296,12 @@ def _prompt(text: str) -> str:
 
 
 def _fail(error: DbdeckError, shown: _Shown, options: ApplyOptions) -> int:
+    code = int(getattr(error, "code", error.exit))
     if options.as_json:
         failure = Failure(kind=error.kind, message=error.message, hint=error.hint)
-        output.document(_failed_document(shown, error.exit, failure))
+        output.document(_failed_document(shown, code, failure))
     output.complaint(error)
-    return error.exit
+    return code
 
 
 def _run_document(run: Run) -> dict[str, Any]:

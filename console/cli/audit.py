@@ -53,7 +53,7 @@ async def list_rows(services: Services, options: ListOptions) -> int:
     if options.as_json:
         output.document({"schema": "dbdeck/audit/1", "rows": words.document(entries)})
     elif options.as_csv:
-        output.csv_rows(words.document(entries))
+        output.csv_rows(words.FIELDS, words.document(entries))
     else:
         output.table(words.COLUMNS, words.lines(entries))
     return Exit.OK

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,12 @@ def _ascii_controls(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
-def csv_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Nested values become JSON in their cell; controls are escaped as in the document."""
-    if not rows:
-        return
+def csv_rows(fields: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Nested values become JSON in their cell; controls are escaped as in the document. Without rows the
+    header tells a program that there was an answer.
+    """
     writer = csv.writer(sys.stdout)
-    writer.writerow(rows[0].keys())
+    writer.writerow(fields)
     writer.writerows([_cell(value) for value in row.values()] for row in rows)
 
 
@@ -59,6 +60,8 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 

@@ -22,9 +22,16 @@ class Interrupted(DbdeckError):
 
     kind = "interrupted"
 
-    def __init__(self, code: Exit) -> None:
-        super().__init__("ended by a signal; cancelled cleanly")
-        self.code = code
+    def __init__(self, number: signal.Signals, then: str = "") -> None:
+        super().__init__(f"ended by {number.name}; cancelled cleanly{then}")
+        self.code = _ENDS[number]
+
+
+def interrupted(cancelled: asyncio.CancelledError) -> Interrupted | None:
+    """An action that a signal cancelled before its intent; None when no signal did."""
+    name = str(cancelled.args[0]) if cancelled.args else ""
+    then = "; nothing was executed"
+    return next((Interrupted(number, then) for number in _ENDS if number.name == name), None)
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
@@ -34,11 +41,11 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
 async def _guarded(main: Coroutine[Any, Any, int]) -> int:
     task = asyncio.ensure_future(main)
-    ended: list[Exit] = []
+    ended: list[signal.Signals] = []
 
     def end(number: signal.Signals) -> None:
-        ended.append(_ENDS[number])
-        task.cancel()
+        ended.append(number)
+        task.cancel(msg=number.name)
 
     loop = asyncio.get_running_loop()
     for number in _ENDS:

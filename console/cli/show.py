@@ -72,7 +72,7 @@ async def _once(engine: Engine, name: str, form: str) -> int:
         output.complaint(problem)
         return problem.exit
     if form == "csv":
-        output.csv_rows(subject.rows(found))
+        output.csv_rows(subject.fields, subject.rows(found))
     elif form == "text":
         _text(subject, found)
     for note in subject.notes(found):
@@ -123,7 +123,7 @@ def targets(services: Services, select: str, as_json: bool, as_csv: bool) -> int
     if as_json:
         output.document({"schema": "dbdeck/targets/1", "rows": rows})
     elif as_csv:
-        output.csv_rows(rows)
+        output.csv_rows(list(rows[0]), rows)
     else:
         output.table(_TARGET_COLUMNS, [_target_line(target) for target in found])
     return Exit.OK

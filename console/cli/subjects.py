@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from console.engine.port import Engine
+from console.model.blocking import LockNode
+from console.model.deadlocks import Deadlock, DeadlockHistory
+from console.model.horizon import Holder, HolderKind, Horizon
+from console.model.sessions import Session
+from console.model.transactions import OpenTransaction
 from console.present import deadlocks, horizon, locks, sessions, transactions
 from console.present.table import Column, Line
 
@@ -21,9 +27,12 @@ def _no_notes(_: Any) -> Iterable[str]:
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """`beside` are fields of the document next to its rows; `notes` say on stderr what could not be seen."""
+    """`beside` are fields of the document next to its rows; `notes` say on stderr what could not be seen.
+    `one` is a reading with one row, to tell the fields where there are no rows.
+    """
 
     read: Callable[[Engine], Awaitable[Any]]
+    one: Any
     rows: Callable[[Any], list[dict[str, Any]]]
     columns: tuple[Column, ...]
     lines: Callable[[Any], list[Line]]
@@ -32,10 +41,18 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     notes: Callable[[Any], Iterable[str]] = _no_notes
     summary: Callable[[Any], str] | None = None
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(self.rows(self.one)[0])
+
+
+_NOBODY = Session(id=0, started_at=None)
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 SUBJECTS = {
     "locks": Subject(
         read=lambda engine: engine.locks(),
+        one=(LockNode(session=_NOBODY),),
         rows=locks.document,
         columns=locks.COLUMNS,
         lines=locks.lines,
@@ -44,6 +61,7 @@ SUBJECTS = {
     ),
     "sessions": Subject(
         read=lambda engine: engine.sessions(),
+        one=(_NOBODY,),
         rows=sessions.document,
         columns=sessions.COLUMNS,
         lines=sessions.lines,
@@ -51,6 +69,7 @@ SUBJECTS = {
     ),
     "deadlocks": Subject(
         read=lambda engine: engine.deadlocks(),
+        one=DeadlockHistory(deadlocks=(Deadlock(at=_NEVER, source="", ident=""),)),
         rows=deadlocks.document,
         columns=deadlocks.COLUMNS,
         lines=deadlocks.lines,
@@ -61,6 +80,7 @@ SUBJECTS = {
     ),
     "transactions": Subject(
         read=lambda engine: engine.transactions(),
+        one=(OpenTransaction(session=_NOBODY),),
         rows=transactions.document,
         columns=transactions.COLUMNS,
         lines=transactions.lines,
@@ -69,6 +89,7 @@ SUBJECTS = {
     ),
     "horizon": Subject(
         read=lambda engine: engine.horizon(),
+        one=Horizon(holders=(Holder(kind=HolderKind.TRANSACTION, name=""),)),
         rows=horizon.document,
         columns=horizon.COLUMNS,
         lines=horizon.lines,

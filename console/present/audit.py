@@ -96,6 +96,11 @@ def what(entry: Entry) -> str:
     return str(fields.get("reason") or fields.get("text") or "")
 
 
+FIELDS = (
+    "id", "at", "writer", "seq", "kind", "action_id", "action", "target", "operator", "reason", "body",
+)  # fmt: skip
+
+
 def document(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Rows of `audit list --json`."""
     story = Story(entries)

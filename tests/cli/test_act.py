@@ -51,7 +51,7 @@ async def ends(how: str, run: Run | None, monkeypatch: pytest.MonkeyPatch) -> in
         arguments[-1].run = run
         if how == "hangs":
             await asyncio.Event().wait()
-        raise AuditUnavailable("the ledger is gone") if how == "fails" else asyncio.CancelledError
+        raise AuditUnavailable("the ledger is gone") if how == "fails" else asyncio.CancelledError(how)
 
     monkeypatch.setattr(act, "_apply", apply)
     services = Services(registry=lambda: None, console=lambda _: None)  # type: ignore[arg-type, return-value]
@@ -67,9 +67,19 @@ async def test_an_effect_with_its_outcome_stays_done(
     assert (document["effect"], document["exit"], document["outcome"]) == ("applied", 0, 3)
 
 
-@pytest.mark.parametrize(("how", "code"), [("hangs", Exit.TIMED_OUT), ("fails", Exit.AUDIT)])
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("hangs", Exit.TIMED_OUT),
+        ("fails", Exit.AUDIT),
+        ("SIGINT", Exit.INTERRUPTED),
+        ("SIGHUP", Exit.TERMINATED),
+    ],
+)
 async def test_before_an_outcome_nothing_was_executed(
     how: str, code: Exit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await ends(how, None, monkeypatch) == code
-    assert json.loads(capsys.readouterr().out)["effect"] == "none"
+    document = json.loads(capsys.readouterr().out)
+    assert (document["effect"], document["exit"], document["intent"]) == ("none", code, None)
+    assert "nothing was executed" in document["error"]["message"] or how == "fails"

@@ -359,6 +359,32 @@ async def test_a_signal_ends_it_cleanly(command: Command, number: signal.Signals
     assert b"Traceback" not in err
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_a_signal_before_any_effect_is_told_in_the_document(
+    postgres18: PostgresServer, shop: Scene, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    async with tcp_proxy("127.0.0.1", postgres18.port) as proxy:
+        command = Command(tmp_path, {"t": postgres18.target_dict(port=proxy.port)})
+        root = await command.root()
+        proxy.stall()
+        done = await signalled(command, root, number)
+        proxy.resume()
+        await refused(done, code, shop, command)
+        assert done.document["error"]["kind"] == "interrupted"
+        assert number.name in done.document["error"]["message"]
+        assert "nothing was executed" in done.document["error"]["message"]
+
+
+async def signalled(command: Command, root: dict[str, Any], number: signal.Signals) -> Done:
+    """`apply` against a server that does not answer, ended once it has had time to ask."""
+    words = ("apply", "session.terminate", "-t", "t", "--json", "--yes", "--reason", "x", *key(root))
+    process = await command.start(*words)
+    await asyncio.sleep(2)
+    os.kill(process.pid, number)
+    out, err = await process.communicate()
+    return Done(code=process.returncode or 0, out=out.decode(), err=err.decode())
+
+
 async def test_a_time_limit_ends_it_before_any_effect(
     postgres18: PostgresServer, shop: Scene, tmp_path: Path
 ) -> None:

@@ -1,0 +1,46 @@
+"""What `show` prints for programs, without a server."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from console.cli import output, show
+from console.cli.subjects import SUBJECTS
+from console.present import audit
+from tests.fakes import ScriptedEngine, storm
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(capsys.readouterr().out)))
+
+
+@pytest.mark.parametrize("subject", list(SUBJECTS))
+async def test_a_csv_without_rows_has_its_header(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await show._once(ScriptedEngine([]), subject, "csv") == 0
+    (header,) = printed(capsys)
+    assert header == list(SUBJECTS[subject].fields)
+
+
+@pytest.mark.parametrize("subject", ["locks", "sessions", "transactions"])
+async def test_the_header_is_that_of_the_rows(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found: Any = ScriptedEngine(storm(2))
+    await show._once(found, subject, "csv")
+    header, *rows = printed(capsys)
+    assert header == list(SUBJECTS[subject].fields)
+    assert rows
+    assert all(len(row) == len(header) for row in rows)
+
+
+def test_a_time_is_text_and_not_json(capsys: pytest.CaptureFixture[str]) -> None:
+    output.csv_rows(("at", "none"), [{"at": datetime(2026, 11, 21, tzinfo=UTC), "none": None}])
+    assert printed(capsys) == [["at", "none"], ["2026-11-21T00:00:00+00:00", ""]]
+
+
+def test_the_ledgers_csv_without_rows_has_its_header(capsys: pytest.CaptureFixture[str]) -> None:
+    output.csv_rows(audit.FIELDS, audit.document([]))
+    assert printed(capsys) == [list(audit.FIELDS)]
