@@ -77,6 +77,16 @@ def _nobody(_: str) -> None:
     """Nobody listens."""
 
 
+class Stop(asyncio.Event):
+    """Set when a running action is to begin nothing further; `by` says what asked for it first."""
+
+    by = ""
+
+    def ask(self, by: str) -> None:
+        self.by = self.by or by
+        self.set()
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Who looks on while an action runs.
 
@@ -87,7 +97,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds: float = 30.0
     tell: Callable[[str], None] = _nobody
-    stop: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    stop: Stop = msgspec.field(default_factory=Stop)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

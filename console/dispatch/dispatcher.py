@@ -232,12 +232,13 @@ async def _finish(task: asyncio.Task[Run], watch: Watch) -> Run:
     while not task.done():
         try:
             await asyncio.shield(task)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             me = asyncio.current_task()
             if task.cancelled() or me is None:
                 raise
             me.uncancel()
-            watch.stop.set()
+            # The signal's name, where one cancelled; a time limit gives no reason.
+            watch.stop.ask(str(cancelled) or "the end of the time given")
         except DbdeckError:
             break
     return task.result()

@@ -79,7 +79,7 @@ class Performance:
         except Exception as error:  # noqa: BLE001 - whatever broke, the outcome row must be written
             failure = OutcomeUnknown(f"{self._action.name} broke inside: {type(error).__name__}")
         verdict = await self._verify(0.0 if isinstance(failure, ActionFailed) else PATIENCE_SECONDS)
-        verdict = await self._follow(verdict)
+        verdict = stopped(await self._follow(verdict), self._watch)
         return await self._outcome(intent, conclude(self._plan, result, verdict, failure), verdict)
 
     async def _record_intent(self, body: dict[str, object], key: str | None) -> Receipt:
@@ -146,6 +146,19 @@ class Performance:
             error=end.error,
             recorded=receipt.recorded,
         )
+
+
+def stopped(verdict: Verdict, watch: Watch) -> Verdict:
+    """The verdict with what ended the run early, if anything did."""
+    if not watch.stop.is_set():
+        return verdict
+    by = f"by {watch.stop.by or 'its caller'}"
+    early = verdict.state in ("partial", "not_applied")
+    return msgspec.structs.replace(
+        verdict,
+        summary=f"{verdict.summary}; stopped {by}" if early else verdict.summary,
+        evidence={**verdict.evidence, "stopped": by},
+    )
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,10 +98,10 @@ class Desk:
         task.add_done_callback(lambda done: self._running.pop(done, None))
         return task
 
-    def stop_actions(self) -> int:
+    def stop_actions(self, by: str) -> int:
         """No running action begins a further step or watches on; how many there are."""
         for watch in self._running.values():
-            watch.stop.set()
+            watch.stop.ask(by)
         return len(self._running)
 
     @property
@@ -113,7 +113,7 @@ class Desk:
             await asyncio.gather(*self._running, return_exceptions=True)
 
     async def close(self) -> None:
-        self.stop_actions()
+        self.stop_actions("leaving the console")
         self._stop.set()
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)

@@ -14,7 +14,7 @@ import actions
 from actions import following
 from console.audit.ledger import Ledger, open_ledger
 from console.dispatch import effect
-from console.dispatch.action import Approval, Watch
+from console.dispatch.action import Approval, Stop, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
@@ -119,7 +119,7 @@ async def test_the_pause_comes_after_a_blocker_only_and_ends_on_stop(ledger: Led
     engine.change(1, state_seconds=900.0)
     tree = await engine.locks()
     engine.tree = tree
-    stop = asyncio.Event()
+    stop = Stop()
     asyncio.get_running_loop().call_later(0.3, stop.set)
     operator = Bulk(engine)
     done = await run(

@@ -142,18 +142,23 @@ async def test_stop_ends_the_watch_and_the_outcome_is_recorded(bench: Bench) -> 
     watch = Watch(seconds=30)
     running = asyncio.create_task(bench.run(watch))
     await asyncio.wait_for(bench.action.began.wait(), 5)
-    watch.stop.set()
+    watch.stop.ask("a key-press")
+    watch.stop.ask("somebody later")
     run = await asyncio.wait_for(running, 5)
-    assert (run.effect, (await bench.outcome())["status"]) == ("applied", "applied")
+    outcome = await bench.outcome()
+    assert (run.effect, outcome["status"]) == ("applied", "applied")
+    assert outcome["verify"]["evidence"]["stopped"] == "by a key-press"
 
 
 async def test_a_cancelled_run_ends_its_watch_and_is_recorded(bench: Bench) -> None:
     running = asyncio.create_task(bench.run(Watch(seconds=30)))
     await asyncio.wait_for(bench.action.began.wait(), 5)
-    running.cancel()
+    running.cancel("SIGINT")
     run = await asyncio.wait_for(running, 5)
     assert run.effect == "applied"
-    assert (await bench.outcome())["status"] == "applied"
+    outcome = await bench.outcome()
+    assert outcome["status"] == "applied"
+    assert outcome["verify"]["evidence"]["stopped"] == "by SIGINT"
 
 
 async def test_stop_before_the_second_step_leaves_it_out(bench: Bench) -> None:
@@ -162,7 +167,7 @@ async def test_stop_before_the_second_step_leaves_it_out(bench: Bench) -> None:
     send = bench.operator.run
 
     async def once(statement: Statement, *, timeout: float) -> Any:
-        watch.stop.set()
+        watch.stop.ask("SIGTERM")
         return await send(statement, timeout=timeout)
 
     bench.operator.run = once  # type: ignore[method-assign]
@@ -170,6 +175,7 @@ async def test_stop_before_the_second_step_leaves_it_out(bench: Bench) -> None:
     assert [one.shown for one in bench.operator.sent] == ["one"]
     assert (run.effect, run.exit) == ("applied", Exit.PARTIAL)
     assert run.error is not None
+    assert run.error.message == "three things: looked; stopped by SIGTERM"
     assert (await bench.outcome())["status"] == "partial"
 
 

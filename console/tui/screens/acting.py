@@ -136,7 +136,7 @@ class ActingScreen(Screen[None]):
 
     def action_stop_action(self) -> None:
         """No further step is begun; what was begun is finished, verified and recorded."""
-        running = self._desk.stop_actions()
+        running = self._desk.stop_actions("a key-press (^x)")
         self.post_message(Told("stopping: no further step is begun" if running else "no action is running"))
 
     @work(exclusive=True, group="unsettled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from console.dispatch.action import Plan, Watch
+from console.dispatch.action import Plan, Stop, Watch
 from console.errors import Exit, UsageError
 from tests.command import Command
 from tests.integration.actions.conftest import Desk, desk_on, superuser, until
@@ -67,7 +68,7 @@ async def test_it_stops_between_two_and_tells_who_was_not_touched(shop: Scene, d
     clients = await idle(shop, desk, 1, 2, 3)
     waiter = await shop.waiter(1)
     await desk.waiting(waiter.id)
-    stop = asyncio.Event()
+    stop = Stop()
 
     def tell(line: str) -> None:
         if line.startswith("1 of 3"):
@@ -191,6 +192,30 @@ async def test_the_command_ends_them(shop: Scene, desk: Desk, command: Command) 
     )  # fmt: skip
     assert done.code == 0, done
     assert len(done.document["verify"]["evidence"]["ended"]) == 2
+
+
+async def test_a_signal_between_two_is_told_in_the_document_and_the_ledger(
+    shop: Scene, desk: Desk, command: Command
+) -> None:
+    clients = await idle(shop, desk, 1, 2)
+    waiter = await shop.waiter(1)
+    await desk.waiting(waiter.id)
+    process = await command.start(
+        "apply", "session.terminate_idle", "-t", "t", "--json", "--yes", "--reason", "a test",
+        "older_than=1s", f"database={shop.database}", "pause=50",
+    )  # fmt: skip
+    assert process.stderr is not None
+    while b"1 of 2" not in await process.stderr.readline():
+        continue
+    process.send_signal(signal.SIGINT)
+    out, _ = await process.communicate()
+    document = json.loads(out)
+    assert (process.returncode, document["exit"], document["effect"]) == (8, 8, "applied")
+    assert document["verify"]["evidence"]["stopped"] == "by SIGINT"
+    assert document["error"]["message"].endswith("stopped by SIGINT")
+    assert document["verify"]["evidence"]["not_touched"] == [clients[1].id]
+    (row,) = (await command.run("audit", "list", "--json", "--kind", "outcome")).rows
+    assert row["body"]["verify"]["evidence"]["stopped"] == "by SIGINT"
 
 
 # ---- kill -9 between two steps -----------------------------------------------------------------
