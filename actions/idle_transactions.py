@@ -12,10 +12,10 @@ import msgspec
 from actions import following, several
 from actions import session_forecast as forecast
 from actions.session_identity import FLAVORS
-from actions.session_proof import Aim, Verb, fates, verdict_on
+from actions.session_proof import Aim, Verb, prove, verdict_on
 from actions.words import counted, duration, idle_for, statement_of, who
 from console import __version__
-from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
+from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import UsageError
@@ -93,8 +93,13 @@ class TerminateIdle:
         return await several.end_each(plan, operator, seconds=seconds, refusals=REFUSALS)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
+        return await self.verify_steps(plan, engine, None, patience=patience)
+
+    async def verify_steps(
+        self, plan: Plan, engine: Engine, steps: Sequence[Step] | None, *, patience: float
+    ) -> Verdict:
         aims = several.aims_of(plan)
-        found = await fates(plan, aims, engine, patience=patience)
+        found = await prove(plan, aims, engine, steps, patience=patience)
         return verdict_on(aims, found, "no session has been idle in transaction for so long")
 
     async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from actions import session_identity as identity
-from console.dispatch.action import Plan, Verdict
+from console.dispatch.action import Plan, Step, Verdict
 from console.engine.port import Engine
 from console.errors import OutcomeUnknown
 from console.model.sessions import Session, State, by_id
@@ -50,13 +50,29 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Sent(StrEnum):
+    """What is known of the statement to one aim."""
+
+    SENT = "sent"
+    SPARED = "spared"  # by the server, which compared the identity: it was another one or gone
+    REFUSED = "refused"
+    UNSEEN = "unseen"  # the answer, that is
+    NOT_SENT = "not sent"
+
+
 class Fate(StrEnum):
-    """What became of one aim, as seen on the server."""
+    """What became of one aim, as seen on the server, and by whom."""
 
     ENDED = "ended"
+    CANCELLED = "cancelled"
+    GONE = "gone"  # nobody saw the answer: by this action or otherwise
+    OTHERWISE = "ended otherwise"  # by itself or by others: this action sent it nothing
     MOVED_ON = "moved on"  # another transaction or work since the plan: spared by the server's check
     UNTOUCHED = "not touched"
     UNCLEAR = "unclear"
+
+
+_DONE = (Fate.ENDED, Fate.CANCELLED, Fate.GONE)
 
 
 async def until(holds: Callable[[], Any], seconds: float) -> bool:
@@ -139,28 +155,57 @@ def _would_have_obeyed(server: ServerIdentity, now: Session) -> bool:
     return server.flavor != "postgresql" or (now.wait or "").startswith(_OBEYS)
 
 
-async def fates(plan: Plan, aims: Sequence[Aim], engine: Engine, *, patience: float) -> list[Fate]:
+def sent_to(aims: Sequence[Aim], steps: Sequence[Step] | None) -> list[Sent]:
+    """For each aim, in their order. `steps` None: nothing is known of any."""
+    if steps is None:
+        return [Sent.UNSEEN] * len(aims)
+    answers = {step.subject: Sent(step.answer or Sent.UNSEEN) for step in steps}
+    return [answers.get(aim.session.id, Sent.NOT_SENT) for aim in aims]
+
+
+def judged(aim: Aim, seen: Fate, sent: Sent) -> Fate:
+    """What may be said of an aim by what was sent to it: who was spared was not ended by us."""
+    if seen is Fate.ENDED:
+        ours = Fate.CANCELLED if aim.verb is Verb.CANCEL else Fate.ENDED
+        return {Sent.SENT: ours, Sent.UNSEEN: Fate.GONE}.get(sent, Fate.OTHERWISE)
+    if sent is Sent.SENT:
+        return Fate.UNCLEAR
+    if sent is Sent.SPARED:
+        return Fate.MOVED_ON
+    if sent is Sent.UNSEEN or seen is Fate.MOVED_ON:
+        return seen
+    return Fate.UNTOUCHED
+
+
+async def prove(
+    plan: Plan, aims: Sequence[Aim], engine: Engine, steps: Sequence[Step] | None, *, patience: float
+) -> list[Fate]:
     """What became of each, in their order.
 
-    Waits until all ended, or until those left have for a while sat where they would have obeyed.
+    Waits until all are certain, or until those of whom no answer was seen have for a while sat where
+    they would have obeyed.
     """
     clock = asyncio.get_running_loop().time
+    sent = sent_to(aims, steps)
     settled = end = clock() + patience
     before: list[Fate] = []
     while True:
-        found = await _look(plan, aims, engine)
+        found = await _look(plan, aims, sent, engine)
         if found != before:
             before, settled = found, clock() + SETTLE_SECONDS
-        open_ends = set(found) - {Fate.ENDED, Fate.MOVED_ON}
-        waiting_on = Fate.UNCLEAR in open_ends or clock() < settled
-        if not open_ends or not waiting_on or clock() >= end:
+        unclear = Fate.UNCLEAR in found
+        untold = (Fate.UNTOUCHED, Sent.UNSEEN) in zip(found, sent, strict=True)
+        if clock() >= end or not (unclear or (untold and clock() < settled)):
             return found
         await asyncio.sleep(LOOK_EVERY)
 
 
-async def _look(plan: Plan, aims: Sequence[Aim], engine: Engine) -> list[Fate]:
+async def _look(plan: Plan, aims: Sequence[Aim], sent: Sequence[Sent], engine: Engine) -> list[Fate]:
     now = by_id(await engine.sessions()) if aims else {}
-    return [fate(plan.server, aim, now.get(aim.session.id)) for aim in aims]
+    return [
+        judged(aim, fate(plan.server, aim, now.get(aim.session.id)), answer)
+        for aim, answer in zip(aims, sent, strict=True)
+    ]
 
 
 def verdict_on(aims: Sequence[Aim], found: Sequence[Fate], nothing: str) -> Verdict:
@@ -170,12 +215,12 @@ def verdict_on(aims: Sequence[Aim], found: Sequence[Fate], nothing: str) -> Verd
     by_fate = {fate: [a.session.id for a, f in zip(aims, found, strict=True) if f is fate] for fate in Fate}
     evidence = {str(fate).replace(" ", "_"): ids for fate, ids in by_fate.items() if ids}
     summary = ", ".join(f"{len(ids)} {fate}" for fate, ids in by_fate.items() if ids)
-    return Verdict(state=_state(by_fate), summary=f"of {len(aims)}: {summary}", evidence=evidence)
+    return Verdict(state=_state(set(found)), summary=f"of {len(aims)}: {summary}", evidence=evidence)
 
 
-def _state(by_fate: Mapping[Fate, Sequence[int]]) -> Any:
-    if by_fate[Fate.UNCLEAR]:
+def _state(found: Collection[Fate]) -> Any:
+    if Fate.UNCLEAR in found:
         return "undecidable"
-    if not by_fate[Fate.UNTOUCHED]:
+    if Fate.UNTOUCHED not in found:
         return "applied"
-    return "partial" if by_fate[Fate.ENDED] else "not_applied"
+    return "partial" if any(fate in _DONE for fate in found) else "not_applied"

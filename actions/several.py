@@ -9,7 +9,7 @@ import msgspec
 
 from actions import session_statements as statements
 from actions.following import pause
-from actions.session_proof import Aim, PartlyRefused, Verb
+from actions.session_proof import Aim, PartlyRefused, Sent, Verb
 from actions.words import counted
 from console.dispatch.action import Plan, Result
 from console.dispatch.operator import Operator
@@ -74,15 +74,17 @@ class _Run:
     async def send(self, aim: Aim, place: str) -> None:
         number = aim.session.id
         try:
-            rows = await self._operator.execute(statement(self._plan.server, aim))
+            rows = await self._operator.execute(statement(self._plan.server, aim), subject=number)
             matched = statements.outcome(rows, self._operator.user).matched
         except ActionFailed as error:
             self._in_a_row += 1
             self._refused.append((number, error))
+            self._operator.answered(number, Sent.REFUSED)
             self._operator.watch.tell(f"{place}: session {number} was refused: {error.message}")
             return
         self._in_a_row = 0
         (self._sent if matched else self._spared).append(number)
+        self._operator.answered(number, Sent.SENT if matched else Sent.SPARED)
         told = f"was told to {'end' if aim.verb is Verb.TERMINATE else 'cancel its statement'}"
         self._operator.watch.tell(
             f"{place}: session {number} {told if matched else 'was spared: it changed'}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -118,6 +118,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = {}
 
 
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One recorded effect of an action on several subjects, and the action's word for what came of it.
+
+    `answer` None: it was sent, or about to be, and nobody knows what came of it.
+    """
+
+    subject: int
+    answer: str | None = None
+
+
 ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
 
 
@@ -147,6 +157,17 @@ class Action(Protocol[ArgsT]):
 
     def lock(self, plan: Plan) -> str:
         """Name of the lock that keeps two runs from acting on the same subject."""
+        ...
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """An action on several subjects: what may be said of each depends on what was sent to it."""
+
+    async def verify_steps(
+        self, plan: Plan, engine: Engine, steps: Sequence[Step], *, patience: float
+    ) -> Verdict:
+        """As `verify`, which is asked where the steps do not name their subjects."""
         ...
 
 

@@ -13,8 +13,8 @@ import msgspec
 from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt
 from console.audit.verify import fields
-from console.dispatch.action import Action, Followed, Plan, Result, Verdict, Watch
-from console.dispatch.operator import Operator
+from console.dispatch.action import Action, Followed, Plan, Result, Step, Verdict, Watch
+from console.dispatch.operator import Operator, proof
 from console.engine.port import Engine, OperatorConnection
 from console.errors import ActionFailed, AuditUnavailable, DbdeckError, Exit, OutcomeUnknown, Refused
 
@@ -78,7 +78,8 @@ class Performance:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever broke, the outcome row must be written
             failure = OutcomeUnknown(f"{self._action.name} broke inside: {type(error).__name__}")
-        verdict = await self._verify(0.0 if isinstance(failure, ActionFailed) else PATIENCE_SECONDS)
+        patience = 0.0 if isinstance(failure, ActionFailed) else PATIENCE_SECONDS
+        verdict = await self._verify(operator.taken, patience)
         verdict = stopped(await self._follow(verdict), self._watch)
         return await self._outcome(intent, conclude(self._plan, result, verdict, failure), verdict)
 
@@ -93,9 +94,9 @@ class Performance:
         except AuditUnavailable as error:
             raise AuditUnavailable(f"{error.message}; nothing was executed", error.hint) from None
 
-    async def _verify(self, patience: float) -> Verdict:
+    async def _verify(self, steps: Sequence[Step], patience: float) -> Verdict:
         try:
-            return await self._action.verify(self._plan, self._engine, patience=patience)
+            return await proof(self._action, self._plan, self._engine, steps, patience=patience)
         except DbdeckError as error:
             return Verdict(state="undecidable", summary=error.message)
         except Exception as error:  # noqa: BLE001 - as above

@@ -9,8 +9,10 @@ import msgspec
 
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
+from console.audit.verify import fields
 from console.dispatch.action import Plan, Verdict
 from console.dispatch.dispatcher import running, server_changes
+from console.dispatch.operator import proof, steps_of
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.errors import DbdeckError, UsageError
@@ -71,7 +73,7 @@ def _by_word(seen: Verdict, word: Word | None) -> Verdict:
 
 
 async def _look(ledger: Ledger, registry: Registry, target: Target | None, intent: OpenIntent) -> Verdict:
-    steps = await ledger.entries(action_id=intent.action_id, kinds=(Kind.STEP,))
+    steps = await ledger.entries(action_id=intent.action_id, kinds=(Kind.STEP,), newest_first=False)
     if not steps:
         return Verdict(state="not_applied", summary="no step was recorded, so no statement was sent")
     if target is None:
@@ -83,7 +85,8 @@ async def _look(ledger: Ledger, registry: Registry, target: Target | None, inten
             changed = server_changes(plan.server, await engine.identity())
             if changed and "restarted" not in changed:
                 return Verdict(state="undecidable", summary=f"not the server it was: {changed}")
-            return await action.verify(plan, engine, patience=0.0)
+            taken = steps_of(fields(step.body) for step in steps)
+            return await proof(action, plan, engine, taken, patience=0.0)
     except (DbdeckError, msgspec.ValidationError) as error:
         return Verdict(state="undecidable", summary=str(error))
 

@@ -13,10 +13,13 @@ import pytest_asyncio
 import actions
 from actions import following
 from console.audit.ledger import Ledger, open_ledger
+from console.audit.record import Kind
+from console.audit.verify import fields
 from console.dispatch import effect
 from console.dispatch.action import Approval, Stop, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
+from console.dispatch.operator import steps_of
 from console.dispatch.registry import Registry
 from console.engine.port import Row, Statement
 from console.errors import ActionFailed, Exit
@@ -29,11 +32,14 @@ IDLE = {"state": State.IDLE_IN_TRANSACTION, "state_seconds": 900.0}
 
 
 class Bulk(ScriptedOperator):
-    """Ends the session that a statement names, unless it is among those refused."""
+    """Ends the session that a statement names, unless it is among those refused; those `left` end by
+    themselves before their statement comes.
+    """
 
     def __init__(self, engine: ScriptedEngine, refused: set[int] | None = None) -> None:
         super().__init__(engine)
         self.refused = refused or set()
+        self.left: set[int] = set()
 
     async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
         self.sent.append(statement)
@@ -41,7 +47,7 @@ class Bulk(ScriptedOperator):
         if number in self.refused:
             raise ActionFailed(f"may not end {number}", "GRANT something")
         self.engine.end(number)
-        return [(True, False)]
+        return [] if number in self.left else [(True, False)]
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +93,38 @@ async def test_a_refused_one_is_passed_over_and_told(ledger: Ledger) -> None:
     assert done.error.hint == "GRANT something"
     assert done.verify is not None
     assert done.verify.evidence["not_touched"] == [12]
+
+
+async def test_who_ended_by_himself_is_not_told_as_ended_by_us(ledger: Ledger) -> None:
+    operator = Bulk(crowd(11, 12, 13))
+    operator.left = {11, 13}
+    done = await run(ledger, operator, "session.terminate_idle", older_than="10m")
+    assert done.verify is not None
+    assert done.verify.summary == "of 3: 1 ended, 2 ended otherwise"
+    assert done.verify.evidence["ended"] == [12]
+    assert done.verify.evidence["ended_otherwise"] == [11, 13]
+    assert (done.effect, done.exit) == ("applied", Exit.OK)
+
+
+async def test_where_all_ended_by_themselves_nothing_was_done(ledger: Ledger) -> None:
+    operator = Bulk(crowd(11, 12))
+    operator.left = {11, 12}
+    done = await run(ledger, operator, "session.terminate_idle", older_than="10m")
+    assert (done.effect, done.exit) == ("no_op", Exit.OK)
+    assert done.verify is not None
+    assert done.verify.summary == "of 2: 2 ended otherwise"
+
+
+async def test_each_step_tells_whom_and_what_came_of_the_one_before(ledger: Ledger) -> None:
+    operator = Bulk(crowd(11, 12, 13), refused={12})
+    operator.left = {11}
+    await run(ledger, operator, "session.terminate_idle", older_than="10m")
+    rows = [fields(one.body) for one in await ledger.entries(kinds=(Kind.STEP,), newest_first=False)]
+    assert [(row["subject"], row["before"]) for row in rows] == [(11, None), (12, "spared"), (13, "refused")]
+    steps = steps_of(rows)
+    assert steps is not None
+    assert [one.answer for one in steps] == ["spared", "refused", None]
+    assert steps_of([{"step": 1}]) is None
 
 
 async def test_three_refusals_in_a_row_are_the_operators(ledger: Ledger) -> None:

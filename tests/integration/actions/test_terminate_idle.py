@@ -99,6 +99,8 @@ async def test_who_moved_on_since_the_plan_is_spared(shop: Scene, desk: Desk) ->
     assert (run.effect, run.exit) == ("applied", Exit.OK), run
     assert run.verify is not None
     assert set(run.verify.evidence["moved_on"]) == {worked.id, other.id}
+    assert run.verify.evidence["ended_otherwise"] == [left.id]
+    assert run.verify.evidence["ended"] == [ended.id]
     assert not await gone(desk, worked.id)
     assert not await gone(desk, other.id)
     assert not await gone(desk, added.id), "it came after the plan"
@@ -256,4 +258,9 @@ async def test_killed_between_two_the_record_is_settled_by_looking(
     await asyncio.sleep(1)
     settled = (await command.run("audit", "reconcile", "--json")).rows
     assert [one["state"] for one in settled] == [state], settled
+    (row,) = (await command.run("audit", "list", "--json", "--kind", "resolved")).rows
+    evidence = row["body"]["verify"]["evidence"]
+    assert len(evidence["gone"]) == 1, "of the last one nobody saw the answer"
+    assert len(evidence.get("ended", [])) == after - 1
+    assert len(evidence.get("not_touched", [])) == 3 - after
     assert (await command.run("audit", "open", "--json")).rows == []
