@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from actions import following, several
 from actions import session_forecast as forecast
 from actions import session_identity as identity
 from actions.chain_costs import Choice, untouchable
 from actions.chain_scene import Chain, ChainArgs, look
 from actions.session_identity import FLAVORS
-from actions.session_proof import Aim, Verb, prove, verdict_on
-from actions.words import statement_of, who
+from actions.session_proof import DONE, SETTLE_SECONDS, Aim, Verb, prove, verdict_on
+from actions.words import counted, statement_of, who
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
 from console.dispatch.operator import Operator
@@ -77,8 +79,9 @@ class BreakChain:
         found = await prove(plan, aims, engine, steps, patience=patience)
         return verdict_on(aims, found, "nobody waits behind it")
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
-        return await following.follow(plan, engine, watch)
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
+        seen = await following.follow(plan, engine, watch, settle=SETTLE_SECONDS)
+        return _freed(verdict.with_evidence(seen), seen)
 
     def lock(self, plan: Plan) -> str:
         return f"chain:{plan.subject['root']}"
@@ -153,6 +156,24 @@ def _key(aim: Aim) -> str:
         return f"cancel {aim.session.id}, statement {identity.statement_identity(aim.session)}"
     started = aim.transaction.isoformat() if aim.transaction else None
     return f"terminate {aim.session.id}, transaction {started}"
+
+
+def _freed(verdict: Verdict, seen: Mapping[str, Any]) -> Verdict:
+    """The chain is broken when those who waited are free, not when somebody was ended."""
+    held, waited = len(seen.get("not_freed", ())), seen.get("waiters_before", 0)
+    if waited and "waiters_released" not in seen:
+        return msgspec.structs.replace(
+            verdict, summary=f"{verdict.summary}; nobody saw whether that freed anyone"
+        )
+    if not held:
+        return verdict
+    behind = ", ".join(f"session {one}" if one else "a prepared transaction" for one in seen["held_by"])
+    told = any(verdict.evidence.get(str(fate)) for fate in DONE)
+    return msgspec.structs.replace(
+        verdict,
+        state="partial" if told else "not_applied",
+        summary=f"{verdict.summary}, but {held} of {counted(waited, 'waiter')} not free: held by {behind}",
+    )
 
 
 # ---- words -------------------------------------------------------------------------------------

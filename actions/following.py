@@ -15,7 +15,8 @@ from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import statement_shape
-from console.model.sessions import Session
+from console.model.locks import bits, closure
+from console.model.sessions import Session, State
 
 QUIET_SECONDS = 3.0
 LOOK_SECONDS = 0.5
@@ -80,28 +81,37 @@ def _client(session: Session, statement: str | None) -> Client:
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """One look. `waiting` maps those of the former waiters who wait to the first of their blockers."""
+    """One look. `waiting` maps those of the former waiters who wait to the first of their blockers.
+
+    `held` are those of them who do not merely wait their turn: behind somebody who did not wait with
+    them, or who has got his lock and sits on it. `holders` are these.
+    """
 
     waiting: dict[int, int] = {}
+    held: tuple[int, ...] = ()
+    holders: tuple[int, ...] = ()
     root: int | None = None
     behind_root: int = 0
     back: tuple[int, ...] = ()
 
 
-async def follow(plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
+async def follow(plan: Plan, engine: Engine, watch: Watch, *, settle: float = 0.0) -> dict[str, Any]:
     """Look every half a second until all former waiters are released and nothing new was seen for a
     while, until `watch.stop`, or until the time is over. A read that fails ends it; what was seen counts.
+
+    `settle`: seconds given to those who are held at first, however short the watch is: locks are
+    handed on one after the other.
     """
     told = msgspec.convert(plan.evidence.get("before", {}), Before)
     story = _Story(told, watch)
     try:
-        await _look_on(story, engine, watch)
+        await _look_on(story, engine, watch, settle)
     except DbdeckError as error:
         return {**story.evidence, "watch": f"broke off: {error.message}"}
     return story.evidence
 
 
-async def _look_on(story: _Story, engine: Engine, watch: Watch) -> None:
+async def _look_on(story: _Story, engine: Engine, watch: Watch, settle: float) -> None:
     clock = asyncio.get_running_loop().time
     start = moved = clock()
     while True:
@@ -109,9 +119,10 @@ async def _look_on(story: _Story, engine: Engine, watch: Watch) -> None:
         if story.hear(now, clock() - start):
             moved = clock()
         quiet = not now.waiting and clock() - moved >= QUIET_SECONDS
-        if quiet or story.nothing_to_see or watch.stop.is_set() or clock() - start >= watch.seconds:
+        seconds = max(watch.seconds, settle if now.held else 0.0)
+        if quiet or story.nothing_to_see or watch.stop.is_set() or clock() - start >= seconds:
             return
-        await pause(watch.stop, min(LOOK_SECONDS, watch.seconds))
+        await pause(watch.stop, min(LOOK_SECONDS, seconds))
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> bool:
@@ -138,12 +149,31 @@ def sight(tree: BlockingTree, sessions: Iterable[Session], told: Before) -> Sigh
     }
     roots = [node for node in tree if node.root and node.blocks and node.session.id in waiters]
     root = max(roots, key=lambda node: node.blocks, default=None)
+    held, holders = _held(tree, waiters)
     return Sight(
         waiting=waiting,
+        held=held,
+        holders=holders,
         root=root.session.id if root else None,
         behind_root=root.blocks if root else 0,
         back=tuple(came_back(sessions, told)),
     )
+
+
+def _held(tree: BlockingTree, waiters: set[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    graph = tree.graph
+    at_work = {node.session.id for node in tree if node.session.state is State.ACTIVE}
+    reach, direct = closure(graph), graph.direct
+    roots = sum(1 << bit for bit in bits(graph.involved) if not direct.get(bit))
+    # Whoever of the former waiters has his lock now and works will pass it on.
+    passing = sum(1 << bit for bit, one in enumerate(graph.ids) if one in waiters and one in at_work)
+    found, above = [], 0
+    for bit, one in enumerate(graph.ids):
+        holding = reach.above[bit] & roots & ~passing
+        if one in waiters and direct.get(bit) and holding:
+            found.append(one)
+            above |= holding
+    return tuple(found), tuple(max(graph.ids[bit], 0) for bit in bits(above))
 
 
 def came_back(sessions: Iterable[Session], told: Before) -> list[int]:
@@ -194,7 +224,7 @@ class _Story:
 
     @property
     def evidence(self) -> dict[str, Any]:
-        """`new_root` and `came_back` are there only where they were seen."""
+        """`not_freed`, `new_root` and `came_back` are there only where they were seen."""
         if self._last is None:
             return {"waiters_before": len(self.before.waiters)}
         found: dict[str, Any] = {
@@ -202,6 +232,8 @@ class _Story:
             "waiters_released": self._released,
             "still_waiting_behind": sorted(set(self._last.waiting.values()))[:LISTED],
         }
+        if self._last.held:
+            found |= {"not_freed": list(self._last.held), "held_by": list(self._last.holders[:LISTED])}
         if self._roots:
             worst = max(self._roots, key=lambda one: self._roots[one])
             found |= {"new_root": worst, "new_root_blocked": self._roots[worst]}

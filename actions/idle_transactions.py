@@ -102,8 +102,8 @@ class TerminateIdle:
         found = await prove(plan, aims, engine, steps, patience=patience)
         return verdict_on(aims, found, "no session has been idle in transaction for so long")
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
-        return await following.follow(plan, engine, watch)
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
+        return verdict.with_evidence(await following.follow(plan, engine, watch))
 
     def lock(self, plan: Plan) -> str:  # noqa: ARG002 - one such run a target
         return "sessions:idle"

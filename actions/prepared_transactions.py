@@ -97,8 +97,8 @@ class RollbackPrepared:
             summary=f"{gid} is no longer prepared: rolled back, or committed by its coordinator",
         )
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
-        return await following.follow(plan, engine, watch)
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
+        return verdict.with_evidence(await following.follow(plan, engine, watch))
 
     def lock(self, plan: Plan) -> str:
         return f"prepared:{plan.subject['gid']}"

@@ -72,7 +72,7 @@ class Fate(StrEnum):
     UNCLEAR = "unclear"
 
 
-_DONE = (Fate.ENDED, Fate.CANCELLED, Fate.GONE)
+DONE = (Fate.ENDED, Fate.CANCELLED, Fate.GONE)
 
 
 async def until(holds: Callable[[], Any], seconds: float) -> bool:
@@ -223,4 +223,4 @@ def _state(found: Collection[Fate]) -> Any:
         return "undecidable"
     if Fate.UNTOUCHED not in found:
         return "applied"
-    return "partial" if any(fate in _DONE for fate in found) else "not_applied"
+    return "partial" if any(fate in DONE for fate in found) else "not_applied"

@@ -67,8 +67,8 @@ class TerminateSession:
             return still_there(session, await engine.session(session.id), waited=patience > 0)
         return Verdict(state="applied", summary=f"session {session.id} is gone")
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
-        return await following.follow(plan, engine, watch)
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
+        return verdict.with_evidence(await following.follow(plan, engine, watch))
 
     def lock(self, plan: Plan) -> str:
         return f"session:{plan.subject['id']}"
@@ -120,8 +120,8 @@ class CancelQuery:
             summary=f"the statement of session {session.id} still runs",
         )
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
-        return await following.follow(plan, engine, watch)
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
+        return verdict.with_evidence(await following.follow(plan, engine, watch))
 
     def lock(self, plan: Plan) -> str:
         return f"session:{plan.subject['id']}"

@@ -26,14 +26,17 @@ class Client:
         self.id = 0
 
     @classmethod
-    async def open(cls, server: Server, database: str, application: str = "shop") -> Client:
+    async def open(
+        cls, server: Server, database: str, application: str = "shop", *, user: str | None = "app_user"
+    ) -> Client:
+        """`user` None is the server's superuser."""
         if isinstance(server, MysqlServer):
-            connection = await server.connect("app_user", database=database, program_name=application)
+            connection = await server.connect(user, database=database, program_name=application)
             client = cls(connection, postgres=False)
             client.id = int(connection.thread_id())
             return client
         options = {"server_settings": {"application_name": application}}
-        connection = await server.connect("app_user", database=database, **options)
+        connection = await server.connect(user, database=database, **options)
         client = cls(connection, postgres=True)
         client.id = connection.get_server_pid()
         return client
@@ -73,6 +76,12 @@ class Scene:
         self.server = server
         self.database = database
         self.clients: list[Client] = []
+
+    async def root(self, application: str) -> Client:
+        """One who may do everything."""
+        client = await Client.open(self.server, self.database, application, user=None)
+        self.clients.append(client)
+        return client
 
     async def client(self, application: str = "shop") -> Client:
         client = await Client.open(self.server, self.database, application)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -117,6 +117,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     evidence: dict[str, Any] = {}
 
+    def with_evidence(self, more: Mapping[str, Any]) -> Verdict:
+        return msgspec.structs.replace(self, evidence={**self.evidence, **more})
+
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One recorded effect of an action on several subjects, and the action's word for what came of it.
@@ -175,6 +178,9 @@ class Stepwise(Protocol):
 class Followed(Protocol):
     """An action whose consequences are worth watching after its effect was proved."""
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
-        """Evidence for the outcome row. Ends early when nothing more is to be seen, or on `watch.stop`."""
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
+        """The verdict with what came of it. Ends early when nothing more is to be seen, or on `watch.stop`.
+
+        It may become a lesser one, where the effect did not do what the action is for.
+        """
         ...

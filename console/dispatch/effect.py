@@ -109,12 +109,12 @@ class Performance:
         self._watch.tell(verdict.summary)
         try:
             async with asyncio.timeout(self._watch.seconds + PATIENCE_SECONDS):
-                seen = await self._action.follow(self._plan, self._engine, self._watch)
+                return await self._action.follow(self._plan, self._engine, self._watch, verdict)
         except (DbdeckError, TimeoutError) as error:
             seen = {"watch": f"broke off: {str(error) or 'no answer in time'}"}
         except Exception as error:  # noqa: BLE001 - as above
             seen = {"watch": f"broke: {type(error).__name__}"}
-        return msgspec.structs.replace(verdict, evidence={**verdict.evidence, **seen})
+        return verdict.with_evidence(seen)
 
     async def _record_outcome(self, intent: Receipt, body: dict[str, object]) -> Receipt:
         """What happened is told even where neither table nor journal take it any more."""
@@ -162,6 +162,9 @@ def stopped(verdict: Verdict, watch: Watch) -> Verdict:
     )
 
 
+_PARTLY = "what was done stays done; look again, and plan what is left"
+
+
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     """`status` is the outcome row's: applied | partial | no_op | failed | unknown."""
 
@@ -191,7 +194,7 @@ def conclude(plan: Plan, result: Result, verdict: Verdict, failure: DbdeckError 
             return Conclusion(status="applied", effect="applied", exit=Exit.OK)
         return Conclusion(status="no_op", effect="no_op", exit=Exit.OK)
     if verdict.state == "partial":
-        some = told or Failure(kind="partial", message=f"{plan.title}: {verdict.summary}")
+        some = told or Failure(kind="partial", message=f"{plan.title}: {verdict.summary}", hint=_PARTLY)
         return Conclusion(status="partial", effect="applied", exit=Exit.PARTIAL, error=some)
     missed = Failure(
         kind="stale" if not result.matched else "failed",

@@ -90,6 +90,32 @@ async def test_the_next_root_is_told_with_those_behind_it() -> None:
     assert "session 1 is the next root: 2 wait behind it" in told
 
 
+@pytest.mark.parametrize(
+    ("state", "waited", "held"),
+    [
+        (State.ACTIVE, True, False),
+        (State.IDLE_IN_TRANSACTION, True, True),
+        (State.IDLE, True, True),
+        (State.ACTIVE, False, True),
+    ],
+)
+async def test_who_only_waits_his_turn_is_free(state: State, waited: bool, held: bool) -> None:
+    """Behind a former waiter at work the queue drains; behind anybody else it does not."""
+    engine = ScriptedEngine([make_session(1, state=state), make_session(2), make_session(3)])
+    known = following.Before(waiters=(1, 2, 3) if waited else (2, 3))
+    seen = following.sight(await engine.locks(), (), known)
+    assert seen.held == ((2, 3) if held else ())
+    assert seen.holders == ((1,) if held else ())
+
+
+async def test_locks_that_are_handed_on_late_are_waited_for() -> None:
+    engine = ScriptedEngine(storm(2))
+    made = await plan(engine)
+    asyncio.get_running_loop().call_later(0.1, engine.end, 1)
+    found = await following.follow(made, engine, Watch(seconds=0), settle=1.0)
+    assert "not_freed" not in found
+
+
 async def test_a_client_that_comes_back_with_the_same_statement_is_seen() -> None:
     engine = ScriptedEngine([GONE, make_session(5, application="checkout", query="update  x")])
     made = await plan(engine)

@@ -72,13 +72,13 @@ class Steps:
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
         return Verdict(state=self.state, summary="looked", evidence={"steps": 3})
 
-    async def follow(self, plan: Plan, engine: Engine, watch: Watch) -> dict[str, Any]:
+    async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
         self.began.set()
         if self.fails:
             raise RuntimeError("a defect")
         if watch.seconds > 1:
             await watch.stop.wait()
-        return self.seen
+        return verdict.with_evidence(self.seen)
 
     def lock(self, plan: Plan) -> str:
         return "steps"

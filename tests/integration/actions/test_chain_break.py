@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from console.dispatch.action import Plan, Watch
 from console.errors import Exit, Refused, Stale, UsageError
 from tests.command import Command
-from tests.integration.actions.conftest import Desk
+from tests.integration.actions.conftest import Desk, desk_on
 from tests.servers import accounts
-from tests.situations import Client, Scene, touch
+from tests.servers.postgres import PostgresServer
+from tests.situations import Client, Scene, scene, touch
 
 
 async def planned(desk: Desk, root: Client) -> Plan:
@@ -105,6 +107,49 @@ async def test_an_idle_reader_ends_before_the_ddl_is_cancelled(shop: Scene, desk
     run = await desk.apply(plan)
     assert (run.effect, run.exit) == ("applied", Exit.OK), run
     await desk.nobody_waits()
+
+
+async def not_free_after(shop: Scene, desk: Desk, root: Client, waiters: int, holder: int) -> None:
+    """Break the chain of `root`, after which `waiters` are held by `holder`."""
+    plan = await planned(desk, root)
+    assert chosen(plan) == {root.id: "terminate"}, plan
+    run = await desk.apply(plan, watch=Watch(seconds=0))
+    assert (run.effect, run.exit) == ("applied", Exit.PARTIAL), run
+    assert run.verify is not None
+    assert run.verify.evidence["ended"] == [root.id]
+    assert len(run.verify.evidence["not_freed"]) == waiters
+    assert run.verify.evidence["held_by"] == [holder]
+    assert f"held by session {holder}" in run.verify.summary
+    assert run.error is not None
+    assert run.error.hint
+
+
+async def test_a_second_reader_of_the_row_is_told_as_the_one_who_holds_on(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """PostgreSQL shows only one of the holders of a shared row lock at a time."""
+    async with scene(postgres18) as shop, desk_on(postgres18, tmp_path) as desk:
+        readers = [await shop.client("report") for _ in range(2)]
+        for reader in readers:
+            await reader.run("begin")
+            await reader.run("select n from orders where id = 5 for share")
+        writers = [await shop.waiter(5) for _ in range(2)]
+        first = (await desk.waiting(*(one.id for one in writers)))[0].session.id
+        root, other = sorted(readers, key=lambda one: one.id != first)
+        await not_free_after(shop, desk, root, 2, other.id)
+
+
+async def test_a_read_lock_of_all_tables_that_was_got_by_it_is_told(shop: Scene, desk: Desk) -> None:
+    if desk.server.flavor != "mysql":
+        pytest.skip("only in MySQL FLUSH TABLES WITH READ LOCK waits for who reads")
+    reader = await shop.client("report")
+    reader.wait("select sleep(60) from orders limit 1")
+    backup = await shop.root("backup")
+    backup.wait("flush tables with read lock")
+    await desk.waiting(backup.id)
+    writers = [await shop.waiter(number) for number in (5, 6)]
+    await desk.waiting(*(one.id for one in writers))
+    await not_free_after(shop, desk, reader, 2, backup.id)
 
 
 async def test_a_second_time_there_is_nothing_to_break(shop: Scene, desk: Desk) -> None:
