@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -135,9 +136,8 @@ def _way(chain: Chain, number: int) -> str:
     """What can be done about one root blocker, by its own action."""
     session = chain.node(number)
     if session.prepared is not None:
-        return (
-            f"prepared transaction {session.prepared!r}: transaction.rollback_prepared gid={session.prepared}"
-        )
+        name = session.prepared
+        return f"prepared transaction {name!r}: transaction.rollback_prepared gid={shlex.quote(name)}"
     if session.state is State.PREPARED:
         return (
             "a prepared transaction whose name this login may not see (GRANT XA_RECOVER_ADMIN ON *.*): "

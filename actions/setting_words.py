@@ -14,12 +14,23 @@ def current(place: Place, setting: Setting) -> str | None:
     return setting.value if place.flavor == "postgresql" else setting.server_value
 
 
-def refusals(setting: Setting) -> tuple[str, ...]:
+def refusals(place: Place, setting: Setting) -> tuple[str, ...]:
     why = refused(setting.name)
     found = [f"{setting.name} is not set by dbdeck: {why}"] if why else []
     if setting.restart:
         found.append(f"{setting.name} is read when the server starts: it needs the config file and a restart")
+    if place.flavor == "postgresql" and place.scope == "server":
+        found += _unprovable(setting)
     return tuple(found)
+
+
+def _unprovable(setting: Setting) -> list[str]:
+    """Why a change of the configuration would reach no session, or none that could be looked at."""
+    if setting.covered:
+        return [f"{setting.covered} has {setting.name}, and covers what ALTER SYSTEM sets: change that first"]
+    if not setting.server_known:
+        return [f"{'; '.join(setting.notes)}: nobody could tell whether the change took effect"]
+    return []
 
 
 def forecast(place: Place, setting: Setting, value: str | None, *, same: bool) -> tuple[str, ...]:
@@ -28,7 +39,7 @@ def forecast(place: Place, setting: Setting, value: str | None, *, same: bool) -
     unit = f" ({setting.unit})" if setting.unit else ""
     otherwise = setting.server_value if setting.server_known else "not known"
     lines = [f"now {entry(current(place, setting))} there, otherwise {otherwise}{unit}"]
-    lines.append(f"new sessions get {_after(place, setting, value)}")
+    lines.append(f"new sessions get {_after(place, setting, value)}{_but(setting, value)}")
     if place.flavor == "postgresql" and place.scope != "server":
         lines.append("existing sessions keep theirs until they connect again")
     elif place.flavor == "postgresql":
@@ -38,6 +49,16 @@ def forecast(place: Place, setting: Setting, value: str | None, *, same: bool) -
             "where it is a session's variable, existing sessions keep theirs until they connect again"
         )
     return tuple(lines)
+
+
+def _but(setting: Setting, value: str | None) -> str:
+    """Where they get something else: a narrower entry wins; without this one a wider one may too."""
+    found = [one for one in setting.others if one.wins or value is None]
+    if not found:
+        return ""
+    more = f"; and {setting.more} more" if setting.more else ""
+    listed = "; ".join(f"{one.where} has {one.value}" for one in found)
+    return f", except where another entry wins: {listed}{more}"
 
 
 def _after(place: Place, setting: Setting, value: str | None) -> str:

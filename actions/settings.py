@@ -183,7 +183,7 @@ def _draft(
         statements=() if same else tuple(one.shown for one in sent),
         forecast=words.forecast(place, setting, value, same=same),
         warnings=words.warnings(place, setting),
-        refusals=words.refusals(setting),
+        refusals=words.refusals(place, setting),
         undo=words.undo(engine.target.name, place, setting, same=same),
         observed={"value": words.current(place, setting), "server value": setting.server_value},
         server=server,

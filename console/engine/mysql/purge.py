@@ -157,11 +157,10 @@ def _remedy(session: Session, kind: HolderKind) -> str:
 
 
 def _detached(one: Transaction, cut: Cut) -> Holder:
-    name = xa.which_xid(cut.names.free)
-    sure = len(cut.names.free) == 1
+    free = cut.names.free
     gid = (
-        f"transaction.rollback_prepared gid={name}"
-        if sure
+        f"transaction.rollback_prepared gid={xa.shell_word(free[0])}"
+        if len(free) == 1
         else "XA RECOVER names those that there are: find out from their coordinator which to end"
     )
     if one.rolling_back:

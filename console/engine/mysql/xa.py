@@ -7,6 +7,7 @@ xa_detach_on_prepare is ON (the default since 8.0.29).
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -64,6 +65,12 @@ def names(rows: Iterable[Record] | None, sessions: Iterable[Record] = ()) -> Nam
     connected = {session: name for session, name in connected.items() if name in listed}
     left = sorted(set(listed) - set(connected.values()))
     return Names(free=tuple(left), connected=connected)
+
+
+def shell_word(name: str) -> str:
+    """One word for a shell. Around the quotes of an xid double ones are easier to read than shlex.quote's."""
+    plain = not set(name) & set('"$`\\!')
+    return f'"{name}"' if plain and "'" in name else shlex.quote(name)
 
 
 def which_xid(xids: Sequence[str]) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import asyncpg
+import msgspec
 
 from console.engine.port import READ_SECONDS
 from console.engine.postgres.errors import FAILURES, on_read
@@ -19,7 +20,7 @@ from console.engine.postgres.link import Link
 from console.engine.postgres.rows import Record
 from console.engine.queries import query
 from console.errors import PrivilegeMissing, UsageError
-from console.model.settings import Setting
+from console.model.settings import Entry, Setting
 
 # Where a value comes from that other logins would not have got (pg_settings.source).
 _OURS = ("client", "database", "user", "database user", "session", "interactive")
@@ -62,9 +63,11 @@ async def read(link: Link, name: str, scope: Scope) -> Setting | None:
             )
         return None
     own, entries = _entries(await link.fetch("setting_scopes", "the settings", name, *scope), scope, link)
+    covering = await link.fetch("setting_others", "the settings", name, *scope)
     bare = found[0] if found[0]["source"] not in _OURS else await _unasked(link, name)
-    return setting(
-        found[0], served(bare, sees_files=rights["sees_all"]), own, entries, rights["alter_system"]
+    one = setting(found[0], served(bare, sees_files=rights["sees_all"]), own, entries, rights["alter_system"])
+    return msgspec.structs.replace(
+        one, others=others(covering), more=_more(covering), covered=_covered(bare, entries)
     )
 
 
@@ -144,6 +147,30 @@ def setting(
         restart=row["context"] == "postmaster",
         notes=server.notes,
     )
+
+
+def _covered(bare: Record, entries: Entries) -> str:
+    """What stands above the configuration files for everybody (GucSource in guc.h)."""
+    if (0, 0) in entries:
+        return "the entry for all roles"
+    return "the command line of the server" if bare["source"] == "command line" else ""
+
+
+def others(rows: Sequence[Record]) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(where=_where(row["role"], row["database"]), value=row["value"], wins=row["wins"])
+        for row in rows
+    )
+
+
+def _more(rows: Sequence[Record]) -> int:
+    return rows[0]["total"] - len(rows) if rows else 0
+
+
+def _where(role: str | None, database: str | None) -> str:
+    """An entry without either is that of ALTER ROLE ALL."""
+    who = f"role {role}" if role else "" if database else "all roles"
+    return " in ".join(part for part in (who, f"database {database}" if database else "") if part)
 
 
 def scopes(name: str, context: str, alter_system: str | None) -> tuple[str, ...]:

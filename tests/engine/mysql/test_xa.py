@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
+
+import pytest
 
 from console.engine.mysql import xa
 from console.engine.mysql.rows import Transaction
@@ -58,3 +61,9 @@ def test_tables_and_locks_of_a_session() -> None:
     found = held(rows, (3, 4))
     assert (found[3].locks, found[3].objects) == (3, ("s.t",))
     assert (found[4].locks, found[4].objects) == (0, ())
+
+
+@pytest.mark.parametrize("name", ["'p'", "X'6731',X'62',7", "'it''s $HOME'", "'a\"b'", "plain", "'`id`'"])
+def test_a_name_in_a_command_is_one_word_of_a_shell(name: str) -> None:
+    assert shlex.split(f"gid={xa.shell_word(name)}") == [f"gid={name}"]
+    assert not set("$`") & set(name) or xa.shell_word(name).startswith("'")

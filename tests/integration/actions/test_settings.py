@@ -93,6 +93,29 @@ async def test_the_whole_server_with_a_reload(desk: Desk) -> None:
     assert await desk.as_superuser("show lock_timeout") == [("0",)]
 
 
+async def test_the_forecast_names_the_entries_that_win(desk: Desk) -> None:
+    database = await desk.server.new_database()
+    inside = f"role {accounts.APP} in database {database}"
+    await desk.as_superuser(f"alter role {accounts.APP} in database {database} set lock_timeout = '5s'")
+    for scope in ({"role": accounts.APP}, {"database": database}, {"scope": "server"}):
+        plan = await desk.plan("setting.set", name="lock_timeout", value="7s", **scope)
+        assert f"new sessions get 7s, except where another entry wins: {inside} has 5s" in plan.forecast
+    here = {"role": accounts.APP, "database": database}
+    plan = await desk.plan("setting.set", name="lock_timeout", value="7s", **here)
+    assert "new sessions get 7s" in plan.forecast
+
+
+async def test_what_is_covered_for_everybody_is_not_set_for_the_server(desk: Desk) -> None:
+    await desk.as_superuser("alter role all set lock_timeout = '3s'")
+    try:
+        plan = await desk.plan("setting.set", name="lock_timeout", value="7s", scope="server")
+        assert any("entry for all roles has lock_timeout" in line for line in plan.refusals), plan
+        with pytest.raises(Refused, match="change that first"):
+            await desk.apply(plan)
+    finally:
+        await desk.as_superuser("alter role all reset lock_timeout")
+
+
 async def test_a_list_stays_a_list(desk: Desk) -> None:
     await desk.run("setting.set", name="search_path", value='"$user", shop, public', role=accounts.APP)
     assert await entry(desk, "search_path", role=accounts.APP) == '"$user", shop, public'

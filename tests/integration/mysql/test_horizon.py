@@ -144,7 +144,7 @@ async def test_a_prepared_transaction(crowd: Crowd, engine: MysqlEngine, worker:
             assert prepared == []
             await until(lambda: shrinks(engine), 20)
         else:
-            assert [one.remedy for one in prepared] == ["transaction.rollback_prepared gid='p'"]
+            assert [one.remedy for one in prepared] == ["transaction.rollback_prepared gid=\"'p'\""]
             assert "undo logs" in prepared[0].scope
             assert found.history_length is not None
             assert found.history_length >= WORK
