@@ -21,6 +21,7 @@ from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
+from console.model.blocking import UNSEEN
 from console.model.sessions import Session, State
 from console.model.whatif import NEVER, after, cheapest_break
 
@@ -40,7 +41,7 @@ class BreakChain:
         chain = await look(engine, args)
         choices = chain.choices()
         chosen = cheapest_break(chain.tree, chain.root, lambda one: _cost(choices, one))
-        refusals = _in_the_way(chain, choices, chosen) if chain.waiting else ()
+        refusals = _in_the_way(chain, choices, chosen) if chain.waiting else _unseen(chain)
         aims = [] if refusals else _aims(chain, choices, chosen or ())
         others = await engine.sessions()
         subjects = [aim.session for aim in aims]
@@ -132,8 +133,18 @@ def _in_the_way(
     return (f"{why}: {ways}",)
 
 
+def _unseen(chain: Chain) -> tuple[str, ...]:
+    """Nobody is known to wait behind the root, and somebody may."""
+    who_waits = forecast.unseen(chain.tree, [chain.root])
+    if not who_waits:
+        return ()
+    return (f"{who_waits}, so no chain is known to be broken here; session.terminate ends one of them",)
+
+
 def _way(chain: Chain, number: int) -> str:
     """What can be done about one root blocker, by its own action."""
+    if number == UNSEEN:
+        return forecast.unseen(chain.tree, chain.tree.suspects) or "the server does not tell by whom"
     session = chain.node(number)
     if session.prepared is not None:
         name = session.prepared

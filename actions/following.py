@@ -13,7 +13,7 @@ from actions.session_forecast import behind, of_one_client, same_text
 from console.dispatch.action import Plan, Watch
 from console.engine.port import Engine
 from console.errors import DbdeckError
-from console.model.blocking import BlockingTree
+from console.model.blocking import UNSEEN, BlockingTree
 from console.model.deadlocks import statement_shape
 from console.model.locks import bits, closure
 from console.model.sessions import Session, State
@@ -54,8 +54,9 @@ def before(
     known = sorted(
         one.id for one in others if one.id not in ids and any(of_one_client(one, each) for each in subjects)
     )
+    maybe = {UNSEEN} if ids & tree.suspects else set()
     made = Before(
-        waiters=tuple(behind(tree, ids)),
+        waiters=tuple(behind(tree, ids | maybe)),
         ended=tuple(_client(one, text) for one, text in zip(subjects, texts, strict=True)),
         known=tuple(known),
     )

@@ -121,7 +121,7 @@ def choose(sessions: Iterable[Session], tree: BlockingTree, args: IdleArgs) -> F
         if not (_idle(session, older) and _fits(session, args)):
             continue
         number = blocks.get(session.id, 0)
-        reason = _spared(session, number, args)
+        reason = _spared(session, args) or _unsure(session, number, tree, args)
         if reason:
             spared.append((session, reason))
         else:
@@ -152,7 +152,7 @@ def _fits(session: Session, args: IdleArgs) -> bool:
     return all(fnmatchcase(_field(session, name), glob) for name, glob in wanted if glob)
 
 
-def _spared(session: Session, blocks: int, args: IdleArgs) -> str:
+def _spared(session: Session, args: IdleArgs) -> str:
     """Why it is left alone although it is idle for so long; empty where it is not."""
     if session.protection is not None:
         return str(session.protection)
@@ -161,7 +161,14 @@ def _spared(session: Session, blocks: int, args: IdleArgs) -> str:
     for name, glob in _globs(args.exclude):
         if fnmatchcase(_field(session, name), glob):
             return f"excluded by {name}={glob}"
-    return "nobody waits behind it" if args.blocking_only and not blocks else ""
+    return ""
+
+
+def _unsure(session: Session, blocks: int, tree: BlockingTree, args: IdleArgs) -> str:
+    """With `blocking_only` whoever may block is not ended on a guess."""
+    if blocks or not args.blocking_only:
+        return ""
+    return forecast.unseen(tree, [session.id]) or "nobody waits behind it"
 
 
 def _field(session: Session, name: str) -> str:

@@ -17,6 +17,7 @@ from console.model.whatif import Aftermath, after, jams, node_of
 # running (200,000 updated rows: MariaDB 10.11 219,000 to 439,000, MySQL 9.7 110,000 to 188,000); the slow
 # end leaves room for a busy server that reads the pages from disk first.
 UNDO_FAST, UNDO_SLOW = 400_000, 20_000
+LISTED = 10
 _POOLERS = ("pgbouncer", "proxysql", "pgcat", "odyssey", "maxscale")
 _COMMIT = re.compile(
     r"\s*(?:/\*.*?\*/\s*)*(?:commit|end|prepare\s+transaction|xa\s+(?:commit|prepare))\b", re.IGNORECASE
@@ -74,9 +75,9 @@ def _kept(scene: Scene) -> str:
 
 def queue_forecast(tree: BlockingTree, gone: Collection[int]) -> tuple[str, ...]:
     """Who runs and who waits on once the sessions `gone` end."""
-    waiting = behind(tree, gone)
+    waiting, maybe = behind(tree, gone), unseen(tree, gone)
     if not waiting:
-        return ("nobody waits on it",)
+        return (maybe or "nobody waits on it",)
     seen = after(tree, gone)
     left = len(waiting) - len(set(waiting) & set(seen.released))
     lines = []
@@ -89,7 +90,18 @@ def queue_forecast(tree: BlockingTree, gone: Collection[int]) -> tuple[str, ...]
     if left:
         wait = f"wait{_s_of(left)}"
         lines.append(f"{counted(left, 'session')} behind it also {wait} for others, and {wait} on")
-    return tuple(lines)
+    return (*lines, maybe) if maybe else tuple(lines)
+
+
+def unseen(tree: BlockingTree, among: Iterable[int]) -> str:
+    """That sessions wait for a blocker of which the server only tells that it may be one of these."""
+    number = max((tree.behind_unseen(one) for one in among), default=0)
+    if not number:
+        return ""
+    others = [one for one in sorted(tree.suspects) if one > 0]
+    listed = f"{', '.join(map(str, others[:LISTED]))}{', …' if others[LISTED:] else ''}"
+    wait = f"{counted(number, 'session')} wait{_s_of(number)}"
+    return f"{wait} for one of the sessions {listed}: the server does not tell for which"
 
 
 def _next(seen: Aftermath) -> str:

@@ -37,11 +37,27 @@ class LockNode(msgspec.Struct, frozen=True, kw_only=True):
     cycle: bool = False
 
 
+# The graph's id of a blocker that the server does not tell; no number of a transaction comes near.
+UNSEEN = -(1 << 62)
+
+
 class BlockingTree(tuple[LockNode, ...]):
-    """The nodes in the order of the tree, and the graph they were drawn from, for what-if questions."""
+    """The nodes in the order of the tree, and the graph they were drawn from, for what-if questions.
+
+    `suspects` are graph ids of those who may be the unseen blocker: of them it is not known whom they
+    block beyond what the graph says.
+    """
 
     graph: WaitGraph = WaitGraph(ids=(), hard={}, soft={})
     waits: Mapping[int, Wait] = {}
+    suspects: frozenset[int] = frozenset()
+
+    def behind_unseen(self, session: int) -> int:
+        """How many wait for an unseen blocker that may be this one; 0 where it cannot be."""
+        ids = self.graph.ids
+        if session not in self.suspects or UNSEEN not in ids:
+            return 0
+        return closure(self.graph).below[ids.index(UNSEEN)].bit_count()
 
     @classmethod
     def of(cls, nodes: Iterable[LockNode], graph: WaitGraph, waits: Mapping[int, Wait]) -> BlockingTree:

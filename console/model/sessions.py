@@ -8,6 +8,9 @@ from enum import StrEnum
 
 import msgspec
 
+# The kind of the session that stands in a wait graph for a blocker the server does not tell.
+UNSEEN_KIND = "unknown blocker"
+
 
 class SessionKey(msgspec.Struct, frozen=True, order=True):
     """What actions are bound to: the number alone is reused, number and start are not.

@@ -9,7 +9,7 @@ from console.model.blocking import BlockingTree, LockNode
 from console.model.whatif import after, jams, node_of
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Tone
-from console.present.units import age, clean, count
+from console.present.units import UNKNOWN, age, clean, count
 
 COLUMNS = (
     Column(title="session", width=17),
@@ -27,17 +27,23 @@ _DEEPEST = 5
 
 
 def lines(nodes: Iterable[LockNode]) -> list[Line]:
-    return [_line(node) for node in nodes]
+    unsure = _unsure(nodes)
+    return [_line(node, sure=node.session.id not in unsure) for node in nodes]
 
 
-def _line(node: LockNode) -> Line:
+def _unsure(nodes: Iterable[LockNode]) -> frozenset[int]:
+    """Of whom it is not known how many they block: any of them may be the unseen blocker."""
+    return nodes.suspects if isinstance(nodes, BlockingTree) else frozenset()
+
+
+def _line(node: LockNode, *, sure: bool) -> Line:
     session = node.session
     return Line(
         key=key(session),
         cells=(
             tree(node),
             "ROOT" if node.root else age(node.wait_seconds),
-            count(node.blocks) if node.blocks else "",
+            count(node.blocks) if node.blocks else "" if sure else UNKNOWN,
             state(session),
             text(session.user),
             clean(node.object or "", 200),
@@ -150,6 +156,11 @@ def storm(tree: Sequence[LockNode], least: int) -> str:
 def details(node: LockNode, tree: BlockingTree | None = None) -> list[tuple[str, str]]:
     """Everything about one node, label and value, for the pane beside the tree."""
     session = node.session
+    maybe = tree.behind_unseen(session.id) if tree is not None else 0
+    blocks = f"{count(node.blocks)} sessions; ending it releases {node.releases}" if node.blocks else "nobody"
+    if maybe:
+        known = f"{blocks}; " if node.blocks else ""
+        blocks = f"{known}not known: {maybe} wait for an unseen blocker that may be it"
     pairs = [
         ("session", f"{session.id} started {_moment(session.started_at)}"),
         ("user", f"{text(session.user)} @ {text(session.client)} in {text(session.database)}"),
@@ -164,10 +175,7 @@ def details(node: LockNode, tree: BlockingTree | None = None) -> list[tuple[str,
             f"{clean(node.object or '', 300)} {mode(node)}" if node.edge else "nobody: a root blocker",
         ),
         ("blocked by", blockers(node) if node.edge else ""),
-        (
-            "blocks",
-            f"{count(node.blocks)} sessions; ending it releases {node.releases}" if node.blocks else "nobody",
-        ),
+        ("blocks", blocks),
         ("ending it", forecast(tree, node) if tree is not None and not session.prepared else ""),
         ("protected", str(session.protection) if session.protection else ""),
     ]
@@ -188,14 +196,16 @@ def _moment(at: object) -> str:
 
 
 def document(nodes: Iterable[LockNode]) -> list[dict[str, Any]]:
-    """Rows of `show locks --json`: one a session in the wait graph, roots first."""
+    """Rows of `show locks --json`: one a session in the wait graph, roots first; null is unknown."""
+    nodes = nodes if isinstance(nodes, BlockingTree) else tuple(nodes)
+    unsure = _unsure(nodes)
     return [
         {
             "session": reference(node.session),
             "blocked_by": list(node.blocked_by),
             "blocked_by_count": node.blocked_by_count,
             "root": node.root,
-            "blocks": node.blocks,
+            "blocks": None if not node.blocks and node.session.id in unsure else node.blocks,
             "wait_seconds": node.wait_seconds,
             "edge": node.edge,
             "mode": node.mode,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from console.model.sessions import Session, State
+from console.model.sessions import UNSEEN_KIND, Session, State
 from console.present.table import Column, Line, Tone
 from console.present.units import age, clean
 
@@ -77,7 +77,8 @@ def text(value: str | None) -> str:
 def statement(session: Session) -> str:
     """The running statement; of an idle session the last one, marked as such."""
     if not session.visible:
-        return "(no privilege to see it)"
+        unseen = session.kind == UNSEEN_KIND
+        return "(the server does not tell whose it is)" if unseen else "(no privilege to see it)"
     if not session.query:
         return f"prepared transaction {text(session.prepared)}" if session.prepared else ""
     shown = clean(session.query, 1000)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from actions import following
 from actions import session_forecast as forecast
-from console.model.blocking import BlockingTree, blocking_forest
-from console.model.locks import Claim, Wait, wait_graph
+from actions.idle_transactions import IdleArgs, choose
+from console.model.blocking import UNSEEN, BlockingTree, blocking_forest
+from console.model.locks import Claim, Edge, Wait, wait_graph
 from console.model.sessions import Session, State, by_id
 from tests.fakes import make_session
 
@@ -103,3 +105,24 @@ def test_behind_is_transitive_and_never_the_subject() -> None:
     assert forecast.behind(chain, [1, 2]) == [3]
     assert forecast.behind(chain, [99]) == []
     assert forecast.behind(BlockingTree(), [1]) == []
+
+
+async def test_who_may_be_the_unseen_blocker_is_not_said_to_block_nobody() -> None:
+    edges = (Edge(3, UNSEEN), Edge(4, UNSEEN))
+    tree = blocking_forest(wait_graph((), {}, edges=edges), {}, {})
+    tree.suspects = frozenset({7, 9})
+    told = "2 sessions wait for one of the sessions 7, 9: the server does not tell for which"
+    assert forecast.queue_forecast(tree, {7}) == (told,)
+    assert forecast.queue_forecast(tree, {8}) == ("nobody waits on it",)
+    assert following.before(tree, [make_session(7)], (), [None])["before"]["waiters"] == (3, 4)
+
+
+async def test_whoever_may_block_is_not_ended_on_a_guess() -> None:
+    idle: dict[str, Any] = {"state": State.IDLE_IN_TRANSACTION, "state_seconds": 900.0}
+    tree = blocking_forest(wait_graph((), {}, edges=(Edge(3, UNSEEN),)), {}, {})
+    tree.suspects = frozenset({7})
+    sessions = [make_session(7, **idle), make_session(8, **idle)]
+    found = choose(sessions, tree, IdleArgs(older_than="10m", blocking_only=True))
+    assert found.aims == ()
+    assert "does not tell for which" in {one.id: why for one, why in found.spared}[7]
+    assert len(choose(sessions, tree, IdleArgs(older_than="10m")).aims) == 2

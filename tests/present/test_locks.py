@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from console.model.sessions import State
+from console.model.blocking import UNSEEN, blocking_forest
+from console.model.locks import Edge, wait_graph
+from console.model.sessions import UNSEEN_KIND, Session, State
 from console.present import locks
 from tests.fakes import ScriptedEngine, make_session, storm
 
@@ -45,3 +47,17 @@ async def test_the_document_has_the_fields_of_the_contract() -> None:
     assert contract <= rows[0].keys()
     assert rows[1]["blocked_by"] == [1]
     assert rows[0]["wait_seconds"] is None
+
+
+def test_an_unknown_number_of_waiters_is_shown_as_unknown() -> None:
+    graph = wait_graph((), {}, edges=(Edge(7, 5), Edge(3, UNSEEN)))
+    unseen = Session(id=0, started_at=None, kind=UNSEEN_KIND, visible=False)
+    tree = blocking_forest(graph, {UNSEEN: unseen, 7: make_session(7)}, {})
+    tree.suspects = frozenset({7})
+    (line,) = [line for line in locks.lines(tree) if line.cells[0].strip().endswith("7")]
+    assert line.cells[2] == "?"
+    rows = {row["session"]["id"]: row["blocks"] for row in locks.document(tree)}
+    assert (rows[7], rows[5], rows[0], rows[3]) == (None, 1, 1, 0)
+    (node,) = [node for node in tree if node.session.id == 7]
+    assert dict(locks.details(node, tree))["blocks"].startswith("not known: 1 wait for an unseen blocker")
+    assert any("the server does not tell whose" in line.cells[-1] for line in locks.lines(tree))

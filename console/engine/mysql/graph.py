@@ -16,7 +16,7 @@ from console.engine.mysql.look import Seen, records_metadata_locks, xa_names
 from console.errors import PrivilegeMissing
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.locks import Claim, Edge, Wait, WaitGraph, wait_graph
-from console.model.sessions import Session, by_id
+from console.model.sessions import UNSEEN_KIND, Session, by_id
 
 # Below, a read of data_locks that runs out of memory leaves InnoDB's list of transactions latched: the
 # server hangs (release notes of MySQL 8.0.37). It grows with the locks of the transactions it looks at.
@@ -26,7 +26,7 @@ _MANY_ROW_LOCKS = 1_000_000
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What one source says about waits; sources are added up. `otherwise` are edges for waiters that
-    nothing else explains.
+    nothing else explains. `suspects` are nodes that may be the unseen blocker.
     """
 
     claims: tuple[Claim, ...] = ()
@@ -35,6 +35,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     waits: Mapping[int, Wait] = {}
     threads: Mapping[int, Session] = {}
     otherwise: Mapping[int, tuple[Edge, ...]] = {}
+    suspects: frozenset[int] = frozenset()
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
@@ -44,6 +45,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             waits={**other.waits, **self.waits},
             threads={**self.threads, **other.threads},
             otherwise={**self.otherwise, **other.otherwise},
+            suspects=self.suspects | other.suspects,
         )
 
     @property
@@ -80,6 +82,7 @@ async def _row_evidence(link: Link, seen: Seen) -> Evidence:
         claims=tuple(row_locks.claims(locks)),
         conflicts=row_locks.conflicts(locks),
         waits=row_locks.waits(locks),
+        suspects=frozenset(node for lock in locks for node in lock.suspects),
     )
 
 
@@ -124,7 +127,7 @@ async def _metadata_evidence(link: Link, seen: Seen, waiters: list[Session]) -> 
     wait for an unknown blocker: they are not dropped."""
     try:
         read = await link.fetch("metadata_locks", "metadata locks")
-        rows = [metadata.owned(row) for row in read]
+        rows = [metadata.owned(row, seen.prepared) for row in read]
         missing = {one.id for one in waiters} - {row["session_id"] for row in rows}
         recorded = not missing or await records_metadata_locks(link)
     except PrivilegeMissing:
@@ -139,6 +142,7 @@ async def _metadata_evidence(link: Link, seen: Seen, waiters: list[Session]) -> 
         waits=metadata.waits(rows, seen.clock.seconds),
         threads=metadata.threads(rows),
         otherwise=metadata.outdated(rows) if seen.identity.flavor == "mariadb" else {},
+        suspects=metadata.suspects(rows, seen.transactions, seen.prepared),
     )
     return found + _unexplained(waiters, found.waiters, recorded=recorded)
 
@@ -155,15 +159,21 @@ async def _flush_evidence(link: Link, seen: Seen) -> Evidence:
 async def _forest(link: Link, seen: Seen, found: Evidence) -> BlockingTree:
     graph = wait_graph(found.claims, found.conflicts, edges=found.edges)
     orphans = _without_blocker(graph, found)
+    edges = found.edges
     if orphans:
-        edges = [found.otherwise.get(waiter) or (Edge(waiter, UNKNOWN),) for waiter in sorted(orphans)]
-        graph = wait_graph(found.claims, found.conflicts, edges=(*found.edges, *chain.from_iterable(edges)))
+        more = [found.otherwise.get(waiter) or (Edge(waiter, UNKNOWN),) for waiter in sorted(orphans)]
+        edges = (*edges, *chain.from_iterable(more))
+        graph = wait_graph(found.claims, found.conflicts, edges=edges)
     known = {**by_id(seen.sessions), **found.threads} | await _without_session(link, seen, graph)
-    return blocking_forest(graph, known, found.waits)
+    tree = blocking_forest(graph, known, found.waits)
+    # Where nothing at all is told of a blocker it may be anybody.
+    anybody = {one.node for one in seen.transactions} if any(e.blocker == UNKNOWN for e in edges) else set()
+    tree.suspects = found.suspects | anybody
+    return tree
 
 
 async def _without_session(link: Link, seen: Seen, graph: WaitGraph) -> dict[int, Session]:
-    nodes = {UNKNOWN: Session(id=0, started_at=None, kind="unknown blocker", visible=False)}
+    nodes = {UNKNOWN: Session(id=0, started_at=None, kind=UNSEEN_KIND, visible=False)}
     detached = {one.node: one for one in seen.transactions if not one.session}
     if not detached.keys() & set(graph.ids):
         return nodes

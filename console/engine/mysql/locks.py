@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from console.engine.mysql.rows import TABLE_FLUSH, Transaction
+from console.model.blocking import UNSEEN
 from console.model.locks import Claim, Edge, Wait
 from console.model.sessions import Session, State
 
@@ -22,13 +23,14 @@ _COMPATIBLE = {
     "IX": frozenset({"IS", "IX", "AUTO_INC"}),
     "AUTO_INC": frozenset({"IS", "IX"}),
 }
-UNKNOWN = -(1 << 62)  # the node of a blocker that nobody may see; no transaction id comes near
+UNKNOWN = UNSEEN
 
 
 class RowLock(msgspec.Struct, frozen=True, kw_only=True):
     """A lock of InnoDB, asked for or held. `node` is a session id, or negative without a session.
 
     `since`: epoch seconds of the server; `rule` is the mode as the server's conflict rule reads it.
+    `suspects` are the nodes of which one holds it, where the server does not tell which.
     """
 
     node: int
@@ -40,6 +42,7 @@ class RowLock(msgspec.Struct, frozen=True, kw_only=True):
     granted: bool
     since: float | None = None
     seconds: float | None = None
+    suspects: tuple[int, ...] = ()
 
 
 def must_wait(request: str, held: str) -> bool:
@@ -185,12 +188,20 @@ def mariadb_locks(rows: Iterable[Record], owners: Iterable[Transaction], clock: 
 
 
 def _nameless(row: Record, owners: Iterable[Transaction]) -> RowLock:
-    """A lock held by a transaction that has not written: by the only one that can, or by nobody knows."""
-    able = sorted(owner.node for owner in owners if not owner.id and owner.rows_locked and not owner.waiting)
+    """A lock held by a transaction that has not written: by the only one that can, or by nobody knows.
+
+    Among the rows that a transaction has locked the server counts the one it waits for.
+    """
+    able = sorted(
+        owner.node
+        for owner in owners
+        if not owner.id and owner.rows_locked > owner.waiting and owner.lock_id != row["lock_id"]
+    )
     if len(able) == 1:
         return _held(row, able[0])
     one_of = f", held by one of {', '.join(map(str, able[:10]))}" if able else ""
-    return msgspec.structs.replace(_held(row, UNKNOWN), place=describe(row) + one_of)
+    unseen = _held(row, UNKNOWN)
+    return msgspec.structs.replace(unseen, place=describe(row) + one_of, suspects=tuple(able))
 
 
 def _lock(row: Record, node: int, place: tuple[object, ...], since: float | None, now: float) -> RowLock:

@@ -32,6 +32,11 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     hidden: PrivilegeMissing | None = None
     waitless: PrivilegeMissing | None = None
 
+    @property
+    def prepared(self) -> tuple[int, ...]:
+        """Nodes of the prepared XA transactions that have no session."""
+        return tuple(one.node for one in self.transactions if not one.session and not one.rolling_back)
+
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of the list of sessions; the rest is as in `Seen`."""

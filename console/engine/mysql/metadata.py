@@ -8,12 +8,13 @@ first: that is how a waiting ALTER TABLE stops every later SELECT.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 
+from console.engine.mysql.rows import Transaction
 from console.model.locks import Claim, Edge, Wait
 from console.model.sessions import Protection, Session, State
 
@@ -145,13 +146,30 @@ def _object(row: Record) -> tuple[object, ...]:
     return "metadata", row["type"], row["table_schema"], row["table_name"]
 
 
-def owned(row: Record) -> Record:
-    """The row with a node of its own for a thread of the server, which has no connection id: InnoDB's
-    statistics and purge threads take metadata locks too, and stand in the queues.
+def owned(row: Record, prepared: Sequence[int]) -> Record:
+    """The row with a node for its owner where that has no connection id.
+
+    A thread of the server has one of its own: InnoDB's statistics and purge threads take metadata locks
+    too, and stand in the queues. Without a thread it is a `prepared` transaction whose session is gone.
     """
-    if row["session_id"] is not None or row["thread_id"] is None:
+    if row["session_id"] is not None:
         return row
-    return {**row, "session_id": _THREADS - int(row["thread_id"])}
+    if row["thread_id"] is not None:
+        return {**row, "session_id": _THREADS - int(row["thread_id"])}
+    return {**row, "session_id": prepared[0]} if len(prepared) == 1 else row
+
+
+def suspects(
+    rows: Iterable[Record], transactions: Iterable[Transaction], prepared: Sequence[int]
+) -> frozenset[int]:
+    """Prepared transactions that may hold a lock which is shown without an owner, or as that of the
+    session that prepared it: MySQL goes on showing it as its own, although that is in no transaction.
+    """
+    at_work = {one.session for one in transactions}
+    unsure = any(
+        row["status"] != "PENDING" and row["session_id"] not in (*prepared, *at_work) for row in rows
+    )
+    return frozenset(prepared) if unsure else frozenset()
 
 
 def threads(rows: Iterable[Record]) -> dict[int, Session]:
@@ -166,7 +184,7 @@ def threads(rows: Iterable[Record]) -> dict[int, Session]:
             protection=Protection.SERVER,
         )
         for row in rows
-        if row["session_id"] is not None and row["session_id"] < 0
+        if row["session_id"] is not None and row["session_id"] <= _THREADS
     }
 
 

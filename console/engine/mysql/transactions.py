@@ -89,16 +89,21 @@ def transactions(seen: Seen, extras: Extras) -> tuple[OpenTransaction, ...]:
     return (*found, *xa.rowless(extras.names, prepared))
 
 
-def _blocks(tree: BlockingTree | None) -> Mapping[int, int] | None:
-    """How many wait on each node of the graph, directly or through others; None where nobody can tell."""
+def _blocks(tree: BlockingTree | None) -> Mapping[int, int | None] | None:
+    """How many wait on each node of the graph, directly or through others; None where nobody can tell,
+    of all or of one.
+    """
     if tree is None:
         return None
     below = closure(tree.graph).below
-    return {node: (below[bit] & ~(1 << bit)).bit_count() for bit, node in enumerate(tree.graph.ids)}
+    found = {node: (below[bit] & ~(1 << bit)).bit_count() for bit, node in enumerate(tree.graph.ids)}
+    return {node: None for node in tree.suspects if not found.get(node)} | {
+        node: number for node, number in found.items() if number or node not in tree.suspects
+    }
 
 
 def _of_session(
-    one: Transaction, session: Session, blocks: Mapping[int, int] | None, extras: Extras
+    one: Transaction, session: Session, blocks: Mapping[int, int | None] | None, extras: Extras
 ) -> OpenTransaction:
     """A prepared one has no `resolve`: only its own session can end it, until it leaves."""
     name = extras.names.connected.get(session.id)
@@ -116,7 +121,7 @@ def _of_session(
     )
 
 
-def _detached(one: Transaction, blocks: Mapping[int, int] | None, names: xa.Names) -> OpenTransaction:
+def _detached(one: Transaction, blocks: Mapping[int, int | None] | None, names: xa.Names) -> OpenTransaction:
     return OpenTransaction(
         session=xa.node(one, names),
         number=None if one.number is None else str(one.number),

@@ -144,6 +144,18 @@ def test_a_reader_of_mariadb_is_known_as_holder_where_it_is_the_only_one() -> No
     found = locks.mariadb_locks(rows, [nameless(7), nameless(9), writer], CLOCK)
     assert [(lock.node, lock.granted) for lock in found] == [(2, False), (locks.UNKNOWN, True)]
     assert found[1].place.endswith("held by one of 7, 9")
+    assert found[1].suspects == (7, 9)
+
+
+def test_a_reader_of_mariadb_that_waits_may_hold_what_it_read_before() -> None:
+    writer = transaction(2, waiting=True, lock_id="2:5:3:5")
+    rows = [mariadb_row(0, mode="S"), mariadb_row(2)]
+    waiting = nameless(7, waiting=True, lock_id="0:5:3:9", rows_locked=2)
+    found = locks.mariadb_locks(rows, [waiting, nameless(9), writer], CLOCK)
+    assert found[1].suspects == (7, 9)
+    only_waits = nameless(7, waiting=True, lock_id="0:5:3:9", rows_locked=1)
+    found = locks.mariadb_locks(rows, [only_waits, nameless(9), writer], CLOCK)
+    assert [(lock.node, lock.suspects) for lock in found if lock.granted] == [(9, ())]
 
 
 def test_readers_of_mariadb_that_wait_are_not_dropped() -> None:

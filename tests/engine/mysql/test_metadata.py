@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from console.engine.mysql import metadata
+from console.engine.mysql.rows import Transaction
 from console.model.locks import WaitGraph, wait_graph
 
 
@@ -132,10 +133,28 @@ def test_a_thread_of_the_server_in_the_queue_is_named_and_not_hidden() -> None:
     thread = row(
         0, "SHARED", "PENDING", session_id=None, thread_id=27, thread="thread/innodb/dict_stats_thread"
     )
-    rows = [row(2, "EXCLUSIVE", "PENDING"), metadata.owned(thread)]
+    rows = [row(2, "EXCLUSIVE", "PENDING"), metadata.owned(thread, ())]
     (session,) = metadata.threads(rows).values()
     assert (session.kind, session.visible, session.key) == ("dict_stats_thread", True, None)
     assert session.protection is not None
     (node,) = metadata.threads(rows)
     assert node < 0
     assert metadata.waits(rows, {})[node].mode == "SHARED"
+
+
+def test_a_lock_without_a_thread_is_the_prepared_transactions() -> None:
+    ownerless = row(0, "SHARED_WRITE", session_id=None, thread_id=None)
+    assert metadata.owned(ownerless, (-77,))["session_id"] == -77
+    assert metadata.owned(ownerless, (-77, -78))["session_id"] is None
+    assert metadata.owned(ownerless, ())["session_id"] is None
+    assert metadata.threads([metadata.owned(ownerless, (-77,))]) == {}
+
+
+def test_prepared_transactions_are_suspects_where_a_holder_is_in_no_transaction() -> None:
+    own = Transaction(id=5, session=5, waiting=False, started=0.0, seconds=1.0)
+    mine, idle = row(5, "SHARED_WRITE", thread_id=1), row(9, "SHARED_WRITE", thread_id=2)
+    nobody = row(0, "SHARED_WRITE", session_id=None, thread_id=None)
+    assert metadata.suspects([mine], [own], (-77,)) == frozenset()
+    assert metadata.suspects([mine, idle], [own], (-77,)) == {-77}
+    assert metadata.suspects([nobody], [own], (-77, -78)) == {-77, -78}
+    assert metadata.suspects([nobody], [own], ()) == frozenset()

@@ -242,3 +242,25 @@ async def test_the_command_breaks_a_chain(shop: Scene, desk: Desk, command: Comm
     assert done.code == 0, done
     assert done.document["verify"]["evidence"]["ended"] == [clients[0].id]
     assert (await command.run("audit", "verify", "--json")).document["ok"] is True
+
+
+async def test_a_root_that_the_server_does_not_tell_is_not_said_to_block_nobody(
+    shop: Scene, desk: Desk
+) -> None:
+    if desk.server.flavor != "mariadb":
+        pytest.skip("only MariaDB does not tell transactions apart that have written nothing")
+    readers = [await shop.client("report") for _ in range(2)]
+    for reader in readers:
+        await reader.run("begin")
+        await reader.run("select n from orders where id = 5 lock in share mode")
+    waiter = await shop.waiter(5)
+    await desk.waiting(waiter.id)
+    plan = await planned(desk, readers[0])
+    assert "the server does not tell for which" in plan.refusals[0]
+    with pytest.raises(Refused, match=r"session\.terminate ends one of them"):
+        await desk.apply(plan)
+    one = await desk.plan("session.terminate", **await desk.key(readers[0].id))
+    assert one.forecast[0].startswith("1 session waits for one of the sessions")
+    end = await desk.apply(one)
+    assert end.verify is not None
+    assert (end.verify.evidence["waiters_before"], end.verify.evidence["waiters_released"]) == (1, 0)

@@ -305,11 +305,14 @@ async def test_a_waiter_whose_blocker_cannot_be_seen_is_not_dropped(
         "update performance_schema.setup_instruments set enabled = '{}' "
         "where name = 'wait/lock/metadata/sql/mdl'"
     )
+    bystander = await crowd.join()
+    await bystander.ask("create table other (id int primary key)", "begin", "insert into other values (1)")
     await root.ask(switch.format("NO"))
     try:
         await owner.ask("lock tables orders write")
         waiter.start("select count(*) from orders")
         found = await tree(engine, waiter)
+        opened = {one.session.id: one.blocks for one in await engine.transactions()}
         checks = {check.name: check for check in await engine.checks()}
     finally:
         await root.ask(switch.format("YES"))
@@ -317,5 +320,49 @@ async def test_a_waiter_whose_blocker_cannot_be_seen_is_not_dropped(
     assert (found[waiter.id].object, found[waiter.id].mode) == ("Waiting for table metadata lock", "?")
     assert (found[0].root, found[0].session.visible) == (True, False)
     assert found[0].session.kind == "unknown blocker"
+    assert opened[bystander.id] is None, "it may be anybody"
     assert checks["metadata locks"].ok is False
     assert "setup_instruments" in checks["metadata locks"].hint
+
+
+async def test_of_two_readers_of_mariadb_it_is_not_known_whom_each_blocks(
+    crowd: Crowd, engine: MysqlEngine
+) -> None:
+    if crowd.server.flavor != "mariadb":
+        pytest.skip("MySQL tells who holds a lock")
+    first, second, writer = [await crowd.join() for _ in range(3)]
+    for one in (first, second):
+        await one.ask("begin", "select * from orders where id = 1 lock in share mode")
+    writer.start("update orders set state = 2 where id = 1")
+    await tree(engine, writer)
+    found = await engine.locks()
+    assert found.suspects == {first.id, second.id}
+    assert [found.behind_unseen(one.id) for one in (first, second, writer)] == [1, 1, 0]
+    opened = {one.session.id: one.blocks for one in await engine.transactions()}
+    assert opened == {first.id: None, second.id: None, writer.id: 0}
+
+
+async def test_a_detached_xa_transaction_is_named_as_the_owner_of_its_table_lock(
+    crowd: Crowd, engine: MysqlEngine
+) -> None:
+    if crowd.server.flavor != "mysql":
+        pytest.skip("MariaDB lets the table go with the session")
+    root = await crowd.root()
+    owner = Client(await crowd.server.connect(database=crowd.database))
+    await owner.ask(
+        "xa start 'z'", "update orders set state = 1 where id = 1", "xa end 'z'", "xa prepare 'z'"
+    )
+    ddl = await crowd.join()
+    try:
+        ddl.start("alter table orders add column extra int")
+        await tree(engine, ddl)
+        (detached,) = [one for one in await engine.transactions() if one.session.state is State.PREPARED]
+        assert detached.blocks is None, "its lock is shown as that of the session that prepared it"
+        await owner.connection.ensure_closed()
+        await asyncio.sleep(0.5)
+        found = (await tree(engine, ddl))[0]
+        assert (found.session.state, found.session.visible, found.blocks) == (State.PREPARED, True, 1)
+        (detached,) = [one for one in await engine.transactions() if one.session.state is State.PREPARED]
+        assert detached.blocks == 1
+    finally:
+        await root.ask("xa rollback 'z'")
