@@ -197,14 +197,18 @@ async def test_the_command_sets_and_resets(desk: Desk, tmp_path: Path) -> None:
 @pytest_asyncio.fixture
 async def variables(mysql: MysqlServer, tmp_path: Path) -> AsyncIterator[Desk]:
     right = "SYSTEM_VARIABLES_ADMIN" if mysql.flavor == "mysql" else "SUPER"
-    await superuser(mysql, f"grant {right} on *.* to {accounts.OPERATOR}@'%'")
+    await superuser(
+        mysql,
+        f"grant {right} on *.* to {accounts.OPERATOR}@'%'",
+        "set global innodb_print_all_deadlocks = off",
+    )
     async with desk_on(mysql, tmp_path) as made:
         yield made
     await superuser(
         mysql,
         f"revoke {right} on *.* from {accounts.OPERATOR}@'%'",
         "set global lock_wait_timeout = default",
-        "set global innodb_print_all_deadlocks = default",
+        "set global innodb_print_all_deadlocks = on",  # as the servers of the tests are started
         *(["reset persist"] if mysql.flavor == "mysql" else []),
     )
 
