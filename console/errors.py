@@ -13,6 +13,8 @@ DbdeckError
 ├── Stale 6                 the subject or a precondition changed since it was seen
 ├── Locked 7                another run holds the lock; its holder is named
 ├── ActionFailed 1          the action failed; the end state is known and verified
+│   ├── LockTimeout         a lock was not to be had in the time given; nothing was done
+│   └── Cancelled           the statement was cancelled, by us or by somebody else
 ├── OutcomeUnknown 9        the effect may or may not have happened; reconcile, never retry
 ├── LedgerFault 11          `audit verify` found a fault
 └── TimedOut 124            cancelled cleanly, state known
@@ -102,6 +104,14 @@ class Locked(DbdeckError):
 
 class ActionFailed(DbdeckError):
     exit, kind = Exit.FAILED, "failed"
+
+
+class LockTimeout(ActionFailed):
+    kind = "lock_timeout"
+
+
+class Cancelled(ActionFailed):
+    kind = "cancelled"
 
 
 class OutcomeUnknown(DbdeckError):

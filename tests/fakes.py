@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
-from console.engine.port import Row, Statement
+from console.engine.port import Need, Row, Statement
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
+from console.model.indexes import Index, IndexHealth
 from console.model.locks import Claim, Wait, wait_graph
+from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session, State, by_id
 from console.model.settings import Setting
+from console.model.table_locks import Disk, Load, TableLock
+from console.model.tables import Bloat, Measurement, Table, TableQuery, Tables
 from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
 from console.model.transactions import OpenTransaction, oldest_first
 
@@ -89,6 +94,12 @@ class ScriptedEngine:
         self.settings: dict[tuple[str, str, str], Setting] = {}
         self.cleanup = Horizon()
         self.history = DeadlockHistory()
+        self.shop: list[Table] = []
+        self.index_list: list[Index] = []
+        self.health = IndexHealth()
+        self.at_work = ProgressReport()
+        self.locked: list[TableLock] = []
+        self.pressure = Load(running=1)
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -144,6 +155,44 @@ class ScriptedEngine:
         await self._read()
         return self.settings.get((name, role, database))
 
+    async def tables(self, wanted: TableQuery) -> Tables:
+        await self._read()
+        named = [one for one in self.shop if not wanted.names or (one.schema, one.name) in wanted.names]
+        fits = [one for one in named if fnmatchcase(one.name, wanted.pattern or "*")]
+        return Tables(tables=tuple(fits[: wanted.limit]), total=len(self.shop), order=wanted.order)
+
+    async def index_health(self) -> IndexHealth:
+        await self._read()
+        return self.health
+
+    async def indexes(self, wanted: TableQuery, names: Sequence[tuple[str, str]] = ()) -> tuple[Index, ...]:
+        await self._read()
+        named = [one for one in self.index_list if not names or (one.schema, one.name) in names]
+        tables = wanted.names
+        return tuple(one for one in named if not tables or (one.schema, one.table) in tables)
+
+    async def progress(self) -> ProgressReport:
+        await self._read()
+        return self.at_work
+
+    async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
+        await self._read()
+        return tuple(one for one in self.locked if one.table in {".".join(name) for name in tables})
+
+    async def load(self) -> Load:
+        await self._read()
+        return self.pressure
+
+    async def measurement(self, schema: str, name: str) -> Measurement:
+        return Measurement(subject=f"{schema}.{name}", bytes=8192, how="reads it", lock="AccessShareLock")
+
+    async def measure(self, schema: str, name: str) -> Bloat:
+        await self._read()
+        return Bloat(wasted=0, low=0, high=0, exact=True)
+
+    async def disk(self, schema: str, name: str) -> Disk:
+        return Disk(why="the server is remote")
+
     async def checks(self) -> tuple[Check, ...]:
         await self._read()
         return (Check(name="sessions and locks", ok=True, detail="sees every session"),)
@@ -185,7 +234,12 @@ class ScriptedOperator:
     async def identity(self) -> ServerIdentity:
         return self.engine.server
 
-    async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
+    session_id = 77
+
+    async def cancel(self) -> bool:
+        return True
+
+    async def run(self, statement: Statement, *, timeout: float | None) -> list[Row]:
         self.sent.append(statement)
         waited = self.before_answer()
         if waited is not None:
@@ -195,6 +249,9 @@ class ScriptedOperator:
         if self.ends is not None:
             self.engine.end(self.ends)
         return self.answer
+
+    async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        return ()
 
     async def hold(self, name: str) -> str | None:
         if self.holder is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -9,9 +10,13 @@ import msgspec
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
+from console.model.indexes import Index, IndexHealth
+from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
 from console.model.settings import Setting
+from console.model.table_locks import Disk, Load, TableLock
+from console.model.tables import Bloat, Measurement, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
 
@@ -24,16 +29,77 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """SQL for an effect, with bound arguments. `shown` is what people and the ledger see.
 
     `database` is the one it must run in, where that is not the target's own (PostgreSQL only: a
-    prepared transaction or a logical slot belongs to a database); empty is any.
+    prepared transaction or a logical slot belongs to a database); empty is any. `limits` are session
+    settings it runs under, by the server's names; `lock_seconds` is how long it waits for a lock, None is
+    the connection's own limit (2 s). A `command` gives no rows and may not stand in a transaction block,
+    like VACUUM.
     """
 
     sql: str
     args: tuple[object, ...] = ()
     shown: str
     database: str = ""
+    limits: tuple[tuple[str, str], ...] = ()
+    lock_seconds: float | None = None
+    command: bool = False
 
 
-class Engine(Protocol):
+class Need(msgspec.Struct, frozen=True, kw_only=True):
+    """A right that an effect takes. `own`: only the owner has it; else the privileges named (MySQL) or
+    MAINTAIN (PostgreSQL 17+, owners and the database's owner before) on the table. `number` is its oid;
+    schema and name are `*` for a privilege on everything.
+    """
+
+    schema: str
+    name: str
+    number: int = 0
+    own: bool = False
+    privileges: tuple[str, ...] = ()
+
+
+class MaintenanceReads(Protocol):
+    """What vacuum, reindex, analyze and index health are decided by. The rules are those of `Engine`."""
+
+    async def tables(self, wanted: TableQuery) -> Tables:
+        """Tables of the connected database (MySQL, MariaDB: of every database), from catalogs and counters.
+
+        No size function, no lock on a table: it answers while somebody holds AccessExclusive on one.
+        """
+        ...
+
+    async def index_health(self) -> IndexHealth: ...
+
+    async def indexes(self, wanted: TableQuery, names: Sequence[tuple[str, str]] = ()) -> tuple[Index, ...]:
+        """The indexes of the tables asked for; with `names` (schema, index) only those, of any table.
+
+        An empty schema is any (PostgreSQL).
+        """
+        ...
+
+    async def progress(self) -> ProgressReport:
+        """What reports progress now. The second look knows rates."""
+        ...
+
+    async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
+        """Who holds or waits for a lock on these tables (schema, name) or their indexes; not ourselves."""
+        ...
+
+    async def load(self) -> Load: ...
+
+    async def measurement(self, schema: str, name: str) -> Measurement:
+        """What an exact look at a table or index would read. Raises UsageError when there is none."""
+        ...
+
+    async def measure(self, schema: str, name: str) -> Bloat:
+        """The exact look: it reads the whole table. Raises UsageError where it cannot be taken."""
+        ...
+
+    async def disk(self, schema: str, name: str) -> Disk:
+        """Free space where this table lies, as far as anybody can know it."""
+        ...
+
+
+class Engine(MaintenanceReads, Protocol):
     """The reads of one target. Every method raises an Unreachable error or returns what it saw.
 
     A lost connection is opened again by the next call; nothing is retried inside a call.
@@ -93,10 +159,30 @@ class OperatorConnection(Protocol):
     @property
     def user(self) -> str: ...
 
+    @property
+    def session_id(self) -> int:
+        """The number other sessions see this one by."""
+        ...
+
     async def identity(self) -> ServerIdentity: ...
 
-    async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
-        """Raises ActionFailed when the server refused, OutcomeUnknown when its answer was lost."""
+    async def run(self, statement: Statement, *, timeout: float | None) -> list[Row]:
+        """Raises LockTimeout when a lock was not to be had, Cancelled when it was cancelled, ActionFailed
+        when the server refused for another reason, OutcomeUnknown when its answer was lost.
+
+        `timeout` is the client's deadline in seconds; None for what may take hours.
+        """
+        ...
+
+    async def cancel(self) -> bool:
+        """Ask the server, by another connection, to end the statement that runs on this one.
+
+        False when nobody could be asked. What became of it is told by the `run` that waits for it.
+        """
+        ...
+
+    async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        """What this login certainly lacks, each with the GRANT; what cannot be told is not named."""
         ...
 
     async def hold(self, name: str) -> str | None:

@@ -41,7 +41,7 @@ class Bulk(ScriptedOperator):
         self.refused = refused or set()
         self.left: set[int] = set()
 
-    async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
+    async def run(self, statement: Statement, *, timeout: float | None) -> list[Row]:
         self.sent.append(statement)
         number = int(str(statement.args[0]))
         if number in self.refused:

@@ -82,7 +82,7 @@ async def test_the_intent_is_committed_before_the_statement_is_sent(bench: Bench
     seen: list[list[str]] = []
     send = bench.operator.run
 
-    async def watch(statement: Any, *, timeout: float) -> Any:
+    async def watch(statement: Any, *, timeout: float | None) -> Any:
         seen.append(await bench.kinds())
         return await send(statement, timeout=timeout)
 
@@ -208,7 +208,7 @@ async def test_a_lost_answer_is_unknown_until_the_server_shows_it(bench: Bench) 
 
 
 async def test_a_lost_answer_is_applied_when_the_server_shows_it(bench: Bench) -> None:
-    async def lost(statement: Any, *, timeout: float) -> Any:
+    async def lost(statement: Any, *, timeout: float | None) -> Any:
         bench.engine.end(1)
         raise OutcomeUnknown("the answer was lost")
 
@@ -258,7 +258,7 @@ async def test_a_cancellation_after_the_intent_waits_for_the_outcome(bench: Benc
     plan = await bench.plan()
     sending, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(statement: Any, *, timeout: float) -> Any:
+    async def slow(statement: Any, *, timeout: float | None) -> Any:
         sending.set()
         await go.wait()
         bench.engine.end(1)

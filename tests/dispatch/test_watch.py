@@ -166,7 +166,7 @@ async def test_stop_before_the_second_step_leaves_it_out(bench: Bench) -> None:
     bench.action.state = "partial"
     send = bench.operator.run
 
-    async def once(statement: Statement, *, timeout: float) -> Any:
+    async def once(statement: Statement, *, timeout: float | None) -> Any:
         watch.stop.ask("SIGTERM")
         return await send(statement, timeout=timeout)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from console.engine.mysql.indexes import READS_COUNTED, USERSTAT_ON
+from console.engine.mysql.progress_rows import CONSUMER_ON, INSTRUMENTS_ON
 from tests.guards.sources import called, modules, names, strings
 
 MODULES = modules()
@@ -26,7 +28,10 @@ MAY_NAME = {
         "console/engine/postgres/operator.py",
     ),
 }
-MAY_MAKE = {"Operator": ("console/dispatch/effect.py",), "Statement": ("actions/",)}
+MAY_MAKE = {
+    "Operator": ("console/dispatch/effect.py", "console/dispatch/operator.py"),
+    "Statement": ("actions/",),
+}
 
 _EFFECTS = re.compile(
     r"\bkill\s+(?:query|connection|soft|hard|%|\{|\d)|pg_(?:terminate|cancel)_backend|\binsert\s+into\b|"
@@ -40,13 +45,32 @@ EXCEPTIONS = {
         "ends dbdeck's own read, which goes on in the server when its reader gave up"
     ),
     ("console/engine/mysql/operator.py", ".execute(statement.sql)"): "runs what an Operator hands it",
+    ("console/engine/postgres/operator.py", ".execute(statement.sql)"): "runs what an Operator hands it",
+    ("console/engine/postgres/operator.py", "select pg_cancel_backend($1)"): (
+        "ends the statement an Operator's own connection runs, which is recorded"
+    ),
     ("console/engine/postgres/operator.py", "hint"): "the GRANT that is missing, for people to run",
     ("console/engine/postgres/transactions.py", "ROLLBACK PREPARED "): (
         "a statement for people to run, never sent"
     ),
+    ("console/engine/postgres/remedies.py", "ALTER ROLE "): "a statement for people to run, never sent",
+    ("console/engine/postgres/remedies.py", "ALTER TABLE "): "a statement for people to run, never sent",
+    ("console/engine/postgres/remedies.py", "ALTER INDEX "): "a statement for people to run, never sent",
+    ("console/engine/postgres/remedies.py", "DROP INDEX "): "a statement for people to run, never sent",
+    ("console/engine/postgres/progress_rows.py", "CREATE INDEX"): "the server's name of a command",
+    (
+        "console/engine/postgres/progress_rows.py",
+        "CREATE INDEX CONCURRENTLY",
+    ): "the server's name of a command",
     ("console/engine/mysql/deadlock_notes.py", "hint"): "an advice for people to run, never sent",
     ("console/engine/mysql/xa.py", "XA ROLLBACK "): "a statement for people to run, never sent",
     ("console/engine/mysql/checks.py", "hint"): "an advice for people to run, never sent",
+    ("console/engine/mysql/table_locks.py", "hint"): "an advice for people to run, never sent",
+    ("console/engine/mysql/index_findings.py", "ALTER TABLE"): "a statement for people to run, never sent",
+    ("console/engine/mysql/indexes.py", READS_COUNTED): "an advice for people to run, never sent",
+    ("console/engine/mysql/indexes.py", USERSTAT_ON): "an advice for people to run, never sent",
+    ("console/engine/mysql/progress_rows.py", CONSUMER_ON): "an advice for people to run, never sent",
+    ("console/engine/mysql/progress_rows.py", INSTRUMENTS_ON): "an advice for people to run, never sent",
 }
 
 

@@ -6,9 +6,14 @@ import os
 
 MONITOR = "dbdeck_monitor"
 OPERATOR = "dbdeck_operator"
+MAINTAINER = "dbdeck_maintainer"  # an operator that owns what the application owns
 APP = "app_user"
-PASSWORDS = {MONITOR: "monitor-pw", OPERATOR: "operator-pw", APP: "app-pw"}
-VARIABLES = {MONITOR: "DBDECK_TEST_MONITOR", OPERATOR: "DBDECK_TEST_OPERATOR"}
+PASSWORDS = {MONITOR: "monitor-pw", OPERATOR: "operator-pw", MAINTAINER: "maintainer-pw", APP: "app-pw"}
+VARIABLES = {
+    MONITOR: "DBDECK_TEST_MONITOR",
+    OPERATOR: "DBDECK_TEST_OPERATOR",
+    MAINTAINER: "DBDECK_TEST_MAINTAINER",
+}
 
 # What `new_database` makes; MySQL grants the application everything in databases so named.
 DATABASE_PREFIX = "dbdeck_test_"
@@ -30,18 +35,26 @@ def postgres_statements() -> list[str]:
         *made,
         f"GRANT pg_monitor TO {MONITOR}",
         f"GRANT pg_monitor, pg_signal_backend TO {OPERATOR}",
+        f"GRANT pg_monitor, {APP} TO {MAINTAINER}",
     ]
 
 
 def mysql_statements(flavor: str) -> list[str]:
     made = [f"CREATE USER {user}@'%' IDENTIFIED BY '{word}'" for user, word in PASSWORDS.items()]
     killer = "CONNECTION ADMIN" if flavor == "mariadb" else "CONNECTION_ADMIN"
+    more = ", SLAVE MONITOR" if flavor == "mariadb" else ""
     prefix = DATABASE_PREFIX.replace("_", r"\_")
     return [
         *made,
-        f"GRANT PROCESS, REPLICATION CLIENT ON *.* TO {MONITOR}@'%'",
+        f"GRANT PROCESS, REFERENCES, REPLICATION CLIENT{more} ON *.* TO {MONITOR}@'%'",
+        f"GRANT SELECT ON mysql.innodb_table_stats TO {MONITOR}@'%'",
+        f"GRANT SELECT ON mysql.innodb_index_stats TO {MONITOR}@'%'",
         f"GRANT SELECT ON performance_schema.* TO {MONITOR}@'%'",
         f"GRANT PROCESS, {killer} ON *.* TO {OPERATOR}@'%'",
         f"GRANT SELECT ON performance_schema.* TO {OPERATOR}@'%'",
         f"GRANT ALL ON `{prefix}%`.* TO {APP}@'%'",
+        f"GRANT PROCESS ON *.* TO {MAINTAINER}@'%'",
+        f"GRANT SELECT ON performance_schema.* TO {MAINTAINER}@'%'",
+        f"GRANT SELECT, INSERT, INDEX, ALTER ON `{prefix}%`.* TO {MAINTAINER}@'%'",
+        *([f"GRANT OPTIMIZE_LOCAL_TABLE ON *.* TO {MAINTAINER}@'%'"] if flavor == "mysql" else []),
     ]

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from console.engine.mysql.checks import findings
 from console.engine.mysql.deadlocks import Deadlocks
+from console.engine.mysql.disk import disk, measurement, refuse_to_measure
 from console.engine.mysql.graph import lock_tree
+from console.engine.mysql.indexes import index_health, indexes
 from console.engine.mysql.link import Link
+from console.engine.mysql.load import load
 from console.engine.mysql.look import look_at_all
+from console.engine.mysql.maintenance_checks import maintenance_findings
+from console.engine.mysql.progress import ProgressReader
 from console.engine.mysql.purge import Purger
 from console.engine.mysql.settings import setting
+from console.engine.mysql.table_locks import table_locks
+from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
+from console.model.indexes import Index, IndexHealth
+from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
 from console.model.settings import Setting
+from console.model.table_locks import Disk, Load, TableLock
+from console.model.tables import Bloat, Measurement, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
 
@@ -28,6 +41,8 @@ class MysqlEngine:
         self._link = Link(target)
         self._deadlocks = Deadlocks(self._link, target.log)
         self._purge = Purger(self._link)
+        self._tables = TableReader(self._link, self._purge)
+        self._progress = ProgressReader(self._link)
 
     async def close(self) -> None:
         await self._deadlocks.close()
@@ -80,4 +95,48 @@ class MysqlEngine:
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._link.lock:
-            return await findings(self._link)
+            return (*await findings(self._link), *await maintenance_findings(self._link))
+
+    async def tables(self, wanted: TableQuery) -> Tables:
+        """Raises PrivilegeMissing rather than show no tables where some are hidden."""
+        async with self._link.lock:
+            return await self._tables.tables(wanted)
+
+    async def index_health(self) -> IndexHealth:
+        """Raises PrivilegeMissing rather than find nothing wrong with tables that are hidden."""
+        async with self._link.lock:
+            return await index_health(self._link)
+
+    async def indexes(self, wanted: TableQuery, names: Sequence[tuple[str, str]] = ()) -> tuple[Index, ...]:
+        """Raises PrivilegeMissing rather than show no tables where some are hidden."""
+        async with self._link.lock:
+            tables = None if names else await self._tables.names(wanted)
+            return await indexes(self._link, tables, names)
+
+    async def progress(self) -> ProgressReport:
+        """Raises PrivilegeMissing rather than leave somebody out."""
+        async with self._link.lock:
+            return await self._progress.progress()
+
+    async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
+        """Raises PrivilegeMissing where nobody can see who holds metadata locks."""
+        async with self._link.lock:
+            return await table_locks(self._link, tables)
+
+    async def load(self) -> Load:
+        """Raises PrivilegeMissing where sessions are hidden."""
+        async with self._link.lock:
+            return await load(self._link)
+
+    async def measurement(self, schema: str, name: str) -> Measurement:
+        """Always one with a refusal: see there."""
+        return measurement(schema, name)
+
+    async def measure(self, schema: str, name: str) -> Bloat:
+        """Raises UsageError: neither server measures what is wasted in a table."""
+        raise refuse_to_measure(self.target.name, schema, name)
+
+    async def disk(self, schema: str, name: str) -> Disk:
+        """Unknown where the server runs on another machine and has no plugin that tells."""
+        async with self._link.lock:
+            return await disk(self._link, schema, name)

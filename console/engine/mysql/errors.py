@@ -6,7 +6,9 @@ from pymysql.err import MySQLError
 
 from console.errors import (
     ActionFailed,
+    Cancelled,
     DbdeckError,
+    LockTimeout,
     OutcomeUnknown,
     PrivilegeMissing,
     ServerSilent,
@@ -24,6 +26,10 @@ OVER_LIMIT = frozenset(
 )  # lock wait, interrupted, max_statement_time, max_execution_time
 # The connection is gone: 1053 shutdown, 1927 and 3169 it was killed, 20xx the client library's.
 _GONE = frozenset({0, 1053, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031})
+
+
+LOCK_WAIT = 1205
+INTERRUPTED = frozenset({1317, 1969, 3024})
 
 
 def code_of(error: BaseException) -> int:
@@ -80,4 +86,8 @@ def on_effect(error: BaseException, target: Target, user: str) -> DbdeckError:
             "the operator needs CONNECTION_ADMIN (MySQL; SYSTEM_USER for such accounts' sessions) "
             "or CONNECTION ADMIN (MariaDB)",
         )
+    if code_of(error) == LOCK_WAIT:
+        return LockTimeout(f"{target.name}: the lock was not to be had in time: {text_of(error)}")
+    if code_of(error) in INTERRUPTED:
+        return Cancelled(f"{target.name}: the statement was cancelled: {text_of(error)}")
     return ActionFailed(f"{target.name}: the server refused the statement: {text_of(error)}")

@@ -13,7 +13,7 @@ from console.engine.mysql.rows import account_literal
 from console.engine.port import CONNECT_SECONDS, READ_SECONDS
 from console.engine.queries import query
 from console.errors import DbdeckError
-from console.model.target import ServerIdentity, Target
+from console.model.target import Login, ServerIdentity, Target
 from console.wire.mysql import Connection
 
 GOODBYE_SECONDS = 2.0
@@ -27,6 +27,13 @@ _RIGHTS = {
     "deadlock_count": "PROCESS ON *.*",
     "undo_tablespaces": "PROCESS ON *.*",
     "xa_prepared": "XA_RECOVER_ADMIN ON *.*",
+    "tables": "PROCESS ON *.*",
+    "tables_hidden": "PROCESS ON *.*",
+    "table_statistics": "SELECT ON mysql.innodb_table_stats",
+    "index_sizes": "SELECT ON mysql.innodb_index_stats",
+    "foreign_keys": "PROCESS ON *.*",
+    "hidden_clusters": "PROCESS ON *.*",
+    "data_files": "PROCESS ON *.*",
 }
 
 
@@ -37,7 +44,7 @@ class Link:
         self.target = target
         self.lock = asyncio.Lock()
         self._held: tuple[Connection, ServerIdentity] | None = None
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[bool]] = set()
 
     async def connected(self) -> tuple[Connection, ServerIdentity]:
         if self._held is None or self._held[0].closed:
@@ -60,8 +67,21 @@ class Link:
 
     async def fetch(self, name: str, what: str, *args: object) -> list[dict[str, Any]]:
         """The rows of one read. Raises an Unreachable error; nothing is tried twice."""
+        _, identity = await self.connected()
+        try:
+            return await self.ask(
+                query("mysql", name, identity.flavor, identity.version_num),
+                what,
+                *args,
+                hint=grant(name, identity.user),
+            )
+        finally:
+            if name in _INNODB_CACHE:
+                _INNODB_READ_AT[self.target.address] = time.monotonic()
+
+    async def ask(self, sql: str, what: str, *args: object, hint: str) -> list[dict[str, Any]]:
+        """`fetch` for a SELECT whose subject is an identifier; `hint` is the GRANT it needs."""
         connection, identity = await self.connected()
-        sql = query("mysql", name, identity.flavor, identity.version_num)
         try:
             async with asyncio.timeout(READ_SECONDS):
                 return (await connection.fetch(sql, args)).dicts()
@@ -71,13 +91,10 @@ class Link:
         except FAILURES as error:
             if not answered(error):
                 self._drop(connection)
-            raise on_read(error, self.target, what, grant(name, identity.user)) from None
+            raise on_read(error, self.target, what, hint) from None
         except asyncio.CancelledError:
             self._abandon(connection, identity)
             raise
-        finally:
-            if name in _INNODB_CACHE:
-                _INNODB_READ_AT[self.target.address] = time.monotonic()
 
     async def settled(self) -> None:
         """Wait until InnoDB's tables show news: they show old rows to whoever asks again too soon."""
@@ -108,16 +125,19 @@ class Link:
         ending.add_done_callback(self._ending.discard)
 
 
-async def end_own_statement(target: Target, seen: ServerIdentity, connection_id: int) -> None:
-    """End the statement of our own lost connection. Never raises: the server's own limit remains.
+async def end_own_statement(
+    target: Target, seen: ServerIdentity, connection_id: int, login: Login | None = None
+) -> bool:
+    """End the statement of our own connection; False where nobody could be asked. Never raises.
 
     The one KILL in this package, and in Python rather than in sql/ because those files only read. It
-    ends a read of dbdeck's monitor, which every account may do to itself without a privilege; a
-    server that was restarted meanwhile has given the number to somebody else, and is left alone.
+    ends what `login` (else dbdeck's monitor) runs, which every account may do to itself without a
+    privilege; a server that was restarted meanwhile has given the number to somebody else, and is left alone.
     """
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await connect(target, target.monitor, limits=READ_LIMITS, purpose="cleanup")
+            login = login or target.monitor
+            connection = await connect(target, login, limits=READ_LIMITS, purpose="cleanup")
             try:
                 now = await identify(connection, target)
                 if (now.system_id, now.started_at) == (seen.system_id, seen.started_at):
@@ -125,7 +145,8 @@ async def end_own_statement(target: Target, seen: ServerIdentity, connection_id:
             finally:
                 await close(connection)
     except (DbdeckError, *FAILURES):
-        return
+        return False
+    return True
 
 
 def grant(read: str, account: str) -> str:

@@ -5,17 +5,33 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from pymysql.err import OperationalError
+
 from console.engine.mysql.driver import OPERATOR_LIMITS, close, connect
-from console.engine.mysql.errors import DENIED, FAILURES, answered, code_of, on_effect, on_read
+from console.engine.mysql.errors import (
+    DENIED,
+    FAILURES,
+    INTERRUPTED,
+    LOCK_WAIT,
+    answered,
+    code_of,
+    on_effect,
+    on_read,
+)
+from console.engine.mysql.grants import lacking
 from console.engine.mysql.identity import identify
+from console.engine.mysql.link import end_own_statement
 from console.engine.mysql.rows import account_literal
-from console.engine.port import READ_SECONDS, Row, Statement
+from console.engine.port import READ_SECONDS, Need, Row, Statement
 from console.engine.queries import query
 from console.errors import ActionFailed, DbdeckError
 from console.model.target import Login, ServerIdentity, Target
 from console.wire.mysql import Connection
+
+LOCK_SECONDS = 2  # what OPERATOR_LIMITS say
 
 
 class MysqlOperator:
@@ -24,6 +40,7 @@ class MysqlOperator:
         self._connection = connection
         self._server = identity
         self._busy = asyncio.Lock()
+        self._lock_seconds = LOCK_SECONDS
         self.user = identity.user
 
     @classmethod
@@ -39,15 +56,26 @@ class MysqlOperator:
     async def close(self) -> None:
         await close(self._connection)
 
+    @property
+    def session_id(self) -> int:
+        return int(self._connection.thread_id())
+
+    async def cancel(self) -> bool:
+        login = self._target.operator
+        if login is None or self._connection.closed:
+            return False
+        return await end_own_statement(self._target, self._server, self.session_id, login)
+
     async def identity(self) -> ServerIdentity:
         async with self._busy:
             return await identify(self._connection, self._target)
 
-    async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
+    async def run(self, statement: Statement, *, timeout: float | None) -> list[Row]:
         """The rows of the first result that has any; `statement` may be several in one packet.
 
-        Raises ActionFailed when the server refused it or it was never sent, OutcomeUnknown when its
-        answer did not come. After the latter the connection is closed and the statement goes on.
+        Raises ActionFailed when the server refused it or it was never sent (LockTimeout, Cancelled where
+        that is why), OutcomeUnknown when its answer did not come: the connection is closed then, and
+        the statement goes on.
         """
         async with self._busy:
             if self._connection.closed:
@@ -57,7 +85,10 @@ class MysqlOperator:
                 )
             try:
                 async with asyncio.timeout(timeout):
-                    return await _run(self._connection, statement)
+                    await self._limit(statement.lock_seconds)
+                    rows = await _run(self._connection, statement)
+                    await self._told(rows)
+                    return rows
             except FAILURES as error:
                 if not answered(error) or isinstance(error, TimeoutError):
                     self._connection.close()
@@ -66,12 +97,43 @@ class MysqlOperator:
                 self._connection.close()
                 raise
 
+    async def _told(self, rows: list[Row]) -> None:
+        """ANALYZE, OPTIMIZE and their like answer with a row (table, operation, kind, text) where they
+        failed. MariaDB keeps the number of the error among the warnings; MySQL clears it
+        (mysql_admin_table in sql_admin.cc), so that only its text is left, in the language that
+        OPERATOR_LIMITS ask for. Raises LockTimeout and Cancelled.
+        """
+        text = "; ".join(str(row[3]) for row in rows if len(row) == 4 and str(row[2]).lower() == "error")
+        if not text:
+            return
+        found = (await self._connection.fetch("show warnings", ())).dicts()
+        codes = {int(row["Code"]) for row in found}
+        codes |= {code for code, words in _TEXTS.items() if words in text}
+        for code in (LOCK_WAIT, *INTERRUPTED):
+            if code in codes:
+                raise on_effect(OperationalError(code, text), self._target, self.user)
+
+    async def _limit(self, seconds: float | None) -> None:
+        """Whole seconds, one at least: lock_wait_timeout counts no fractions (MySQL manual 7.1.8)."""
+        wanted = max(1, round(seconds)) if seconds is not None else LOCK_SECONDS
+        if wanted != self._lock_seconds:
+            await self._connection.fetch("set session lock_wait_timeout = %s", (wanted,))
+            self._lock_seconds = wanted
+
     def _refused(self, error: BaseException, sql: str) -> DbdeckError:
         """Why the statement brought nothing, with the right that it lacked."""
         found = on_effect(error, self._target, self.user)
         if code_of(error) not in DENIED:
             return found
-        return ActionFailed(found.message, right(sql, self.user, self._server.flavor) or found.hint)
+        hint = right(sql, self.user, self._server.flavor)
+        return ActionFailed(found.message, hint or (found.hint if _KILL.match(sql) else ""))
+
+    async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        """By SHOW GRANTS. A login with roles may have what is not told there: of those nothing is said."""
+        if not needs:
+            return ()
+        grants = [str(next(iter(row.values()))) for row in await self._fetch("grants")]
+        return lacking(grants, needs, account_literal(self.user))
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this connection; None when held now, else its holder in words."""
@@ -109,15 +171,24 @@ class MysqlOperator:
                 raise on_read(error, self._target, "the run lock") from None
 
 
+_TEXTS = {1205: "Lock wait timeout exceeded", 1317: "Query execution was interrupted"}
+_KILL = re.compile(r"\s*(?:kill\b|call\s+mysql\.rds_kill)", re.IGNORECASE)
+_TABLES = (
+    (re.compile(r"\s*(?:analyze|optimize)\b", re.IGNORECASE), "SELECT, INSERT"),
+    (re.compile(r"\s*create\s+(?:unique\s+)?index\b", re.IGNORECASE), "INDEX"),
+)
 _GLOBAL = re.compile(r"\s*(?:set|reset)\s+(?:global|persist)\b", re.IGNORECASE)
 
 
 def right(sql: str, user: str, flavor: str) -> str:
-    """The GRANT that a statement about variables lacked; empty for what ends sessions.
+    """The GRANT that a statement about variables or tables lacked; empty for what ends sessions.
 
     MySQL manual 7.1.9.1 "System Variable Privileges". MariaDB has rights for some variables only (BINLOG
     ADMIN, READ_ONLY ADMIN, CONNECTION ADMIN), and its message names them.
     """
+    for pattern, rights in _TABLES:
+        if pattern.match(sql):
+            return f"GRANT {rights} ON the table TO {account_literal(user)};"
     if not _GLOBAL.match(sql):
         return ""
     wanted = "SYSTEM_VARIABLES_ADMIN" if flavor == "mysql" else "SUPER"

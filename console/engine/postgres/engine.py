@@ -5,18 +5,35 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
+from collections.abc import Sequence
 
-from console.engine.postgres import horizon, settings, slots, transactions
+from console.engine.postgres import (
+    disk,
+    horizon,
+    indexes,
+    load,
+    measure,
+    settings,
+    slots,
+    table_locks,
+    transactions,
+)
 from console.engine.postgres.checks import checks
 from console.engine.postgres.deadlocks import Deadlocks
 from console.engine.postgres.link import Link, identify
+from console.engine.postgres.progress import ProgressReader
+from console.engine.postgres.tables import TableReader
 from console.engine.postgres.waits import Waits
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
+from console.model.indexes import Index, IndexHealth
+from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
 from console.model.settings import Setting
+from console.model.table_locks import Disk, Load, TableLock
+from console.model.tables import Bloat, Measurement, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
 
@@ -31,6 +48,8 @@ class PostgresEngine:
         self._link = Link(target)
         self._waits = Waits(self._link)
         self._deadlocks = Deadlocks(self._link)
+        self._progress = ProgressReader(self._link, self._waits)
+        self._tables = TableReader(self._link, self._waits, self._progress)
         self._busy = asyncio.Lock()
 
     async def close(self) -> None:
@@ -79,6 +98,44 @@ class PostgresEngine:
     async def setting(self, name: str, *, role: str = "", database: str = "") -> Setting | None:
         async with self._busy:
             return await settings.read(self._link, name, settings.Scope(role, database))
+
+    async def tables(self, wanted: TableQuery) -> Tables:
+        async with self._busy:
+            return await self._tables.read(wanted)
+
+    async def index_health(self) -> IndexHealth:
+        async with self._busy:
+            return await indexes.health(self._link, self._waits)
+
+    async def indexes(self, wanted: TableQuery, names: Sequence[tuple[str, str]] = ()) -> tuple[Index, ...]:
+        async with self._busy:
+            return await indexes.indexes(self._link, self._waits, wanted, names)
+
+    async def progress(self) -> ProgressReport:
+        async with self._busy:
+            return await self._progress.read()
+
+    async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
+        async with self._busy:
+            return await table_locks.read(self._link, self._waits, tables)
+
+    async def load(self) -> Load:
+        async with self._busy:
+            return await load.read(self._link, self._waits)
+
+    async def measurement(self, schema: str, name: str) -> Measurement:
+        async with self._busy:
+            return await measure.measurement(self._link, schema, name)
+
+    async def measure(self, schema: str, name: str) -> Bloat:
+        """Polls go on meanwhile."""
+        async with self._busy:
+            found = await measure.way(self._link, schema, name)
+        return await measure.measure(self._link, found)
+
+    async def disk(self, schema: str, name: str) -> Disk:
+        async with self._busy:
+            return await disk.read(self._link, schema, name)
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._busy:

@@ -40,7 +40,22 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     catalogs: bool = False
 
 
-async def read(link: Link, waits: Waits) -> Horizon:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at all that may hold the horizon; `here` is the oid of the connected database."""
+
+    activity: Activity
+    locks: Sequence[Record]
+    progress: Sequence[Record]
+    held: Sequence[Held]
+    here: int | None
+    primary: bool | None
+
+    def pins(self, row: Record) -> list[Holder]:
+        """Who holds rows of one table: its row says whether it is `system` and `shared`."""
+        return [one.holder for one in self.held if _matters(one, row, self.here)]
+
+
+async def look(link: Link, waits: Waits) -> Look:
     connection, identity = await link.connected()
     activity = await waits.activity()
     found = await link.fetch("locks", "locks")
@@ -50,16 +65,25 @@ async def read(link: Link, waits: Waits) -> Horizon:
     await link.learn([*prepared, *slots])
     seen = Seen(activity, found, vacuuming(activity, progress), connection.get_server_pid())
     names = link.names.shared
-    held = [*seen.held(names), *of_prepared(prepared, names), *of_slots(slots, activity)]
-    holders = ranked([one.holder for one in held])
-    uncleaned, unread = await _uncleaned(
-        link, held, here=_oid(names, identity.database), primary=identity.primary
+    return Look(
+        activity=activity,
+        locks=found,
+        progress=progress,
+        held=[*seen.held(names), *of_prepared(prepared, names), *of_slots(slots, activity)],
+        here=_oid(names, identity.database),
+        primary=identity.primary,
     )
+
+
+async def read(link: Link, waits: Waits) -> Horizon:
+    seen = await look(link, waits)
+    holders = ranked([one.holder for one in seen.held])
+    uncleaned, unread = await _uncleaned(link, seen)
     return Horizon(
         holders=holders,
         age=max((one.age for one in holders if one.age is not None), default=None),
         uncleaned=uncleaned,
-        notes=(*_notes(held, link, primary=identity.primary), *unread),
+        notes=(*_notes(seen.held, link, primary=seen.primary), *unread),
     )
 
 
@@ -67,12 +91,12 @@ def vacuuming(activity: Activity, progress: Iterable[Record]) -> set[int]:
     """Who is in a plain VACUUM now. One that waits for its table has no progress yet; the ANALYZE of a
     VACUUM ANALYZE does hold the horizon. VACUUM FULL reports itself as CLUSTER and holds it too.
     """
-    commands = {row["pid"]: row["command"] for row in progress}
+    commands = {row["pid"]: row["kind"] for row in progress}
     lazy = {session.id for session in activity.sessions if _LAZY.match(session.query or "")}
     lazy = {
         session.id for session in activity.sessions if session.id in lazy and session.state is not State.IDLE
     }
-    return {pid for pid, command in commands.items() if command == "vacuum"} | (lazy - commands.keys())
+    return {pid for pid, command in commands.items() if command == "VACUUM"} | (lazy - commands.keys())
 
 
 class Seen:
@@ -207,11 +231,9 @@ def _oid(names: to.Names, database: str) -> int | None:
     return next((oid for (kind, oid), name in names.items() if kind == "database" and name == database), None)
 
 
-async def _uncleaned(
-    link: Link, held: Sequence[Held], *, here: int | None, primary: bool | None
-) -> tuple[tuple[Uncleaned, ...], tuple[str, ...]]:
+async def _uncleaned(link: Link, seen: Look) -> tuple[tuple[Uncleaned, ...], tuple[str, ...]]:
     """The only part that needs a catalog: while somebody locks it, the rest is still an answer."""
-    if not primary:
+    if not seen.primary:
         return (), ()
     try:
         rows = await link.fetch("uncleaned", "dead rows")
@@ -219,10 +241,10 @@ async def _uncleaned(
         if not link.alive:
             raise
         return (), (f"dead rows are unknown: {error.message}",)
-    return uncleaned(rows, held, here), ()
+    return uncleaned(rows, seen), ()
 
 
-def uncleaned(rows: Iterable[Record], held: Sequence[Held], here: int | None) -> tuple[Uncleaned, ...]:
+def uncleaned(rows: Iterable[Record], seen: Look) -> tuple[Uncleaned, ...]:
     """`pinned`: a holder that matters for the table began before its last vacuum.
 
     How long a slot or a standby has held on is not known to the server: of those nothing is derived.
@@ -232,7 +254,7 @@ def uncleaned(rows: Iterable[Record], held: Sequence[Held], here: int | None) ->
             table=row["name"],
             dead_rows=row["dead_rows"],
             since_vacuum=row["since_vacuum"],
-            pinned=_pinned(row, [one.holder for one in held if _matters(one, row, here)]),
+            pinned=pinning(row["vacuumed_at"], seen.pins(row)) is not None,
         )
         for row in rows
     )
@@ -244,10 +266,13 @@ def _matters(one: Held, row: Record, here: int | None) -> bool:
     return one.database is None or bool(row["shared"]) or one.database == here
 
 
-def _pinned(row: Record, holders: Iterable[Holder]) -> bool:
-    at: datetime | None = row["vacuumed_at"]
-    began = [one.session.transaction_started_at for one in holders if one.session]
-    return at is not None and any(start < at for start in began if start)
+def pinning(vacuumed_at: datetime | None, holders: Iterable[Holder]) -> Holder | None:
+    """The oldest of those that began before the table was vacuumed last."""
+    if vacuumed_at is None:
+        return None
+    began = [(one.session.transaction_started_at, one) for one in holders if one.session]
+    before = [(start, one) for start, one in began if start and start < vacuumed_at]
+    return min(before, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def _notes(held: Iterable[Held], link: Link, *, primary: bool | None) -> Iterator[str]:

@@ -6,18 +6,18 @@ import asyncio
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import asyncpg
 
-from console.engine.port import READ_SECONDS, Row, Statement
+from console.engine.port import READ_SECONDS, Need, Row, Statement
 from console.engine.postgres.driver import OPERATOR_LIMITS, Connection, close, connect
 from console.engine.postgres.errors import FAILURES, on_read
 from console.engine.postgres.link import identify
-from console.engine.queries import query
-from console.errors import ActionFailed, DbdeckError, OutcomeUnknown
+from console.engine.queries import query, quote_ident
+from console.errors import ActionFailed, Cancelled, DbdeckError, LockTimeout, OutcomeUnknown
 from console.model.target import ServerIdentity, Target
 
 
@@ -64,6 +64,7 @@ class PostgresOperator:
         self._connection = connection
         self._version = identity.version_num
         self._database = identity.database
+        self._limits: dict[str, str] = {}
         self.user = identity.user
 
     async def warm(self) -> None:
@@ -75,11 +76,15 @@ class PostgresOperator:
     async def identity(self) -> ServerIdentity:
         return await identify(self._connection, self._target)
 
-    async def run(self, statement: Statement, *, timeout: float) -> list[Row]:
+    @property
+    def session_id(self) -> int:
+        return int(self._connection.get_server_pid())
+
+    async def run(self, statement: Statement, *, timeout: float | None) -> list[Row]:
         """The rows of one statement, on a connection of its own where it belongs to another database.
 
-        Raises ActionFailed when the server refused it or was never asked, OutcomeUnknown when its
-        answer did not come.
+        Raises ActionFailed when the server refused it or was never asked (LockTimeout, Cancelled where
+        that is why), OutcomeUnknown when its answer did not come.
         """
         async with self._connected_to(statement.database) as connection:
             return await self._send(connection, statement, timeout)
@@ -106,7 +111,7 @@ class PostgresOperator:
         finally:
             await close(connection)
 
-    async def _send(self, connection: Connection, statement: Statement, timeout: float) -> list[Row]:
+    async def _send(self, connection: Connection, statement: Statement, timeout: float | None) -> list[Row]:
         if connection.is_closed():
             raise ActionFailed(
                 f"{self._target.name}: the operator's connection was lost; nothing was sent",
@@ -114,6 +119,11 @@ class PostgresOperator:
             )
         try:
             async with asyncio.timeout(timeout):
+                await self._limit(connection, statement)
+                if statement.command:
+                    # The simple protocol, one statement: no transaction block around it, nothing prepared.
+                    await connection.execute(statement.sql)
+                    return []
                 rows = await connection.fetch(statement.sql, *statement.args)
         except asyncpg.PostgresError as error:
             raise _refused(error, self._target, self.user, statement.sql) from None
@@ -125,6 +135,44 @@ class PostgresOperator:
                 "look at the server before anything else; `dbdeck audit reconcile` settles the record",
             ) from None
         return [tuple(row) for row in rows]
+
+    async def _limit(self, connection: Connection, statement: Statement) -> None:
+        """The statement's limits become the session's until another statement wants others."""
+        wanted = dict(statement.limits)
+        if statement.lock_seconds is not None:
+            wanted["lock_timeout"] = f"{max(1, round(statement.lock_seconds * 1000))}ms"
+        before = self._limits if connection is self._connection else {}
+        wanted = {name: OPERATOR_LIMITS.get(name, "") for name in before} | wanted
+        changed = {name: value for name, value in wanted.items() if before.get(name) != value}
+        if changed:
+            sql = query("postgres", "limits", "postgresql", self._version)
+            names = list(changed)
+            await connection.fetch(sql, names, [changed[name] for name in names])
+        if connection is self._connection:
+            self._limits = wanted
+
+    async def cancel(self) -> bool:
+        """By the cancel request of the protocol's manual (53.2.8) in SQL: our own role may cancel itself."""
+        login = self._target.operator
+        if login is None or self._connection.is_closed():
+            return False
+        try:
+            other = await connect(self._target, login, limits=OPERATOR_LIMITS, purpose="operator cancel")
+            try:
+                await other.fetch("select pg_cancel_backend($1)", self._connection.get_server_pid())
+            finally:
+                await close(other)
+        except (DbdeckError, *FAILURES):
+            return False
+        return True
+
+    async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        """By has_table_privilege and pg_has_role of this session itself, which lock no table."""
+        if not needs:
+            return ()
+        numbers, own = [one.number for one in needs], [one.own for one in needs]
+        rows = await self._fetch("rights", numbers, own)
+        return tuple(_lacks(row, self.user, self._version) for row in rows)
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this session; None when held now, else its holder in words."""
@@ -150,6 +198,13 @@ class PostgresOperator:
             raise on_read(error, self._target, "the run lock") from None
 
 
+def _lacks(row: asyncpg.Record, user: str, version: int) -> str:
+    table = f"{quote_ident(row['schema'], 'postgresql')}.{quote_ident(row['name'], 'postgresql')}"
+    if not row["own"] and version >= 170000:
+        return f"maintain {table}: GRANT MAINTAIN ON {table} TO {user}; (or GRANT pg_maintain TO {user};)"
+    return f"{table} belongs to {row['owner']}: GRANT {quote_ident(row['owner'], 'postgresql')} TO {user};"
+
+
 def _key(name: str) -> int:
     """Advisory locks are numbers: 64 bits of a hash, signed."""
     return int.from_bytes(
@@ -161,7 +216,16 @@ def _refused(error: asyncpg.PostgresError, target: Target, user: str, sql: str) 
     text = " ".join(str(error).split())
     if error.sqlstate == "42501":
         return ActionFailed(f"{target.name}: {user} may not do this: {text}", right(sql, user))
-    return ActionFailed(f"{target.name}: the server refused the statement: {text} ({error.sqlstate})")
+    kind = _KINDS.get(error.sqlstate or "", ActionFailed)
+    return kind(f"{target.name}: {_WORDS[kind]}: {text} ({error.sqlstate})")
+
+
+_KINDS: dict[str, type[ActionFailed]] = {"55P03": LockTimeout, "57014": Cancelled}
+_WORDS: dict[type[ActionFailed], str] = {
+    LockTimeout: "the lock was not to be had in time",
+    Cancelled: "the statement was cancelled",
+    ActionFailed: "the server refused the statement",
+}
 
 
 def right(sql: str, user: str) -> str:

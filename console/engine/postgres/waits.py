@@ -56,7 +56,7 @@ class Waits:
         names = self._link.names.shared
         return Activity(rows=found, sessions=tuple(to.session(row, names) for row in found))
 
-    async def tree(self, activity: Activity, found: Sequence[asyncpg.Record]) -> BlockingTree:
+    async def tree(self, activity: Activity, found: Sequence[to.Record]) -> BlockingTree:
         """`found` are the rows of the lock table."""
         leaders = activity.leaders
         owners = locks.Owners(found, leaders)

@@ -27,9 +27,11 @@ from console.dispatch.scratch import (
 )
 from console.engine.open import open_engine
 from console.engine.port import Engine
+from console.engine.postgres.engine import PostgresEngine
 from console.model.blocking import LockNode
 from console.model.horizon import HolderKind, Horizon
 from console.model.policy import Policy
+from console.model.tables import TableQuery
 from console.model.target import EngineKind, Environment, Login, Target
 from tests.servers import places
 
@@ -246,3 +248,41 @@ async def test_the_reader_that_stops_replay_is_ended_on_the_standby(couple: Coup
     await caught_up(couple)
     reader.terminate()
     await primary.close()
+
+
+async def test_maintenance_reads_tell_on_both_sides_what_they_can(couple: Couple) -> None:
+    primary = await connect(couple.primary)
+    await primary.execute("create table wide (id serial, v text); insert into wide (v) values ('x')")
+    await primary.execute("create unlogged table fleeting (id serial)")
+    await primary.execute("vacuum analyze")
+    await caught_up(couple)
+    engine = PostgresEngine(couple.target(couple.primary))
+    standby = PostgresEngine(couple.target(couple.standby))
+    try:
+        async with asyncio.timeout(20):
+            while (load := await engine.load()).lag_seconds is None:
+                await asyncio.sleep(0.2)
+        assert load.replica == "db3"
+        assert load.lag_bytes is not None
+        load = await standby.load()
+        assert (load.replica, load.lag_bytes, load.lag_seconds) == ("this standby", 0, 0.0)
+
+        there = await standby.tables(TableQuery())
+        here = await engine.tables(TableQuery())
+        assert {one.name for one in there.tables} == {one.name for one in here.tables}
+        assert there.wraparound is not None
+        assert here.wraparound is not None
+        assert there.wraparound.xid.age == here.wraparound.xid.age
+        assert there.why == ""
+        assert any("standby" in note for note in there.notes)
+        orders = next(one for one in there.tables if one.name == "orders")
+        assert (orders.rows, orders.dead, orders.why) == (1000, None, "")
+        assert (await standby.progress()).work == ()
+        health = await standby.index_health()
+        assert {one.table for one in health.findings} == {"wide", "fleeting"}  # without a primary key
+        assert [one.name for one in await standby.indexes(TableQuery())] == ["orders_pkey"]
+        assert any("1 standbys stream" in note for note in (await engine.index_health()).notes)
+    finally:
+        await engine.close()
+        await standby.close()
+        await primary.close()

@@ -1,0 +1,82 @@
+"""Room for a table that is built anew, and why nobody measures what a table wastes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from console.engine.mysql.link import Link
+from console.engine.mysql.rows import account_literal
+from console.errors import PrivilegeMissing, UsageError
+from console.model.table_locks import Disk
+from console.model.tables import Measurement
+
+Record = Mapping[str, Any]
+_PLUGIN = "DISKS"
+_NO_MEASURE = (
+    "neither MySQL nor MariaDB measures what a table wastes: ANALYZE TABLE samples a few pages, CHECK TABLE "
+    "reads it all and tells only whether it is sound; the free space shown is the server's own count of its "
+    "free extents"
+)
+
+
+async def disk(link: Link, schema: str, name: str) -> Disk:
+    """Raises an Unreachable error. What cannot be known is None with its reason."""
+    _, identity = await link.connected()
+    try:
+        row = (await link.fetch("data_files", "data files", schema, name))[0]
+    except PrivilegeMissing as missing:
+        return Disk(why=missing.hint)
+    place = folder_of(str(row["folder"]), row["file"])
+    if link.target.local and row["host"] == socket.gethostname():
+        return await asyncio.to_thread(_looked_up, place)
+    if identity.flavor == "mariadb":
+        return await _of_plugin(link, place, account_literal(identity.user))
+    return Disk(place=place, why="the server is not on this machine, and MySQL does not tell: see df there")
+
+
+def _looked_up(place: str) -> Disk:
+    try:
+        figures = os.statvfs(place)
+    except OSError as error:
+        return Disk(place=place, why=f"{place} cannot be looked at: {error.strerror}")
+    return Disk(place=place, free=figures.f_bavail * figures.f_frsize)
+
+
+async def _of_plugin(link: Link, place: str, account: str) -> Disk:
+    if not await link.fetch("plugins", "plugins", (_PLUGIN,)):
+        away = "the server is not on this machine: INSTALL SONAME 'disks'; and"
+        return Disk(place=place, why=f"{away} GRANT FILE ON *.* TO {account};")
+    free = on_mount(place, await link.fetch("disks", "disks"))
+    return Disk(place=place, free=free, why="" if free is not None else f"GRANT FILE ON *.* TO {account};")
+
+
+# ---- pure --------------------------------------------------------------------------------------
+
+
+def folder_of(data: str, file: str | None) -> str:
+    """Where a table's files lie; the data folder where they are not known. File names are relative to it."""
+    return str(PurePosixPath(data, file).parent if file else PurePosixPath(data))
+
+
+def on_mount(place: str, rows: Iterable[Record]) -> int | None:
+    """The free bytes of the mount a path lies on: the longest that leads to it."""
+    path = PurePosixPath(place)
+    mounts = {PurePosixPath(str(row["path"])): int(row["free"]) for row in rows}
+    under = [mount for mount in mounts if path.is_relative_to(mount)]
+    return mounts[max(under, key=lambda mount: len(mount.parts))] if under else None
+
+
+def measurement(schema: str, name: str) -> Measurement:
+    return Measurement(subject=f"{schema}.{name}", bytes=None, how="", lock="", refusal=_NO_MEASURE)
+
+
+def refuse_to_measure(target: str, schema: str, name: str) -> UsageError:
+    return UsageError(
+        f"{target}: {schema}.{name} was not measured: {_NO_MEASURE}",
+        "see its free space and its statistics instead",
+    )

@@ -1,0 +1,20 @@
+-- Purpose: how far physical replicas are behind, and on a standby how far it is behind itself
+-- Privilege: pg_read_all_stats (in pg_monitor); without it replicas come without their places
+-- Cost: one pass over the walsenders in memory, no catalog locks
+select w.pid,
+       w.state,
+       w.application_name as name,
+       case when w.replay_lag is not null then extract(epoch from w.replay_lag)::float8
+            when w.replay_lsn >= w.here then 0::float8 end as seconds,
+       greatest(w.here - w.replay_lsn, 0)::int8 as bytes
+  from (select s.pid, s.state, s.replay_lsn, s.replay_lag, a.application_name, a.datid,
+               case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as here
+          from pg_stat_get_wal_senders() s
+          join pg_stat_get_activity(null) a on a.pid = s.pid) w
+ where w.datid is null
+ union all
+select null, 'standby', 'this standby',
+       case when pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn() then 0::float8
+            else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 end,
+       (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::int8
+ where pg_is_in_recovery()

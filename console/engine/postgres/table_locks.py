@@ -1,0 +1,77 @@
+"""Who holds or waits for a lock on a few tables: the rows of the lock table that are about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from console.engine.postgres import lock_rows as locks
+from console.engine.postgres import rows as to
+from console.engine.postgres.link import Link
+from console.engine.postgres.rows import Record
+from console.engine.postgres.waits import Waits
+from console.model.sessions import Session, by_id
+from console.model.table_locks import TableLock
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What an oid is: a table, or an index of it."""
+
+    table: str
+    number: int
+    index: str = ""
+
+
+async def read(link: Link, waits: Waits, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
+    """Without those of the connection that reads: its catalog look-ups lock no user's table."""
+    connection, _ = await link.connected()
+    schemas, names = [schema for schema, _ in tables], [name for _, name in tables]
+    named = await link.fetch("relations_named", "tables", schemas, names)
+    found = await link.fetch("locks", "locks")
+    activity = await waits.activity()
+    own = connection.get_server_pid()
+    rows = on(found, places(named), activity_database(activity.rows, own))
+    sessions = dict(by_id(activity.sessions))
+    owners = locks.Owners(found, activity.leaders)
+    if any(row["pid"] is None for row, _ in rows):
+        prepared = await link.fetch("prepared", "prepared transactions")
+        await link.learn(prepared)
+        sessions |= {-int(row["xid"]): to.prepared(row, link.names.shared) for row in prepared}
+    return tuple(lock(row, place, owners, sessions) for row, place in rows if row["pid"] != own)
+
+
+def places(rows: Iterable[Record]) -> dict[int, Place]:
+    return {
+        row["index_oid"] or row["oid"]: Place(table=row["table"], number=row["oid"], index=row["index"])
+        for row in rows
+    }
+
+
+def activity_database(rows: Iterable[Record], pid: int) -> int:
+    """The oid of the database that one session is in."""
+    return next((row["database"] for row in rows if row["pid"] == pid), 0)
+
+
+def on(rows: Iterable[Record], places: Mapping[int, Place], database: int) -> list[tuple[Record, Place]]:
+    """Held before waited for, the longest wait first; of shared catalogs the database is 0."""
+    found = [
+        (row, places[row["relation"]])
+        for row in rows
+        if row["locktype"] == "relation" and row["relation"] in places and row["database"] in (database, 0)
+    ]
+    found.sort(key=lambda pair: (not pair[0]["granted"], -(pair[0]["seconds"] or 0.0), pair[0]["pid"] or 0))
+    return found
+
+
+def lock(row: Record, place: Place, owners: locks.Owners, sessions: Mapping[int, Session]) -> TableLock:
+    """One who ended between two reads, or came, is told by its number alone."""
+    owner = owners.of(row)
+    return TableLock(
+        session=sessions.get(owner) or Session(id=max(owner, 0), started_at=None, visible=False),
+        table=place.table,
+        number=place.number,
+        index=place.index,
+        mode=row["mode"],
+        granted=row["granted"],
+    )

@@ -1,0 +1,45 @@
+"""Who stands in the way of work on a table, and whom that work would keep waiting."""
+
+from __future__ import annotations
+
+import msgspec
+
+from console.model.sessions import Session
+
+
+class TableLock(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's lock on one table (or index), held or waited for.
+
+    `table` is its key (`schema.name`), `number` its oid (PostgreSQL); `mode` in the server's word. `index`
+    names the index when the lock is on one of them.
+    """
+
+    session: Session
+    table: str
+    number: int = 0
+    index: str = ""
+    mode: str
+    granted: bool
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What maintenance must not push over a limit: statements running now, and how far replicas are behind.
+
+    `running` counts active client sessions without ours. `lag_seconds` and `lag_bytes` are of the
+    replica that is furthest behind, `replica` its name; None where there is none or it is not known, and
+    `why` says which.
+    """
+
+    running: int
+    lag_seconds: float | None = None
+    lag_bytes: int | None = None
+    replica: str = ""
+    why: str = ""
+
+
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a table's files lie and how much is free there, in bytes; `why` says why it is not known."""
+
+    place: str = ""
+    free: int | None = None
+    why: str = ""
