@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_check
 
 import msgspec
 
-from console.engine.port import Engine
+from console.engine.port import Engine, Need
 from console.model.target import ServerIdentity
 
 if TYPE_CHECKING:
@@ -24,13 +24,26 @@ class Risk(StrEnum):
     HIGH = "high"
 
 
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """One object of a plan of many: what is done to it, and how large it is (bytes, None is unknown).
+
+    `seconds` is how long it took when it was done last, scaled by the size; None where it never was.
+    """
+
+    subject: str
+    action: str
+    bytes: int | None = None
+    seconds: float | None = None
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What an action would do, made of reads only. Plain data: it can be saved, shown and hashed.
 
     `subject` is the frozen identity of what is acted on, `observed` are the preconditions with the
     values seen; both are compared again before the effect. `refusals` are the reasons of protected
     classes: with any of them the dispatcher refuses. Plans of one `likeness` do the same to the same
-    client; how earlier ones ended is told in the forecast.
+    client; how earlier ones ended is told in the forecast. `confirm`: the target's name must be typed
+    whatever the environment. `resumes` is the action whose rest this is.
     """
 
     action: str
@@ -46,6 +59,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     observed: dict[str, Any] = {}
     evidence: dict[str, Any] = {}
     likeness: str = ""
+    pieces: tuple[Piece, ...] = ()
+    confirm: bool = False
+    resumes: str = ""
     server: ServerIdentity
     made_at: datetime
     version: str = ""
@@ -164,6 +180,24 @@ class Action(Protocol[ArgsT]):
 
 
 @runtime_checkable
+class Lasting(Protocol):
+    """An action that may take hours: it gets a connection of its own, so that the warm one stays free
+    for what cannot wait.
+    """
+
+    lasting: Literal[True]
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """An action on many subjects whose rest can be told from the server after it broke off."""
+
+    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
+        """The arguments for what is not done yet."""
+        ...
+
+
+@runtime_checkable
 class Stepwise(Protocol):
     """An action on several subjects: what may be said of each depends on what was sent to it."""
 
@@ -172,6 +206,13 @@ class Stepwise(Protocol):
     ) -> Verdict:
         """As `verify`, which is asked where the steps do not name their subjects."""
         ...
+
+
+@runtime_checkable
+class Needy(Protocol):
+    """An action whose rights can be told before it is tried."""
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]: ...
 
 
 @runtime_checkable

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -20,7 +22,7 @@ from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
 from console.dispatch import history
 from console.dispatch import policy as rules
-from console.dispatch.action import Action, Approval, Plan, Watch
+from console.dispatch.action import Action, Approval, Lasting, Needy, Plan, Resumable, Watch
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.registry import Registry, parse_args
@@ -30,6 +32,7 @@ from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissi
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 
+_TOLD = 5
 VALID_FOR = timedelta(minutes=2)
 
 
@@ -61,8 +64,29 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         plan = await action.plan(engine, parse_args(action, given))
+        plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
         return msgspec.structs.replace(plan, forecast=(*plan.forecast, *earlier))
+
+    async def resume(self, action_id: UUID, engine: Engine) -> Plan:
+        """A plan for what an earlier action left undone, by what the server shows now.
+
+        Raises UsageError where there is no such action, or none that can be resumed on this target,
+        and Refused while its end is not settled.
+        """
+        earlier = await self._planned(action_id)
+        if earlier.target != engine.target.name:
+            raise UsageError(f"action {action_id} was on {earlier.target}; nothing was executed")
+        action = self.registry.get(earlier.action)
+        if not isinstance(action, Resumable):
+            raise UsageError(f"{earlier.action} has nothing to resume; nothing was executed", "plan it anew")
+        plan = await self.plan(earlier.action, engine, await action.rest(earlier, engine))
+        return msgspec.structs.replace(plan, resumes=str(action_id))
+
+    async def _planned(self, action_id: UUID) -> Plan:
+        for entry in await self._ledger.entries(action_id=action_id, kinds=(Kind.INTENT,)):
+            return msgspec.convert(fields(entry.body).get("plan"), Plan)
+        raise UsageError(f"the ledger has no action {action_id}; nothing was executed", "`dbdeck audit list`")
 
     async def earlier(
         self, idempotency_key: str, name: str, target: Target, args: msgspec.Struct
@@ -116,19 +140,26 @@ class Dispatcher:
         watch = watch or Watch()
         action = self.registry.get(plan.action)
         await self._ask_policy(plan, engine.target, approval)
-        boat = self.lifeboat(engine.target)
-        async with boat.board() as connection:
+        async with self._connection(action, engine.target) as connection:
             await self._same_server(plan, connection)
             name = f"{plan.target}:{action.lock(plan)}"
             await _hold(connection, name, plan)
             try:
                 await self._recheck(action, plan, engine)
-                performance = Performance(action, plan, engine, connection, (self._ledger, watch))
+                await self._may(action, plan, connection)
+                another = partial(self._opener, engine.target)
+                performance = Performance(action, plan, engine, (connection, another), (self._ledger, watch))
                 intent = self._intent(plan, approval, engine.target, connection)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
             finally:
                 await _let_go(connection, name)
+
+    def _connection(
+        self, action: Action[Any], target: Target
+    ) -> AbstractAsyncContextManager[OperatorConnection]:
+        """The warm connection; one of its own for what may take hours."""
+        return self._opener(target) if isinstance(action, Lasting) else self.lifeboat(target).board()
 
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> None:
         refusal = rules.refuses(self._policy, target, plan, approval, datetime.now(UTC))
@@ -166,6 +197,15 @@ class Dispatcher:
             raise Stale(f"{plan.title} changed since the plan: {'; '.join(changed)}; nothing was executed")
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
+
+    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> None:
+        """What the operator lacks is told before anything is recorded, where it can be."""
+        missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
+        if missing:
+            more = f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else ""
+            reason = f"{connection.user} may not: {'; '.join(missing[:_TOLD])}{more}"
+            await self._record_refusal(plan, reason)
+            raise Refused(f"{reason}; nothing was executed")
 
     def _intent(
         self, plan: Plan, approval: Approval, target: Target, connection: OperatorConnection

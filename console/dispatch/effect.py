@@ -14,7 +14,7 @@ from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt
 from console.audit.verify import fields
 from console.dispatch.action import Action, Followed, Plan, Result, Step, Verdict, Watch
-from console.dispatch.operator import Operator, proof
+from console.dispatch.operator import Another, Operator, Record, proof
 from console.engine.port import Engine, OperatorConnection
 from console.errors import ActionFailed, AuditUnavailable, DbdeckError, Exit, OutcomeUnknown, Refused
 
@@ -53,13 +53,13 @@ class Performance:
         action: Action[Any],
         plan: Plan,
         engine: Engine,
-        connection: OperatorConnection,
+        connections: tuple[OperatorConnection, Another],
         record: tuple[Ledger, Watch],
     ) -> None:
         self._action = action
         self._plan = plan
         self._engine = engine
-        self._connection = connection
+        self._connection, self._another = connections
         self._ledger, self._watch = record
         self._id = uuid4()
         self._started = time.monotonic()
@@ -69,7 +69,8 @@ class Performance:
         # In every row of the action, so that a row can be read without its intent.
         self._about = {name: body[name] for name in ("action", "target", "operator", "reason")}
         intent = await self._record_intent(body, idempotency_key)
-        operator = Operator(self._connection, self._ledger, self._id, self._about, self._watch)
+        written = Record(self._ledger, self._id, self._about)
+        operator = Operator(self._connection, written, self._engine, self._watch, self._another)
         failure: DbdeckError | None = None
         result = Result(matched=False)
         try:
@@ -78,9 +79,13 @@ class Performance:
             failure = error
         except Exception as error:  # noqa: BLE001 - whatever broke, the outcome row must be written
             failure = OutcomeUnknown(f"{self._action.name} broke inside: {type(error).__name__}")
+        # What the server itself answered is part of the proof, where a look cannot tell.
+        self._plan = msgspec.structs.replace(
+            self._plan, evidence={**self._plan.evidence, **operator.evidence}
+        )
         patience = 0.0 if isinstance(failure, ActionFailed) else PATIENCE_SECONDS
         verdict = await self._verify(operator.taken, patience)
-        verdict = stopped(await self._follow(verdict), self._watch)
+        verdict = stopped(await self._follow(verdict), self._watch).with_evidence(operator.evidence)
         return await self._outcome(intent, conclude(self._plan, result, verdict, failure), verdict)
 
     async def _record_intent(self, body: dict[str, object], key: str | None) -> Receipt:
@@ -125,6 +130,7 @@ class Performance:
 
     async def _outcome(self, intent: Receipt, end: Conclusion, verdict: Verdict) -> Run:
         duration = (time.monotonic() - self._started) * 1000
+        end = end.named(self._id)
         body: dict[str, object] = {
             **self._about,
             "status": end.status,
@@ -172,6 +178,13 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     effect: Effect
     exit: Exit
     error: Failure | None = None
+
+    def named(self, action_id: UUID) -> Conclusion:
+        """With the action's id where the hint names a command that takes it."""
+        if self.error is None or "{id}" not in self.error.hint:
+            return self
+        error = msgspec.structs.replace(self.error, hint=self.error.hint.replace("{id}", str(action_id)))
+        return msgspec.structs.replace(self, error=error)
 
 
 def conclude(plan: Plan, result: Result, verdict: Verdict, failure: DbdeckError | None) -> Conclusion:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from console.audit.ledger import Ledger
 from console.audit.record import Entry, Kind
 from console.audit.verify import fields
-from console.dispatch.action import Plan
+from console.dispatch.action import Piece, Plan
 from console.errors import DbdeckError
 
 LOOK_BACK = timedelta(days=1)
@@ -64,3 +67,79 @@ def _came_back(body: Mapping[str, object]) -> bool:
     verdict = body.get("verify")
     evidence = verdict.get("evidence") if isinstance(verdict, dict) else None
     return isinstance(evidence, dict) and bool(evidence.get("came_back"))
+
+
+# ---- how long it took --------------------------------------------------------------------------
+
+
+class Took(NamedTuple):
+    """One piece of work as an outcome row tells of it: seconds, bytes then, and when."""
+
+    seconds: float
+    bytes: int | None
+    at: datetime
+
+
+async def timed(ledger: Ledger, plan: Plan) -> Plan:
+    """The plan with the time each piece took when it was done last, and a line that sums it up."""
+    if not plan.pieces:
+        return plan
+    try:
+        entries = await ledger.entries(limit=ROWS, kinds=(Kind.OUTCOME,))
+    except DbdeckError:
+        return plan
+    known = taken(plan.target, entries)
+    pieces = tuple(
+        msgspec.structs.replace(piece, seconds=scaled(known.get(_work(piece)), piece.bytes))
+        for piece in plan.pieces
+    )
+    line = expected(pieces, known)
+    return msgspec.structs.replace(plan, pieces=pieces, forecast=(*plan.forecast, line))
+
+
+def _work(piece: Piece) -> str:
+    return f"{piece.action} {piece.subject}"
+
+
+def taken(target: str, entries: Iterable[Entry]) -> dict[str, Took]:
+    """By `verb subject`, the newest first; pure."""
+    found: dict[str, Took] = {}
+    for entry in entries:
+        body = fields(entry.body)
+        verdict = body.get("verify")
+        evidence = verdict.get("evidence") if isinstance(verdict, dict) else None
+        if body.get("target") != target or not isinstance(evidence, dict):
+            continue
+        for one in evidence.get("objects") or ():
+            if isinstance(one, dict) and one.get("end") == "done":
+                took = Took(float(one.get("seconds") or 0.0), one.get("bytes"), entry.at)
+                found.setdefault(f"{one.get('verb')} {one.get('subject')}", took)
+    return found
+
+
+def scaled(took: Took | None, size: int | None) -> float | None:
+    """Seconds it would take now, as its size grew since; None when it was never done."""
+    if took is None:
+        return None
+    if not took.bytes or not size:
+        return took.seconds
+    return took.seconds * size / took.bytes
+
+
+def expected(pieces: Sequence[Piece], known: Mapping[str, Took]) -> str:
+    """One line on the time it will take, and on how many of the pieces that rests."""
+    told = [piece.seconds for piece in pieces if piece.seconds is not None]
+    if not told:
+        return "time: unknown, nothing of this was done from here before"
+    if len(pieces) == 1:
+        took = known[_work(pieces[0])]
+        return f"time: about {_span(told[0])}; it took {_span(took.seconds)} on {took.at:%Y-%m-%d %H:%M} UTC"
+    rest = len(pieces) - len(told)
+    unknown = f"; {rest} were never done from here" if rest else ""
+    return f"time: about {_span(sum(told))} one after the other, by {len(told)} of {len(pieces)}{unknown}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -12,32 +13,79 @@ from console.dispatch.action import Action, Plan, Step, Stepwise, Verdict, Watch
 from console.engine.port import Engine, OperatorConnection, Row, Statement
 from console.errors import ActionFailed, AuditUnavailable
 
+Another = Callable[[], AbstractAsyncContextManager[OperatorConnection]]
 
-class Operator:
-    """Made by the dispatcher for one action, after its intent was committed."""
 
-    def __init__(
-        self,
-        connection: OperatorConnection,
-        ledger: Ledger,
-        action_id: UUID,
-        about: Mapping[str, object],
-        watch: Watch,
-    ) -> None:
-        self._connection = connection
+class Record:
+    """What one action has written of its effects: a statement that is not in it is never sent."""
+
+    def __init__(self, ledger: Ledger, action_id: UUID, about: Mapping[str, object]) -> None:
         self._ledger = ledger
         self._action_id = action_id
         self._about = about
-        self.watch = watch
+        self._declared: set[tuple[str, str]] = set()
         self.steps = 0
         self.taken: list[Step] = []
+
+    async def write(
+        self, statements: Sequence[Statement], timeout: float | None, subject: int | None = None
+    ) -> None:
+        """One row for all of them. Raises ActionFailed where it cannot be written."""
+        shown = [one.shown for one in statements]
+        what: dict[str, object] = {"statement": shown[0]} if len(shown) == 1 else {"statements": shown}
+        if subject is not None:
+            what |= {"subject": subject, "before": self.taken[-1].answer if self.taken else None}
+        body = {**self._about, "step": self.steps + 1, **what, "timeout": timeout}
+        try:
+            await self._ledger.append(Kind.STEP, self._action_id, body)
+        except AuditUnavailable as error:
+            raise ActionFailed(
+                f"the step was not recorded and therefore not executed: {error.message}", error.hint
+            ) from None
+        self.steps += len(statements)
+        self._declared.update((one.sql, one.shown) for one in statements)
+        if subject is not None:
+            self.taken.append(Step(subject=subject))
+
+    def __contains__(self, statement: Statement) -> bool:
+        return (statement.sql, statement.shown) in self._declared
+
+
+class Operator:
+    """Made by the dispatcher for one action, after its intent was committed.
+
+    `engine` is for reading meanwhile. `evidence` becomes part of the outcome row.
+    """
+
+    def __init__(
+        self, connection: OperatorConnection, record: Record, engine: Engine, watch: Watch, another: Another
+    ) -> None:
+        self._connection = connection
+        self._record = record
+        self._another = another
+        self.engine = engine
+        self.watch = watch
+        self.evidence: dict[str, Any] = {}
 
     @property
     def user(self) -> str:
         return self._connection.user
 
+    @property
+    def session_id(self) -> int:
+        return self._connection.session_id
+
+    @property
+    def steps(self) -> int:
+        return self._record.steps
+
+    @property
+    def taken(self) -> Sequence[Step]:
+        """The effects that named whom they went to, and what came of each."""
+        return self._record.taken
+
     async def execute(
-        self, statement: Statement, *, timeout: float = 15.0, subject: int | None = None
+        self, statement: Statement, *, timeout: float | None = 15.0, subject: int | None = None
     ) -> list[Row]:
         """Record the statement durably, then run it; `timeout` is the client's deadline in seconds.
 
@@ -45,25 +93,43 @@ class Operator:
         Raises ActionFailed (refused by the server, or not recorded and so not sent) and
         OutcomeUnknown (sent, and the answer was lost).
         """
-        body = {**self._about, "step": self.steps + 1, "statement": statement.shown, "timeout": timeout}
-        if subject is not None:
-            before = self.taken[-1].answer if self.taken else None
-            body |= {"subject": subject, "before": before}
-        try:
-            await self._ledger.append(Kind.STEP, self._action_id, body)
-        except AuditUnavailable as error:
-            raise ActionFailed(
-                f"the step was not recorded and therefore not executed: {error.message}", error.hint
-            ) from None
-        self.steps += 1
-        if subject is not None:
-            self.taken.append(Step(subject=subject))
+        await self._record.write([statement], timeout, subject)
         return await self._connection.run(statement, timeout=timeout)
 
     def answered(self, subject: int, answer: str) -> None:
         """What came of the last step; nothing where that one was not recorded and so never sent."""
-        if self.taken and self.taken[-1].subject == subject:
-            self.taken[-1] = Step(subject=subject, answer=answer)
+        taken = self._record.taken
+        if taken and taken[-1].subject == subject:
+            taken[-1] = Step(subject=subject, answer=answer)
+
+    async def declare(self, statements: Sequence[Statement], *, timeout: float | None = None) -> None:
+        """Record statements durably, in one row, so that each of them can be sent.
+
+        Raises ActionFailed where they cannot be recorded; none of them was sent then.
+        """
+        if statements:
+            await self._record.write(statements, timeout)
+
+    async def send(self, statement: Statement, *, timeout: float | None = None) -> list[Row]:
+        """Run a declared statement, again where it came to nothing: its row stands for all tries.
+
+        Raises as `execute`.
+        """
+        if statement not in self._record:
+            raise ActionFailed(f"not recorded and therefore not executed: {statement.shown}")
+        return await self._connection.run(statement, timeout=timeout)
+
+    async def cancel(self) -> bool:
+        """Ask the server to end what this connection runs; False when nobody could be asked."""
+        return await self._connection.cancel()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[Operator]:
+        """The same on a connection of its own, for work side by side. Raises Unreachable."""
+        async with self._another() as connection:
+            other = Operator(connection, self._record, self.engine, self.watch, self._another)
+            other.evidence = self.evidence
+            yield other
 
 
 def steps_of(bodies: Iterable[Mapping[str, object]]) -> list[Step] | None:

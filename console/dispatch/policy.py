@@ -104,7 +104,7 @@ def refuses(policy: Policy, target: Target, plan: Plan, approval: Approval, now:
 
 
 def must_type_name(plan: Plan, target: Target) -> bool:
-    return plan.risk is Risk.HIGH and target.environment is Environment.PROD
+    return plan.confirm or (plan.risk is Risk.HIGH and target.environment is Environment.PROD)
 
 
 def _family(action: str) -> str:
