@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from actions.chains import BreakChain
+from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
+from actions.indexes import CreateIndex, DropInvalid, Reindex
 from actions.prepared_transactions import RollbackPrepared
 from actions.sessions import CancelQuery, TerminateSession
 from actions.settings import ResetSetting, SetSetting
 from actions.slots import DropSlot
+from actions.tables import AnalyzeTable, OptimizeTable, VacuumTable
 from console.dispatch.action import Action
 
 ALL: tuple[Action[Any], ...] = (
@@ -19,6 +22,13 @@ ALL: tuple[Action[Any], ...] = (
     BreakChain(),
     RollbackPrepared(),
     DropSlot(),
+    VacuumTable(),
+    AnalyzeTable(),
+    OptimizeTable(),
+    Reindex(),
+    CreateIndex(),
+    DropInvalid(),
+    MaintainDatabase(),
     SetSetting(),
     ResetSetting(),
 )

@@ -9,18 +9,22 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from console.cli import output
-from console.cli.context import Services, dispatcher, one
+from console.cli.context import Services, dispatcher, ledger, one
 from console.cli.run import interrupted
+from console.config import Config
 from console.dispatch.action import Action, Approval, Plan, Watch
+from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
-from console.dispatch.registry import pairs, parse_args
+from console.dispatch.registry import Registry, pairs, parse_args
 from console.engine.open import open_engine
-from console.errors import DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
+from console.engine.port import Engine
+from console.errors import AuditUnavailable, DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
 from console.model.target import Target
 from console.present import plan as words
 from console.present.table import Column, Line
@@ -49,6 +53,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     watch: float | None
     idempotency_key: str | None
     as_json: bool
+    resume: str | None = None
 
 
 _COLUMNS = (
@@ -107,7 +112,7 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
     parsed = parse_args(action, _given(arguments, options.args_from))
     target = one(services.config(), options.target)
     async with open_engine(target) as engine:
-        made = await action.plan(engine, parsed)
+        made = await _planned(services, action, engine, parsed)
     if options.out:
         _save(made, options.out)
     if options.as_json:
@@ -116,6 +121,17 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
         for tone, line in words.describe(made):
             output.line(line, tone)
     return Exit.CHANGES if options.exit_code else Exit.OK
+
+
+async def _planned(services: Services, action: Action[Any], engine: Engine, args: msgspec.Struct) -> Plan:
+    """With what the ledger knows of earlier runs; a plan needs none to be made."""
+    config = services.config()
+    try:
+        async with ledger(config, write=False) as opened:
+            runner = Dispatcher(services.registry(), opened, config.policy)
+            return await runner.plan(action.name, engine, msgspec.to_builtins(args))
+    except AuditUnavailable:
+        return await action.plan(engine, args)
 
 
 def _document(plan: Plan) -> dict[str, Any]:
@@ -213,29 +229,60 @@ async def _apply(
     services: Services, name: str, arguments: tuple[str, ...], options: ApplyOptions, shown: _Shown
 ) -> None:
     """Leaves its result in `shown.run` before the ledger and the connections are closed."""
-    saved = load_plan(Path(name)) if "/" in name or name.endswith(".json") else None
     config, registry = services.config(), services.registry()
+    if options.resume:
+        await _resume(config, registry, options, shown)
+        return
+    saved = load_plan(Path(name)) if "/" in name or name.endswith(".json") else None
     if saved is not None:
         if arguments or options.args_from:
             raise UsageError("a saved plan takes no arguments; nothing was executed")
         shown.action = saved.action
     action = registry.get(shown.action)
     args = parse_args(action, saved.args if saved else _given(arguments, options.args_from))
-    target = one(config, saved.target if saved else options.target)
-    shown.target = target.name
-    _read_only(target)
-    _check_key(options.idempotency_key)
+    target = _acted_on(config, saved.target if saved else options.target, options, shown)
     async with dispatcher(config, registry) as runner, open_engine(target) as engine:
         key = options.idempotency_key
         if key is not None:
             shown.run = await runner.earlier(key, action.name, target, args)
         if shown.run is None:
             plan = saved or await runner.plan(action.name, engine, msgspec.to_builtins(args))
-            shown.statements = plan.statements
-            approval = _approve(plan, target, options)
-            seconds = options.watch if options.watch is not None else config.thresholds.watch
-            watch = Watch(seconds=seconds, tell=_tell_progress)
-            shown.run = await runner.apply(plan, engine, approval, idempotency_key=key, watch=watch)
+            await _carry_out(runner, engine, plan, config, (options, shown))
+
+
+async def _resume(config: Config, registry: Registry, options: ApplyOptions, shown: _Shown) -> None:
+    """The rest of an earlier run, as a run of its own."""
+    try:
+        earlier = UUID(str(options.resume))
+    except ValueError:
+        raise UsageError(
+            f"{options.resume!r} is no id of an action; nothing was executed", "`dbdeck audit list` has them"
+        ) from None
+    target = _acted_on(config, options.target, options, shown)
+    async with dispatcher(config, registry) as runner, open_engine(target) as engine:
+        plan = await runner.resume(earlier, engine)
+        shown.action = plan.action
+        await _carry_out(runner, engine, plan, config, (options, shown))
+
+
+def _acted_on(config: Config, name: str | None, options: ApplyOptions, shown: _Shown) -> Target:
+    target = one(config, name)
+    shown.target = target.name
+    _read_only(target)
+    _check_key(options.idempotency_key)
+    return target
+
+
+async def _carry_out(
+    runner: Dispatcher, engine: Engine, plan: Plan, config: Config, how: tuple[ApplyOptions, _Shown]
+) -> None:
+    options, shown = how
+    shown.statements = plan.statements
+    approval = _approve(plan, engine.target, options)
+    seconds = options.watch if options.watch is not None else config.thresholds.watch
+    watch = Watch(seconds=seconds, tell=_tell_progress)
+    key = options.idempotency_key
+    shown.run = await runner.apply(plan, engine, approval, idempotency_key=key, watch=watch)
 
 
 def _tell_progress(text: str) -> None:

@@ -39,7 +39,7 @@ class Duration(click.ParamType[float]):
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon")
+SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress")
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -186,6 +186,20 @@ def show(services: Services, /, subject: str, **options: Any) -> int:
 
 @cli.command()
 @config_option
+@click.argument("name")
+@target_option
+@click.option("--yes", is_flag=True, help="measure it; without, only what it would cost is told")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def measure(services: Services, name: str, target: str | None, yes: bool, as_json: bool) -> int:
+    """Measure what is wasted in a table or an index by reading it; first tells what that costs."""
+    from console.cli.measure import measure as run_measure
+
+    return _run(run_measure(services, name, target, yes=yes, as_json=as_json))
+
+
+@cli.command()
+@config_option
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -221,7 +235,7 @@ def plan(
 
 @cli.command()
 @config_option
-@click.argument("action", metavar="ACTION|PLANFILE")
+@click.argument("action", metavar="ACTION|PLANFILE", required=False, default="")
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
 @target_option
 @click.option("--args", "args_from", metavar="-|FILE", help="read the arguments as JSON")
@@ -234,6 +248,7 @@ def plan(
     "--watch", type=Duration(0.0), metavar="D", help="follow what comes of it at most so long: 0, 30s"
 )
 @click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
+@click.option("--resume", metavar="ID", help="what an earlier action left undone")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def apply(
@@ -245,6 +260,9 @@ def apply(
 ) -> int:
     """Run an action, or a saved plan. It is recorded in the ledger before it is executed."""
     from console.cli.act import ApplyOptions, apply_action
+
+    if bool(action) == bool(options["resume"]):
+        raise click.UsageError("give an ACTION or a PLANFILE, or --resume ID")
 
     return _run(apply_action(services, action, arguments, ApplyOptions(**options)))
 

@@ -12,9 +12,12 @@ from console.engine.port import Engine
 from console.model.blocking import LockNode
 from console.model.deadlocks import Deadlock, DeadlockHistory
 from console.model.horizon import Holder, HolderKind, Horizon
+from console.model.indexes import Finding, IndexFinding, IndexHealth, Severity
+from console.model.progress import Progress, ProgressReport
 from console.model.sessions import Session
+from console.model.tables import Table, TableQuery, Tables
 from console.model.transactions import OpenTransaction
-from console.present import deadlocks, horizon, locks, sessions, transactions
+from console.present import deadlocks, horizon, indexes, locks, progress, sessions, tables, transactions
 from console.present.table import Column, Line
 
 
@@ -86,6 +89,41 @@ SUBJECTS = {
         lines=transactions.lines,
         empty="no transaction is open",
         summary=transactions.summary,
+    ),
+    "tables": Subject(
+        read=lambda engine: engine.tables(TableQuery()),
+        one=Tables(tables=(Table(schema="", name=""),)),
+        rows=tables.document,
+        columns=tables.COLUMNS,
+        lines=tables.lines,
+        empty="there are no tables",
+        beside=tables.beside,
+        notes=tables.notes,
+        summary=tables.summary,
+    ),
+    "indexes": Subject(
+        read=lambda engine: engine.index_health(),
+        one=IndexHealth(
+            findings=(IndexFinding(finding=Finding.INVALID, severity=Severity.INFO, schema="", table=""),)
+        ),
+        rows=indexes.document,
+        columns=indexes.COLUMNS,
+        lines=indexes.lines,
+        empty="nothing is wrong with any index",
+        beside=indexes.beside,
+        notes=indexes.notes,
+        summary=indexes.summary,
+    ),
+    "progress": Subject(
+        read=lambda engine: engine.progress(),
+        one=ProgressReport(work=(Progress(session=0, command=""),)),
+        rows=progress.document,
+        columns=progress.COLUMNS,
+        lines=progress.lines,
+        empty="nothing reports progress now",
+        beside=progress.beside,
+        notes=progress.notes,
+        summary=progress.summary,
     ),
     "horizon": Subject(
         read=lambda engine: engine.horizon(),

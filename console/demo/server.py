@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +21,12 @@ from console.model.target import EngineKind, Environment, Login
 TARGET = "demo-shop"
 LEDGER = "dbdeck_ledger"
 # What docs/privileges.md asks for, and nothing more: the monitor looks, the operator may signal,
-# the ledger's writer may call one function.
+# maintain and act as the owner of tables, the ledger's writer may call one function.
 _ROLES = """
-create role dbdeck_monitor login in role pg_monitor;
-create role dbdeck_operator login in role pg_monitor, pg_signal_backend;
-create role dbdeck_audit login;
 create role shop_owner login;
+create role dbdeck_monitor login in role pg_monitor, pg_read_all_data;
+create role dbdeck_operator login in role pg_monitor, pg_signal_backend, pg_maintain, shop_owner;
+create role dbdeck_audit login;
 create role shop_web login;
 create role shop_worker login;
 create role reporting login;
@@ -67,6 +67,8 @@ async def _prepare(server: ScratchServer) -> None:
     shop = await _connect(server, "shop")
     try:
         await shop.execute((files("console.demo") / "schema.sql").read_text(encoding="utf-8"))
+        with suppress(asyncpg.UniqueViolationError):  # what a failed build leaves behind
+            await shop.execute("create unique index concurrently visits_page on shop.visits (page)")
     finally:
         await shop.close()
     await install(_url(server, server.superuser), writers=["dbdeck_audit"], auditors=["dbdeck_audit"])

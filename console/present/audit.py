@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -85,7 +85,7 @@ def what(entry: Entry) -> str:
     if entry.kind == Kind.INTENT:
         return f"{fields.get('reason', '')} · {'; '.join(fields.get('statements', []))}"
     if entry.kind == Kind.STEP:
-        return f"step {fields.get('step')}: {fields.get('statement')}"
+        return f"step {fields.get('step')}: {_sent(fields)}"
     if entry.kind in (Kind.OUTCOME, Kind.RESOLVED):
         verdict = fields.get("verify") or {}
         error = fields.get("error") or {}
@@ -94,6 +94,14 @@ def what(entry: Entry) -> str:
         who = fields.get("who") or {}
         return f"dbdeck {fields.get('version', '')} started by {who.get('os_user', '')}".strip()
     return str(fields.get("reason") or fields.get("text") or "")
+
+
+def _sent(fields: Mapping[str, Any]) -> str:
+    """One statement, or the first of those that were recorded with one row."""
+    several = fields.get("statements")
+    if not isinstance(several, list) or not several:
+        return str(fields.get("statement"))
+    return f"{len(several)} statements: {several[0]}; …"
 
 
 FIELDS = (

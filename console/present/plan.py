@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from console.dispatch.action import Plan
 from console.dispatch.effect import Run
 from console.errors import Exit
 from console.present.table import Tone
-from console.present.units import clean, clean_block
+from console.present.units import age, clean, clean_block
 
 Said = list[tuple[Tone, str]]
+_STATEMENTS = 40
+_OBJECTS = 12
 
 
 def describe(plan: Plan) -> Said:
@@ -27,7 +32,9 @@ def describe(plan: Plan) -> Said:
     said += [(Tone.WARN, f"warning: {line}") for line in plan.warnings]
     said += [(Tone.BAD, f"refused: {line}") for line in plan.refusals]
     said.append((Tone.NORMAL, "would send:"))
-    said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements]
+    said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements[:_STATEMENTS]]
+    if len(plan.statements) > _STATEMENTS:
+        said.append((Tone.MUTED, f"  and {len(plan.statements) - _STATEMENTS:,} more: --json has them all"))
     said += [(Tone.MUTED, f"undo: {plan.undo}"), (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}")]
     return said
 
@@ -46,16 +53,34 @@ def conclude(run: Run) -> Said:
     proof = f": {clean(run.verify.summary)}" if run.verify else ""
     said: Said = [(tone, f"{run.action} on {run.target}: {word}{proof}")]
     if run.verify and run.verify.evidence:
-        facts = run.verify.evidence.items()
-        said += [
-            (Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}") for name, value in facts
-        ]
+        for name, value in run.verify.evidence.items():
+            if name == "objects":
+                said += _objects(value)
+            else:
+                said.append((Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}"))
     if run.error:
         said.append((Tone.BAD, f"  {clean(run.error.message)}"))
         if run.error.hint:
             said.append((Tone.NOTICE, f"  hint: {clean(run.error.hint)}"))
     where = f"intent row {run.intent}, outcome row {run.outcome if run.recorded else 'waits in the journal'}"
     said.append((Tone.MUTED, f"  recorded: {where}, {run.duration_ms:.0f} ms, action {run.action_id}"))
+    return said
+
+
+def _objects(found: Sequence[Mapping[str, Any]]) -> Said:
+    """What became of each object, what did not end well first, as the outcome row has them."""
+    said: Said = []
+    for one in found[:_OBJECTS]:
+        end, tries = str(one.get("end")), int(one.get("tries") or 0)
+        how = f" in {age(one.get('seconds'))}" if end == "done" else ""
+        again = f" after {tries} tries" if tries > 1 else ""
+        note = f": {clean(str(one['note']), 300)}" if one.get("note") else ""
+        tone = Tone.NORMAL if end == "done" else Tone.WARN
+        said.append(
+            (tone, f"  {one.get('verb')} {clean(str(one.get('subject')), 200)}: {end}{how}{again}{note}")
+        )
+    if len(found) > _OBJECTS:
+        said.append((Tone.MUTED, f"  and {len(found) - _OBJECTS:,} more: `dbdeck audit show` has them"))
     return said
 
 

@@ -55,3 +55,20 @@ class TargetWanted(Message):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+
+
+class SessionWanted(Message):
+    """Show a session in the lock tree."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class MeasureWanted(Message):
+    """Measure a table or an index exactly, after its cost was shown."""
+
+    def __init__(self, schema: str, name: str) -> None:
+        super().__init__()
+        self.schema = schema
+        self.name = name

@@ -18,6 +18,7 @@ from console.model.target import Environment
 from console.tui import app as module
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
+from console.tui.widgets.bars import TabLine
 from tests.fakes import make_session
 from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
 
@@ -201,7 +202,8 @@ async def test_help_lists_the_keys_and_the_palette_opens(stage: Stage) -> None:
 
 async def test_the_mouse_opens_a_pane_and_presses_a_key(stage: Stage) -> None:
     async with shown(stage) as pilot:
-        await pilot.click("#tabs", offset=(50, 0))
+        line = str(stage.main.query_one(TabLine).render())
+        await pilot.click("#tabs", offset=(line.index("Audit"), 0))
         await until(pilot, lambda: stage.main.pane.name_of_subject == "audit")
         await pilot.click("#tabs", offset=(3, 0))
         await until(pilot, lambda: stage.main.pane is stage.pane)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, ClassVar
 
 import msgspec
@@ -74,10 +75,11 @@ def takes(action: Action[Any]) -> str:
             said.append(field.encode_name)
         else:
             default = field.default if field.default is not msgspec.NODEFAULT else ""
-            said.append(f"[{field.encode_name}={default}]")
+            shown = f"={default}" if default not in ("", (), None, False) else ""
+            said.append(f"[{field.encode_name}{shown}]")
     return f"takes: {' '.join(said)}"
 
 
 def _word(key: str, value: object) -> str:
-    text = f"{key}={value}"
-    return f"'{text}'" if " " in text and "'" not in text else text
+    """As `words` reads it back, whatever is in it."""
+    return shlex.quote(f"{key}={value}")

@@ -20,33 +20,19 @@ from console.model.target import ServerIdentity, Target
 from console.present import target as bar
 from console.tui.alerts import call
 from console.tui.desk import Desk
-from console.tui.messages import Alarm, TargetWanted, Told
+from console.tui.messages import Alarm, MeasureWanted, SessionWanted, TargetWanted, Told
 from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
-from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
-from console.tui.panes.transactions import TransactionsPane
+from console.tui.screens import views
 from console.tui.screens.acting import ActingScreen
+from console.tui.screens.measure import MeasureScreen
 from console.tui.screens.text import TextScreen
-from console.tui.widgets.bars import Key, KeyLine, Status, Tab, TabLine, TargetBar
+from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
-_LEDGER_SECONDS = 5.0
 _WIDE = 120
-_UNSEEN_SECONDS = 5.0  # between polls of a view that only keeps watch
-_TABS = (
-    Tab("1", "locks", "Locks"),
-    Tab("1", "deadlocks", "Deadlocks"),
-    Tab("2", "transactions", "Transactions"),
-    Tab("2", "horizon", "Horizon"),
-    Tab("9", "audit", "Audit"),
-)
-_KEYS = {tab.key: tab for tab in reversed(_TABS)}
-
-
-def _titles(key: str) -> str:
-    return " / ".join(tab.title for tab in _TABS if tab.key == key)
 
 
 class MainScreen(ActingScreen):
@@ -61,7 +47,10 @@ class MainScreen(ActingScreen):
     MainScreen #filter.open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(key, f"tab('{key}')", _titles(key), id=f"pane.{_KEYS[key].name}") for key in sorted(_KEYS)),
+        *(
+            Binding(key, f"tab('{key}')", views.titles(key), id=f"pane.{views.BY_KEY[key].name}")
+            for key in sorted(views.BY_KEY)
+        ),
         Binding("right_square_bracket", "view(1)", "Next view", id="view.next", key_display="]"),
         Binding("left_square_bracket", "view(-1)", "View before", id="view.previous", key_display="["),
         Binding("slash", "filter", "Filter", id="view.filter", key_display="/"),
@@ -78,19 +67,19 @@ class MainScreen(ActingScreen):
         self._known = False
 
     def compose(self) -> ComposeResult:
-        every = self._desk.config.thresholds.refresh
         target_bar = TargetBar(id="target")
         target_bar.add_class(self.target.environment)
         yield target_bar
-        yield TabLine(_TABS)
+        yield TabLine(views.TABS)
         with ContentSwitcher(initial="locks"):
-            storm = self._desk.config.thresholds.storm_waiters
-            engine, refusal = self._engine, self.refusal
-            yield LocksPane(engine.locks, every=every, refusal=refusal, storm=storm)
-            yield DeadlocksPane(engine.deadlocks, every=max(every, _UNSEEN_SECONDS))
-            yield TransactionsPane(engine.transactions, every=every, refusal=refusal)
-            yield HorizonPane(engine.horizon, every=max(every, _UNSEEN_SECONDS), refusal=refusal)
-            yield AuditPane(self._ledger_rows, every=_LEDGER_SECONDS)
+            yield from views.panes(
+                views.Sources(
+                    engine=self._engine,
+                    ledger=self._ledger_rows,
+                    refusal=self.refusal,
+                    thresholds=self._desk.config.thresholds,
+                )
+            )
         yield Input(placeholder="filter: only lines that contain this", id="filter")
         yield Status(id="status")
         yield KeyLine()
@@ -170,6 +159,18 @@ class MainScreen(ActingScreen):
         else:
             self.post_message(Told(f"{event.name} is no target of the config", bad=True))
 
+    def on_session_wanted(self, event: SessionWanted) -> None:
+        """In the lock tree, where what it does to others is seen."""
+        self.action_pane("locks")
+        pane = self.query_one(LocksPane)
+        keys = [key for key, node in pane.items.items() if node.session.id == event.number]
+        if keys and pane.grid.move_to(keys[0]):
+            return
+        self.post_message(Told(f"session {event.number} is not in the lock tree now", bad=True))
+
+    def on_measure_wanted(self, event: MeasureWanted) -> None:
+        self.app.push_screen(MeasureScreen(self._engine, event.schema, event.name))
+
     def acted(self) -> None:
         self.pane.again()
 
@@ -232,13 +233,13 @@ class MainScreen(ActingScreen):
 
     def action_tab(self, key: str) -> None:
         """The first view of a tab; the same key again leads to its next one."""
-        views = [tab.name for tab in _TABS if tab.key == key]
+        names = [tab.name for tab in views.TABS if tab.key == key]
         here = self.pane.name_of_subject
-        place = (views.index(here) + 1) % len(views) if here in views else 0
-        self.action_pane(views[place])
+        place = (names.index(here) + 1) % len(names) if here in names else 0
+        self.action_pane(names[place])
 
     def action_view(self, step: int) -> None:
-        names = [tab.name for tab in _TABS]
+        names = [tab.name for tab in views.TABS]
         self.action_pane(names[(names.index(self.pane.name_of_subject) + step) % len(names)])
 
     def action_pane(self, name: str) -> None:

@@ -80,19 +80,34 @@ class TabLine(Bar):
         self._badges[name] = text
         self._draw()
 
+    def on_resize(self) -> None:
+        self._draw()
+
     def _draw(self) -> None:
-        text = Text(" ")
-        self._spans = []
-        before = ""
-        for tab in self._tabs:
+        """All views where there is room; else of other tabs only the first, and what calls for attention."""
+        text, spans = self._drawn(self._tabs)
+        if len(text) > (self.size.width or 80):
+            text, spans = self._drawn([tab for tab in self._tabs if self._matters(tab)])
+        self._spans = spans
+        self.say(text)
+
+    def _matters(self, tab: Tab) -> bool:
+        here = next((one.key for one in self._tabs if one.name == self._chosen), "")
+        first = next(one for one in self._tabs if one.key == tab.key)
+        return tab is first or tab.key == here or bool(self._badges.get(tab.name))
+
+    def _drawn(self, tabs: Sequence[Tab]) -> tuple[Text, list[tuple[int, int, str]]]:
+        """The line, and where in it each view begins and ends."""
+        text, spans, before = Text(" "), [], ""
+        for tab in tabs:
             start = len(text)
             label = tab.title if tab.key == before else f"{tab.key} {tab.title}"
             text.append(f" {label} ", style="bold reverse" if tab.name == self._chosen else "")
             if badge := self._badges.get(tab.name):
                 text.append(f"{badge} ", style="bold red")
-            self._spans.append((start, len(text), tab.name))
+            spans.append((start, len(text), tab.name))
             before = tab.key
-        self.say(text)
+        return text, spans
 
     def on_click(self, event: events.Click) -> None:
         for start, stop, name in self._spans:

@@ -1,0 +1,227 @@
+"""What the plans of all maintenance have in common: jobs, limits, who is in the way, what is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from actions import in_the_way, limits
+from actions import jobs as job_list
+from actions.jobs import Job, jobs_of
+from actions.limits import WorkArgs, limits_of
+from actions.names import show_name
+from actions.table_statements import POSTGRES
+from actions.words import counted
+from console import __version__
+from console.dispatch.action import Action, Plan, Risk
+from console.engine.port import Engine, Need, Statement
+from console.errors import Refused, UsageError
+from console.model.tables import Table, TableOrder, TableQuery
+from console.model.target import ServerIdentity
+from console.present.units import size
+
+LISTED = 3
+_LOCKS = {
+    in_the_way.SHARE_UPDATE_EXCLUSIVE: "reads and writes go on; DDL and other maintenance of it wait",
+    in_the_way.SHARE: "reads go on; writes wait",
+    in_the_way.ACCESS_EXCLUSIVE: "everybody waits, readers too",
+    in_the_way.EXCLUSIVE: "readers and writers wait at its beginning and its end",
+    in_the_way.READ: "reads and writes go on",
+}
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """What an action is planned on."""
+
+    action: Any
+    engine: Any
+    server: ServerIdentity
+
+
+async def ground(action: Action[Any], engine: Engine) -> Ground:
+    """Raises UsageError where the engine knows no such thing, Refused where it may not be written."""
+    server = await engine.identity()
+    if server.flavor not in action.flavors:
+        raise UsageError(
+            f"{action.name} is for {', '.join(action.flavors)}, and this is {server.label}; "
+            "nothing was executed",
+            "`dbdeck actions` says what each is for",
+        )
+    if server.primary is False:
+        raise Refused(
+            f"{action.name}: {server.label} is a standby or read-only; nothing was executed",
+            "run it on its primary, whose changes come here",
+        )
+    return Ground(action=action, engine=engine, server=server)
+
+
+def table_job(table: Table, verb: str, statement: Statement, lock: str, *, exclusive: bool = False) -> Job:
+    return Job(
+        subject=show_name(table.schema, table.name),
+        kind="table",
+        schema=table.schema,
+        name=table.name,
+        number=table.number,
+        verb=verb,
+        statement=statement,
+        lock=lock,
+        exclusive=exclusive,
+        bytes=table.total_bytes if exclusive or verb == "optimize" else table.bytes,
+        before=table_state(table),
+    )
+
+
+def table_state(table: Table) -> dict[str, Any]:
+    """What tells a table that was worked on from one that was not."""
+    state = {
+        "vacuums": table.vacuums,
+        "analyzes": table.analyzes,
+        "filenode": table.filenode,
+        "vacuumed_at": table.vacuumed_at,
+        "analyzed_at": table.analyzed_at,
+        "created_at": table.created_at,
+    }
+    found: dict[str, Any] = msgspec.to_builtins(
+        {key: value for key, value in state.items() if value is not None}
+    )
+    return found
+
+
+async def plan(
+    on: Ground,
+    args: WorkArgs,
+    jobs: Sequence[Job],
+    *,
+    risk: Risk = Risk.LOW,
+    again: dict[str, Any] | None = None,
+    **parts: Any,
+) -> Plan:
+    """`args` is frozen to the objects that were found, so that a later look finds the same ones; to
+    `again` where given.
+    """
+    bounds = limits_of(args)
+    patient = [job for job in jobs if job.patient]
+    tables = list(dict.fromkeys((job.schema, job.table or job.name) for job in jobs))
+    locks = await on.engine.table_locks(tables)
+    return Plan(
+        action=on.action.name,
+        target=on.engine.target.name,
+        risk=risk,
+        args=frozen_args(args, jobs) if again is None else again,
+        subject={
+            "title": _title(on.action.name, jobs),
+            "jobs": job_list.frozen(jobs),
+            "limits": limits.frozen(bounds),
+        },
+        statements=tuple(job.statement.shown for job in jobs),
+        forecast=(
+            *_what(jobs),
+            *in_the_way.forecast(locks, jobs),
+            *limits.words(bounds, patient=len(patient), others=len(jobs) - len(patient)),
+        ),
+        warnings=in_the_way.warnings(locks, jobs),
+        refusals=in_the_way.refusals(locks, jobs),
+        observed=job_list.observed(jobs),
+        pieces=job_list.pieces(jobs),
+        likeness="",
+        server=on.server,
+        made_at=datetime.now(UTC),
+        version=__version__,
+        **parts,
+    )
+
+
+def more(
+    made: Plan,
+    *,
+    forecast: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    refusals: Sequence[str] = (),
+) -> Plan:
+    """The plan with what only its action knows."""
+    return msgspec.structs.replace(
+        made,
+        forecast=(*made.forecast, *forecast),
+        warnings=(*made.warnings, *warnings),
+        refusals=(*made.refusals, *refusals),
+    )
+
+
+def with_subject(made: Plan, **more: Any) -> Plan:
+    return msgspec.structs.replace(made, subject={**made.subject, **more})
+
+
+def exactly(table: Table) -> TableQuery:
+    return of_names(((table.schema, table.name),))
+
+
+def of_names(names: tuple[tuple[str, str], ...]) -> TableQuery:
+    return TableQuery(names=names, limit=max(1, len(names)), order=TableOrder.NAME, system=True)
+
+
+def frozen_args(args: WorkArgs, jobs: Sequence[Job]) -> dict[str, Any]:
+    """The arguments, with the objects by name instead of how they were chosen."""
+    found: dict[str, Any] = msgspec.to_builtins(args)
+    for way in _NAMING if jobs else ():
+        found.pop(way, None)
+    named: dict[str, list[str]] = {}
+    for job in jobs:
+        named.setdefault(job.arg or job.kind, []).append(_naming(job))
+    return found | {arg: list(dict.fromkeys(subjects)) for arg, subjects in named.items()}
+
+
+def narrowed(made: Plan, jobs: Sequence[Job]) -> dict[str, object]:
+    """The plan's arguments for these jobs only."""
+    args: dict[str, object] = {name: value for name, value in made.args.items() if name not in _NAMING}
+    for job in jobs:
+        named = args.setdefault(job.arg or job.kind, [])
+        if isinstance(named, list):
+            named.append(_naming(job))
+    return args
+
+
+def _naming(job: Job) -> str:
+    """A step of many kinds of work is named with its verb."""
+    return job.id if job.arg == "step" else job.subject
+
+
+_NAMING = ("table", "index", "leftover", "step", "schema", "pattern", "worst", "all")
+
+
+def _title(action: str, jobs: Sequence[Job]) -> str:
+    verb = action.partition(".")[2]
+    if len(jobs) == 1:
+        return f"{jobs[0].verb} {jobs[0].subject}"
+    return f"{verb} of {counted(len(jobs), 'object')}" if jobs else f"{verb}: nothing to do"
+
+
+def _what(jobs: Sequence[Job]) -> tuple[str, ...]:
+    if not jobs:
+        return ("nothing fits: there is nothing to do",)
+    known = [job.bytes for job in jobs if job.bytes is not None]
+    said = [f"{counted(len(jobs), 'object')}, {size(sum(known)) if known else 'of unknown size'}"]
+    locks = dict.fromkeys(job.lock for job in jobs)
+    said += [f"lock {lock}: {_LOCKS.get(lock, 'see the manual of the statement')}" for lock in locks]
+    return tuple(said)
+
+
+def lock_of(plan: Plan) -> str:
+    """One run on one object at a time; runs on several exclude each other."""
+    jobs = jobs_of(plan)
+    if len(jobs) == 1:
+        return f"{jobs[0].kind}:{jobs[0].schema}.{jobs[0].name}"
+    digest = hashlib.blake2b(plan.action.encode(), digest_size=8).hexdigest()
+    return f"maintenance:{digest}"
+
+
+def needs(plan: Plan, privileges: tuple[str, ...]) -> tuple[Need, ...]:
+    """MAINTAIN on each table; `privileges` are MySQL's and MariaDB's word for it."""
+    return tuple(
+        Need(schema=job.schema, name=job.table or job.name, number=job.before.get("table", job.number),
+             privileges=privileges if plan.server.flavor != POSTGRES else ())
+        for job in jobs_of(plan)
+    )  # fmt: skip

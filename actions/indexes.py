@@ -1,0 +1,195 @@
+"""index.reindex, index.create and index.drop_invalid: beside readers and writers where the server can."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from actions import draft
+from actions.index_jobs import create_job, drop_job, made_name, reindex_job
+from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
+from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings, snapshots
+from actions.jobs import jobs_of
+from actions.leftovers import made_by, perform_and_clear
+from actions.limits import WorkArgs
+from actions.names import show_name
+from actions.table_statements import POSTGRES, IndexPlan
+from actions.tables import Maintenance
+from actions.work import perform
+from console.dispatch.action import Plan, Result, Risk
+from console.dispatch.operator import Operator
+from console.engine.port import Engine, Need
+from console.errors import UsageError
+from console.model.indexes import Index
+from console.model.tables import Table
+
+
+class Reindex(Maintenance):
+    """A new index is built beside the old one and takes its place; what fails leaves nothing of ours."""
+
+    name = "index.reindex"
+    summary = "rebuild indexes: concurrently where possible; an interrupted one leaves nothing behind"
+    risk = Risk.LOW
+    flavors: tuple[str, ...] = ("postgresql",)
+    Args = IndexArgs
+
+    async def plan(self, engine: Engine, args: IndexArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        server = on.server
+        found = await choose(engine, args)
+        left = await named(engine, several(args.leftover))
+        jobs = [drop_job(server, index, arg="leftover") for index in left if index.state == "invalid"]
+        jobs += [reindex_job(server, index, concurrently=args.concurrently) for index in found]
+        exclusive = [job for job in jobs if job.exclusive]
+        made = await draft.plan(
+            on,
+            args,
+            jobs,
+            risk=Risk.MEDIUM if exclusive else Risk.LOW,
+            undo="nothing undoes it; the index is the same, only smaller",
+        )
+        made = draft.with_subject(made, before=[index.number for index in await around(engine, found)])
+        return draft.more(
+            made,
+            forecast=(*await copies(engine, found), *await snapshots(engine, server, jobs)),
+            warnings=reindex_warnings(found, args),
+            refusals=reindex_refusals(server, found, jobs),
+        )
+
+    async def apply(self, plan: Plan, operator: Operator) -> Result:
+        return await perform_and_clear(plan, operator)
+
+    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
+        """What is not rebuilt yet, after what the broken run left."""
+        jobs = jobs_of(plan)
+        before = set(plan.subject.get("before", ()))
+        tables = tuple(dict.fromkeys((job.schema, job.table) for job in jobs))
+        found = await engine.indexes(draft.of_names(tables), ())
+        left = [one for one in found if one.number not in before and made_by(one, jobs)]
+        rest = await super().rest(plan, engine)
+        return {**rest, "leftover": [show_name(one.schema, one.name) for one in left]}
+
+
+class CreateArgs(WorkArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`column` repeated for several, in their order; `include` columns are only carried (PostgreSQL).
+
+    `name` is made from table and columns when not given. `concurrently=false` locks writers out.
+    """
+
+    table: str
+    column: str | tuple[str, ...]
+    include: str | tuple[str, ...] = ()
+    name: str = ""
+    unique: bool = False
+    method: str = ""
+    concurrently: bool = True
+
+
+class CreateIndex(Maintenance):
+    name = "index.create"
+    summary = "create an index beside readers and writers; a failed build leaves nothing behind"
+    risk = Risk.LOW
+    flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    Args = CreateArgs
+
+    async def plan(self, engine: Engine, args: CreateArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        server = on.server
+        table = await one_table(engine, args.table)
+        what = _wanted(args)
+        name = args.name or made_name(table.name, what.columns)
+        there = await engine.indexes(draft.exactly(table), ())
+        _not_there(there, name, table)
+        job = create_job(server, table, name, what)
+        frozen = msgspec.structs.replace(args, name=name, table=show_name(table.schema, table.name))
+        made = await draft.plan(
+            on,
+            args,
+            [job],
+            risk=Risk.MEDIUM if job.exclusive else Risk.LOW,
+            again=msgspec.to_builtins(frozen),
+            undo=f"DROP INDEX {'CONCURRENTLY ' if server.flavor == POSTGRES else ''}{name}",
+        )
+        made = draft.with_subject(made, before=[index.number for index in there])
+        alike = [one.key for one in there if one.definition and _leads(one, what.columns)]
+        return draft.more(
+            made,
+            forecast=await snapshots(engine, server, [job]),
+            warnings=[f"{one} begins with the same columns already" for one in alike],
+            refusals=reindex_refusals(server, (), [job]),
+        )
+
+    async def apply(self, plan: Plan, operator: Operator) -> Result:
+        return await perform_and_clear(plan, operator)
+
+    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - one job
+        return plan.args
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        own = [msgspec.structs.replace(need, own=True) for need in draft.needs(plan, ("INDEX",))]
+        return tuple(own)
+
+
+class DropInvalid(Maintenance):
+    """Only what no query can use: an invalid index that nobody is building."""
+
+    name = "index.drop_invalid"
+    summary = "drop indexes that a failed build left invalid, concurrently"
+    risk = Risk.MEDIUM
+    flavors: tuple[str, ...] = ("postgresql",)
+    Args = LeftoverArgs
+
+    async def plan(self, engine: Engine, args: LeftoverArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        server = on.server
+        found = await leftovers(engine, args)
+        jobs = [drop_job(server, index) for index in found]
+        made = await draft.plan(
+            on, args, jobs, risk=self.risk, undo="build it again: index.create or its DDL"
+        )
+        return draft.more(
+            made,
+            forecast=(*definitions(found), *await snapshots(engine, server, jobs)),
+            refusals=[
+                f"{show_name(one.schema, one.name)} is being built by session {one.builder}"
+                if one.builder is not None
+                else f"{show_name(one.schema, one.name)} is {one.state}, and only invalid ones are dropped"
+                for one in found
+                if one.state != "invalid"
+            ],
+        )
+
+    async def apply(self, plan: Plan, operator: Operator) -> Result:
+        return await perform(plan, operator)
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        return tuple(msgspec.structs.replace(need, own=True) for need in draft.needs(plan, ()))
+
+
+def _wanted(args: CreateArgs) -> IndexPlan:
+    columns = (args.column,) if isinstance(args.column, str) else args.column
+    include = (args.include,) if isinstance(args.include, str) else args.include
+    if not all(columns) or not columns:
+        raise UsageError("an index has at least one column; nothing was executed", "give column=…")
+    return IndexPlan(
+        columns=columns,
+        include=tuple(one for one in include if one),
+        unique=args.unique,
+        method=args.method,
+        concurrently=args.concurrently,
+    )
+
+
+def _not_there(there: Sequence[Index], name: str, table: Table) -> None:
+    taken = next((one for one in there if one.name == name), None)
+    if taken is None:
+        return
+    hint = "choose another name=…"
+    if taken.state == "invalid":
+        hint = f"it is invalid: index.drop_invalid index={show_name(taken.schema, taken.name)} first"
+    raise UsageError(f"{table.key} has an index {name!r} already; nothing was executed", hint)
+
+
+def _leads(index: Index, columns: Sequence[str]) -> bool:
+    return f"({', '.join(columns)}" in index.definition.replace('"', "")

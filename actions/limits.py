@@ -1,0 +1,120 @@
+"""What maintenance may cost: waits for locks, load of the server, lag of its replicas, time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from actions.ladder import longest_seconds
+from actions.words import duration
+from console.dispatch.action import Plan
+from console.model.table_locks import Load
+from console.present.units import age
+
+Duration = str | float
+MOST_LANES = 32
+
+
+class WorkArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`jobs`: objects worked on at the same time, each on a connection of its own. `lock_timeout`: the
+    longest single wait for a lock; `tries`: how often it is tried. `wait`: how long what is built beside
+    readers and writers may wait for older transactions. `budget`: after so long nothing more
+    begins and what runs is cancelled. `max_load` statements running: wait; `critical_load`: stop.
+    `max_lag` of a replica: wait. 0 or empty is no such limit. Durations are `90s`, `10m`, or seconds.
+    """
+
+    jobs: Annotated[int, msgspec.Meta(ge=1, le=MOST_LANES)] = 1
+    lock_timeout: Duration = "2s"
+    tries: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    wait: Duration = "10m"
+    budget: Duration = ""
+    max_load: Annotated[int, msgspec.Meta(ge=0)] = 0
+    critical_load: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_lag: Duration = ""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """`WorkArgs` in seconds; None is no limit."""
+
+    lanes: int = 1
+    lock: float = 2.0
+    tries: int = 10
+    wait: float = 600.0
+    budget: float | None = None
+    max_load: int | None = None
+    critical_load: int | None = None
+    max_lag: float | None = None
+
+    @property
+    def guarded(self) -> bool:
+        return not (self.max_load is None and self.critical_load is None and self.max_lag is None)
+
+
+def limits_of(args: WorkArgs) -> Limits:
+    """Raises UsageError for what is no duration."""
+    return Limits(
+        lanes=args.jobs,
+        lock=duration(args.lock_timeout),
+        tries=args.tries,
+        wait=duration(args.wait),
+        budget=_given(args.budget),
+        max_load=args.max_load or None,
+        critical_load=args.critical_load or None,
+        max_lag=_given(args.max_lag),
+    )
+
+
+def _given(value: Duration) -> float | None:
+    return None if value in ("", 0, "0") else duration(value)
+
+
+def planned(plan: Plan) -> Limits:
+    return msgspec.convert(plan.subject["limits"], Limits)
+
+
+def frozen(limits: Limits) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(limits)
+    return found
+
+
+def pausing(load: Load, limits: Limits) -> str:
+    """Why nothing new may begin now; empty when it may."""
+    if limits.max_load is not None and load.running > limits.max_load:
+        return f"{load.running} statements run, more than max_load {limits.max_load}"
+    lag = load.lag_seconds
+    if limits.max_lag is not None and lag is not None and lag > limits.max_lag:
+        name = load.replica or "unknown"
+        return f"replica {name} is {age(lag)} behind, more than max_lag {age(limits.max_lag)}"
+    return ""
+
+
+def stopping(load: Load, limits: Limits) -> str:
+    """Why what runs must be cancelled now; empty when it may go on."""
+    if limits.critical_load is not None and load.running > limits.critical_load:
+        return f"{load.running} statements run, more than critical_load {limits.critical_load}"
+    return ""
+
+
+def words(limits: Limits, *, patient: int, others: int) -> tuple[str, ...]:
+    """What the plan says of them, for so many jobs that are built beside others and for the rest."""
+    said = []
+    if patient:
+        said.append(f"it waits for older transactions at most {age(limits.wait)}; then it gives up")
+    if others:
+        most = age(longest_seconds(limits.lock, limits.tries))
+        said.append(
+            f"it waits for a lock at most {age(limits.lock)} at a time, {limits.tries} times within {most}; "
+            "then it gives up"
+        )
+    if limits.budget is not None:
+        said.append(f"after {age(limits.budget)} nothing more begins and what runs is cancelled")
+    guards = [
+        f"more than {limits.max_load} statements run" if limits.max_load is not None else "",
+        f"a replica is more than {age(limits.max_lag)} behind" if limits.max_lag is not None else "",
+    ]
+    if any(guards):
+        said.append(f"nothing new begins while {' or '.join(one for one in guards if one)}")
+    if limits.critical_load is not None:
+        said.append(f"all of it stops when more than {limits.critical_load} statements run")
+    return tuple(said)

@@ -1,0 +1,175 @@
+"""Whether maintenance was done, by what the server shows of each object; never by what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from actions.draft import table_state
+from actions.jobs import Done, End, Job, jobs_of, results_of
+from console.dispatch.action import Plan, Verdict
+from console.engine.port import MaintenanceReads
+from console.model.indexes import Index
+from console.model.progress import Progress
+from console.model.tables import TableOrder, TableQuery
+
+LOOK_EVERY = 0.5
+LISTED = 20
+
+
+class Seen(StrEnum):
+    """What the server shows of one job."""
+
+    DONE = "done"
+    NOT_DONE = "not done"
+    RUNNING = "still running"
+    UNKNOWN = "unknown"
+
+
+async def verify(plan: Plan, engine: MaintenanceReads, *, patience: float) -> Verdict:
+    """Looks until everything is settled or `patience` (seconds) is over."""
+    jobs = jobs_of(plan)
+    end = asyncio.get_running_loop().time() + patience
+    while True:
+        seen = await look(plan, jobs, engine)
+        unsettled = any(one is Seen.RUNNING for one in seen) or _contradicted(plan, jobs, seen)
+        if not unsettled or asyncio.get_running_loop().time() >= end:
+            return verdict(jobs, seen)
+        await asyncio.sleep(LOOK_EVERY)
+
+
+def _contradicted(plan: Plan, jobs: Sequence[Job], seen: Sequence[Seen]) -> bool:
+    """The server said done and does not show it yet: its statistics may lag."""
+    words = results_of(plan.evidence)
+    return any(
+        one is Seen.NOT_DONE and (word := words.get(job.id)) is not None and word.end is End.DONE
+        for job, one in zip(jobs, seen, strict=True)
+    )
+
+
+async def look(plan: Plan, jobs: Sequence[Job], engine: MaintenanceReads) -> list[Seen]:
+    words = results_of(plan.evidence)
+    tables = await _tables([job for job in jobs if job.kind == "table"], engine)
+    indexes = await _indexes([job for job in jobs if job.kind == "index"], engine)
+    found = []
+    for job in jobs:
+        if job.kind == "table":
+            seen = of_table(job, tables.get((job.schema, job.name)), plan.made_at, words.get(job.id))
+        else:
+            seen = of_index(job, indexes.get((job.schema, job.table, job.name)))
+        found.append(seen)
+    if Seen.NOT_DONE in found:
+        work = (await engine.progress()).work
+        found = [_running(job, seen, work) for job, seen in zip(jobs, found, strict=True)]
+    return found
+
+
+async def _tables(jobs: Sequence[Job], engine: MaintenanceReads) -> Mapping[tuple[str, str], dict[str, Any]]:
+    """What is there now, by name; with the number, so that another table of that name is not taken for it."""
+    if not jobs:
+        return {}
+    names = tuple((job.schema, job.name) for job in jobs)
+    query = TableQuery(names=names, order=TableOrder.NAME, limit=len(names) * 2, system=True, brief=True)
+    found = (await engine.tables(query)).tables
+    return {(one.schema, one.name): {**table_state(one), "number": one.number} for one in found}
+
+
+async def _indexes(jobs: Sequence[Job], engine: MaintenanceReads) -> Mapping[tuple[str, str, str], Index]:
+    if not jobs:
+        return {}
+    names = tuple((job.schema, job.name) for job in jobs)
+    found = await engine.indexes(TableQuery(system=True), names)
+    return {(one.schema, one.table, one.name): one for one in found}
+
+
+def of_table(job: Job, now: Mapping[str, Any] | None, since: datetime, word: Done | None) -> Seen:
+    """By the counter, time or file that this kind of work moves; else by the server's own answer."""
+    if now is None or now.get("number", job.number) != job.number:
+        return Seen.UNKNOWN
+    marks = _MARKS[job.verb]
+    if word is not None and word.end in (End.CANCELLED, End.FAILED):
+        return Seen.NOT_DONE  # a cancelled VACUUM may be counted already, with its TOAST table left out
+    if any(_moved(job.before.get(mark), now.get(mark), since) for mark in marks):
+        return Seen.DONE
+    if word is not None and word.end is End.DONE:
+        return Seen.DONE if not any(mark in now for mark in marks) or _SPOKEN[job.verb] else Seen.NOT_DONE
+    return Seen.NOT_DONE if any(mark in now for mark in marks) else Seen.UNKNOWN
+
+
+# What a kind of work leaves behind, and whether the server's answer alone is proof: MySQL and MariaDB
+# answer each table with its own row; PostgreSQL's VACUUM skips with a warning, which is an objection.
+_MARKS = {
+    "vacuum": ("vacuums", "vacuumed_at"),
+    "vacuum freeze": ("vacuums", "vacuumed_at"),
+    "analyze": ("analyzes", "analyzed_at"),
+    "vacuum full": ("filenode",),
+    "optimize": ("filenode", "created_at"),
+}
+_SPOKEN = {"vacuum": True, "vacuum freeze": True, "analyze": True, "vacuum full": False, "optimize": True}
+
+
+def _moved(before: Any, now: Any, since: datetime) -> bool:
+    """Another count or file than before; for times, one after the plan was made."""
+    if now is None:
+        return False
+    if isinstance(now, str):
+        return now != before and datetime.fromisoformat(now) >= since.replace(microsecond=0)
+    return bool(now) and now != before
+
+
+def of_index(job: Job, now: Index | None) -> Seen:
+    """Dropped: gone. Created: there and valid. Rebuilt: valid, under another number or in another file."""
+    if job.verb.startswith("drop"):
+        return Seen.DONE if now is None or now.number != job.number else Seen.NOT_DONE
+    if now is None or now.state != "valid":
+        return Seen.NOT_DONE
+    if job.verb == "create index":
+        return Seen.DONE
+    rebuilt = now.number != job.number or now.filenode != job.before.get("filenode")
+    return Seen.DONE if rebuilt else Seen.NOT_DONE
+
+
+def _running(job: Job, seen: Seen, work: Sequence[Progress]) -> Seen:
+    """A statement whose client died goes on in the server."""
+    if seen is not Seen.NOT_DONE:
+        return seen
+    named = {f"{job.schema}.{job.table or job.name}", job.subject}
+    return Seen.RUNNING if any(_about(one, named) for one in work) else seen
+
+
+def _about(one: Progress, named: set[str]) -> bool:
+    return not one.automatic and one.object in named
+
+
+def verdict(jobs: Sequence[Job], seen: Sequence[Seen]) -> Verdict:
+    if not jobs:
+        return Verdict(state="applied", summary="there was nothing to do")
+    by = {one: [job.id for job, found in zip(jobs, seen, strict=True) if found is one] for one in Seen}
+    evidence = {
+        str(one).replace(" ", "_"): ids[:LISTED] for one, ids in by.items() if ids and one is not Seen.DONE
+    }
+    said = ", ".join(f"{len(ids)} {one}" for one, ids in by.items() if ids)
+    summary = f"of {len(jobs)}: {said}" if len(jobs) > 1 else f"{jobs[0].id}: {seen[0]}"
+    return Verdict(
+        state=_state(by, len(jobs)), summary=summary, evidence={"done": len(by[Seen.DONE]), **evidence}
+    )
+
+
+def _state(
+    by: Mapping[Seen, Sequence[str]], total: int
+) -> Literal["applied", "partial", "not_applied", "undecidable"]:
+    if by[Seen.RUNNING] or by[Seen.UNKNOWN]:
+        return "undecidable"
+    if len(by[Seen.DONE]) == total:
+        return "applied"
+    return "partial" if by[Seen.DONE] else "not_applied"
+
+
+async def left(plan: Plan, engine: MaintenanceReads) -> list[Job]:
+    """The jobs of a plan that the server does not show as done."""
+    jobs = jobs_of(plan)
+    seen = await look(plan, jobs, engine)
+    return [job for job, one in zip(jobs, seen, strict=True) if one is not Seen.DONE]

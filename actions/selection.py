@@ -1,0 +1,114 @@
+"""Which tables an action is about: named ones, a schema, a pattern, the worst, or all."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from actions.limits import WorkArgs
+from actions.names import Name, parse_name, show_name
+from console.engine.port import MaintenanceReads
+from console.errors import UsageError
+from console.model.tables import Table, TableKind, TableOrder, TableQuery, Tables
+
+MOST = 10_000  # objects of one plan: more would make a ledger row of many megabytes
+
+
+class TableArgs(WorkArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`table`: `orders`, `shop.orders`, repeated for several. Or `schema`, `pattern` (shell pattern on the
+    name), `worst` (so many, by need), or `all`. Partitions stand for their table.
+    """
+
+    table: str | tuple[str, ...] = ()
+    schema: str = ""
+    pattern: str = ""
+    worst: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
+    all: bool = False
+
+
+async def select(engine: MaintenanceReads, args: TableArgs) -> tuple[Table, ...]:
+    """Leaves of partition trees, and tables; in the server's order of need.
+
+    Raises UsageError when nothing, or not exactly one way of choosing, is given, and for an unknown name.
+    """
+    names = (args.table,) if isinstance(args.table, str) else args.table
+    ways = [bool(names), bool(args.schema or args.pattern), bool(args.worst), args.all]
+    if sum(ways) != 1:
+        raise UsageError(
+            "which tables? nothing was executed",
+            "give table=…, or schema=… and pattern=…, or worst=10, or all=true",
+        )
+    if names:
+        return await _named(engine, [parse_name(one) for one in names if one])
+    limit = args.worst or MOST + 1
+    found = await engine.tables(
+        TableQuery(schema=args.schema, pattern=args.pattern, limit=limit, brief=not _few_enough(args))
+    )
+    _few(found)
+    return leaves(found.tables)
+
+
+async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ...]:
+    full = [name for name in names if name[0]]
+    found: list[Table] = []
+    if full:
+        query = TableQuery(names=tuple(full), order=TableOrder.NAME, limit=MOST + 1, system=True, brief=True)
+        found += _few(await engine.tables(query)).tables
+    for _, bare in (name for name in names if not name[0]):
+        found += await _anywhere(engine, bare)
+    known = {(table.schema, table.name) for table in found}
+    for name in full:
+        if name not in known:
+            raise UsageError(
+                f"there is no table {show_name(*name)} (that this login may see); nothing was executed",
+                '`dbdeck show tables` lists them; a name with capitals or points is written in "quotes"',
+            )
+    unique = {table.key: table for table in leaves(tuple(found))}
+    return tuple(unique.values())
+
+
+async def _anywhere(engine: MaintenanceReads, name: str) -> tuple[Table, ...]:
+    """A name without its schema must mean one table."""
+    query = TableQuery(pattern=_like(name), order=TableOrder.NAME, limit=MOST + 1, brief=True)
+    tables = (await engine.tables(query)).tables
+    meant = [table for table in tables if table.name == name]
+    if len(meant) == 1:
+        parts = [table for table in tables if table.parent == meant[0].key]
+        if meant[0].kind is TableKind.PARTITIONED and not parts:
+            return await _named(engine, [(meant[0].schema, meant[0].name)])
+        return (*meant, *parts)
+    where = ", ".join(show_name(table.schema, table.name) for table in meant[:5])
+    raise UsageError(
+        f"{name!r} is {'more than one table' if meant else 'no table that this login may see'}; "
+        "nothing was executed",
+        f"say which: {where}" if meant else "`dbdeck show tables` lists them",
+    )
+
+
+def _like(name: str) -> str:
+    """A shell pattern that fits this name, and few others; a point would make it one of schema.name."""
+    safe = name.replace("*", "?")
+    return f"*.{safe}" if "." in name else safe
+
+
+def _few_enough(args: TableArgs) -> bool:
+    """Reasons and bloat are worth their time where somebody reads them."""
+    return 0 < args.worst <= _READ
+
+
+_READ = 50
+
+
+def _few(found: Tables) -> Tables:
+    if len(found.tables) > MOST:
+        raise UsageError(
+            f"more than {MOST:,} tables are too many for one plan; nothing was executed",
+            "choose by schema=…, pattern=… or worst=…",
+        )
+    return found
+
+
+def leaves(tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """Without the parents of partitions, which hold no rows themselves."""
+    return tuple(table for table in tables if table.kind is not TableKind.PARTITIONED)

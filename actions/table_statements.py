@@ -1,0 +1,144 @@
+"""The statements of maintenance: VACUUM, ANALYZE and OPTIMIZE TABLE, REINDEX, CREATE and DROP INDEX.
+
+PostgreSQL manual, part VI, the pages of these commands; MySQL manual 15.7.3 and 15.1; MariaDB
+"OPTIMIZE TABLE", "ANALYZE TABLE", "CREATE INDEX".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from console.engine.port import Statement
+from console.engine.queries import quote_ident
+from console.errors import UsageError
+from console.model.target import ServerIdentity
+
+POSTGRES = "postgresql"
+# Since which version VACUUM knows an option (release notes).
+_SINCE = {"parallel": 130000, "buffer_usage_limit": 160000, "process_main": 160000}
+
+
+class VacuumOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """As VACUUM takes them; None leaves the server's default. Costs are session settings around it."""
+
+    full: bool = False
+    freeze: bool = False
+    analyze: bool = False
+    index_cleanup: str | None = None
+    truncate: bool | None = None
+    parallel: int | None = None
+    cost_delay: float | None = None  # milliseconds
+    cost_limit: int | None = None
+    buffer_usage_limit: str | None = None
+
+
+def qualified(server: ServerIdentity, schema: str, name: str) -> str:
+    return ".".join(quote_ident(part, server.flavor) for part in (schema, name))
+
+
+def vacuum(server: ServerIdentity, schema: str, name: str, options: VacuumOptions) -> Statement:
+    """Raises UsageError for an option this server has not."""
+    words = [
+        *(["full"] if options.full else []),
+        *(["freeze"] if options.freeze else []),
+        *(["analyze"] if options.analyze else []),
+        *([f"index_cleanup {options.index_cleanup}"] if options.index_cleanup else []),
+        *([f"truncate {'on' if options.truncate else 'off'}"] if options.truncate is not None else []),
+        *([f"parallel {options.parallel}"] if options.parallel is not None else []),
+        *([f"buffer_usage_limit '{options.buffer_usage_limit}'"] if options.buffer_usage_limit else []),
+    ]
+    _check(server, options)
+    listed = f" ({', '.join(words)})" if words else ""
+    return _command(f"vacuum{listed} {qualified(server, schema, name)}", limits=_costs(options))
+
+
+def _check(server: ServerIdentity, options: VacuumOptions) -> None:
+    for option, since in _SINCE.items():
+        if getattr(options, option, None) is not None and server.version_num < since:
+            raise UsageError(
+                f"{server.label} has no {option.upper()} of VACUUM; nothing was executed",
+                f"it came with PostgreSQL {since // 10000}",
+            )
+    if options.full and (
+        options.index_cleanup or options.parallel is not None or options.truncate is not None
+    ):
+        raise UsageError(
+            "VACUUM FULL writes the table anew: it takes no index_cleanup, parallel or truncate; "
+            "nothing was executed",
+            "leave them away",
+        )
+
+
+def _costs(options: VacuumOptions) -> tuple[tuple[str, str], ...]:
+    found: Mapping[str, float | None] = {
+        "vacuum_cost_delay": options.cost_delay,
+        "vacuum_cost_limit": options.cost_limit,
+    }
+    return tuple((name, f"{value:g}") for name, value in found.items() if value is not None)
+
+
+def analyze(server: ServerIdentity, schema: str, name: str) -> Statement:
+    """LOCAL: another server's statistics are its own, and a replica would get an extra transaction."""
+    table = qualified(server, schema, name)
+    if server.flavor == POSTGRES:
+        return _command(f"analyze {table}")
+    return Statement(sql=f"analyze local table {table}", shown=f"analyze local table {table}")
+
+
+def optimize(server: ServerIdentity, schema: str, name: str, *, replicate: bool) -> Statement:
+    local = "" if replicate else "local "
+    sql = f"optimize {local}table {qualified(server, schema, name)}"
+    return Statement(sql=sql, shown=sql)
+
+
+def reindex(server: ServerIdentity, schema: str, name: str, *, concurrently: bool) -> Statement:
+    how = "concurrently " if concurrently else ""
+    return _command(f"reindex index {how}{qualified(server, schema, name)}")
+
+
+def drop_index(server: ServerIdentity, schema: str, name: str, *, concurrently: bool) -> Statement:
+    how = "concurrently " if concurrently else ""
+    return _command(f"drop index {how}{qualified(server, schema, name)}")
+
+
+def create_index(server: ServerIdentity, table: tuple[str, str], name: str, what: IndexPlan) -> Statement:
+    """CONCURRENTLY in PostgreSQL; in MySQL and MariaDB in place and beside writers, or not at all."""
+    unique = "unique " if what.unique else ""
+    columns = ", ".join(quote_ident(column, server.flavor) for column in what.columns)
+    on = qualified(server, *table)
+    if server.flavor == POSTGRES:
+        how = "concurrently " if what.concurrently else ""
+        method = f" using {quote_ident(what.method, server.flavor)}" if what.method else ""
+        include = ", ".join(quote_ident(column, server.flavor) for column in what.include)
+        also = f" include ({include})" if include else ""
+        return _command(
+            f"create {unique}index {how}{quote_ident(name, server.flavor)} on {on}{method} ({columns}){also}"
+        )
+    sql = (
+        f"create {unique}index {quote_ident(name, server.flavor)} on {on} ({columns}) "
+        f"algorithm = inplace lock = none"
+    )
+    return Statement(sql=sql, shown=sql)
+
+
+class IndexPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What an index is to be."""
+
+    columns: Sequence[str]
+    include: Sequence[str] = ()
+    unique: bool = False
+    method: str = ""
+    concurrently: bool = True
+
+
+def _command(sql: str, **more: Any) -> Statement:
+    """A utility command of PostgreSQL: it takes no bound values and stands in no transaction block."""
+    return Statement(sql=sql, shown=_shown(sql, more.get("limits", ())), command=True, **more)
+
+
+def _shown(sql: str, limits: Sequence[tuple[str, str]]) -> str:
+    set_ = "".join(f"set {name} = {value}; " for name, value in limits)
+    return f"{set_}{sql}"

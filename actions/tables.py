@@ -1,0 +1,252 @@
+"""table.vacuum, table.analyze and table.optimize: one table or many, in short tries, proved one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from actions import draft, proof
+from actions import table_statements as statements
+from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
+from actions.jobs import Job
+from actions.selection import TableArgs, select
+from actions.table_statements import POSTGRES, VacuumOptions
+from actions.work import perform
+from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.operator import Operator
+from console.engine.port import Engine, Need
+from console.model.tables import Table
+from console.model.target import ServerIdentity
+from console.present.units import count, size
+
+
+class VacuumArgs(TableArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`full` writes the table anew under an exclusive lock, and wants the target's name typed.
+
+    `cost_delay` (ms) and `cost_limit` are those of this run; `parallel` counts index workers.
+    """
+
+    full: bool = False
+    freeze: bool = False
+    analyze: bool = False
+    index_cleanup: Literal["", "auto", "on", "off"] = ""
+    truncate: bool | None = None
+    parallel: Annotated[int, msgspec.Meta(ge=0, le=1024)] | None = None
+    cost_delay: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    cost_limit: Annotated[int, msgspec.Meta(ge=1, le=10000)] | None = None
+    buffer_usage_limit: Annotated[str, msgspec.Meta(pattern=r"^(\d{1,9} ?(kB|MB|GB)?)?$")] = ""
+
+    @property
+    def options(self) -> VacuumOptions:
+        return VacuumOptions(
+            full=self.full,
+            freeze=self.freeze,
+            analyze=self.analyze,
+            index_cleanup=self.index_cleanup or None,
+            truncate=self.truncate,
+            parallel=self.parallel,
+            cost_delay=self.cost_delay,
+            cost_limit=self.cost_limit,
+            buffer_usage_limit=self.buffer_usage_limit or None,
+        )
+
+
+class OptimizeArgs(TableArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`replicate`: the statement goes to the replicas too (they then rebuild as long as it took here)."""
+
+    replicate: bool = False
+
+
+class Maintenance:
+    """What the actions on tables have in common."""
+
+    name: str
+    summary: str
+    risk = Risk.LOW
+    lasting: Literal[True] = True
+
+    async def apply(self, plan: Plan, operator: Operator) -> Result:
+        return await perform(plan, operator)
+
+    async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
+        return await proof.verify(plan, engine, patience=patience)
+
+    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
+        """The arguments of what the server does not show as done."""
+        left = await proof.left(plan, engine)
+        return draft.narrowed(plan, left)
+
+    def lock(self, plan: Plan) -> str:
+        return draft.lock_of(plan)
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        return draft.needs(plan, ("SELECT", "INSERT"))
+
+
+class VacuumTable(Maintenance):
+    """Reads and writes go on; only `full` stops them."""
+
+    name = "table.vacuum"
+    summary = "vacuum tables: one, some, the worst or all; side by side and in short tries for locks"
+    flavors: tuple[str, ...] = ("postgresql",)
+    Args = VacuumArgs
+
+    async def plan(self, engine: Engine, args: VacuumArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        server = on.server
+        tables = await select(engine, args)
+        jobs = [_vacuum_job(server, table, args.options) for table in tables]
+        made = await draft.plan(
+            on,
+            args,
+            jobs,
+            risk=Risk.HIGH if args.full else Risk.LOW,
+            confirm=args.full,
+            undo="nothing undoes it; nothing is lost" if not args.full else "nothing undoes it",
+        )
+        return draft.more(
+            made,
+            forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
+            warnings=_vacuum_warnings(args, tables),
+        )
+
+
+class AnalyzeTable(Maintenance):
+    name = "table.analyze"
+    summary = "collect planner statistics of tables: one, some, the worst or all; side by side"
+    flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    Args = TableArgs
+
+    async def plan(self, engine: Engine, args: TableArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        server = on.server
+        tables = await select(engine, args)
+        lock = SHARE_UPDATE_EXCLUSIVE if server.flavor == POSTGRES else READ
+        jobs = [
+            draft.table_job(table, "analyze", statements.analyze(server, table.schema, table.name), lock)
+            for table in tables
+        ]
+        made = await draft.plan(on, args, jobs, undo="nothing undoes it; plans of queries may change")
+        return draft.more(made, forecast=_changes(tables), warnings=_analyze_warnings(server, tables))
+
+
+class OptimizeTable(Maintenance):
+    """InnoDB rebuilds the table beside the old one; readers and writers wait only at its two ends."""
+
+    name = "table.optimize"
+    summary = "rebuild tables, which gives free space inside them back; online where the engine can"
+    risk = Risk.MEDIUM
+    flavors: tuple[str, ...] = ("mysql", "mariadb")
+    Args = OptimizeArgs
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        """MySQL 8.4 and newer have a privilege for keeping OPTIMIZE from the replicas."""
+        found = draft.needs(plan, ("SELECT", "INSERT"))
+        local = plan.server.flavor == "mysql" and plan.server.version_num >= 80400
+        if not local or plan.args.get("replicate"):
+            return found
+        return (*found, Need(schema="*", name="*", privileges=("OPTIMIZE_LOCAL_TABLE",)))
+
+    async def plan(self, engine: Engine, args: OptimizeArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        server = on.server
+        tables = await select(engine, args)
+        jobs = [_optimize_job(server, table, replicate=args.replicate) for table in tables]
+        made = await draft.plan(on, args, jobs, risk=self.risk, undo="nothing undoes it")
+        return draft.more(
+            made,
+            forecast=(*_freed(tables), *await _rewrite(engine, tables)),
+            warnings=_optimize_warnings(tables, replicate=args.replicate),
+        )
+
+
+# ---- jobs --------------------------------------------------------------------------------------
+
+
+def _vacuum_job(server: ServerIdentity, table: Table, options: VacuumOptions) -> Job:
+    statement = statements.vacuum(server, table.schema, table.name, options)
+    if options.full:
+        return draft.table_job(table, "vacuum full", statement, ACCESS_EXCLUSIVE, exclusive=True)
+    return draft.table_job(table, "vacuum", statement, SHARE_UPDATE_EXCLUSIVE)
+
+
+def _optimize_job(server: ServerIdentity, table: Table, *, replicate: bool) -> Job:
+    statement = statements.optimize(server, table.schema, table.name, replicate=replicate)
+    online = table.storage.casefold() == "innodb"
+    return draft.table_job(table, "optimize", statement, EXCLUSIVE, exclusive=not online)
+
+
+# ---- words -------------------------------------------------------------------------------------
+
+
+def _need(tables: Sequence[Table]) -> tuple[str, ...]:
+    dead = [table.dead for table in tables if table.dead is not None]
+    said = [f"{count(sum(dead))} dead rows in {count(len(dead))} tables"] if dead else []
+    oldest = max((table for table in tables if table.xid_age is not None), key=_xid_age, default=None)
+    if oldest is not None:
+        said.append(f"oldest transaction number {count(_xid_age(oldest))} back, in {oldest.key}")
+    pinned = [table for table in tables if "hold" in table.why]
+    said += [f"{table.key}: {table.why}" for table in pinned[:3]]
+    return tuple(said)
+
+
+def _xid_age(table: Table) -> int:
+    return table.xid_age or 0
+
+
+def _changes(tables: Sequence[Table]) -> tuple[str, ...]:
+    known = [table.modified for table in tables if table.modified is not None]
+    never = sum(1 for table in tables if table.analyzed_at is None and table.modified is not None)
+    said = [f"{count(sum(known))} rows changed since their statistics were collected"] if known else []
+    return (*said, *([f"{never} of these tables have none yet"] if never else []))
+
+
+def _freed(tables: Sequence[Table]) -> tuple[str, ...]:
+    free = [table.free_bytes for table in tables if table.free_bytes is not None]
+    return (f"{size(sum(free))} are free inside, most of which is given back",) if free else ()
+
+
+async def _rewrite(engine: Engine, tables: Sequence[Table]) -> tuple[str, ...]:
+    """A rebuild stands beside the old table until it is done."""
+    known = [table.total_bytes for table in tables if table.total_bytes is not None]
+    if not known or not tables:
+        return ()
+    disk = await engine.disk(tables[0].schema, tables[0].name)
+    free = size(disk.free) if disk.free is not None else f"unknown: {disk.why}"
+    return (f"disk needed for the copy of the largest: up to {size(max(known))}; free: {free}",)
+
+
+def _vacuum_warnings(args: VacuumArgs, tables: Sequence[Table]) -> tuple[str, ...]:
+    said = []
+    if args.truncate is not False and not args.full:
+        said.append(
+            "at its end VACUUM may cut empty pages off under a short exclusive lock, which standbys replay "
+            "and cancel queries for; truncate=false leaves them"
+        )
+    if args.index_cleanup == "off":
+        said.append("without index cleanup dead rows stay, only their contents go")
+    off = [table.key for table in tables if not table.autovacuum]
+    if off:
+        said.append(f"autovacuum is switched off for {', '.join(off[:5])}")
+    return tuple(said)
+
+
+def _analyze_warnings(server: ServerIdentity, tables: Sequence[Table]) -> tuple[str, ...]:
+    if server.flavor == "mysql" and server.version_num >= 80024:
+        return ()
+    if server.flavor == POSTGRES or not tables:
+        return ()
+    return (
+        "ANALYZE makes later statements wait until those that already use the table have ended; "
+        "a long query on it stops everybody behind it",
+    )
+
+
+def _optimize_warnings(tables: Sequence[Table], *, replicate: bool) -> tuple[str, ...]:
+    offline = [table.key for table in tables if table.storage.casefold() != "innodb"]
+    said = [f"not InnoDB, locked while it runs: {', '.join(offline[:5])}"] if offline else []
+    if replicate:
+        said.append("replicas rebuild it too, and fall behind for as long as that takes")
+    return tuple(said)

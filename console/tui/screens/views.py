@@ -1,0 +1,64 @@
+"""The views of a target: which there are, on which key, and what each reads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from console.audit.record import Entry
+from console.config import Thresholds
+from console.engine.port import Engine
+from console.tui.panes.audit import AuditPane
+from console.tui.panes.deadlocks import DeadlocksPane
+from console.tui.panes.horizon import HorizonPane
+from console.tui.panes.indexes import IndexesPane
+from console.tui.panes.locks import LocksPane
+from console.tui.panes.pane import Pane
+from console.tui.panes.progress import ProgressPane
+from console.tui.panes.tables import TablesPane
+from console.tui.panes.transactions import TransactionsPane
+from console.tui.widgets.bars import Tab
+
+TABS = (
+    Tab("1", "locks", "Locks"),
+    Tab("1", "deadlocks", "Deadlocks"),
+    Tab("2", "transactions", "Transactions"),
+    Tab("2", "horizon", "Horizon"),
+    Tab("3", "tables", "Tables"),
+    Tab("3", "indexes", "Indexes"),
+    Tab("3", "progress", "Progress"),
+    Tab("9", "audit", "Audit"),
+)
+BY_KEY = {tab.key: tab for tab in reversed(TABS)}
+LEDGER_SECONDS = 5.0
+SLOW_SECONDS = 5.0  # between polls of what changes slowly, or only keeps watch
+TABLES_SECONDS = 10.0  # catalogs and counters of all tables
+
+
+def titles(key: str) -> str:
+    return " / ".join(tab.title for tab in TABS if tab.key == key)
+
+
+class Sources(msgspec.Struct, frozen=True, kw_only=True):
+    """What the panes read and ask."""
+
+    engine: Engine
+    ledger: Callable[[], Awaitable[list[Entry]]]
+    refusal: Callable[[str], str]
+    thresholds: Thresholds
+
+
+def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
+    """In the order of the tabs. A pane gets a callable, never an engine."""
+    engine, refusal, every = of.engine, of.refusal, of.thresholds.refresh
+    slow, slower = max(every, SLOW_SECONDS), max(every, TABLES_SECONDS)
+    yield LocksPane(engine.locks, every=every, refusal=refusal, storm=of.thresholds.storm_waiters)
+    yield DeadlocksPane(engine.deadlocks, every=slow)
+    yield TransactionsPane(engine.transactions, every=every, refusal=refusal)
+    yield HorizonPane(engine.horizon, every=slow, refusal=refusal)
+    yield TablesPane(engine.tables, every=slower, refusal=refusal)
+    yield IndexesPane(engine.index_health, every=slower, refusal=refusal)
+    yield ProgressPane(engine.progress, every=every, refusal=refusal)
+    yield AuditPane(of.ledger, every=LEDGER_SECONDS)

@@ -1,0 +1,313 @@
+"""Running the jobs of a plan over fakes: ladder, guards, budget, stop, records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+import actions
+from actions import overseer
+from console.audit.ledger import Ledger, open_ledger
+from console.audit.record import Kind
+from console.dispatch import effect
+from console.dispatch.action import Approval, Watch
+from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.effect import Run
+from console.dispatch.registry import Registry
+from console.engine.port import Row, Statement
+from console.errors import ActionFailed, Cancelled, Exit, LockTimeout, OutcomeUnknown, Refused, UsageError
+from console.model.policy import Policy
+from console.model.table_locks import Load
+from console.model.tables import Table
+from console.present.audit import body
+from tests.fakes import ScriptedEngine, ScriptedOperator
+
+
+def table(name: str, **over: Any) -> Table:
+    values: dict[str, Any] = {
+        "schema": "public", "name": name, "number": abs(hash(name)) % 10**6, "bytes": 8192, "rows": 10,
+        "vacuums": 0, "analyzes": 0, "xid_age": 5, "filenode": 1,
+    }  # fmt: skip
+    return Table(**values | over)
+
+
+class Server(ScriptedOperator):
+    """Counts a vacuum or an analyze of the table that a statement names, unless told otherwise."""
+
+    def __init__(self, engine: ScriptedEngine) -> None:
+        super().__init__(engine)
+        self.ends = None
+        self.script: dict[str, list[Exception | list[Row]]] = {}
+        self.hold_up: asyncio.Event | None = None
+        self.at_once = self.most_at_once = 0
+        self.cancelled = asyncio.Event()
+
+    async def run(self, statement: Statement, *, timeout: float | None) -> list[Row]:
+        self.sent.append(statement)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            return await self._answer(statement)
+        finally:
+            self.at_once -= 1
+
+    async def _answer(self, statement: Statement) -> list[Row]:
+        await asyncio.sleep(0.001)
+        name = statement.sql.rpartition(".")[2].strip('"')
+        if self.hold_up is not None:
+            waits = [asyncio.ensure_future(one.wait()) for one in (self.hold_up, self.cancelled)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for one in waits:
+                one.cancel()
+            if self.cancelled.is_set():
+                raise Cancelled("the statement was cancelled")
+        answer = self.script.get(name, [[]]).pop(0) if self.script.get(name) else []
+        if isinstance(answer, Exception):
+            raise answer
+        if not answer:
+            self._count(name)
+        return answer
+
+    def _count(self, name: str) -> None:
+        self.engine.shop = [
+            msgspec.structs.replace(one, vacuums=(one.vacuums or 0) + 1, analyzes=(one.analyzes or 0) + 1)
+            if one.name == name
+            else one
+            for one in self.engine.shop
+        ]
+
+    async def cancel(self) -> bool:
+        self.cancelled.set()
+        return True
+
+
+class Bench:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.engine = ScriptedEngine([])
+        self.server = Server(self.engine)
+        self.dispatcher = Dispatcher(Registry(actions.ALL), ledger, Policy(), opener=self.server.open)
+        self.heard: list[str] = []
+        self.watch = Watch(seconds=0, tell=self.heard.append)
+
+    async def run(self, name: str = "table.vacuum", **given: Any) -> Run:
+        plan = await self.dispatcher.plan(name, self.engine, given)
+        confirm = self.engine.target.name
+        approval = Approval(reason="tidy", confirm=confirm)
+        return await self.dispatcher.apply(plan, self.engine, approval, watch=self.watch)
+
+    async def rows(self, kind: Kind) -> list[dict[str, Any]]:
+        return [body(entry) for entry in await self.ledger.entries(kinds=(kind,), newest_first=False)]
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal") as ledger:
+        yield Bench(ledger)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(overseer, "LOOK_SECONDS", 0.05)
+
+
+def taken(name: str) -> LockTimeout:
+    return LockTimeout(f"{name}: the lock was not to be had in time")
+
+
+async def test_one_table_is_recorded_vacuumed_and_proved(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    run = await bench.run(table="orders")
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert [one.sql for one in bench.server.sent] == ['vacuum "public"."orders"']
+    assert (await bench.rows(Kind.STEP))[0]["statement"] == 'vacuum "public"."orders"'
+    outcome = (await bench.rows(Kind.OUTCOME))[0]
+    assert outcome["verify"]["evidence"]["objects"][0]["end"] == "done"
+
+
+async def test_many_are_recorded_before_each_runs_and_run_side_by_side(bench: Bench) -> None:
+    bench.engine.shop = [table(f"t{n}") for n in range(150)]
+    seen: list[tuple[str, int]] = []
+    tell = bench.server.run
+
+    async def run(statement: Statement, *, timeout: float | None) -> list[Row]:
+        recorded = [name for row in await bench.rows(Kind.STEP) for name in row.get("statements", [])]
+        assert statement.shown in recorded
+        seen.append((statement.shown, len(recorded)))
+        return await tell(statement, timeout=timeout)
+
+    bench.server.run = run  # type: ignore[method-assign]
+    done = await bench.run("table.analyze", all=True, jobs=4)
+    assert (done.exit, done.effect) == (Exit.OK, "applied")
+    assert len(seen) == 150
+    assert bench.server.most_at_once == 4
+    assert seen[0][1] < 150  # in batches, not all at once
+
+
+async def test_a_lock_is_tried_for_again_and_again_and_each_wait_is_short(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    bench.server.script["orders"] = [taken("orders"), taken("orders")]
+    run = await bench.run(table="orders", lock_timeout="200ms")
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert [one.lock_seconds for one in bench.server.sent] == [0.1, 0.2, 0.2]
+    assert len(await bench.rows(Kind.STEP)) == 1
+    assert sum("had no lock" in line for line in bench.heard) == 2
+
+
+async def test_it_gives_up_clearly(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    bench.server.script["orders"] = [taken("orders")] * 2
+    run = await bench.run(table="orders", tries=2)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none")
+    assert run.error is not None
+    assert "lock was not to be had" in run.error.message
+
+
+async def test_some_fail_and_the_others_are_told_apart(bench: Bench) -> None:
+    bench.engine.shop = [table(f"t{n}") for n in range(5)]
+    bench.server.script["t2"] = [ActionFailed("shop: the server refused the statement: no")]
+    bench.server.script["t3"] = [[("WARNING", 'permission denied to vacuum "t3", skipping it')]]
+    run = await bench.run(all=True)
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied")
+    assert run.verify is not None
+    objects = {one["subject"]: one for one in run.verify.evidence["objects"]}
+    assert objects["public.t2"]["end"] == "failed"
+    assert "permission denied" in objects["public.t3"]["note"]
+    assert run.verify.evidence["counts"] == {"done": 3, "failed": 2}
+    assert run.error is not None
+    assert "3 objects of 5 done" in run.error.message
+
+
+async def test_stopped_midway_it_says_what_was_not_begun(bench: Bench) -> None:
+    bench.engine.shop = [table(f"t{n}") for n in range(4)]
+    bench.server.hold_up = asyncio.Event()
+    running = asyncio.create_task(bench.run(all=True))
+    while not bench.server.sent:
+        await asyncio.sleep(0.01)
+    bench.watch.stop.set()
+    run = await running
+    assert bench.server.cancelled.is_set()
+    assert (run.exit, run.effect) == (Exit.FAILED, "none")
+    assert run.verify is not None
+    assert run.verify.evidence["counts"] == {"cancelled": 1, "not_begun": 3}
+    assert run.error is not None
+    assert "stopped by its caller" in run.error.message
+
+
+async def test_a_spent_budget_cancels_what_runs(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    bench.server.hold_up = asyncio.Event()
+    run = await bench.run(table="orders", budget="100ms")
+    assert run.exit is Exit.FAILED
+    assert run.error is not None
+    assert "budget" in run.error.message
+
+
+async def test_load_pauses_and_goes_on_and_critical_load_stops(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    bench.engine.pressure = Load(running=30)
+    running = asyncio.create_task(bench.run(table="orders", max_load=25))
+    await asyncio.sleep(0.3)
+    assert bench.server.sent == []
+    assert any("max_load 25" in line for line in bench.heard)
+    bench.engine.pressure = Load(running=3)
+    assert (await running).exit is Exit.OK
+    bench.engine.pressure = Load(running=60)
+    run = await bench.run(table="orders", critical_load=50)
+    assert run.exit is Exit.FAILED
+    assert len(bench.server.sent) == 1
+
+
+async def test_a_lost_answer_is_never_called_failed(bench: Bench) -> None:
+    bench.engine.shop = [table("orders"), table("items")]
+    bench.server.script["orders"] = [OutcomeUnknown("shop: the answer was lost")]
+    run = await bench.run(all=True)
+    assert run.exit is Exit.UNKNOWN
+
+
+async def test_a_lost_answer_is_settled_by_what_the_server_shows(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    answer = bench.server._answer
+
+    async def lost(statement: Statement) -> list[Row]:
+        await answer(statement)
+        raise OutcomeUnknown("shop: the answer was lost")
+
+    bench.server._answer = lost  # type: ignore[method-assign]
+    run = await bench.run(table="orders")
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+
+
+async def test_the_rest_of_a_run_is_done_by_resuming_it(bench: Bench) -> None:
+    bench.engine.shop = [table(f"t{n}") for n in range(4)]
+    bench.server.script["t1"] = [ActionFailed("no")]
+    first = await bench.run(all=True)
+    assert first.exit is Exit.PARTIAL
+    bench.server.sent.clear()
+    plan = await bench.dispatcher.resume(first.action_id, bench.engine)
+    assert plan.resumes == str(first.action_id)
+    assert plan.statements == ('vacuum "public"."t1"',)
+    run = await bench.dispatcher.apply(plan, bench.engine, Approval(reason="go on"), watch=bench.watch)
+    assert (run.exit, len(bench.server.sent)) == (Exit.OK, 1)
+
+
+async def test_only_an_action_of_the_ledger_is_resumed(bench: Bench) -> None:
+    with pytest.raises(UsageError, match="the ledger has no action"):
+        await bench.dispatcher.resume(uuid4(), bench.engine)
+
+
+async def test_full_wants_the_name_typed_everywhere(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    plan = await bench.dispatcher.plan("table.vacuum", bench.engine, {"table": "orders", "full": True})
+    assert plan.confirm
+    with pytest.raises(Refused, match="typed"):
+        await bench.dispatcher.apply(plan, bench.engine, Approval(reason="shrink"))
+    assert any("every reader and writer waits" in line for line in plan.forecast)
+
+
+async def test_the_time_it_took_is_in_the_next_plan(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    first = await bench.dispatcher.plan("table.vacuum", bench.engine, {"table": "orders"})
+    assert any("time: unknown" in line for line in first.forecast)
+    await bench.run(table="orders")
+    second = await bench.dispatcher.plan("table.vacuum", bench.engine, {"table": "orders"})
+    assert any(line.startswith("time: about") for line in second.forecast)
+    assert second.pieces[0].seconds is not None
+
+
+async def test_a_missing_right_is_told_before_anything_is_recorded(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+
+    async def missing(_: object) -> tuple[str, ...]:
+        return ("maintain orders: GRANT MAINTAIN ON orders TO dbdeck_operator;",)
+
+    bench.server.missing = missing  # type: ignore[assignment, method-assign]
+    with pytest.raises(Refused, match="GRANT MAINTAIN"):
+        await bench.run(table="orders")
+    assert await bench.rows(Kind.INTENT) == []
+
+
+@pytest.mark.parametrize("given", [{}, {"table": "orders", "all": True}, {"worst": 3, "schema": "public"}])
+async def test_one_way_of_choosing_tables(bench: Bench, given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="which tables"):
+        await bench.dispatcher.plan("table.vacuum", bench.engine, given)
+
+
+async def test_a_standby_is_refused_with_the_reason(bench: Bench) -> None:
+    bench.engine.server = msgspec.structs.replace(bench.engine.server, primary=False)
+    with pytest.raises(Refused, match="standby"):
+        await bench.run(all=True)
+
+
+async def test_another_engine_is_refused_with_the_reason(bench: Bench) -> None:
+    bench.engine.server = msgspec.structs.replace(bench.engine.server, flavor="mariadb")
+    with pytest.raises(UsageError, match="is for postgresql"):
+        await bench.run(all=True)

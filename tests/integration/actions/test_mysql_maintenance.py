@@ -1,0 +1,153 @@
+"""Analyze, optimize and indexes on MySQL and MariaDB: proved, in short tries, with hostile names."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from console.dispatch.action import Watch
+from console.errors import Exit, Refused, UsageError
+from tests.integration.actions.conftest import Desk, desk_on, until
+from tests.servers.accounts import MAINTAINER, login
+from tests.servers.mysql import MysqlServer
+from tests.situations import Scene, scene
+
+HOSTILE = ("two words", "quo`te", "apo'strophe", "new\nline", "ünïcødé→", "select", "a.b", "x" * 64, "%s{}$1")
+
+
+@pytest_asyncio.fixture
+async def shop(mysql: MysqlServer) -> AsyncIterator[Scene]:
+    async with scene(mysql) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def desk(shop: Scene, mysql: MysqlServer, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_on(mysql, tmp_path, database=shop.database, operator=login(MAINTAINER)) as made:
+        yield made
+
+
+def table(shop: Scene, name: str = "orders") -> str:
+    return f"{shop.database}.{name}"
+
+
+async def test_a_table_is_analyzed_and_the_servers_answer_is_the_proof(desk: Desk, shop: Scene) -> None:
+    run = await desk.run("table.analyze", table=table(shop))
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+    assert run.statements == (f"analyze local table `{shop.database}`.`orders`",)
+
+
+async def test_a_table_is_rebuilt(desk: Desk, shop: Scene) -> None:
+    run = await desk.run("table.optimize", table=table(shop))
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+
+
+async def test_hostile_names_work(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    for name in HOSTILE:
+        quoted = "`" + name.replace("`", "``") + "`"
+        await setup.run(f"create table {quoted} (id int primary key, {quoted} int)")
+    for action in ("table.analyze", "table.optimize"):
+        run = await desk.run(action, schema=shop.database)
+        assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+        assert len(run.statements) == len(HOSTILE) + 1
+    for place, name in enumerate(HOSTILE):
+        given = {"table": f'{shop.database}."{name}"', "column": name, "name": f"i{place}"}
+        run = await desk.run("index.create", **given)
+        assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+
+
+async def test_an_index_is_created_beside_writers_and_a_duplicate_key_is_told(
+    desk: Desk, shop: Scene
+) -> None:
+    run = await desk.run("index.create", table=table(shop), column="n")
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+    twice = await desk.run("index.create", table=table(shop), column="n", unique=True, name="only")
+    assert (twice.exit, twice.effect) == (Exit.FAILED, "none")
+    assert twice.error is not None
+    assert "Duplicate" in twice.error.message
+
+
+async def test_an_open_transaction_holds_it_up_in_short_tries_and_readers_pass(
+    desk: Desk, shop: Scene, mysql: MysqlServer
+) -> None:
+    """The metadata lock's queue lets nobody pass who comes later: it is never stood in for long."""
+    reader = await shop.client("report")
+    await reader.run("begin")
+    await reader.run("select count(*) from orders")
+    plan = await desk.plan("table.optimize", table=table(shop), lock_timeout="1s", tries=2)
+    assert any("held up now" in line and f"session {reader.id}" in line for line in plan.forecast)
+    other = await shop.client("web")
+    waits: list[float] = []
+    stop = asyncio.Event()
+
+    async def read() -> None:
+        while not stop.is_set():
+            start = time.monotonic()
+            await other.run("select count(*) from orders")
+            waits.append(time.monotonic() - start)
+            await asyncio.sleep(0.01)
+
+    reading = asyncio.create_task(read())
+    run = await desk.apply(plan, watch=Watch(seconds=0))
+    stop.set()
+    await reading
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), run
+    assert max(waits) < 1.0 + 0.7, "a reader waited longer than one try"
+
+
+async def test_a_lock_that_is_let_go_is_had(desk: Desk, shop: Scene) -> None:
+    holder = await shop.client("report")
+    await holder.run("begin")
+    await holder.run("select count(*) from orders")
+    heard: list[str] = []
+    plan = await desk.plan("table.optimize", table=table(shop), lock_timeout="1s", tries=10)
+    running = asyncio.create_task(desk.apply(plan, watch=Watch(seconds=0, tell=heard.append)))
+
+    async def told() -> bool:
+        return bool(heard)
+
+    await until(told)
+    await holder.run("commit")
+    run = await running
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+
+
+async def test_without_the_right_it_is_refused_before_any_intent(
+    shop: Scene, mysql: MysqlServer, tmp_path: Path
+) -> None:
+    async with desk_on(mysql, tmp_path) as desk:
+        plan = await desk.plan("table.analyze", table=table(shop))
+        with pytest.raises(Refused, match=r"GRANT SELECT, INSERT ON `.*`\.`orders` TO"):
+            await desk.apply(plan)
+        assert "intent" not in await desk.kinds()
+
+
+async def test_what_the_engine_has_not_is_refused(desk: Desk, shop: Scene) -> None:
+    with pytest.raises(UsageError, match="is for postgresql"):
+        await desk.plan("table.vacuum", table=table(shop))
+    with pytest.raises(UsageError, match="is for postgresql"):
+        await desk.plan("index.reindex", table=table(shop))
+
+
+async def test_a_stopped_rebuild_is_cancelled_on_the_server(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table big (id int auto_increment primary key, t varchar(600))")
+    await setup.run("insert into big (t) select repeat('x', 500) from orders")
+    for _ in range(6):
+        await setup.run("insert into big (t) select t from big")
+    watch = Watch(seconds=0)
+    plan = await desk.plan("table.optimize", table=table(shop, "big"))
+    running = asyncio.create_task(desk.apply(plan, watch=watch))
+    await asyncio.sleep(0.4)
+    watch.stop.set()
+    run = await asyncio.wait_for(running, 20)
+    assert (run.exit, run.effect) in ((Exit.FAILED, "none"), (Exit.OK, "applied")), run
+    if run.exit is Exit.FAILED:
+        assert run.error is not None
+        assert "stopped by its caller" in run.error.message

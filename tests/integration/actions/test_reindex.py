@@ -1,0 +1,205 @@
+"""Actions on indexes, on real servers: who is waited for, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from console.dispatch.action import Watch
+from console.errors import Exit, Refused, UsageError
+from tests.integration.actions.conftest import Desk, desk_on, until
+from tests.servers.accounts import MAINTAINER, login
+from tests.servers.postgres import PostgresServer
+from tests.situations import Scene, scene
+
+
+@pytest_asyncio.fixture
+async def shop(postgres: PostgresServer) -> AsyncIterator[Scene]:
+    async with scene(postgres) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def desk(shop: Scene, postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk_on(postgres, tmp_path, database=shop.database, operator=login(MAINTAINER)) as made:
+        yield made
+
+
+async def indexes(desk: Desk, database: str) -> dict[str, bool]:
+    rows = await desk.as_superuser(
+        "select c.relname::text, i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid"
+        " join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' order by 1",
+        database=database,
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def test_an_index_is_rebuilt_concurrently_and_proved(desk: Desk, shop: Scene) -> None:
+    run = await desk.run("index.reindex", index="orders_pkey")
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert run.statements == ('reindex index concurrently "public"."orders_pkey"',)
+    assert await indexes(desk, shop.database) == {"orders_pkey": True}
+
+
+async def test_it_says_whom_it_waits_for_and_leaves_nothing_when_stopped(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create index mine_ccnew on orders (n)")  # not a leftover: it is valid
+    old = await shop.client("old report")
+    await old.run("begin isolation level repeatable read")
+    await old.run("select count(*) from orders")
+    await asyncio.sleep(1.2)
+    plan = await desk.plan("index.reindex", index="orders_pkey")
+    assert any(f"wait for session {old.id}" in line for line in plan.forecast)
+    heard: list[str] = []
+    watch = Watch(seconds=0, tell=heard.append)
+    running = asyncio.create_task(desk.apply(plan, watch=watch))
+
+    async def told() -> bool:
+        return any(f"waits for session {old.id}" in line for line in heard)
+
+    await until(told)
+    assert "orders_pkey_ccnew" in await indexes(desk, shop.database)
+    watch.stop.set()
+
+    async def cancelled() -> bool:
+        rows = await desk.as_superuser(
+            "select count(*) from pg_stat_activity where state = 'active' and query like 'reindex%'",
+            database=shop.database,
+        )
+        return rows == [(0,)]
+
+    await until(cancelled)
+    await old.run("commit")  # dropping what is left behind waits for it too
+    run = await asyncio.wait_for(running, 20)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), run
+    assert await indexes(desk, shop.database) == {"mine_ccnew": True, "orders_pkey": True}
+    assert run.verify is not None
+    assert run.verify.evidence["leftovers"]["dropped"] == ["public.orders_pkey_ccnew"]
+
+
+async def test_what_others_left_is_not_touched(desk: Desk, shop: Scene, postgres: PostgresServer) -> None:
+    await fail_to_rebuild(shop, postgres)
+    assert (await indexes(desk, shop.database))["orders_pkey_ccnew"] is False
+    run = await desk.run("index.reindex", index="orders_pkey")
+    assert run.exit is Exit.OK
+    assert (await indexes(desk, shop.database))["orders_pkey_ccnew"] is False
+
+
+async def fail_to_rebuild(shop: Scene, postgres: PostgresServer) -> None:
+    """Somebody's REINDEX CONCURRENTLY that was cancelled while it waited."""
+    old = await shop.client("old")
+    await old.run("begin isolation level repeatable read")
+    await old.run("select count(*) from orders")
+    somebody = await postgres.connect("app_user", database=shop.database)
+    await somebody.execute("set statement_timeout = '700ms'")
+    with pytest.raises(Exception, match="timeout"):
+        await somebody.execute("reindex index concurrently orders_pkey")
+    await somebody.close()
+    await old.run("commit")
+
+
+async def test_a_failed_build_of_somebody_is_dropped_by_name_or_all(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    await fail_to_rebuild(shop, postgres)
+    run = await desk.run("index.drop_invalid", all=True)
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert await indexes(desk, shop.database) == {"orders_pkey": True}
+    with pytest.raises(Refused, match="only invalid"):
+        await desk.run("index.drop_invalid", index="orders_pkey")
+
+
+async def test_an_index_is_created_and_a_failed_one_is_taken_away(desk: Desk, shop: Scene) -> None:
+    made = await desk.run("index.create", table="orders", column="n")
+    assert (made.exit, made.effect) == (Exit.OK, "applied")
+    assert made.statements == ('create index concurrently "orders_n_idx" on "public"."orders" ("n")',)
+    twice = await desk.run("index.create", table="orders", column="n", unique=True, name="only")
+    assert (twice.exit, twice.effect) == (Exit.FAILED, "none")
+    assert twice.error is not None
+    assert "could not create unique index" in twice.error.message
+    assert await indexes(desk, shop.database) == {"orders_n_idx": True, "orders_pkey": True}
+    with pytest.raises(UsageError, match="already"):
+        await desk.plan("index.create", table="orders", column="n")
+
+
+HOSTILE = ("two words", 'quo"te', "new\nline", "ünïcødé", "select", "a.b", "x" * 63)
+
+
+async def test_hostile_names_of_indexes_and_columns(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    for place, name in enumerate(HOSTILE):
+        quoted = '"' + name.replace('"', '""') + '"'
+        await setup.run(f"create table h{place} ({quoted} int)")
+        run = await desk.run("index.create", table=f"h{place}", column=name, name=f"{name[:50]}_{place}")
+        assert run.exit is Exit.OK, run.error
+        again = await desk.run("index.reindex", table=f"h{place}")
+        assert (again.exit, again.effect) == (Exit.OK, "applied"), again.error
+
+
+async def test_all_of_a_table_side_by_side(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    for n in range(3):
+        await setup.run(f"create index orders_{n} on orders (n, id) where id > {n}")
+    run = await desk.run("index.reindex", table="orders", jobs=2)
+    assert (run.exit, len(run.statements)) == (Exit.OK, 4)
+
+
+async def test_a_broken_rebuild_is_resumed_with_its_leftover_first(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    old = await shop.client("old")
+    await old.run("begin isolation level repeatable read")
+    await old.run("select count(*) from orders")
+    plan = await desk.plan("index.reindex", index="orders_pkey", wait="500ms")
+    from actions import leftovers
+
+    kept, leftovers.TRIES = leftovers.TRIES, 0  # the console is gone before it can clean up
+    try:
+        broken = await desk.apply(plan, watch=Watch(seconds=0))
+    finally:
+        leftovers.TRIES = kept
+    assert broken.exit is Exit.FAILED
+    assert "orders_pkey_ccnew" in await indexes(desk, shop.database)
+    await old.run("commit")
+    rest = await desk.dispatcher.resume(broken.action_id, desk.engine)
+    assert [one.split('"')[0].strip() for one in rest.statements] == [
+        "drop index concurrently",
+        "reindex index concurrently",
+    ]
+    run = await desk.apply(rest)
+    assert run.exit is Exit.OK, run
+    assert await indexes(desk, shop.database) == {"orders_pkey": True}
+
+
+async def test_the_whole_database_at_once(desk: Desk, shop: Scene, postgres: PostgresServer) -> None:
+    await fail_to_rebuild(shop, postgres)
+    await desk.as_superuser(
+        "alter table orders set (autovacuum_enabled = off, autovacuum_vacuum_scale_factor = 0)",
+        "delete from orders where id <= 1500",
+        "select pg_stat_force_next_flush()" if postgres.major >= 15 else "select 1",
+        database=shop.database,
+    )
+
+    async def due() -> bool:
+        return len((await desk.plan("database.maintain")).statements) >= 2
+
+    await until(due)
+    plan = await desk.plan("database.maintain")
+    assert plan.statements[0] == 'drop index concurrently "public"."orders_pkey_ccnew"'
+    run = await desk.apply(plan)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+    assert await indexes(desk, shop.database) == {"orders_pkey": True}
+
+
+async def test_an_exclusion_constraint_is_rebuilt_under_its_lock_and_said(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table rooms (id int, during int4range, exclude using gist (during with &&))")
+    plan = await desk.plan("index.reindex", table="rooms")
+    assert any("cannot be rebuilt concurrently" in line for line in plan.warnings)
+    run: Any = await desk.apply(plan)
+    assert (run.exit, run.effect) == (Exit.OK, "applied")

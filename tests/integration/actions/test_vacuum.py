@@ -1,0 +1,231 @@
+"""Vacuum and analyze on real servers: proved, in short tries, with hostile names, stopped, resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from console.dispatch.action import Watch
+from console.errors import Exit, Refused, UsageError
+from tests.integration.actions.conftest import Desk, desk_on, until
+from tests.servers.accounts import MAINTAINER, login
+from tests.servers.postgres import PostgresServer
+from tests.situations import Scene, scene
+
+HOSTILE = ("two words", 'quo"te', "apo'strophe", "new\nline", "ünïcødé→", "select", "a.b", "x" * 63, "%s{}$1")
+
+
+@pytest_asyncio.fixture
+async def shop(postgres: PostgresServer) -> AsyncIterator[Scene]:
+    async with scene(postgres) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def desk(shop: Scene, postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Desk]:
+    over = {"database": shop.database, "operator": login(MAINTAINER)}
+    async with desk_on(postgres, tmp_path, **over) as made:
+        yield made
+
+
+async def vacuumed(desk: Desk, database: str) -> dict[str, int]:
+    rows = await desk.as_superuser(
+        "select relname::text, vacuum_count + analyze_count from pg_stat_user_tables", database=database
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def test_a_table_is_vacuumed_and_the_server_says_so(desk: Desk, shop: Scene) -> None:
+    run = await desk.run("table.vacuum", table="orders")
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert (await vacuumed(desk, shop.database))["orders"] == 1
+    assert await desk.kinds() == ["intent", "step", "outcome"]
+
+
+async def test_options_are_what_the_server_was_told(desk: Desk, shop: Scene) -> None:
+    plan = await desk.plan(
+        "table.vacuum", table="orders", freeze=True, analyze=True, truncate=False, index_cleanup="on",
+        parallel=0, cost_delay=1, cost_limit=500,
+    )  # fmt: skip
+    assert plan.statements[0].endswith(
+        'vacuum (freeze, analyze, index_cleanup on, truncate off, parallel 0) "public"."orders"'
+    )
+    assert plan.statements[0].startswith("set vacuum_cost_delay = 1; set vacuum_cost_limit = 500; ")
+    run = await desk.apply(plan)
+    assert run.exit is Exit.OK
+    assert (await vacuumed(desk, shop.database))["orders"] == 2
+
+
+async def test_hostile_names_work(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run('create schema "odd ""schema"""')
+    for name in HOSTILE:
+        quoted = '"' + name.replace('"', '""') + '"'
+        await setup.run(f'create table "odd ""schema""".{quoted} (id int primary key)')
+    run = await desk.run("table.vacuum", schema='odd "schema"', analyze=True)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run.error
+    counts = await vacuumed(desk, shop.database)
+    assert {counts[name] for name in HOSTILE} == {2}
+    again = await desk.plan("table.vacuum", **(await desk.plan("table.vacuum", all=True)).args)
+    assert len(again.statements) == len(HOSTILE) + 1
+
+
+async def test_a_held_lock_is_waited_for_in_short_tries_and_readers_pass(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    """VACUUM FULL wants every reader out; while it waits, new readers queue behind it, but never for long."""
+    reader = await shop.client("report")
+    await reader.run("begin")
+    await reader.run("select count(*) from orders")
+    plan = await desk.plan("table.vacuum", table="orders", full=True, tries=4, lock_timeout="300ms")
+    assert any("report" in line and "held up now" in line for line in plan.forecast)
+    other = await postgres.connect("app_user", database=shop.database)
+    waits: list[float] = []
+    stop = asyncio.Event()
+
+    async def read() -> None:
+        while not stop.is_set():
+            start = time.monotonic()
+            await other.fetchval("select count(*) from orders")
+            waits.append(time.monotonic() - start)
+            await asyncio.sleep(0.01)
+
+    reading = asyncio.create_task(read())
+    run = await confirmed(desk, plan)
+    stop.set()
+    await reading
+    await other.close()
+    assert (run.exit, run.effect) == (Exit.FAILED, "none")
+    assert run.error is not None
+    assert "lock was not to be had" in run.error.message
+    assert f"session {reader.id}" in run.error.message
+    assert max(waits) < 0.3 + 0.5, "a reader waited longer than one try"
+
+
+async def confirmed(desk: Desk, plan: Any, **options: Any) -> Any:
+    from console.dispatch.action import Approval
+
+    approval = Approval(reason="a test", confirm=desk.engine.target.name)
+    options.setdefault("watch", Watch(seconds=0))
+    return await desk.dispatcher.apply(plan, desk.engine, approval, **options)
+
+
+async def test_full_rewrites_and_is_proved_by_the_new_file(desk: Desk, shop: Scene) -> None:
+    before = await desk.as_superuser(
+        "select relfilenode from pg_class where relname = 'orders'", database=shop.database
+    )
+    run = await confirmed(desk, await desk.plan("table.vacuum", table="orders", full=True))
+    after = await desk.as_superuser(
+        "select relfilenode from pg_class where relname = 'orders'", database=shop.database
+    )
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert before != after
+
+
+async def test_a_lock_that_is_let_go_is_had(desk: Desk, shop: Scene) -> None:
+    holder = await shop.client("ddl")
+    await holder.run("begin")
+    await holder.run("lock table orders in share update exclusive mode")
+    heard: list[str] = []
+    plan = await desk.plan("table.vacuum", table="orders", lock_timeout="200ms", tries=20)
+    running = asyncio.create_task(desk.apply(plan, watch=Watch(seconds=0, tell=heard.append)))
+    await until(_some(heard))
+    await holder.run("commit")
+    run = await running
+    assert (run.exit, run.effect) == (Exit.OK, "applied")
+    assert f"session {holder.id}" in heard[0]
+
+
+def _some(heard: list[str]) -> Any:
+    async def there() -> bool:
+        return bool(heard)
+
+    return there
+
+
+async def test_a_slow_vacuum_tells_how_far_it_is_and_stops_when_told(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    await desk.as_superuser(
+        "create table big as select g as id, repeat('x', 500) as t from generate_series(1, 60000) g",
+        "alter table big owner to app_user",
+        "delete from big where id % 2 = 0",
+        database=shop.database,
+    )
+    heard: list[str] = []
+    watch = Watch(seconds=0, tell=heard.append)
+    plan = await desk.plan("table.vacuum", table="big", cost_delay=100, cost_limit=1)
+    running = asyncio.create_task(desk.apply(plan, watch=watch))
+
+    async def told() -> bool:
+        return any("scanning heap" in line for line in heard)
+
+    await until(told)
+    watch.stop.set()
+    run = await asyncio.wait_for(running, 10)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none")
+    assert run.error is not None
+    assert "stopped by its caller" in run.error.message
+    left = await desk.as_superuser("select count(*) from pg_stat_progress_vacuum", database=shop.database)
+    assert left == [(0,)]
+
+
+async def test_many_tables_side_by_side_some_blocked_and_the_rest_resumed(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    for n in range(12):
+        await setup.run(f"create table t{n} (id int primary key)")
+    holder = await shop.client("ddl")
+    await holder.run("begin")
+    await holder.run("lock table t3, t7 in access exclusive mode")
+    run = await desk.run("table.analyze", pattern="t*", jobs=4, lock_timeout="100ms", tries=2)
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), run
+    await holder.run("rollback")
+    plan = await desk.dispatcher.resume(run.action_id, desk.engine)
+    assert sorted(plan.statements) == ['analyze "public"."t3"', 'analyze "public"."t7"']
+    rest = await desk.apply(plan)
+    assert rest.exit is Exit.OK
+    counts = await vacuumed(desk, shop.database)
+    assert {counts[f"t{n}"] for n in range(12)} == {1}
+
+
+async def test_partitions_stand_for_their_table(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table events (at int) partition by range (at)")
+    for n in range(3):
+        await setup.run(f"create table events_{n} partition of events for values from ({n}) to ({n + 1})")
+    run = await desk.run("table.vacuum", table="events")
+    assert (run.exit, len(run.statements)) == (Exit.OK, 3)
+
+
+async def test_without_the_right_it_is_refused_before_any_intent(
+    shop: Scene, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with desk_on(postgres, tmp_path, database=shop.database) as desk:
+        plan = await desk.plan("table.vacuum", table="orders")
+        with pytest.raises(Refused, match="GRANT") as refused:
+            await desk.apply(plan)
+        assert "orders" in refused.value.message
+        assert "intent" not in await desk.kinds()
+
+
+async def test_a_table_made_anew_is_another_one(desk: Desk, shop: Scene) -> None:
+    from console.errors import Stale
+
+    plan = await desk.plan("table.vacuum", table="orders")
+    setup = await shop.client("setup")
+    await setup.run("drop table orders")
+    await setup.run("create table orders (id int primary key, n int not null)")
+    with pytest.raises(Stale, match="changed since the plan"):
+        await desk.apply(plan)
+
+
+@pytest.mark.parametrize("given", [{"table": "nowhere"}, {"table": "public.nowhere"}])
+async def test_an_unknown_table_is_named(desk: Desk, given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        await desk.plan("table.vacuum", **given)

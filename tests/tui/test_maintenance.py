@@ -1,0 +1,166 @@
+"""Tables, Indexes and Progress with keys pressed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from console.dispatch.registry import words
+from console.model.indexes import Finding, IndexFinding, IndexHealth, Severity
+from console.model.progress import Confidence, Estimate, Progress, ProgressReport
+from console.model.tables import Bloat, Exhaustion, Table, TableKind
+from console.tui.panes.locks import LocksPane
+from console.tui.screens.arguments import ArgumentsScreen
+from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.measure import MeasureScreen
+from tests.fakes import NOW, STARTED
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
+
+ORDERS = Table(
+    schema="public", name="orders", number=7, bytes=1 << 30, index_bytes=1 << 29, rows=1_000_000,
+    dead=400_000, vacuum_at=200_050, vacuumed_at=NOW - timedelta(hours=3), vacuumed_by="auto",
+    vacuums=0, xid_age=900,
+    bloat=Bloat(wasted=300 << 20, low=200 << 20, high=400 << 20), why="session 9 pins its dead rows",
+)  # fmt: skip
+EVENTS = Table(schema="public", name="events", kind=TableKind.PARTITIONED, partitions=2, xid_age=0)
+LEAVES = [
+    Table(schema="public", name=f"events_{n}", number=20 + n, parent="public.events", bytes=8192, xid_age=3)
+    for n in (1, 2)
+]
+UGLY = Table(
+    schema="public", name='Odd "name"', number=30, bytes=8192, xid_age=1,
+    exhaustion=Exhaustion(column="id", sequence="odd_id_seq", last=120, limit=127),
+)  # fmt: skip
+INVALID = IndexFinding(
+    finding=Finding.LEFTOVER_NEW, severity=Severity.BAD, schema="public", table="orders", number=40,
+    name="orders_at_idx_ccnew", bytes=5 << 20, why="a REINDEX CONCURRENTLY failed",
+    remedy="index.drop_invalid index=public.orders_at_idx_ccnew",
+)  # fmt: skip
+NO_KEY = IndexFinding(
+    finding=Finding.NO_PRIMARY_KEY, severity=Severity.WARN, schema="public", table="log",
+    remedy="ALTER TABLE public.log ADD PRIMARY KEY (…)",
+)  # fmt: skip
+BUILD = Progress(
+    session=1, started_at=STARTED, command="CREATE INDEX", object="public.orders", phase="waiting",
+    done=1, total=4, unit="lockers", seconds=65.0, waits_for=(1,),
+    estimate=Estimate(rate=0.1, seconds=30.0, confidence=Confidence.ROUGH),
+)  # fmt: skip
+
+
+@pytest.fixture
+def shop(stage: Stage) -> Stage:
+    stage.engine.shop = [ORDERS, EVENTS, *LEAVES, UGLY]
+    stage.engine.health = IndexHealth(findings=(INVALID, NO_KEY), looked_at=12, bytes=1 << 20)
+    stage.engine.at_work = ProgressReport(work=(BUILD,))
+    return stage
+
+
+async def view(pilot: Pilot[Any], stage: Stage, name: str, *keys: str) -> list[tuple[str, ...]]:
+    await pilot.press(*keys)
+    await until(pilot, lambda: stage.main.pane.name_of_subject == name and bool(cells_of(stage.main.pane)))
+    return cells_of(stage.main.pane)
+
+
+def text(stage: Stage, selector: str) -> str:
+    return str(stage.main.pane.query_one(selector).render())
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_tables_say_what_they_need_and_partitions_fold(shop: Stage, size: tuple[int, int]) -> None:
+    async with shown(shop, size) as pilot:
+        lines = await view(pilot, shop, "tables", "3")
+        assert [cells[9].strip() for cells in lines] == [
+            "public.orders", "public.events (2 partitions)", 'public.Odd "name"'
+        ]  # fmt: skip
+        assert lines[0][1] == "400k"
+        assert lines[0][2] == "~300 MB"
+        assert "94% of the numbers of id" in lines[2][10]
+        details = text(shop, ".details")
+        assert "between 200 MB and 400 MB" in details
+        assert "autovacuum comes at 200,050 dead rows" in details
+        await pilot.press("down", "space")
+        assert len(cells_of(shop.main.pane)) == 5
+
+
+async def test_vacuum_is_planned_with_the_name_of_the_table(shop: Stage) -> None:
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "tables", "3")
+        await pilot.press("end", "v")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        assert words(pilot.app.screen.query_one(Input).value) == {"table": 'public."Odd ""name"""'}
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await until(pilot, lambda: 'vacuum "public"."Odd ""name"""' in said(pilot))
+
+
+def said(pilot: Pilot[Any]) -> str:
+    return " ".join(str(one.render()) for one in pilot.app.screen.query("Static"))
+
+
+async def test_rewriting_a_table_of_postgres_is_vacuum_full_and_wants_the_name(shop: Stage) -> None:
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "tables", "3")
+        await pilot.press("w")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        assert "full=true" in pilot.app.screen.query_one(Input).value
+        await pilot.press("enter")
+        await until(pilot, lambda: "every reader and writer waits" in said(pilot))
+
+
+async def test_measuring_shows_its_cost_before_it_reads(shop: Stage) -> None:
+    measured: list[str] = []
+
+    async def measure(schema: str, name: str) -> Bloat:
+        measured.append(name)
+        return Bloat(wasted=4096, low=4096, high=4096, exact=True)
+
+    shop.engine.measure = measure  # type: ignore[method-assign]
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "tables", "3")
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MeasureScreen) and "lock:" in said(pilot))
+        assert measured == []
+        await pilot.press("enter")
+        await until(pilot, lambda: "4,096 bytes" in said(pilot))
+        assert measured == ["orders"]
+
+
+async def test_an_index_finding_is_mended_by_its_own_action(shop: Stage) -> None:
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "indexes", "3", "3")
+        assert "1 left by a failed rebuild" in text(shop, "#indexes-summary")
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        assert pilot.app.screen.query_one(Input).value == "index=public.orders_at_idx_ccnew"
+        await pilot.press("escape", "down", "x")
+        await until(pilot, lambda: "no action does this" in shop.status)
+
+
+async def test_progress_leads_to_whom_it_waits_for(shop: Stage) -> None:
+    async with shown(shop) as pilot:
+        lines = await view(pilot, shop, "progress", "3", "3", "3")
+        assert lines[0][3] == "##--------  25%"
+        assert lines[0][4] == "~30s"
+        await until(pilot, lambda: bool(shop.main.query_one(LocksPane).items))
+        await pilot.press("f")
+        await until(pilot, lambda: shop.main.pane.name_of_subject == "locks")
+        current = shop.main.query_one(LocksPane).current
+        assert current is not None
+        assert current.session.id == 1
+
+
+async def test_a_wraparound_vacuum_is_not_cancelled_from_here(shop: Stage) -> None:
+    must = msgspec.structs.replace(BUILD, command="VACUUM", automatic=True, wraparound=True)
+    shop.engine.at_work = ProgressReport(work=(must,))
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "progress", "3", "3", "3")
+        await pilot.press("c")
+        await until(pilot, lambda: "running out of transaction numbers" in shop.status)
+        assert shop.operator.sent == []
+        await asyncio.sleep(0)
