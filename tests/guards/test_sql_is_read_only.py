@@ -12,7 +12,7 @@ from tests.guards.sources import ROOT, files
 
 FLAVORS = {"postgres": ("postgresql",), "mysql": ("mysql", "mariadb")}
 SUPPORTED = {
-    "postgresql": (130000, 140000, 150000, 160000, 170000, 180006),
+    "postgresql": (130000, 140000, 150000, 160000, 170000, 180006, 190000),
     "mysql": (80000, 80014, 80022, 80400, 90400, 260700),
     "mariadb": (100600, 101119, 110400, 120000),
 }

@@ -143,7 +143,7 @@ async def indexes(
     found = await link.fetch(
         "indexes_of",
         "indexes",
-        [row["oid"] for row in chosen],
+        [row["oid"] for row in chosen if row["oid"] is not None],
         [schema for schema, _ in names],
         [name for _, name in names],
     )

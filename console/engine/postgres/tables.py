@@ -77,17 +77,15 @@ class TableReader:
         )
 
     async def _chosen(self, wanted: TableQuery, look: horizon.Look) -> Chosen:
-        """The order of the first read is kept: the second has none."""
+        """The order of the first read is kept: the second has none. It always has a row, for the counts."""
         found = await self._link.fetch("tables_chosen", "tables", *to.bound(wanted))
-        oids = [row["oid"] for row in found]
-        if not oids:
-            return Chosen(rows=(), limits={}, columns={}, used=sequences.Used())
+        oids = [row["oid"] for row in found if row["oid"] is not None]
         rows = {row["oid"]: row for row in await self._link.fetch("tables", "tables", oids)}
         _, identity = await self._link.connected()
         grant = to_read_data(identity.version_num, self._link.target.monitor.user)
         return Chosen(
             rows=[rows[oid] for oid in oids if oid in rows],
-            limits={row["oid"]: to.Limits.of(row) for row in found},
+            limits={row["oid"]: to.Limits.of(row) for row in found if row["oid"] is not None},
             columns=to.by_table(await self._link.fetch("columns", "statistics of columns", oids)),
             used=await sequences.read(self._link, oids, look.locks, grant),
             grant=grant,

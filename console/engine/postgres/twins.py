@@ -60,7 +60,7 @@ def shape(row: Record) -> Shape:
         rule=(row["immediate"], row["nulls_not_distinct"]) if row["is_unique"] else (),
         constraint=row["constraint"],
         primary=row["is_primary"],
-        kept=bool(row["is_exclusion"] or row["replica_identity"] or row["clustered"]),
+        kept=bool(row["is_exclusion"] or row["replica_identity"] or row["clustered"] or row["attached"]),
     )
 
 

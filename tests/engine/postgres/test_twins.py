@@ -123,8 +123,11 @@ def test_where_it_stood_in_the_statement_makes_no_difference() -> None:
         "is_exclusion": False,
         "replica_identity": False,
         "clustered": False,
+        "attached": False,
     }
     made = shape(row)
     assert (made.predicate, made.expressions) == ("{VAR}", "{X} {Y}")
     assert (made.keys, made.included, made.rule) == (((0, 1978, 0, 0),), frozenset({3}), (True, False))
+    assert not made.kept
     assert shape(row | {"replica_identity": True}).kept
+    assert shape(row | {"attached": True}).kept

@@ -86,6 +86,18 @@ async def test_a_cancelled_rebuild_leaves_a_ccnew(desk: Desk) -> None:
     assert (await index(desk, "t_pkey")).state == "valid"
 
 
+async def test_a_toast_table_is_left_with_one_too(desk: Desk) -> None:
+    await desk.run("create table t (id int primary key, v text)")
+    await cancelled(desk, "reindex table concurrently t", "t")
+    found = await findings(desk, Finding.LEFTOVER_NEW)
+    schemas = sorted(one.schema for one in found)
+    assert schemas == ["pg_toast", "public"]
+    toast = next(one for one in found if one.schema == "pg_toast")
+    assert toast.remedy == f"index.drop_invalid index=pg_toast.{toast.name}"
+    told = await index(desk, toast.name, "pg_toast")
+    assert "drop it" in told.concurrent
+
+
 async def test_a_rebuild_that_could_not_drop_the_old_one_leaves_a_ccold(desk: Desk) -> None:
     """It is stopped in its last wait, for those who may still read the old one."""
     await desk.run("create table t (id int primary key)", "insert into t values (1)")
@@ -179,6 +191,19 @@ async def test_duplicates_and_what_others_begin_with_are_told_apart(desk: Desk) 
     await desk.run("drop index t_a_unique", "drop index t_a_b_again")
     one = await only(desk, Finding.REDUNDANT)
     assert (one.name, one.with_) == ("t_a", "public.t_a_b")
+
+
+async def test_a_partition_of_an_index_stays_and_one_beside_it_can_go(desk: Desk) -> None:
+    await desk.run(
+        "create table e (id int) partition by range (id)",
+        "create table e1 partition of e for values from (0) to (9)",
+        "create index mine on e1 (id)",
+        "create index mine_again on e1 (id)",
+        "create index e_id on e (id)",  # takes `mine` as its part
+        "create index e_id_again on e (id)",
+    )
+    found = {one.name: one.with_ for one in await findings(desk, Finding.DUPLICATE)}
+    assert found == {"e_id_again": "public.e_id"}
 
 
 async def test_two_equal_constraints_are_told_with_the_constraint_to_drop(desk: Desk) -> None:

@@ -140,6 +140,8 @@ async def test_the_server_orders_and_limits(desk: Desk) -> None:
     assert (first.total, first.order) == (6, "dead")
     second = await desk.tables(order=TableOrder.DEAD, limit=2, offset=2)
     assert [one.name for one in second.tables] == ["t3", "t2"]
+    beyond = await desk.tables(offset=100)
+    assert (beyond.tables, beyond.total) == ((), 6)
     by_size = [one.name for one in (await desk.tables(order=TableOrder.SIZE)).tables]
     assert by_size == ["t0", "t1", "t2", "t3", "t4", "t5"]
     assert [one.name for one in (await desk.tables(order=TableOrder.NAME, limit=1)).tables] == ["t0"]

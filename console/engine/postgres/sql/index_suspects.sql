@@ -20,9 +20,9 @@ suspects as (
 (select oid, 'broken' as reason from here where broken order by relpages desc limit $1::int8)
  union all
 (select a.oid, 'twin' from users a
-  where not a.attached and not a.broken
+  where not a.broken
     and exists (select from users b where b."table" = a."table" and b.method = a.method and b.first = a.first
-                   and b.oid <> a.oid and not b.broken)
+                   and b.oid <> a.oid and not b.broken and not (a.attached and b.attached))
   order by a.relpages desc, a.oid limit $1::int8)
  union all
 (select oid, 'unused' from users

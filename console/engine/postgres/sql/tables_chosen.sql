@@ -110,8 +110,10 @@ select t.oid::int8 as oid,
        floor(r.insert_at)::int8 as insert_at,
        floor(r.analyze_at)::int8 as analyze_at,
        coalesce(r.due, false) as due,
-       (select count(*) from unit) as total,
-       (select count(*) from rated d where d.due) as all_due
-  from told t
+       n.total,
+       n.all_due
+  from (select (select count(*) from unit) as total,
+               (select count(*) from rated d where d.due) as all_due) n
+  left join told t on true
   left join rated r on r.member = t.oid
  order by t.place, t.nth
