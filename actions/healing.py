@@ -33,6 +33,8 @@ BLOAT_BYTES = 10 << 20  # less certain waste than this is not worth a rebuild
 FREE_SHARE = 0.3
 FREE_BYTES = 100 << 20
 ADVICE = 8
+TOLD = 30
+LOOKED_AT = 1000  # tables, those in most need first
 _LEFT = (Finding.INVALID, Finding.LEFTOVER_NEW, Finding.LEFTOVER_OLD)
 _DONE_HERE = (*_LEFT, Finding.BLOATED, Finding.BUILDING)
 
@@ -71,7 +73,7 @@ class MaintainDatabase(Maintenance):
     async def plan(self, engine: Engine, args: MaintainArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables = await engine.tables(TableQuery(limit=MOST))
+        tables = await engine.tables(TableQuery(limit=LOOKED_AT))
         health = await engine.index_health()
         given = (args.step,) if isinstance(args.step, str) else args.step
         steps = [read_step(one) for one in given if one]
@@ -229,7 +231,9 @@ def _tables_of(jobs: Sequence[Job]) -> tuple[Name, ...]:
 
 def _reasons(steps: Sequence[Step]) -> list[str]:
     """Every step with its reason: the plan is read before it is approved."""
-    return [f"{place}. {one.shown}: {one.why}" for place, one in enumerate(steps, start=1) if one.why]
+    said = [f"{place}. {one.shown}: {one.why}" for place, one in enumerate(steps, start=1) if one.why]
+    rest = len(said) - TOLD
+    return [*said[:TOLD], *([f"and {counted(rest, 'step')} more"] if rest > 0 else [])]
 
 
 def _advice(health: IndexHealth) -> list[str]:

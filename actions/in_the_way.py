@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from actions.jobs import Job
 from actions.words import counted, who
@@ -53,57 +53,57 @@ def names_of(locks: Iterable[TableLock], job: Job) -> str:
 def forecast(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]:
     """Who holds the jobs up now, and how many sessions an exclusive lock would keep waiting."""
     said: list[str] = []
+    for job, here in _beside(locks, jobs):
+        holders = _by_session(holding_up(here, job.lock))
+        said += [f"held up now: {job.subject}: {_held(one)}" for one in holders]
+        if job.exclusive:
+            said.append(f"{job.subject}: every reader and writer waits while it runs ({_users(here)})")
+    shown, rest = said[: 2 * LISTED], said[2 * LISTED :]
+    return (*shown, *([f"and {len(rest)} more like these"] if rest else []))
+
+
+def _beside(locks: Iterable[TableLock], jobs: Iterable[Job]) -> Iterator[tuple[Job, Sequence[TableLock]]]:
+    """Each job with the locks on its table."""
     by_table: dict[str, list[TableLock]] = {}
     for lock in locks:
         by_table.setdefault(lock.table, []).append(lock)
     for job in jobs:
-        here = by_table.get(job.on, [])
-        said += [
-            f"held up now: {job.subject}: {_held(one)}" for one in _by_session(holding_up(here, job.lock))
-        ]
-        if job.exclusive:
-            said.append(_blocks(job, here))
-    shown = said[: 2 * LISTED]
-    return (
-        (*shown, f"and {len(said) - len(shown)} more like these") if len(said) > len(shown) else tuple(shown)
-    )
+        yield job, by_table.get(job.on, [])
 
 
-def _blocks(job: Job, locks: Sequence[TableLock]) -> str:
+def _users(locks: Sequence[TableLock]) -> str:
     users = len({lock.session.id for lock in locks})
-    now = (
-        f"{counted(users, 'session')} {'uses' if users == 1 else 'use'} it now"
-        if users
-        else "nobody uses it now"
-    )
-    return f"{job.subject}: every reader and writer waits while it runs ({now})"
+    return f"{counted(users, 'session')} on it now" if users else "nobody uses it now"
 
 
 def refusals(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]:
     """A vacuum that keeps the server from stopping is not waited for, and never ended by accident."""
-    found = []
-    for job in jobs:
-        mine = holding_up([lock for lock in locks if lock.table == job.on], job.lock)
-        found += [
-            f"{job.subject}: an autovacuum against wraparound works on it (session {one.session.id}); "
-            "it must not be ended, and does not give way"
-            for one in mine
-            if one.session.protection is Protection.WRAPAROUND
-        ]
-    return tuple(dict.fromkeys(found))
+    return _about(
+        locks,
+        jobs,
+        Protection.WRAPAROUND,
+        "an autovacuum against wraparound (session {}) works on it; it must not be ended",
+    )
 
 
 def warnings(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]:
     """An ordinary autovacuum gives way to whoever waits for over deadlock_timeout: its work is lost."""
-    found = []
-    for job in jobs:
-        mine = holding_up([lock for lock in locks if lock.table == job.on], job.lock)
-        found += [
-            f"{job.subject}: autovacuum (session {one.session.id}) works on it and would be cancelled by a "
-            "wait of over deadlock_timeout (1 s unless set otherwise)"
-            for one in mine
-            if one.session.kind == "autovacuum worker" and one.session.protection is not Protection.WRAPAROUND
-        ]
+    return _about(
+        locks,
+        jobs,
+        Protection.AUTOVACUUM,
+        "autovacuum (session {}) works on it, and would be cancelled by a wait of over deadlock_timeout "
+        "(1 s unless set otherwise)",
+    )
+
+
+def _about(locks: Sequence[TableLock], jobs: Sequence[Job], kind: Protection, words: str) -> tuple[str, ...]:
+    found = [
+        f"{job.subject}: {words.format(one.session.id)}"
+        for job, here in _beside(locks, jobs)
+        for one in holding_up(here, job.lock)
+        if one.session.protection is kind
+    ]
     return tuple(dict.fromkeys(found))
 
 

@@ -68,6 +68,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = 0
     bytes: int | None = None
     note: str = ""
+    hint: str = ""
+
+    @classmethod
+    def of(cls, job: Job, end: End, *, note: str = "", hint: str = "") -> Done:
+        return cls(subject=job.subject, end=end, verb=job.verb, bytes=job.bytes, note=note, hint=hint)
+
+    @property
+    def id(self) -> str:
+        return f"{self.verb} {self.subject}"
 
 
 def frozen(jobs: Iterable[Job]) -> list[dict[str, Any]]:
@@ -99,4 +108,4 @@ def results(done: Sequence[Done]) -> dict[str, Any]:
 def results_of(evidence: Mapping[str, Any]) -> dict[str, Done]:
     """What the run itself noted, by `Job.id`; empty after a crash."""
     found = msgspec.convert(evidence.get("objects", []), list[Done])
-    return {f"{one.verb} {one.subject}": one for one in found}
+    return {one.id: one for one in found}

@@ -17,6 +17,8 @@ from console.present.units import age
 
 LOOK_SECONDS = 1.0
 CANCEL_SECONDS = 1.0
+MISSED_ROUNDS = 5  # looks between two at whether our own sessions are still there
+UNSEEN = 2
 QUIET_SECONDS = 2.0  # what is done sooner is not worth a line
 
 
@@ -30,6 +32,7 @@ class Overseer:
         self._running: dict[int, tuple[Job, Operator, float]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._told: dict[int, str] = {}
+        self._unseen: dict[int, int] = {}
         self._free = asyncio.Event()
         self._free.set()
         self._paused = ""
@@ -108,11 +111,29 @@ class Overseer:
         self.stop(f"its budget of {age(seconds)} was spent")
 
     async def _look(self) -> None:
+        rounds = 0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self._limits.guarded:
                 await self._guard()
             await self._report()
+            rounds += 1
+            if rounds % MISSED_ROUNDS == 0:
+                await self._missed()
+
+    async def _missed(self) -> None:
+        """Sessions of ours that the server does not have any more, twice in a row: their answers will not
+        come, though the wire has not said so.
+        """
+        for session, (job, operator, _) in list(self._running.items()):
+            try:
+                gone = await self._operator.engine.session(session) is None
+            except DbdeckError:
+                return
+            self._unseen[session] = self._unseen.get(session, 0) + 1 if gone else 0
+            if self._unseen[session] >= UNSEEN and session in self._running:
+                self._watch.tell(f"{job.id}: its session {session} is gone on the server")
+                operator.abandon()
 
     async def _guard(self) -> None:
         """A server whose load cannot be read is not worked on further until it can."""

@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from actions.draft import table_state
 from actions.jobs import Done, End, Job, jobs_of, results_of
+from actions.table_statements import POSTGRES
 from console.dispatch.action import Plan, Verdict
-from console.engine.port import MaintenanceReads
+from console.engine.port import Engine
 from console.model.indexes import Index
-from console.model.progress import Progress
+from console.model.sessions import State
 from console.model.tables import TableOrder, TableQuery
 
 LOOK_EVERY = 0.5
@@ -29,7 +30,7 @@ class Seen(StrEnum):
     UNKNOWN = "unknown"
 
 
-async def verify(plan: Plan, engine: MaintenanceReads, *, patience: float) -> Verdict:
+async def verify(plan: Plan, engine: Engine, *, patience: float) -> Verdict:
     """Looks until everything is settled or `patience` (seconds) is over."""
     jobs = jobs_of(plan)
     end = asyncio.get_running_loop().time() + patience
@@ -50,7 +51,7 @@ def _contradicted(plan: Plan, jobs: Sequence[Job], seen: Sequence[Seen]) -> bool
     )
 
 
-async def look(plan: Plan, jobs: Sequence[Job], engine: MaintenanceReads) -> list[Seen]:
+async def look(plan: Plan, jobs: Sequence[Job], engine: Engine) -> list[Seen]:
     words = results_of(plan.evidence)
     tables = await _tables([job for job in jobs if job.kind == "table"], engine)
     indexes = await _indexes([job for job in jobs if job.kind == "index"], engine)
@@ -61,13 +62,35 @@ async def look(plan: Plan, jobs: Sequence[Job], engine: MaintenanceReads) -> lis
         else:
             seen = of_index(job, indexes.get((job.schema, job.table, job.name)))
         found.append(seen)
-    if Seen.NOT_DONE in found:
-        work = (await engine.progress()).work
-        found = [_running(job, seen, work) for job, seen in zip(jobs, found, strict=True)]
-    return found
+    unsure = [
+        job
+        for job, seen in zip(jobs, found, strict=True)
+        if seen is Seen.NOT_DONE and _may_run(words.get(job.id))
+    ]
+    running = await _running(plan, unsure, engine) if unsure else set()
+    return [Seen.RUNNING if job.id in running else seen for job, seen in zip(jobs, found, strict=True)]
 
 
-async def _tables(jobs: Sequence[Job], engine: MaintenanceReads) -> Mapping[tuple[str, str], dict[str, Any]]:
+def _may_run(word: Done | None) -> bool:
+    """Nobody knows of a run that died, or of an answer that was lost."""
+    return word is None or word.end is End.UNKNOWN
+
+
+async def _running(plan: Plan, jobs: Sequence[Job], engine: Engine) -> set[str]:
+    """Whose statement a session still runs: it goes on in the server when its client died.
+
+    PostgreSQL's names are those of one database; MySQL and MariaDB write it into the name.
+    """
+    here = plan.server.database if plan.server.flavor == POSTGRES else None
+    at_work = [
+        one.query
+        for one in await engine.sessions()
+        if one.state is State.ACTIVE and one.query and here in (None, one.database)
+    ]
+    return {job.id for job in jobs if any(job.statement.sql.startswith(query) for query in at_work)}
+
+
+async def _tables(jobs: Sequence[Job], engine: Engine) -> Mapping[tuple[str, str], dict[str, Any]]:
     """What is there now, by name; with the number, so that another table of that name is not taken for it."""
     if not jobs:
         return {}
@@ -77,7 +100,7 @@ async def _tables(jobs: Sequence[Job], engine: MaintenanceReads) -> Mapping[tupl
     return {(one.schema, one.name): {**table_state(one), "number": one.number} for one in found}
 
 
-async def _indexes(jobs: Sequence[Job], engine: MaintenanceReads) -> Mapping[tuple[str, str, str], Index]:
+async def _indexes(jobs: Sequence[Job], engine: Engine) -> Mapping[tuple[str, str, str], Index]:
     if not jobs:
         return {}
     names = tuple((job.schema, job.name) for job in jobs)
@@ -132,30 +155,17 @@ def of_index(job: Job, now: Index | None) -> Seen:
     return Seen.DONE if rebuilt else Seen.NOT_DONE
 
 
-def _running(job: Job, seen: Seen, work: Sequence[Progress]) -> Seen:
-    """A statement whose client died goes on in the server."""
-    if seen is not Seen.NOT_DONE:
-        return seen
-    named = {f"{job.schema}.{job.table or job.name}", job.subject}
-    return Seen.RUNNING if any(_about(one, named) for one in work) else seen
-
-
-def _about(one: Progress, named: set[str]) -> bool:
-    return not one.automatic and one.object in named
-
-
 def verdict(jobs: Sequence[Job], seen: Sequence[Seen]) -> Verdict:
     if not jobs:
-        return Verdict(state="applied", summary="there was nothing to do")
+        return Verdict(state="applied", summary="there was nothing to do", certain=True)
     by = {one: [job.id for job, found in zip(jobs, seen, strict=True) if found is one] for one in Seen}
-    evidence = {
+    evidence: dict[str, Any] = {
         str(one).replace(" ", "_"): ids[:LISTED] for one, ids in by.items() if ids and one is not Seen.DONE
     }
     said = ", ".join(f"{len(ids)} {one}" for one, ids in by.items() if ids)
     summary = f"of {len(jobs)}: {said}" if len(jobs) > 1 else f"{jobs[0].id}: {seen[0]}"
-    return Verdict(
-        state=_state(by, len(jobs)), summary=summary, evidence={"done": len(by[Seen.DONE]), **evidence}
-    )
+    evidence = {"done": len(by[Seen.DONE]), **evidence}
+    return Verdict(state=_state(by, len(jobs)), summary=summary, evidence=evidence, certain=True)
 
 
 def _state(
@@ -168,7 +178,7 @@ def _state(
     return "partial" if by[Seen.DONE] else "not_applied"
 
 
-async def left(plan: Plan, engine: MaintenanceReads) -> list[Job]:
+async def left(plan: Plan, engine: Engine) -> list[Job]:
     """The jobs of a plan that the server does not show as done."""
     jobs = jobs_of(plan)
     seen = await look(plan, jobs, engine)

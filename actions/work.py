@@ -53,14 +53,13 @@ class Work:
         self._chance = random.Random()  # noqa: S311 - jitter
         self._overseer = Overseer(limits, operator)
         self.done: list[Done] = []
-        self._errors: list[DbdeckError] = []
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack, self._overseer.watching():
             lanes = [self._operator]
             lanes += [lane async for lane in self._others(stack)]
             await asyncio.gather(*(self._lane(lane) for lane in lanes))
-        self.done += [self._end(job, End.NOT_BEGUN) for _, job in self._queue]
+        self.done += [Done.of(job, End.NOT_BEGUN) for _, job in self._queue]
 
     async def _others(self, stack: AsyncExitStack) -> AsyncIterator[Operator]:
         """As many more connections as are wanted and to be had."""
@@ -80,7 +79,6 @@ class Work:
                 done = await self._attempts(operator, job)
             except ActionFailed as error:  # not recorded, and so not sent
                 self._queue.appendleft(taken)
-                self._errors.append(error)
                 self._overseer.stop(error.message)
                 return
             finally:
@@ -88,7 +86,7 @@ class Work:
                 self._freed.set()
             self.done.append(done)
             if len(self._jobs) > 1 and done.end is not End.DONE:
-                self._operator.watch.tell(f"{job.id}: {done.end}: {done.note}")
+                self._operator.watch.tell(f"{done.id}: {done.end}: {done.note}")
             if done.end is End.UNKNOWN:
                 return
 
@@ -116,41 +114,35 @@ class Work:
     # ---- one job ------------------------------------------------------------------------------
 
     async def _attempts(self, operator: Operator, job: Job) -> Done:
+        """Only a lock that was not to be had is tried for again."""
         steps: Iterable[Rung] = rungs(self._limits.lock, self._limits.tries, self._chance)
         most = self._limits.tries
         if job.patient:
             steps, most = (Rung(self._limits.wait, 0.0),), 1
-        tries, note = 0, ""
+        done = Done.of(job, End.NOT_BEGUN)
         for tries, step in enumerate(steps, start=1):
             start = time.monotonic()
-            try:
-                note = await self._send(operator, job, step)
-            except LockTimeout as error:
-                note = await self._overseer.in_the_way(job) or error.message
-                if tries < most and await self._again(job, tries, step, note):
-                    continue
-                end = End.CANCELLED if self._overseer.stopped else End.FAILED
-                return self._end(
-                    job, end, start, tries, self._because(f"no lock was to be had: {note}"), error
-                )
-            except Cancelled as error:
-                why = self._overseer.why or "somebody else cancelled it"
-                return self._end(job, End.CANCELLED, start, tries, why, error)
-            except ActionFailed as error:
-                return self._end(job, End.FAILED, start, tries, error.message, error)
-            except OutcomeUnknown as error:
-                return self._end(job, End.UNKNOWN, start, tries, error.message, error)
-            return self._end(job, self._how(note), start, tries, self._overseer.why or note if note else "")
-        return self._end(job, End.FAILED, tries=tries, note=note)
+            done, locked = await self._try(operator, job, step)
+            done = msgspec.structs.replace(done, seconds=round(time.monotonic() - start, 3), tries=tries)
+            if not locked or tries == most or not await self._again(done, step):
+                break
+        return done
 
-    def _because(self, why: str) -> str:
-        return f"{self._overseer.why} ({why})" if self._overseer.stopped else why
-
-    def _how(self, objection: str) -> End:
-        """MySQL and MariaDB answer with rows where a statement was cancelled in its midst, too."""
-        if not objection:
-            return End.DONE
-        return End.CANCELLED if self._overseer.stopped else End.FAILED
+    async def _try(self, operator: Operator, job: Job, step: Rung) -> tuple[Done, bool]:
+        """What came of it, and whether it was a lock that was not to be had."""
+        error: DbdeckError | None = None
+        try:
+            note = await self._send(operator, job, step)
+            end = End.FAILED if note else End.DONE
+        except (ActionFailed, OutcomeUnknown) as caught:
+            error, note, end = caught, caught.message, _ends(caught)
+        locked = isinstance(error, LockTimeout)
+        if locked:
+            note = f"no lock was to be had: {await self._overseer.in_the_way(job) or note}"
+        if self._overseer.stopped and end in (End.FAILED, End.CANCELLED):
+            # MySQL and MariaDB answer with a row where a statement was cancelled in its midst, too.
+            end, note = End.CANCELLED, f"{self._overseer.why} ({note})" if locked else self._overseer.why
+        return Done.of(job, end, note=note, hint=error.hint if error else ""), locked
 
     async def _send(self, operator: Operator, job: Job, step: Rung) -> str:
         """What the server said against it in its answer; empty where it did it."""
@@ -160,34 +152,12 @@ class Work:
         with self._overseer.running(job, operator):
             return objection(await operator.send(statement))
 
-    async def _again(self, job: Job, tries: int, step: Rung, note: str) -> bool:
+    async def _again(self, done: Done, step: Rung) -> bool:
         """Pause between two tries; False when it is over."""
         self._operator.watch.tell(
-            f"{job.id}: try {tries} of {self._limits.tries} had no lock ({note}); again in {age(step.pause)}"
+            f"{done.id}: try {done.tries} of {self._limits.tries}: {done.note}; again in {age(step.pause)}"
         )
         return not await self._overseer.pause(step.pause)
-
-    def _end(
-        self,
-        job: Job,
-        end: End,
-        start: float | None = None,
-        tries: int = 0,
-        note: str = "",
-        error: DbdeckError | None = None,
-    ) -> Done:
-        if error is not None:
-            self._errors.append(error)
-        seconds = round(time.monotonic() - start, 3) if start is not None else 0.0
-        return Done(
-            subject=job.subject,
-            verb=job.verb,
-            end=end,
-            seconds=seconds,
-            tries=tries,
-            bytes=job.bytes,
-            note=note,
-        )
 
     # ---- the end ------------------------------------------------------------------------------
 
@@ -199,7 +169,7 @@ class Work:
         first = next((one for one in left if one.note), left[0])
         because = first.note or self._overseer.why
         message = f"{first.verb} {first.subject}: {first.end}: {because}" if because else str(first.end)
-        hint = next((error.hint for error in self._errors if error.hint), "")
+        hint = next((one.hint for one in left if one.hint), "")
         if any(one.end is End.UNKNOWN for one in left):
             raise OutcomeUnknown(message, hint)
         if len(left) == len(self.done):
@@ -209,6 +179,12 @@ class Work:
         done = len(self.done) - len(left)
         told = f"{counted(done, 'object')} of {len(self.done)} done, {len(left)} not; {message}"
         raise PartlyRefused(told, hint or "`dbdeck apply --resume {id}` does the rest")
+
+
+def _ends(error: DbdeckError) -> End:
+    if isinstance(error, OutcomeUnknown):
+        return End.UNKNOWN
+    return End.CANCELLED if isinstance(error, Cancelled) else End.FAILED
 
 
 def objection(rows: Sequence[Row]) -> str:

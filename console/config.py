@@ -82,6 +82,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def all_targets(self) -> tuple[Target, ...]:
         return tuple(_target(name, entry) for name, entry in self.targets.items())
 
+    def replicas_of(self, name: str) -> tuple[Target, ...]:
+        """The targets whose label `replica_of` names this one."""
+        return tuple(one for one in self.all_targets() if one.labels.get("replica_of") == name)
+
     def target(self, name: str) -> Target:
         """Raises ConfigError with the nearest name."""
         if name in self.targets:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from console.engine.port import Need, Row, Statement
+from console.errors import OutcomeUnknown
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
@@ -249,6 +250,9 @@ class ScriptedOperator:
         if self.ends is not None:
             self.engine.end(self.ends)
         return self.answer
+
+    def abandon(self) -> None:
+        self.fail = OutcomeUnknown("shop: the answer was lost")
 
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         return ()

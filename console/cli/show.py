@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from console.cli import output
 from console.cli.context import Services, choose, one
 from console.cli.subjects import SUBJECTS, Subject
+from console.config import Config
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, UsageError
@@ -40,27 +42,41 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
     config = services.config()
     chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
     async with AsyncExitStack() as stack:
-        engines = [await stack.enter_async_context(open_engine(target)) for target in chosen]
+        looks = [await _look(config, target, stack) for target in chosen]
         while True:
-            code = max([await _titled(engine, name, options.form, len(engines)) for engine in engines])
+            code = max([await _titled(look, name, options.form, len(looks)) for look in looks])
             if options.watch is None:
                 return code
             await asyncio.sleep(options.watch)
 
 
-async def _titled(engine: Engine, name: str, form: str, targets: int) -> int:
+class Look(NamedTuple):
+    """A target, and its replicas by their label; none is connected before it is read."""
+
+    engine: Engine
+    replicas: Sequence[Engine] = ()
+
+
+async def _look(config: Config, target: Target, stack: AsyncExitStack) -> Look:
+    others = config.replicas_of(target.name)
+    engine = await stack.enter_async_context(open_engine(target))
+    return Look(engine, [await stack.enter_async_context(open_engine(one)) for one in others])
+
+
+async def _titled(look: Look, name: str, form: str, targets: int) -> int:
     if targets > 1 and form == "text":
-        output.line(engine.target.name, Tone.NOTICE)
-    return await _once(engine, name, form)
+        output.line(look.engine.target.name, Tone.NOTICE)
+    return await _once(look, name, form)
 
 
-async def _once(engine: Engine, name: str, form: str) -> int:
-    subject = SUBJECTS[name]
+async def _once(look: Look, name: str, form: str) -> int:
+    subject, engine = SUBJECTS[name], look.engine
     start = time.perf_counter()
     found: Any = None
     problem: DbdeckError | None = None
     try:
-        found = await subject.read(engine)
+        beside = subject.read_beside
+        found = await (beside(engine, look.replicas) if beside else subject.read(engine))
     except DbdeckError as error:
         problem = error
     latency = (time.perf_counter() - start) * 1000

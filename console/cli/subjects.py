@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from console.engine.port import Engine
+from console.engine.replicas import index_health
 from console.model.blocking import LockNode
 from console.model.deadlocks import Deadlock, DeadlockHistory
 from console.model.horizon import Holder, HolderKind, Horizon
@@ -31,7 +32,8 @@ def _no_notes(_: Any) -> Iterable[str]:
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """`beside` are fields of the document next to its rows; `notes` say on stderr what could not be seen.
-    `one` is a reading with one row, to tell the fields where there are no rows.
+    `one` is a reading with one row, to tell the fields where there are no rows. `read_beside` reads the
+    replicas too, where they tell what the server alone cannot.
     """
 
     read: Callable[[Engine], Awaitable[Any]]
@@ -43,6 +45,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     beside: Callable[[Any], dict[str, Any]] = _nothing
     notes: Callable[[Any], Iterable[str]] = _no_notes
     summary: Callable[[Any], str] | None = None
+    read_beside: Callable[[Engine, Sequence[Engine]], Awaitable[Any]] | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -103,6 +106,7 @@ SUBJECTS = {
     ),
     "indexes": Subject(
         read=lambda engine: engine.index_health(),
+        read_beside=index_health,
         one=IndexHealth(
             findings=(IndexFinding(finding=Finding.INVALID, severity=Severity.INFO, schema="", table=""),)
         ),

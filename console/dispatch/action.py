@@ -126,12 +126,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the server is in the state the action wanted, and what was seen of it.
 
-    `partial`: of several subjects some are in that state and the others certainly are not.
+    `partial`: of several subjects some are in that state and the others certainly are not. `certain`: it
+    holds also where the answer to the effect was lost, because nothing that was sent can still be on its way.
     """
 
     state: Literal["applied", "partial", "not_applied", "undecidable"]
     summary: str
     evidence: dict[str, Any] = {}
+    certain: bool = False
 
     def with_evidence(self, more: Mapping[str, Any]) -> Verdict:
         return msgspec.structs.replace(self, evidence={**self.evidence, **more})

@@ -84,9 +84,18 @@ class Dispatcher:
         return msgspec.structs.replace(plan, resumes=str(action_id))
 
     async def _planned(self, action_id: UUID) -> Plan:
-        for entry in await self._ledger.entries(action_id=action_id, kinds=(Kind.INTENT,)):
-            return msgspec.convert(fields(entry.body).get("plan"), Plan)
-        raise UsageError(f"the ledger has no action {action_id}; nothing was executed", "`dbdeck audit list`")
+        """The plan of an earlier action, with what its run saw."""
+        kinds = (Kind.INTENT, Kind.OUTCOME)
+        entries = await self._ledger.entries(action_id=action_id, kinds=kinds, newest_first=False)
+        if not entries:
+            raise UsageError(
+                f"the ledger has no action {action_id}; nothing was executed", "`dbdeck audit list` has them"
+            )
+        plan = msgspec.convert(fields(entries[0].body).get("plan"), Plan)
+        verdicts = [fields(entry.body).get("verify") for entry in entries[1:]]
+        seen = [one.get("evidence") for one in verdicts if isinstance(one, dict)]
+        evidence = {name: value for one in seen if isinstance(one, dict) for name, value in one.items()}
+        return msgspec.structs.replace(plan, evidence={**plan.evidence, **evidence})
 
     async def earlier(
         self, idempotency_key: str, name: str, target: Target, args: msgspec.Struct

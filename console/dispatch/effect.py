@@ -192,7 +192,7 @@ def conclude(plan: Plan, result: Result, verdict: Verdict, failure: DbdeckError 
     told = Failure(kind=failure.kind, message=failure.message, hint=failure.hint) if failure else None
     # A partial end may be told with its own failure; one with a lost answer may yet become another.
     lost = isinstance(failure, OutcomeUnknown) and failure.kind != verdict.state
-    unclear = lost and verdict.state != "applied"
+    unclear = lost and verdict.state != "applied" and not verdict.certain
     if verdict.state == "undecidable" or unclear:
         if isinstance(failure, ActionFailed):
             return Conclusion(status="failed", effect="none", exit=Exit.FAILED, error=told)

@@ -119,6 +119,10 @@ class Operator:
             raise ActionFailed(f"not recorded and therefore not executed: {statement.shown}")
         return await self._connection.run(statement, timeout=timeout)
 
+    def abandon(self) -> None:
+        """Wait for no answer any more: what runs ends as unknown, and is looked for on the server."""
+        self._connection.abandon()
+
     async def cancel(self) -> bool:
         """Ask the server to end what this connection runs; False when nobody could be asked."""
         return await self._connection.cancel()

@@ -181,6 +181,10 @@ class OperatorConnection(Protocol):
         """
         ...
 
+    def abandon(self) -> None:
+        """Drop the connection: a `run` that waits raises OutcomeUnknown."""
+        ...
+
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """What this login certainly lacks, each with the GRANT; what cannot be told is not named."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -112,3 +113,32 @@ def ranked(findings: list[IndexFinding]) -> tuple[IndexFinding, ...]:
     return tuple(
         sorted(findings, key=lambda one: (-one.severity, -(one.bytes or 0), one.schema, one.table, one.name))
     )
+
+
+def beside_replicas(health: IndexHealth, replicas: Mapping[str, IndexHealth | str]) -> IndexHealth:
+    """Unused is what no replica uses either; a text instead of a reading is why one could not be asked.
+
+    Replicas count their own scans: an index that only reports on a standby use looks unused here.
+    """
+    if not replicas:
+        return health
+    read = {name: one for name, one in replicas.items() if isinstance(one, IndexHealth)}
+    findings, used = [], 0
+    for one in health.findings:
+        on = [name for name, other in read.items() if one.key not in _unused(other)]
+        if one.finding is not Finding.UNUSED:
+            findings.append(one)
+        elif on:
+            used += 1
+        else:
+            also = f"; nor on {', '.join(read)}" if read else ""
+            findings.append(msgspec.structs.replace(one, why=f"{one.why}{also}"))
+    unasked = {name: why for name, why in replicas.items() if isinstance(why, str)}
+    notes = [f"whether {name} uses them is unknown: {why}" for name, why in unasked.items()]
+    if used:
+        notes.append(f"{used} indexes that are not used here are used on {', '.join(read)}")
+    return msgspec.structs.replace(health, findings=tuple(findings), notes=(*notes, *health.notes))
+
+
+def _unused(health: IndexHealth) -> frozenset[str]:
+    return frozenset(one.key for one in health.findings if one.finding is Finding.UNUSED)

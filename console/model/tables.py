@@ -137,7 +137,8 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     `names` are exact `schema.name` keys as pairs; `schema` is exact, `pattern` a shell pattern (* and ?) on
     `name`, or on `schema.name` where it has a dot. Partitions are told beside the tables they belong to.
     `system`: catalogs too. `brief`: without bloat, exhaustion, reasons and wraparound, which take most of
-    the time of a long list. `limit` tables at most, from `offset` on, and at most as many of their partitions.
+    the time of a long list. `limit` tables at most, from `offset` on, and at most as many of their
+    partitions.
     """
 
     order: TableOrder = TableOrder.NEED

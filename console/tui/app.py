@@ -70,7 +70,8 @@ class ConsoleApp(TightApp[int]):
     @work(exclusive=True, group="target")
     async def open_target(self, name: str) -> None:
         target = self.desk.config.target(name)
-        screen = MainScreen(self.desk, target, await self.desk.engine(target))
+        replicas = [await self.desk.engine(one) for one in self.desk.config.replicas_of(name)]
+        screen = MainScreen(self.desk, target, await self.desk.engine(target), replicas)
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.push_screen(screen)

@@ -20,6 +20,7 @@ from pymysql.err import MySQLError
 
 from console.errors import DbdeckError, LoginRefused, ServerSilent, TlsRefused, Unreachable
 from console.secrets import Secret
+from console.wire.alive import keep_alive
 from console.wire.tls import is_local, ssl_context
 
 # A server may choose among these and no other: they never show the password to an eavesdropper.
@@ -130,6 +131,9 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
         data = auth_packet._data  # noqa: SLF001 - the packet has no other door
         auth_packet._data = data.removesuffix(b"\0")  # noqa: SLF001
         return await super()._process_auth(plugin_name, auth_packet)
+
+    def keep_alive(self) -> None:
+        keep_alive(self._writer.transport if self._writer else None)
 
     @property
     def server_public_key(self) -> bytes | None:

@@ -21,7 +21,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 
 @pytest.mark.parametrize("subject", list(SUBJECTS))
 async def test_a_csv_without_rows_has_its_header(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await show._once(ScriptedEngine([]), subject, "csv") == 0
+    assert await show._once(show.Look(ScriptedEngine([])), subject, "csv") == 0
     (header,) = printed(capsys)
     assert header == list(SUBJECTS[subject].fields)
 
@@ -29,7 +29,7 @@ async def test_a_csv_without_rows_has_its_header(subject: str, capsys: pytest.Ca
 @pytest.mark.parametrize("subject", ["locks", "sessions", "transactions"])
 async def test_the_header_is_that_of_the_rows(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
     found: Any = ScriptedEngine(storm(2))
-    await show._once(found, subject, "csv")
+    await show._once(show.Look(found), subject, "csv")
     header, *rows = printed(capsys)
     assert header == list(SUBJECTS[subject].fields)
     assert rows

@@ -77,6 +77,7 @@ async def test_postgres_privileges_are_the_least(postgres: PostgresServer) -> No
     )
     await connection.close()
     assert [tuple(row) for row in held] == [
+        (accounts.MAINTAINER, [accounts.APP, "pg_monitor"]),
         (accounts.MONITOR, ["pg_monitor"]),
         (accounts.OPERATOR, ["pg_monitor", "pg_signal_backend"]),
     ]

@@ -47,6 +47,7 @@ class MysqlOperator:
     async def connect(cls, target: Target, login: Login, *, purpose: str) -> MysqlOperator:
         """Raises Unreachable or one of its kinds, or ConfigError for a bad reference."""
         connection = await connect(target, login, limits=OPERATOR_LIMITS, purpose=purpose)
+        connection.keep_alive()
         try:
             return cls(target, connection, await identify(connection, target))
         except BaseException:
@@ -127,6 +128,9 @@ class MysqlOperator:
             return found
         hint = right(sql, self.user, self._server.flavor)
         return ActionFailed(found.message, hint or (found.hint if _KILL.match(sql) else ""))
+
+    def abandon(self) -> None:
+        self._connection.close()
 
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """By SHOW GRANTS. A login with roles may have what is not told there: of those nothing is said."""

@@ -16,6 +16,7 @@ from console.errors import LoginRefused
 from console.model.sessions import APPLICATION
 from console.model.target import Login, Target
 from console.secrets import Secret, resolve
+from console.wire.alive import keep_alive
 from console.wire.tls import ssl_context
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ async def connect(
             )
     except FAILURES as error:
         raise on_connect(error, target, login.user) from None
+    # asyncpg has no setting for it; without, a statement of hours waits for ever on a wire that was cut.
+    keep_alive(getattr(connection, "_transport", None))
     return connection
 
 

@@ -20,6 +20,17 @@ CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSEr
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
+# The session was ended in the midst of it: by an administrator, a crash, a shutdown, a time-out of idleness.
+_ENDED = ("57P01", "57P02", "57P03", "57P05", "25P03", "25P04")
+
+
+def lost(error: BaseException) -> bool:
+    """The server did not answer the statement itself. asyncpg makes errors of class 08 of its own, too."""
+    if isinstance(error, asyncpg.PostgresError) and not isinstance(error, CONNECTION_LOST):
+        return (error.sqlstate or "") in _ENDED
+    return True
+
+
 def on_connect(error: BaseException, target: Target, user: str) -> DbdeckError:
     """Why a connection could not be opened; no error of ours repeats a password."""
     where = f"{target.name} ({target.address})"

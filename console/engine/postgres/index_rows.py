@@ -39,7 +39,7 @@ def builders(
             others.add(row["pid"])
         elif row["database"] == here and row["relation"]:
             tables[row["relation"]] = row["pid"]
-            indexes[row["counters"][6]] = row["pid"]
+            indexes[row["param7"]] = row["pid"]  # index_relid
     for row in locks:
         pid = row["pid"]
         session = sessions.get(pid)

@@ -14,7 +14,7 @@ import asyncpg
 
 from console.engine.port import READ_SECONDS, Need, Row, Statement
 from console.engine.postgres.driver import OPERATOR_LIMITS, Connection, close, connect
-from console.engine.postgres.errors import FAILURES, on_read
+from console.engine.postgres.errors import FAILURES, lost, on_read
 from console.engine.postgres.link import identify
 from console.engine.queries import query, quote_ident
 from console.errors import ActionFailed, Cancelled, DbdeckError, LockTimeout, OutcomeUnknown
@@ -125,9 +125,9 @@ class PostgresOperator:
                     await connection.execute(statement.sql)
                     return []
                 rows = await connection.fetch(statement.sql, *statement.args)
-        except asyncpg.PostgresError as error:
-            raise _refused(error, self._target, self.user, statement.sql) from None
         except FAILURES as error:
+            if isinstance(error, asyncpg.PostgresError) and not lost(error):
+                raise _refused(error, self._target, self.user, statement.sql) from None
             connection.terminate()
             raise OutcomeUnknown(
                 f"{self._target.name}: the statement was sent and its answer was lost "
@@ -166,11 +166,14 @@ class PostgresOperator:
             return False
         return True
 
+    def abandon(self) -> None:
+        self._connection.terminate()
+
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """By has_table_privilege and pg_has_role of this session itself, which lock no table."""
         if not needs:
             return ()
-        numbers, own = [one.number for one in needs], [one.own for one in needs]
+        numbers, own = [str(one.number) for one in needs], ["yes" if one.own else "no" for one in needs]
         rows = await self._fetch("rights", numbers, own)
         return tuple(_lacks(row, self.user, self._version) for row in rows)
 

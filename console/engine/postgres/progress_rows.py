@@ -15,6 +15,7 @@ import msgspec
 from console.engine.postgres.rows import Record
 
 Counters = Sequence[int]
+COUNTERS = 20  # PGSTAT_NUM_PROGRESS_PARAM in backend_progress.h
 
 VACUUM_PHASES = (
     "initializing",
@@ -89,10 +90,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 def step(row: Record, version: int) -> Step | None:
     """None where the counters are hidden from this login."""
-    counters = row["counters"]
-    if counters[0] is None:
+    if row["param1"] is None:
         return None
-    return _KINDS[row["kind"]]([0, *counters], row["subphase"] or "", version)
+    counters = [0, *(row[f"param{place}"] for place in range(1, COUNTERS + 1))]
+    return _KINDS[row["kind"]](counters, row["subphase"] or "", version)
 
 
 def _word(words: Sequence[str], place: int) -> str:

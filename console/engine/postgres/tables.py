@@ -66,15 +66,12 @@ class TableReader:
         )
 
     async def _brief(self, wanted: TableQuery) -> Tables:
+        """What identifies tables and tells how they were looked after, in two reads."""
         found = await self._link.fetch("tables_chosen", "tables", *to.bound(wanted))
-        oids = [row["oid"] for row in found]
-        rows = {row["oid"]: row for row in await self._link.fetch("tables", "tables", oids)} if oids else {}
-        limits = {row["oid"]: to.Limits.of(row) for row in found}
-        return Tables(
-            tables=to.added_up([to.table(rows[oid], limits[oid]) for oid in oids if oid in rows]),
-            total=found[0]["total"] if found else 0,
-            order=str(wanted.order),
-        )
+        limits = {row["oid"]: to.Limits.of(row) for row in found if row["oid"] is not None}
+        rows = {row["oid"]: row for row in await self._link.fetch("tables", "tables", list(limits))}
+        tables = [to.table(rows[oid], limit) for oid, limit in limits.items() if oid in rows]
+        return Tables(tables=to.added_up(tables), total=found[0]["total"], order=str(wanted.order))
 
     async def _chosen(self, wanted: TableQuery, look: horizon.Look) -> Chosen:
         """The order of the first read is kept: the second has none. It always has a row, for the counts."""

@@ -73,8 +73,18 @@ def twins(shapes: Iterable[Shape]) -> list[Twin]:
     for here in tables.values():
         same = _duplicates(here)
         gone = {twin.oid for twin in same}
-        found += [*same, *_redundant([one for one in here if one.oid not in gone])]
+        covered = _redundant([one for one in here if one.oid not in gone])
+        found += [*_kept_by_the_last(same, covered), *covered]
     return found
+
+
+def _kept_by_the_last(same: Sequence[Twin], covered: Sequence[Twin]) -> list[Twin]:
+    """A duplicate whose keeper is superfluous itself, because a third covers both, is kept by the third."""
+    keepers = {twin.oid: twin.keeper for twin in covered}
+    return [
+        Twin(oid=twin.oid, keeper=keepers[twin.keeper], same=False) if twin.keeper in keepers else twin
+        for twin in same
+    ]
 
 
 def _duplicates(here: Sequence[Shape]) -> list[Twin]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -60,8 +61,9 @@ class MainScreen(ActingScreen):
         Binding("r", "again", "Refresh now", id="view.refresh"),
     ]
 
-    def __init__(self, desk: Desk, target: Target, engine: Engine) -> None:
+    def __init__(self, desk: Desk, target: Target, engine: Engine, replicas: Sequence[Engine] = ()) -> None:
         super().__init__(desk, target, engine)
+        self._replicas = replicas
         self._identity: ServerIdentity | None = None
         self._latency = bar.Latency()
         self._known = False
@@ -75,6 +77,7 @@ class MainScreen(ActingScreen):
             yield from views.panes(
                 views.Sources(
                     engine=self._engine,
+                    replicas=self._replicas,
                     ledger=self._ledger_rows,
                     refusal=self.refusal,
                     thresholds=self._desk.config.thresholds,

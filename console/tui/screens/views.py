@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from console.audit.record import Entry
 from console.config import Thresholds
 from console.engine.port import Engine
+from console.engine.replicas import index_health
 from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.horizon import HorizonPane
@@ -45,6 +47,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """What the panes read and ask."""
 
     engine: Engine
+    replicas: Sequence[Engine]
     ledger: Callable[[], Awaitable[list[Entry]]]
     refusal: Callable[[str], str]
     thresholds: Thresholds
@@ -59,6 +62,6 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield TransactionsPane(engine.transactions, every=every, refusal=refusal)
     yield HorizonPane(engine.horizon, every=slow, refusal=refusal)
     yield TablesPane(engine.tables, every=slower, refusal=refusal)
-    yield IndexesPane(engine.index_health, every=slower, refusal=refusal)
+    yield IndexesPane(partial(index_health, engine, of.replicas), every=slower, refusal=refusal)
     yield ProgressPane(engine.progress, every=every, refusal=refusal)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)

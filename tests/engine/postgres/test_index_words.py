@@ -106,10 +106,10 @@ def session(pid: int, kind: str = "client backend") -> Session:
 
 def test_who_builds_is_known_by_progress_or_by_the_lock_that_no_vacuum_holds() -> None:
     progress = [
-        {"kind": "CREATE INDEX", "pid": 11, "database": 9, "relation": 1, "counters": [0] * 6 + [5]},
-        {"kind": "CREATE INDEX", "pid": 12, "database": 8, "relation": 2, "counters": [0] * 7},
-        {"kind": "CREATE INDEX", "pid": 13, "database": 9, "relation": None, "counters": [None] * 7},
-        {"kind": "VACUUM", "pid": 14, "database": 9, "relation": 3, "counters": [0] * 7},
+        {"kind": "CREATE INDEX", "pid": 11, "database": 9, "relation": 1, "param7": 5},
+        {"kind": "CREATE INDEX", "pid": 12, "database": 8, "relation": 2, "param7": 0},
+        {"kind": "CREATE INDEX", "pid": 13, "database": 9, "relation": None, "param7": None},
+        {"kind": "VACUUM", "pid": 14, "database": 9, "relation": 3, "param7": 0},
     ]
     locks = [
         lock(13, 4), lock(14, 3), lock(15, 5), lock(16, 6, granted=False), lock(None, 7),

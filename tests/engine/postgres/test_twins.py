@@ -69,6 +69,11 @@ def test_the_order_of_looking_makes_no_difference(found: list[Shape]) -> None:
     assert {twin.oid for twin in twins(found)} == {twin.oid for twin in twins(found[::-1])}
 
 
+def test_two_equals_that_a_third_covers_are_both_kept_by_it() -> None:
+    told = twins([one(3, 1), one(5, 1), one(7, 1, 2)])
+    assert sorted((twin.oid, twin.keeper, twin.same) for twin in told) == [(3, 7, False), (5, 7, False)]
+
+
 def test_the_older_of_two_equals_stays() -> None:
     assert twins([one(5, 1), one(3, 1)]) == [Twin(oid=5, keeper=3, same=True)]
 

@@ -79,7 +79,7 @@ async def admit_replication(server: PostgresServer) -> None:
     await superuser(
         server,
         f"do $$ begin create role {STANDBY} login replication; "
-        "exception when duplicate_object then null; end $$",
+        "exception when duplicate_object or unique_violation then null; end $$",
     )
     ((name,),) = await superuser(server, "show hba_file")
     rules = Path(name)

@@ -16,6 +16,7 @@ from console.errors import Exit, Refused, UsageError
 from tests.integration.actions.conftest import Desk, desk_on, until
 from tests.servers.accounts import MAINTAINER, login
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import tcp_proxy
 from tests.situations import Scene, scene
 
 HOSTILE = ("two words", 'quo"te', "apo'strophe", "new\nline", "ünïcødé→", "select", "a.b", "x" * 63, "%s{}$1")
@@ -103,7 +104,7 @@ async def test_a_held_lock_is_waited_for_in_short_tries_and_readers_pass(
     await other.close()
     assert (run.exit, run.effect) == (Exit.FAILED, "none")
     assert run.error is not None
-    assert "lock was not to be had" in run.error.message
+    assert "no lock was to be had" in run.error.message
     assert f"session {reader.id}" in run.error.message
     assert max(waits) < 0.3 + 0.5, "a reader waited longer than one try"
 
@@ -152,12 +153,7 @@ def _some(heard: list[str]) -> Any:
 async def test_a_slow_vacuum_tells_how_far_it_is_and_stops_when_told(
     desk: Desk, shop: Scene, postgres: PostgresServer
 ) -> None:
-    await desk.as_superuser(
-        "create table big as select g as id, repeat('x', 500) as t from generate_series(1, 60000) g",
-        "alter table big owner to app_user",
-        "delete from big where id % 2 = 0",
-        database=shop.database,
-    )
+    await slow_table(desk, shop)
     heard: list[str] = []
     watch = Watch(seconds=0, tell=heard.append)
     plan = await desk.plan("table.vacuum", table="big", cost_delay=100, cost_limit=1)
@@ -172,7 +168,9 @@ async def test_a_slow_vacuum_tells_how_far_it_is_and_stops_when_told(
     assert (run.exit, run.effect) == (Exit.FAILED, "none")
     assert run.error is not None
     assert "stopped by its caller" in run.error.message
-    left = await desk.as_superuser("select count(*) from pg_stat_progress_vacuum", database=shop.database)
+    left = await desk.as_superuser(
+        "select count(*) from pg_stat_progress_vacuum where relid = 'big'::regclass", database=shop.database
+    )
     assert left == [(0,)]
 
 
@@ -229,3 +227,62 @@ async def test_a_table_made_anew_is_another_one(desk: Desk, shop: Scene) -> None
 async def test_an_unknown_table_is_named(desk: Desk, given: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         await desk.plan("table.vacuum", **given)
+
+
+async def test_a_session_ended_in_the_midst_is_told_by_what_the_server_shows(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    await slow_table(desk, shop)
+    plan = await desk.plan("table.vacuum", table=["big", "orders"], cost_delay=100, cost_limit=1)
+    running = asyncio.create_task(desk.apply(plan, watch=Watch(seconds=0)))
+    ended = "select pg_terminate_backend(pid) from pg_stat_progress_vacuum where datname = current_database()"
+
+    async def at_work() -> bool:
+        return bool(await desk.as_superuser(ended, database=shop.database))
+
+    await until(at_work)
+    run = await asyncio.wait_for(running, 20)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), (run.verify, run.error)
+    assert run.verify is not None
+    assert run.verify.evidence["counts"]["unknown"] == 1
+    assert run.error is not None
+    assert "answer was lost" in run.error.message
+
+
+async def slow_table(desk: Desk, shop: Scene) -> None:
+    await desk.as_superuser(
+        "create table big as select g as id, repeat('x', 500) as t from generate_series(1, 60000) g",
+        "alter table big owner to app_user",
+        "delete from big where id % 2 = 0",
+        database=shop.database,
+    )
+
+
+async def test_a_wire_that_is_cut_leaves_the_statement_running_and_is_not_called_failed(
+    shop: Scene, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with tcp_proxy("127.0.0.1", postgres.tcp_port) as proxy:
+        over = {"database": shop.database, "operator": login(MAINTAINER), "port": proxy.port}
+        async with desk_on(postgres, tmp_path, **over) as desk:
+            await slow_table(desk, shop)
+            plan = await desk.plan("table.vacuum", table="big", cost_delay=50, cost_limit=1)
+            running = asyncio.create_task(desk.apply(plan, watch=Watch(seconds=0)))
+
+            async def at_work() -> bool:
+                rows = await desk.as_superuser(
+                    "select count(*) from pg_stat_progress_vacuum where datname = current_database()",
+                    database=shop.database,
+                )
+                return rows == [(1,)]
+
+            await until(at_work)
+            proxy.kill()
+            run = await asyncio.wait_for(running, 40)
+            # The server goes on with it, or has noticed by now that nobody listens.
+            assert (run.exit, run.effect) in ((Exit.UNKNOWN, "unknown"), (Exit.FAILED, "none")), run
+            assert await at_work() is (run.exit is Exit.UNKNOWN)
+            await desk.as_superuser(
+                "select pg_terminate_backend(pid) from pg_stat_progress_vacuum"
+                " where datname = current_database()",
+                database=shop.database,
+            )

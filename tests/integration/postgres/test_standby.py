@@ -28,8 +28,11 @@ from console.dispatch.scratch import (
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.engine.postgres.engine import PostgresEngine
+from console.engine.replicas import index_health
+from console.errors import Exit, Refused
 from console.model.blocking import LockNode
 from console.model.horizon import HolderKind, Horizon
+from console.model.indexes import Finding
 from console.model.policy import Policy
 from console.model.tables import TableQuery
 from console.model.target import EngineKind, Environment, Login, Target
@@ -284,5 +287,72 @@ async def test_maintenance_reads_tell_on_both_sides_what_they_can(couple: Couple
         assert any("1 standbys stream" in note for note in (await engine.index_health()).notes)
     finally:
         await engine.close()
+        await standby.close()
+        await primary.close()
+
+
+async def test_an_index_that_only_the_standby_uses_is_not_called_unused(couple: Couple) -> None:
+    primary = await connect(couple.primary)
+    await primary.execute("create index orders_n on orders (n); create index orders_m on orders ((n + id))")
+    await primary.execute("analyze orders")
+    await primary.close()
+    await caught_up(couple)
+    standby = await connect(couple.standby)
+    await standby.execute("set enable_seqscan = off")
+    await standby.fetch("select id from orders where n = 0 limit 1")
+    scans = "select indexrelname::text, idx_scan from pg_stat_user_indexes where idx_scan > 0"
+    async with asyncio.timeout(20):
+        while not (used := dict(await standby.fetch(scans))):
+            await asyncio.sleep(0.2)
+    await standby.close()
+    async with (
+        open_engine(couple.target(couple.primary)) as here,
+        open_engine(couple.target(couple.standby)) as there,
+    ):
+        alone = await here.index_health()
+        both = await index_health(here, [there])
+    unused = {one.name for one in alone.findings if one.finding is Finding.UNUSED}
+    left = {one.name for one in both.findings if one.finding is Finding.UNUSED}
+    assert set(used) <= unused | {"orders_pkey"}
+    assert left == unused - set(used)
+    assert any("used on standby" in note for note in both.notes)
+
+
+async def test_maintenance_is_refused_on_a_standby_and_waits_for_one_that_lags(
+    couple: Couple, tmp_path: Path
+) -> None:
+    async with (
+        open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal") as ledger,
+        open_engine(couple.target(couple.standby)) as there,
+        open_engine(couple.target(couple.primary)) as here,
+    ):
+        dispatcher = Dispatcher(Registry(actions.ALL), ledger, Policy())
+        refused: dict[str, dict[str, Any]] = {
+            "table.vacuum": {"all": True},
+            "index.create": {"table": "orders", "column": "n"},
+        }
+        for name, given in refused.items():
+            with pytest.raises(Refused, match="standby"):
+                await dispatcher.plan(name, there, given)
+        target = msgspec.structs.replace(couple.target(couple.primary), operator=Login(user="postgres"))
+        standby, primary = await connect(couple.standby), await connect(couple.primary)
+        await standby.execute("select pg_wal_replay_pause()")
+        here.target = target  # type: ignore[misc]
+        await primary.execute("update orders set n = n + 1")
+        async with asyncio.timeout(30):
+            while ((await here.load()).lag_seconds or 0.0) < 1.0:
+                await asyncio.sleep(0.2)
+        heard: list[str] = []
+        plan = await dispatcher.plan("table.vacuum", here, {"table": "orders", "max_lag": "500ms"})
+        watch = Watch(seconds=0, tell=heard.append)
+        running = asyncio.create_task(dispatcher.apply(plan, here, Approval(reason="a test"), watch=watch))
+        async with asyncio.timeout(20):
+            while not any("behind" in line for line in heard):
+                await asyncio.sleep(0.1)
+        assert not running.done()
+        await standby.execute("select pg_wal_replay_resume()")
+        run = await asyncio.wait_for(running, 40)
+        assert run.exit is Exit.OK
+        await dispatcher.close()
         await standby.close()
         await primary.close()

@@ -9,6 +9,6 @@ select c.oid::int8
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('i', 'I')
-   and c.relname = any ($3::name[])
-   and exists (select from unnest($2::name[], $3::name[]) w(schema, name)
+   and c.relname = any (($3::text[])::name[])
+   and exists (select from unnest($2::text[], $3::text[]) w(schema, name)
                 where w.name = c.relname and w.schema in ('', n.nspname))

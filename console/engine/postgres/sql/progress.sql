@@ -6,9 +6,9 @@ select p.kind,
        p.pid,
        p.datid::int8 as database,
        p.relid::int8 as relation,
-       array[p.param1, p.param2, p.param3, p.param4, p.param5, p.param6, p.param7, p.param8, p.param9,
-             p.param10, p.param11, p.param12, p.param13, p.param14, p.param15, p.param16, p.param17,
-             p.param18, p.param19, p.param20]::int8[] as counters,
+       p.param1, p.param2, p.param3, p.param4, p.param5, p.param6, p.param7, p.param8, p.param9, p.param10,
+       p.param11, p.param12, p.param13, p.param14, p.param15, p.param16, p.param17, p.param18, p.param19,
+       p.param20,
        case when p.kind = 'CREATE INDEX'
             then pg_indexam_progress_phasename(p.param9::oid, p.param11) end as subphase
   from (select 'VACUUM' as kind, v.* from pg_stat_get_progress_info('VACUUM') v

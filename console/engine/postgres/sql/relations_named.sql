@@ -7,7 +7,8 @@ select c.oid::int8 as oid,
        ''::text as index
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
- where (n.nspname, c.relname) in (select * from unnest($1::name[], $2::name[]))
+ where (n.nspname, c.relname) in (
+       select w.schema::name, w.name::name from unnest($1::text[], $2::text[]) w(schema, name))
    and c.relkind in ('r', 'p', 'm')
  union all
 select c.oid::int8, n.nspname || '.' || c.relname, i.oid::int8, i.relname::text
@@ -15,4 +16,5 @@ select c.oid::int8, n.nspname || '.' || c.relname, i.oid::int8, i.relname::text
   join pg_namespace n on n.oid = c.relnamespace
   join pg_index x on x.indrelid = c.oid
   join pg_class i on i.oid = x.indexrelid
- where (n.nspname, c.relname) in (select * from unnest($1::name[], $2::name[]))
+ where (n.nspname, c.relname) in (
+       select w.schema::name, w.name::name from unnest($1::text[], $2::text[]) w(schema, name))

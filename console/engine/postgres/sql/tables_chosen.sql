@@ -20,7 +20,8 @@ select c.oid, c.relkind, n.nspname || '.' || c.relname as name
   join pg_namespace n on n.oid = c.relnamespace
  where c.relkind in ('r', 'm', 'p')
    and ($8 or (c.relpersistence <> 't' and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')))
-   and ($4::text[] = '{}' or (n.nspname, c.relname) in (select * from unnest($4::name[], $5::name[])))
+   and ($4::text[] = '{}' or (n.nspname, c.relname) in (
+        select w.schema::name, w.name::name from unnest($4::text[], $5::text[]) w(schema, name)))
    and ($6::text = '' or n.nspname = $6::name)
    and ($7::text = '' or c.relname like $7 or (strpos($7, '.') > 0 and n.nspname || '.' || c.relname like $7))),
 tree as (

@@ -1,0 +1,96 @@
+"""A real anti-wraparound vacuum at work: it is named as such, and nothing here ends it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+import yaml
+
+import actions
+from console.audit.ledger import open_ledger
+from console.config import parse
+from console.dispatch.action import Approval
+from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.registry import Registry
+from console.dispatch.scratch import ScratchServer, scratch_postgres
+from console.engine.open import open_engine
+from console.errors import Refused
+from console.model.policy import Policy
+from console.model.tables import TableQuery
+from console.model.target import Target
+from tests.integration.actions.conftest import until
+
+SETTINGS = {
+    "autovacuum_freeze_max_age": "100000",  # the least there is
+    "autovacuum_naptime": "1s",
+    "autovacuum_vacuum_cost_delay": "100ms",
+    "autovacuum_vacuum_cost_limit": "1",
+    "fsync": "off",
+    "deadlock_timeout": "200ms",
+}
+# Numbers are used up one by one: a transaction that asks for its own number gets one.
+BURN = "do $$ begin for i in 1..110000 loop perform pg_current_xact_id(); commit; end loop; end $$"
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[ScratchServer]:
+    async with scratch_postgres(settings=SETTINGS) as made:
+        yield made
+
+
+async def connect(server: ScratchServer) -> asyncpg.Connection[asyncpg.Record]:
+    return await asyncpg.connect(
+        host=str(server.socket_dir), port=server.port, user=server.superuser, database="postgres"
+    )
+
+
+def target(server: ScratchServer) -> Target:
+    found: dict[str, Any] = {
+        "engine": "postgres", "host": str(server.socket_dir), "port": server.port, "environment": "dev",
+        "tls": "off", "monitor": {"user": server.superuser}, "operator": {"user": server.superuser},
+    }  # fmt: skip
+    return parse(yaml.safe_dump({"targets": {"t": found}})).target("t")
+
+
+async def test_it_is_named_and_never_ended_by_accident(server: ScratchServer, tmp_path: Path) -> None:
+    admin = await connect(server)
+    rows = "select g as id, repeat('x', 500) as t from generate_series(1, 50000) g"
+    await admin.execute(f"create table big as {rows}")
+    await admin.execute(BURN)
+
+    async def at_work() -> bool:
+        return bool(
+            await admin.fetchval(
+                "select pid from pg_stat_activity"
+                " where query like 'autovacuum: VACUUM public.big%wraparound%'"
+            )
+        )
+
+    await until(at_work, 60)
+    async with (
+        open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal") as ledger,
+        open_engine(target(server)) as engine,
+    ):
+        work = [one for one in (await engine.progress()).work if one.object == "public.big"]
+        assert [(one.automatic, one.wraparound) for one in work] == [(True, True)]
+        dispatcher = Dispatcher(Registry(actions.ALL), ledger, Policy())
+        for name in ("table.vacuum", "table.analyze"):
+            plan = await dispatcher.plan(name, engine, {"table": "big"})
+            assert any("against wraparound" in line for line in plan.refusals)
+            with pytest.raises(Refused, match="against wraparound"):
+                await dispatcher.apply(plan, engine, Approval(reason="a test"))
+        session = await engine.session(work[0].session)
+        assert session is not None
+        given = {"id": session.id, "started_at": session.started_at}
+        plan = await dispatcher.plan("session.cancel", engine, given)
+        assert any("wraparound" in line for line in plan.refusals)
+        tables = {one.key: one for one in (await engine.tables(TableQuery())).tables}
+        assert tables["public.big"].busy == session.id
+        await dispatcher.close()
+    assert await at_work()
+    await admin.close()
