@@ -57,14 +57,17 @@ def mysql_root() -> Path:
 
 
 def mysqld_argv(root: Path) -> list[str]:
-    """Run by its own loader with its own libraries: this machine's may be older."""
+    """Run by its own loader with its own libraries: this machine's may be older.
+
+    Without options of this machine; with --no-defaults it would not read what it persisted either.
+    """
     libraries = next((root / "usr" / "lib").glob("*-linux-gnu"))
     loader = next((root / "usr").glob("lib*/ld-linux-*.so.*"), None)
     if loader is None:
         loader = next(libraries.glob("ld-linux-*.so.*"))
     return [
         *(str(loader), "--library-path", str(libraries)),
-        *(str(root / "usr" / "sbin" / "mysqld"), "--no-defaults", f"--basedir={root}/usr"),
+        *(str(root / "usr" / "sbin" / "mysqld"), "--defaults-file=/dev/null", f"--basedir={root}/usr"),
         f"--lc-messages-dir={root}/usr/share/mysql",
         f"--character-sets-dir={root}/usr/share/mysql/charsets",
         f"--plugin-dir={root}/usr/lib/mysql/plugin",

@@ -228,6 +228,7 @@ async def test_a_global_variable_there_and_back(variables: Desk) -> None:
 
 
 async def test_a_switch_is_on_by_any_word(variables: Desk) -> None:
+    await variables.as_superuser("set global innodb_print_all_deadlocks = off")
     run = await variables.run("setting.set", name="innodb_print_all_deadlocks", value="on")
     assert (run.effect, run.exit, run.error) == ("applied", Exit.OK, None)
     again = await variables.run("setting.set", name="innodb_print_all_deadlocks", value="1")
