@@ -152,9 +152,11 @@ class ScriptedEngine:
         await self._read()
         return tuple(self.held_slots)
 
-    async def setting(self, name: str, *, role: str = "", database: str = "") -> Setting | None:
+    async def setting(
+        self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None
+    ) -> Setting | None:
         await self._read()
-        return self.settings.get((name, role, database))
+        return self.settings.get((name, role, ".".join(table) if table else database))
 
     async def tables(self, wanted: TableQuery) -> Tables:
         await self._read()

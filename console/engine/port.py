@@ -141,10 +141,13 @@ class Engine(MaintenanceReads, Protocol):
         """Replication slots; empty on engines that have none."""
         ...
 
-    async def setting(self, name: str, *, role: str = "", database: str = "") -> Setting | None:
+    async def setting(
+        self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None
+    ) -> Setting | None:
         """One setting at one scope; None when the server knows no such name.
 
-        Raises UsageError for a scope this engine does not have.
+        `table` is (schema, name) for a storage parameter; an empty schema is any. Raises UsageError for a
+        scope this engine does not have, and for what is not there.
         """
         ...
 

@@ -13,6 +13,44 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     wins: bool = True
 
 
+class AtStart(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a setting that the server reads only when it starts.
+
+    `pending`: what is written differs from what runs, as the server says. `seen`: `Setting.value` is what is
+    written, and `next` what the next start takes; else neither can be told while something is pending.
+    `source` is where the running value came from: "entry" (what SET writes), "file" (another file),
+    "default", or empty where that is not known.
+    """
+
+    pending: bool
+    seen: bool
+    next: str | None = None
+    source: str = ""
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """The table or materialized view that a storage parameter is set on; `number` is its oid.
+
+    `lock` is what changing the parameter takes, empty where that is not known; `unit` what it counts in.
+    `obstacle` says why the server would not take it, or would ignore it. `leaves` are some of the
+    partitions of a partitioned table, which has `parts` of them. `inherited` are the table's own
+    parameters that its TOAST table uses as long as it has none itself.
+    """
+
+    number: int
+    schema: str
+    name: str
+    kind: str
+    known: bool = True
+    lock: str = ""
+    unit: str = ""
+    obstacle: str = ""
+    near: str = ""
+    leaves: tuple[tuple[str, str], ...] = ()
+    parts: int = 0
+    inherited: tuple[str, ...] = ()
+
+
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """One setting as the server describes it.
 
@@ -20,10 +58,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     (None: there is no such entry); `server_value` is what they get otherwise. Values are text as the
     server prints them, in `unit` where it has one. `choices` are the words of an enumeration,
     `smallest` and `largest` the bounds of a number. `scopes` are where this server lets it be set, of
-    "server", "role", "database" and "role in database". `server_known` is False (and `server_value`
+    "server", "role", "database", "role in database" and "table". `server_known` is False (and `server_value`
     empty) where it cannot be seen; `notes` say why. An entry keeps the text it was given ("64MB").
     `others` cover this scope for some sessions; of `more` of them only the number is told. `covered` says
-    what covers the server's own value for everybody.
+    what covers the server's own value for everybody. `lacking` are the rights that the operator's role
+    certainly has not, each with its GRANT. `at_start` is there for one with `restart`, `storage` for one
+    of a table.
     """
 
     name: str
@@ -42,3 +82,6 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Entry, ...] = ()
     more: int = 0
     covered: str = ""
+    lacking: tuple[str, ...] = ()
+    at_start: AtStart | None = None
+    storage: Storage | None = None

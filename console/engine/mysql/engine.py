@@ -88,10 +88,12 @@ class MysqlEngine:
         """Neither server has replication slots: what a replica still needs, nobody keeps for it."""
         return ()
 
-    async def setting(self, name: str, *, role: str = "", database: str = "") -> Setting | None:
+    async def setting(
+        self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None
+    ) -> Setting | None:
         """Raises UsageError for a role or a database."""
         async with self._link.lock:
-            return await setting(self._link, name, role=role, database=database)
+            return await setting(self._link, name, narrower=bool(role or database or table))
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._link.lock:

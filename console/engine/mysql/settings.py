@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from console.engine.mysql.link import Link
 from console.engine.mysql.read_only import read_only
+from console.engine.mysql.rows import account_literal
 from console.errors import PrivilegeMissing, UsageError
-from console.model.settings import Setting
+from console.model.settings import AtStart, Setting
 
 Record = Mapping[str, Any]
 _SERVER = ("server",)
@@ -19,16 +22,16 @@ _KINDS = {
 }  # fmt: skip
 
 
-async def setting(link: Link, name: str, *, role: str, database: str) -> Setting | None:
+async def setting(link: Link, name: str, *, narrower: bool) -> Setting | None:
     """The global value: what this connection set for itself does not count. `value` is MySQL's persisted
     one, which the next start of the server takes.
 
-    Raises UsageError for a role or a database: variables have no such scope here.
+    Raises UsageError for anything narrower than the server: variables have no such scope here.
     """
-    if role or database:
+    if narrower:
         raise UsageError(
-            f"{link.target.name}: MySQL and MariaDB have no settings of a role or a database",
-            "leave `role` and `database` away",
+            f"{link.target.name}: MySQL and MariaDB have no settings of a role, a database or a table",
+            "leave `role`, `database` and `table` away",
         )
     _, identity = await link.connected()
     wanted = name.strip().lower().replace("-", "_")
@@ -37,22 +40,28 @@ async def setting(link: Link, name: str, *, role: str, database: str) -> Setting
         return None
     if identity.flavor == "mariadb":
         return of_mariadb(rows[0])
-    return of_mysql(rows[0], await _persisted(link, wanted))
-
-
-async def _persisted(link: Link, name: str) -> str | None:
     try:
-        rows = await link.fetch("setting_persisted", "persisted settings", name)
+        persisted = await link.fetch("setting_persisted", "persisted settings", wanted)
     except PrivilegeMissing:
-        return None
-    return str(rows[0]["value"]) if rows else None
+        return hidden(of_mysql(rows[0], None), account_literal(identity.user))
+    return of_mysql(rows[0], str(persisted[0]["value"]) if persisted else None)
 
 
 # ---- pure --------------------------------------------------------------------------------------
 
 
+def hidden(one: Setting, login: str) -> Setting:
+    grant = f"GRANT SELECT ON performance_schema.* TO {login};"
+    known = AtStart(pending=False, seen=False) if one.restart else None
+    return msgspec.structs.replace(
+        one, at_start=known, notes=(*one.notes, f"what is persisted cannot be seen: {grant}")
+    )
+
+
 def of_mysql(row: Record, persisted: str | None) -> Setting:
     """Bounds are empty or both 0 where there are none."""
+    restart = read_only(row["name"])
+    pending = persisted is not None and persisted != row["value"]
     bounded = (row["smallest"] or "0", row["largest"] or "0") != ("0", "0")
     return Setting(
         name=row["name"],
@@ -63,7 +72,9 @@ def of_mysql(row: Record, persisted: str | None) -> Setting:
         largest=row["largest"] if bounded else None,
         summary=row["summary"] or "",
         scopes=_SERVER,
-        restart=read_only(row["name"]),
+        restart=restart,
+        at_start=AtStart(pending=pending, seen=True, next=persisted) if restart else None,
+        notes=() if row["loads"] else ("persisted_globals_load is off: no start takes what is persisted",),
     )
 
 

@@ -15,6 +15,7 @@ from console.engine.postgres import (
     measure,
     settings,
     slots,
+    storage,
     table_locks,
     transactions,
 )
@@ -95,8 +96,12 @@ class PostgresEngine:
         async with self._busy:
             return await slots.read(self._link, self._waits)
 
-    async def setting(self, name: str, *, role: str = "", database: str = "") -> Setting | None:
+    async def setting(
+        self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None
+    ) -> Setting | None:
         async with self._busy:
+            if table is not None:
+                return await storage.read(self._link, name, table)
             return await settings.read(self._link, name, settings.Scope(role, database))
 
     async def tables(self, wanted: TableQuery) -> Tables:

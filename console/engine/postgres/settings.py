@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from console.engine.port import READ_SECONDS
+from console.engine.postgres import at_start
 from console.engine.postgres.errors import FAILURES, on_read
 from console.engine.postgres.link import Link
 from console.engine.postgres.rows import Record
@@ -28,7 +29,6 @@ _OURS = ("client", "database", "user", "database user", "session", "interactive"
 _FOR_SESSIONS = ("user", "superuser")
 # ALTER SYSTEM refuses these (GUC_DISALLOW_IN_AUTO_FILE and GUC_DISALLOW_IN_FILE in guc_tables.c).
 _NOT_BY_ALTER_SYSTEM = frozenset({"allow_alter_system", "config_file", "data_directory"})
-_AUTO = "postgresql.auto.conf"
 Entries = Mapping[tuple[int, int], str]
 
 
@@ -53,7 +53,8 @@ async def read(link: Link, name: str, scope: Scope) -> Setting | None:
     Raises UsageError for a role or a database that does not exist, PrivilegeMissing where the setting
     may exist and be hidden from this login.
     """
-    rights = (await link.fetch("setting_rights", "the settings"))[0]
+    operator = link.target.operator.user if link.target.operator else ""
+    rights = (await link.fetch("setting_rights", "the settings", operator, name))[0]
     found = await link.fetch("setting", "the setting", name)
     if not found:
         if not rights["sees_all"]:
@@ -66,9 +67,10 @@ async def read(link: Link, name: str, scope: Scope) -> Setting | None:
     covering = await link.fetch("setting_others", "the settings", name, *scope)
     bare = found[0] if found[0]["source"] not in _OURS else await _unasked(link, name)
     one = setting(found[0], served(bare, sees_files=rights["sees_all"]), own, entries, rights["alter_system"])
-    return msgspec.structs.replace(
+    one = msgspec.structs.replace(
         one, others=others(covering), more=_more(covering), covered=_covered(bare, entries)
     )
+    return one if any(scope) else await at_start.read(link, one, bare, rights)
 
 
 async def _unasked(link: Link, name: str) -> Record:
@@ -116,7 +118,7 @@ def served(row: Record, *, sees_files: bool) -> Served:
     if not sees_files:
         note = "which file it comes from is hidden: GRANT pg_read_all_settings to the login"
         return Served(row["reset_val"], notes=(note,))
-    by_alter_system = (row["sourcefile"] or "").endswith(_AUTO)
+    by_alter_system = (row["sourcefile"] or "").endswith(at_start.AUTO)
     return Served(row["reset_val"], row["reset_val"] if by_alter_system else None)
 
 

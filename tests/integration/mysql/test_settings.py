@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pymysql.err import MySQLError
 
@@ -60,7 +62,8 @@ async def test_names_that_are_none(engine: MysqlEngine) -> None:
 
 
 async def test_there_is_no_other_scope(engine: MysqlEngine) -> None:
-    for scope in ({"role": "app"}, {"database": "shop"}):
+    scopes: list[dict[str, Any]] = [{"role": "app"}, {"database": "shop"}, {"table": ("shop", "orders")}]
+    for scope in scopes:
         with pytest.raises(UsageError):
             await engine.setting("max_connections", **scope)
 

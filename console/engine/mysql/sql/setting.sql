@@ -3,6 +3,7 @@
 -- Cost: one pass over the variables, constant
 select g.variable_name as name,  --: mysql
        g.variable_value as value,  --: mysql
+       @@global.persisted_globals_load as loads,  --: mysql
        i.min_value as smallest,  --: mysql
        i.max_value as largest,  --: mysql
        m.data_type as kind,  --: mysql>=90000

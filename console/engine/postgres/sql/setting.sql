@@ -7,6 +7,7 @@ select s.name, s.unit, s.vartype as kind, s.context, s.source, s.short_desc as s
        array_to_json(s.enumvals)::text as choices,
        s.boot_val,
        s.reset_val,
-       s.sourcefile
+       s.sourcefile,
+       s.pending_restart as pending
   from pg_show_all_settings() s
  where lower(s.name) = lower($1::text)
