@@ -10,7 +10,7 @@ from actions.setting_values import elements
 from console.engine.port import Statement
 from console.engine.queries import quote_ident, quote_literal
 from console.errors import UsageError
-from console.model.settings import Setting
+from console.model.settings import Setting, Storage
 
 # GUC_LIST_QUOTE in guc_tables.c: a list given as one literal would be one element.
 _LISTS = frozenset({"search_path", "temp_tablespaces"})
@@ -19,15 +19,18 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)?")
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a setting is set: the whole server where role and database are empty."""
+    """Where a setting is set: the whole server where role, database and table are empty."""
 
     flavor: str
     role: str = ""
     database: str = ""
+    table: str = ""  # as present.names shows it
     persist: bool = False
 
     @property
     def scope(self) -> str:
+        if self.table:
+            return "table"
         if self.role and self.database:
             return "role in database"
         return "role" if self.role else "database" if self.database else "server"
@@ -36,26 +39,35 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         if self.role and self.database:
             return f"role {self.role} in database {self.database}"
-        return f"{self.scope} {self.role or self.database}".strip()
+        return f"{self.scope} {self.table or self.role or self.database}".strip()
 
 
 def assign(place: Place, setting: Setting, value: str) -> tuple[Statement, ...]:
     """Set it there; at the scope of a PostgreSQL server the second statement makes it reload its files."""
+    name = name_of(setting, place)
     if place.flavor != "postgresql":
-        verb = "SET PERSIST" if place.persist else "SET GLOBAL"
-        return (
-            _statement(f"{verb} {name_of(setting, place)} = {_mysql_value(setting, value, place.flavor)}"),
-        )
-    return _at(place, f"SET {name_of(setting, place)} = {_postgres_value(setting, value)}")
+        how = "GLOBAL" if not place.persist else "PERSIST_ONLY" if setting.restart else "PERSIST"
+        return (_statement(f"SET {how} {name} = {_mysql_value(setting, value, place.flavor)}"),)
+    if setting.storage is not None:
+        return (_alter(setting.storage, f"SET ({name} = {quote_literal(value, place.flavor)})"),)
+    return _at(place, f"SET {name} = {_postgres_value(setting, value)}")
 
 
 def clear(place: Place, setting: Setting) -> tuple[Statement, ...]:
     """Take the entry of exactly that scope away; on MySQL and MariaDB: back to the compiled default."""
     name = name_of(setting, place)
+    if setting.storage is not None:
+        return (_alter(setting.storage, f"RESET ({name})"),)
     if place.flavor == "postgresql":
         return _at(place, f"RESET {name}")
     gone = (_statement(f"RESET PERSIST IF EXISTS {name}"),) if place.persist else ()
-    return (*gone, _statement(f"SET GLOBAL {name} = DEFAULT"))
+    return gone if setting.restart else (*gone, _statement(f"SET GLOBAL {name} = DEFAULT"))
+
+
+def _alter(storage: Storage, what: str) -> Statement:
+    kind = "MATERIALIZED VIEW" if storage.kind == "materialized view" else "TABLE"
+    table = ".".join(quote_ident(part, "postgresql") for part in (storage.schema, storage.name))
+    return _statement(f"ALTER {kind} {table} {what}")
 
 
 def _at(place: Place, what: str) -> tuple[Statement, ...]:

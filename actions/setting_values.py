@@ -39,7 +39,8 @@ def _check_number(setting: Setting, given: str) -> None:
         unit = f" in {setting.unit}, or with a unit" if setting.unit else " without a unit"
         raise _refused(setting, given, f"it is a number{unit}")
     low, high = (None if bound is None else Decimal(bound) for bound in (setting.smallest, setting.largest))
-    special = number in (-1, 0)  # many settings mean "off" by these, and list them below their bounds
+    # Many settings mean "off" by these, and list them below their bounds; storage parameters do not.
+    special = number in (-1, 0) and setting.storage is None
     if (low is not None and number < low and not special) or (high is not None and number > high):
         unit = f" {setting.unit}" if setting.unit else ""
         raise _refused(setting, given, f"it goes from {setting.smallest} to {setting.largest}{unit}")
@@ -84,11 +85,17 @@ def equal(setting: Setting, one: str | None, other: str | None) -> bool:
     if setting.kind == "bool":
         return _truth(one) == _truth(other)
     if setting.kind in _KINDS:
-        numbers = quantity(setting, one), quantity(setting, other)
+        numbers = _stored(setting, one), _stored(setting, other)
         return numbers[0] is not None and numbers[0] == numbers[1]
     if setting.kind in ("enum", "set"):
         return one.strip().casefold() == other.strip().casefold()
     return elements(one) == elements(other)
+
+
+def _stored(setting: Setting, text: str) -> Decimal | None:
+    """As the server keeps it: whole where the setting is an integer (parse_int in guc.c rounds)."""
+    number = quantity(setting, text)
+    return number if number is None or setting.kind == "real" else number.to_integral_value()
 
 
 def elements(text: str) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from actions import setting_restart as restart
+from actions import setting_storage as storage
 from actions.setting_rules import care, refused
 from actions.setting_statements import Place
 from console.model.settings import Setting
@@ -11,14 +13,17 @@ from console.model.settings import Setting
 
 def current(place: Place, setting: Setting) -> str | None:
     """The entry of exactly that scope; MySQL and MariaDB have always a global value."""
-    return setting.value if place.flavor == "postgresql" else setting.server_value
+    written = place.flavor == "postgresql" or restart.waits(place, setting)
+    return setting.value if written else setting.server_value
 
 
-def refusals(place: Place, setting: Setting) -> tuple[str, ...]:
+def refusals(place: Place, setting: Setting, value: str | None = None) -> tuple[str, ...]:
     why = refused(setting.name)
     found = [f"{setting.name} is not set by dbdeck: {why}"] if why else []
+    if setting.storage is not None:
+        found += storage.refusals(setting.storage)
     if setting.restart:
-        found.append(f"{setting.name} is read when the server starts: it needs the config file and a restart")
+        found += restart.refusals(place, setting, value)
     if place.flavor == "postgresql" and place.scope == "server":
         found += _unprovable(setting)
     return tuple(found)
@@ -35,7 +40,12 @@ def _unprovable(setting: Setting) -> list[str]:
 
 def forecast(place: Place, setting: Setting, value: str | None, *, same: bool) -> tuple[str, ...]:
     if same:
-        return (f"nothing to do: it is {entry(value)} there already",)
+        waiting = restart.note(setting) if restart.waits(place, setting) else ()
+        return (f"nothing to do: it is {entry(value)} there already", *waiting)
+    if setting.storage is not None:
+        return storage.forecast(setting, setting.storage, value)
+    if restart.waits(place, setting):
+        return restart.forecast(place, setting, value)
     unit = f" ({setting.unit})" if setting.unit else ""
     otherwise = setting.server_value if setting.server_known else "not known"
     lines = [f"now {entry(current(place, setting))} there, otherwise {otherwise}{unit}"]
@@ -69,26 +79,35 @@ def _after(place: Place, setting: Setting, value: str | None) -> str:
     return "what the configuration says" if place.scope == "server" else setting.server_value or "not known"
 
 
-def warnings(place: Place, setting: Setting) -> tuple[str, ...]:
+def warnings(place: Place, setting: Setting, value: str | None) -> tuple[str, ...]:
     found = [f"{setting.name}: {why}"] if (why := care(setting.name)) else []
+    if setting.storage is not None:
+        found += storage.warnings(setting, setting.storage, value)
+    if restart.waits(place, setting):
+        found += restart.warnings(setting)
     if place.flavor != "postgresql" and not place.persist:
         found.append("a restart forgets it: it is written to no file")
     if place.flavor == "postgresql" and place.scope == "server":
         found.append(
             "pg_reload_conf() makes all edits of the configuration files since the last reload count"
         )
-    return (*found, *setting.notes)
+    return (*found, *setting.lacking, *setting.notes)
 
 
 def undo(target: str, place: Place, setting: Setting, *, same: bool) -> str:
     """The command that restores the entry there was."""
     if same:
         return "nothing to undo"
-    before = current(place, setting)
+    known, before = True, current(place, setting)
+    if restart.waits(place, setting):
+        known, before = restart.before(setting)
+    if not known:
+        return "nothing undoes it: what waits for a restart now cannot be seen"
     parts = ["setting.reset" if before is None else "setting.set", "-t", target, f"name={setting.name}"]
     parts += [] if before is None else [f"value={before}"]
     parts += [f"role={place.role}"] if place.role else []
     parts += [f"database={place.database}"] if place.database else []
+    parts += [f"table={place.table}"] if place.table else []
     parts += ["scope=server"] if place.flavor == "postgresql" and place.scope == "server" else []
     parts += ["persist=true"] if place.persist else []
     return f"dbdeck apply {shlex.join(parts)}"

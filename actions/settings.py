@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from actions import setting_proof as proof
 from actions import setting_statements as statements
 from actions import setting_words as words
 from actions.session_identity import FLAVORS
 from actions.session_proof import until
 from actions.setting_rules import risk
 from actions.setting_statements import Place
-from actions.setting_values import equal, wanted
+from actions.setting_values import wanted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
@@ -22,16 +23,18 @@ from console.engine.port import Engine, Statement
 from console.errors import UsageError
 from console.model.settings import Setting
 from console.model.target import ServerIdentity
+from console.present.names import parse, shown
 
 
 class ResetArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """PostgreSQL: `role`, `database` or both, or `scope=server`. MySQL and MariaDB have only the server;
-    `persist` (MySQL) keeps it over a restart.
+    """PostgreSQL: `role`, `database` or both, or `table` (its storage parameters), or `scope=server`.
+    MySQL and MariaDB have only the server; `persist` (MySQL) keeps it over a restart.
     """
 
     name: str
     role: str = ""
     database: str = ""
+    table: str = ""
     scope: Literal["", "server"] = ""
     persist: bool = False
 
@@ -56,29 +59,23 @@ class _Change:
         return Result(matched=True)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
-        place, value = _place(plan), plan.subject["value"]
+        place, name = proof.place_of(plan), plan.subject["name"]
 
-        async def so() -> bool:
-            now = await _read(engine, plan.subject["name"], place)
-            return _holds(place, now, value) and not _may_be_untouched(plan, now, patience)
+        async def settled() -> bool:
+            return proof.settled(plan, await _read(engine, name, place), patience)
 
-        if await until(so, patience if place.scope == "server" else 0.0):
-            return Verdict(state="applied", summary=f"{plan.title} is {words.entry(value)}")
-        now = await _read(engine, plan.subject["name"], place)
-        return Verdict(
-            state="not_applied",
-            summary=f"{plan.title} is {words.entry(words.current(place, now))}{_pending(place)}",
-        )
+        await until(settled, patience if place.scope == "server" else 0.0)
+        return proof.verdict(plan, await _read(engine, name, place), patience)
 
     def lock(self, plan: Plan) -> str:
-        return f"setting:{plan.subject['name']}:{_place(plan).words}"
+        return f"setting:{plan.subject['name']}:{proof.place_of(plan).words}"
 
 
 class SetSetting(_Change):
     """New sessions get the value; at the scopes of roles and databases existing ones keep theirs."""
 
     name = "setting.set"
-    summary = "set a setting for a role, a database or the server; the plan names the command that undoes it"
+    summary = "set a setting of a role, a database, a table or the server; the plan names what undoes it"
     Args = SetArgs
 
     async def plan(self, engine: Engine, args: SetArgs) -> Plan:
@@ -90,7 +87,7 @@ class ResetSetting(_Change):
     """What applies then is the next wider scope's value."""
 
     name = "setting.reset"
-    summary = "take a setting's entry for a role, a database or the server away"
+    summary = "take a setting's entry for a role, a database, a table or the server away"
     Args = ResetArgs
 
     async def plan(self, engine: Engine, args: ResetArgs) -> Plan:
@@ -104,8 +101,8 @@ class ResetSetting(_Change):
 async def _look(engine: Engine, args: ResetArgs) -> tuple[ServerIdentity, Place, Setting]:
     """Raises UsageError for a name or a scope that this server has not."""
     server = await engine.identity()
-    place = Place(flavor=server.flavor, role=args.role, database=args.database, persist=args.persist)
-    _check_place(server, place, args)
+    _check_place(server, args)
+    place = _place(server, args)
     setting = await _read(engine, args.name, place)
     if place.scope not in setting.scopes:
         raise UsageError(
@@ -115,11 +112,11 @@ async def _look(engine: Engine, args: ResetArgs) -> tuple[ServerIdentity, Place,
     return server, place, setting
 
 
-def _check_place(server: ServerIdentity, place: Place, args: ResetArgs) -> None:
-    if server.flavor != "postgresql" and (args.role or args.database):
+def _check_place(server: ServerIdentity, args: ResetArgs) -> None:
+    if server.flavor != "postgresql" and (args.role or args.database or args.table):
         raise UsageError(
-            f"{server.label} has no settings of a role or a database; nothing was executed",
-            "leave role and database away: it is set for the whole server",
+            f"{server.label} has no settings of a role, a database or a table; nothing was executed",
+            "leave role, database and table away: it is set for the whole server",
         )
     if server.flavor != "mysql" and args.persist:
         raise UsageError(
@@ -128,34 +125,28 @@ def _check_place(server: ServerIdentity, place: Place, args: ResetArgs) -> None:
             if server.flavor == "postgresql"
             else "write it to my.cnf as well",
         )
-    if server.flavor == "postgresql" and (place.scope == "server") != (args.scope == "server"):
+    ways = [bool(args.role or args.database), bool(args.table), args.scope == "server"]
+    if server.flavor == "postgresql" and sum(ways) != 1:
         raise UsageError(
-            f"{args.name}: for whom? nothing was executed", "give role=…, database=…, both, or scope=server"
+            f"{args.name}: for whom? nothing was executed",
+            "give role=…, database=…, both, or table=… (of the target's own database), or scope=server",
         )
 
 
+def _place(server: ServerIdentity, args: ResetArgs) -> Place:
+    """Raises UsageError for what is no name of a table."""
+    table = shown(*parse(args.table)) if args.table else ""
+    return Place(
+        flavor=server.flavor, role=args.role, database=args.database, table=table, persist=args.persist
+    )
+
+
 async def _read(engine: Engine, name: str, place: Place) -> Setting:
-    found = await engine.setting(name, role=place.role, database=place.database)
+    table = parse(place.table) if place.table else None
+    found = await engine.setting(name, role=place.role, database=place.database, table=table)
     if found is None:
         raise UsageError(f"the server knows no setting {name!r}; nothing was executed", "check its name")
     return found
-
-
-def _holds(place: Place, setting: Setting, value: str | None) -> bool:
-    """Whether it is as wanted; `value` None is no entry, or the compiled default, which is not known."""
-    if place.flavor == "postgresql":
-        effective = place.scope != "server" or value is None or equal(setting, setting.server_value, value)
-        return equal(setting, setting.value, value) and effective
-    kept = not place.persist or value is None or equal(setting, setting.value, value)
-    return value is None or (equal(setting, setting.server_value, value) and kept)
-
-
-def _may_be_untouched(plan: Plan, setting: Setting, patience: float) -> bool:
-    """A compiled default is not known: asked later (by reconcile), only a changed value proves a reset."""
-    place = _place(plan)
-    if place.flavor == "postgresql" or plan.subject["value"] is not None or patience > 0:
-        return False
-    return bool(setting.server_value == plan.observed["server value"])
 
 
 # ---- the plan ----------------------------------------------------------------------------------
@@ -164,9 +155,9 @@ def _may_be_untouched(plan: Plan, setting: Setting, patience: float) -> bool:
 def _draft(
     action: str, engine: Engine, server: ServerIdentity, place: Place, setting: Setting, value: str | None
 ) -> Plan:
+    place = _full(place, setting)
     sent = _statements(place, setting, value)
-    known = server.flavor == "postgresql" or value is not None
-    same = known and _holds(place, setting, value)
+    same = proof.same(place, setting, value)
     return Plan(
         action=action,
         target=engine.target.name,
@@ -182,10 +173,10 @@ def _draft(
         },
         statements=() if same else tuple(one.shown for one in sent),
         forecast=words.forecast(place, setting, value, same=same),
-        warnings=words.warnings(place, setting),
-        refusals=words.refusals(place, setting),
+        warnings=setting.notes if same else words.warnings(place, setting, value),
+        refusals=words.refusals(place, setting, value),
         undo=words.undo(engine.target.name, place, setting, same=same),
-        observed={"value": words.current(place, setting), "server value": setting.server_value},
+        observed=_observed(place, setting),
         server=server,
         made_at=datetime.now(UTC),
         version=__version__,
@@ -202,17 +193,25 @@ def _sent(plan: Plan) -> Sequence[Statement]:
     return msgspec.convert(plan.subject["statements"], list[Statement])
 
 
-def _place(plan: Plan) -> Place:
-    return msgspec.convert(plan.subject["place"], Place)
+def _full(place: Place, setting: Setting) -> Place:
+    """With the schema that a table's bare name was found in."""
+    if setting.storage is None:
+        return place
+    return msgspec.structs.replace(place, table=shown(setting.storage.schema, setting.storage.name))
+
+
+def _observed(place: Place, setting: Setting) -> dict[str, Any]:
+    """What must be the same when it is applied; a table made anew has another oid."""
+    found: dict[str, Any] = {"value": words.current(place, setting), "server value": setting.server_value}
+    if setting.storage is not None:
+        found["table"] = setting.storage.number
+    if setting.at_start is not None:
+        found["restart pending"] = setting.at_start.pending
+    return found
 
 
 def _args(place: Place, setting: Setting, value: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {"name": setting.name, "role": place.role, "database": place.database}
-    found |= {"scope": "server" if place.scope == "server" else "", "persist": place.persist}
+    found |= {"table": place.table, "scope": "server" if place.scope == "server" else ""}
+    found |= {"persist": place.persist}
     return found if value is None else {**found, "value": value}
-
-
-def _pending(place: Place) -> str:
-    if place.flavor == "postgresql" and place.scope == "server":
-        return "; an entry that was written counts only after a reload"
-    return ""

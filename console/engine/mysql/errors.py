@@ -19,7 +19,7 @@ from console.model.target import Target
 FAILURES = (MySQLError, OSError, TimeoutError)
 
 # MySQL "Server Error Message Reference", MariaDB "Error Codes".
-DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1370})
+DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1370, 3630})
 _DENIED_READ = DENIED | {1401}  # XAER_RMERR: what XA RECOVER says without XA_RECOVER_ADMIN
 OVER_LIMIT = frozenset(
     {1205, 1317, 1969, 3024}

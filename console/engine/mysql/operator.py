@@ -181,7 +181,8 @@ _TABLES = (
     (re.compile(r"\s*(?:analyze|optimize)\b", re.IGNORECASE), "SELECT, INSERT"),
     (re.compile(r"\s*create\s+(?:unique\s+)?index\b", re.IGNORECASE), "INDEX"),
 )
-_GLOBAL = re.compile(r"\s*(?:set|reset)\s+(?:global|persist)\b", re.IGNORECASE)
+_GLOBAL = re.compile(r"\s*(?:set|reset)\s+(?:global|persist(?P<start>_only)?)\b", re.IGNORECASE)
+_RESET = re.compile(r"\s*reset\s+persist\b", re.IGNORECASE)
 
 
 def right(sql: str, user: str, flavor: str) -> str:
@@ -193,10 +194,14 @@ def right(sql: str, user: str, flavor: str) -> str:
     for pattern, rights in _TABLES:
         if pattern.match(sql):
             return f"GRANT {rights} ON the table TO {account_literal(user)};"
-    if not _GLOBAL.match(sql):
+    found = _GLOBAL.match(sql)
+    if found is None:
         return ""
     wanted = "SYSTEM_VARIABLES_ADMIN" if flavor == "mysql" else "SUPER"
-    return f"GRANT {wanted} ON *.* TO {account_literal(user)};"
+    if found["start"]:
+        wanted = f"{wanted}, PERSIST_RO_VARIABLES_ADMIN"
+    also = " (and PERSIST_RO_VARIABLES_ADMIN for one read at the start)" if _RESET.match(sql) else ""
+    return f"GRANT {wanted} ON *.* TO {account_literal(user)};{also}"
 
 
 def lock_name(name: str) -> str:

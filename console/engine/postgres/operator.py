@@ -50,6 +50,10 @@ _RIGHTS = (
         "superuser's setting also: GRANT SET ON PARAMETER {parameter} TO {user}; (15+)",
     ),
     _Right(
+        r"^\s*alter\s+(table|materialized)",
+        hint="only its owner may: GRANT the owner's role TO {user}; (it also needs USAGE on the schema)",
+    ),
+    _Right(
         r"^\s*alter\s+database",
         hint="the operator needs to own that database; for a superuser's setting also: "
         "GRANT SET ON PARAMETER {parameter} TO {user}; (15+)",

@@ -29,6 +29,7 @@ class TablesPane(ActingPane[Tables, Table]):
         "analyze": Verb("a", "analyze", "table.analyze", ask=True),
         "rewrite": Verb("w", "rewrite", "table.optimize", ask=True),
         "reindex": Verb("x", "reindex", "index.reindex", ask=True),
+        "tune": Verb("l", "limits", "setting.set", ask=True),
         "heal": Verb("h", "whole database", "database.maintain", bulk=True, ask=True),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -36,6 +37,7 @@ class TablesPane(ActingPane[Tables, Table]):
         Binding("a", "request('analyze')", "Analyze the table", id="tables.analyze"),
         Binding("w", "request('rewrite')", "Rewrite the table", id="tables.rewrite"),
         Binding("x", "request('reindex')", "Rebuild the table's indexes", id="tables.reindex"),
+        Binding("l", "request('tune')", "Set a parameter of the table", id="tables.tune"),
         Binding("h", "request('heal')", "Plan for the whole database", id="tables.heal"),
         Binding("s", "order", "Other order", id="tables.order"),
         Binding("space", "fold", "Show or hide partitions", id="tables.fold"),
@@ -85,6 +87,8 @@ class TablesPane(ActingPane[Tables, Table]):
 
     def unfit(self, item: Table, name: str) -> str:
         postgres = item.xid_age is not None
+        if name == "tune" and not postgres:
+            return "this engine has no settings of a table"
         if name in ("vacuum", "reindex") and not postgres:
             return "this engine has no such thing: analyze or rebuild the table"
         return ""
@@ -93,6 +97,8 @@ class TablesPane(ActingPane[Tables, Table]):
         if name == "heal" or item is None:
             return {}
         given: dict[str, object] = {"table": shown(item.schema, item.name)}
+        if name == "tune":
+            return given | {"name": "autovacuum_vacuum_scale_factor", "value": "0.05"}
         return given | ({"full": "true"} if self.action_of(item, name) != self.verbs[name].action else {})
 
     # ---- keys ---------------------------------------------------------------------------------
