@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
+
 from actions import draft
 from actions.index_selection import is_leftover
 from actions.jobs import Job, jobs_of
@@ -13,11 +15,13 @@ from actions.table_statements import POSTGRES, drop_index
 from actions.work import perform
 from console.dispatch.action import Plan, Result
 from console.dispatch.operator import Operator
+from console.engine.port import Statement
 from console.errors import ActionFailed, DbdeckError
 from console.model.indexes import Index
 
 TRIES = 3
-SECONDS = 60.0
+LOCK_SECONDS = 15.0
+PAUSE_SECONDS = 1.0
 
 
 async def perform_and_clear(plan: Plan, operator: Operator) -> Result:
@@ -42,13 +46,18 @@ async def _clear(plan: Plan, operator: Operator) -> list[str]:
         made = await ours(plan, operator)
     except DbdeckError:
         return []
-    dropped: list[str] = []
-    left: list[str] = []
-    for index in made:
-        gone = await _drop(plan, operator, index)
-        (dropped if gone else left).append(show_name(index.schema, index.name))
-    if made:
-        operator.evidence["leftovers"] = {"dropped": dropped, "left": left}
+    if not made:
+        return []
+    names = [show_name(index.schema, index.name) for index in made]
+    operator.watch.tell(f"dropping what was left by what failed: {', '.join(names)}")
+    try:
+        async with operator.beside() as other:  # the first connection may have been lost
+            gone = [await _drop(plan, other, index) for index in made]
+    except DbdeckError:
+        gone = [False] * len(made)
+    left = [name for name, done in zip(names, gone, strict=True) if not done]
+    dropped = [name for name, done in zip(names, gone, strict=True) if done]
+    operator.evidence["leftovers"] = {"dropped": dropped, "left": left}
     return left
 
 
@@ -76,16 +85,25 @@ def made_by(index: Index, jobs: Sequence[Job]) -> bool:
 
 
 async def _drop(plan: Plan, operator: Operator, index: Index) -> bool:
-    statement = drop_index(plan.server, index.schema, index.name, concurrently=True)
+    """DROP INDEX CONCURRENTLY waits for whoever uses the table: for a while, and then it is said."""
+    statement = msgspec.structs.replace(
+        drop_index(plan.server, index.schema, index.name, concurrently=True), lock_seconds=LOCK_SECONDS
+    )
     try:
         await operator.declare([statement])
         for _ in range(TRIES):
-            try:
-                await operator.send(statement, timeout=SECONDS)
-            except ActionFailed:
-                await asyncio.sleep(1.0)
-            else:
+            if await _dropped(operator, statement):
                 return True
+            await asyncio.sleep(PAUSE_SECONDS)
     except DbdeckError:
         return False
     return False
+
+
+async def _dropped(operator: Operator, statement: Statement) -> bool:
+    """False where the lock was not to be had, or the server refused for another reason."""
+    try:
+        await operator.send(statement)
+    except ActionFailed:
+        return False
+    return True
