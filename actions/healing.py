@@ -17,6 +17,7 @@ from actions.leftovers import perform_and_clear
 from actions.limits import WorkArgs
 from actions.names import Name, parse_name, show_name
 from actions.selection import MOST
+from actions.selection import leaves as leaves_of
 from actions.table_statements import POSTGRES, VacuumOptions
 from actions.tables import Maintenance
 from actions.words import counted
@@ -25,7 +26,7 @@ from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import UsageError
 from console.model.indexes import Finding, IndexFinding, IndexHealth
-from console.model.tables import Table, TableKind, TableQuery, Tables
+from console.model.tables import Table, TableQuery, Tables
 from console.model.target import ServerIdentity
 
 VERBS = ("drop invalid", "vacuum freeze", "vacuum", "reindex", "optimize", "analyze")
@@ -107,7 +108,7 @@ def read_step(text: str) -> Step:
 
 def wanted_of(server: ServerIdentity, tables: Tables, health: IndexHealth) -> list[Step]:
     """In the order in which it should be done; pure."""
-    leaves = [table for table in tables.tables if table.kind is not TableKind.PARTITIONED]
+    leaves = leaves_of(tables.tables)
     steps = [
         Step("drop invalid", one.schema, one.name, f"{one.finding}: {one.why}")
         for one in health.findings

@@ -73,6 +73,12 @@ async def named(engine: MaintenanceReads, given: tuple[str, ...]) -> tuple[Index
                 "nothing was executed",
                 f"say which: {where}" if meant else "`dbdeck show indexes` lists what is wrong with them",
             )
+        if meant[0].partitioned:
+            raise UsageError(
+                f"{show_name(meant[0].schema, name)} only stands for indexes of partitions; "
+                "nothing was executed",
+                f"table={show_name(meant[0].schema, meant[0].table)} rebuilds those of each partition",
+            )
         found += meant
     return tuple({one.key: one for one in found}.values())
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actions import draft
+from actions import draft, proof
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
 from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
 from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings, snapshots
@@ -14,15 +14,17 @@ from actions.jobs import jobs_of
 from actions.leftovers import made_by, perform_and_clear
 from actions.limits import WorkArgs
 from actions.names import show_name
-from actions.table_statements import POSTGRES, IndexPlan
+from actions.table_statements import POSTGRES, IndexPlan, qualified
 from actions.tables import Maintenance
 from actions.work import perform
 from console.dispatch.action import Plan, Result, Risk
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
+from console.engine.queries import quote_ident
 from console.errors import UsageError
 from console.model.indexes import Index
 from console.model.tables import Table
+from console.model.target import ServerIdentity
 
 
 class Reindex(Maintenance):
@@ -68,6 +70,9 @@ class Reindex(Maintenance):
         found = await engine.indexes(draft.of_names(tables), ())
         left = [one for one in found if one.number not in before and made_by(one, jobs)]
         rest = await super().rest(plan, engine)
+        if not left:
+            return rest
+        rest = rest or draft.narrowed(plan, [])
         return {**rest, "leftover": [show_name(one.schema, one.name) for one in left]}
 
 
@@ -99,6 +104,7 @@ class CreateIndex(Maintenance):
         table = await one_table(engine, args.table)
         what = _wanted(args)
         name = args.name or made_name(table.name, what.columns)
+        _fits(server, name)
         there = await engine.indexes(draft.exactly(table), ())
         _not_there(there, name, table)
         job = create_job(server, table, name, what)
@@ -109,7 +115,7 @@ class CreateIndex(Maintenance):
             [job],
             risk=Risk.MEDIUM if job.exclusive else Risk.LOW,
             again=msgspec.to_builtins(frozen),
-            undo=f"DROP INDEX {'CONCURRENTLY ' if server.flavor == POSTGRES else ''}{name}",
+            undo=_undo(server, table, name),
         )
         made = draft.with_subject(made, before=[index.number for index in there])
         alike = [one.key for one in there if one.definition and _leads(one, what.columns)]
@@ -123,8 +129,8 @@ class CreateIndex(Maintenance):
     async def apply(self, plan: Plan, operator: Operator) -> Result:
         return await perform_and_clear(plan, operator)
 
-    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - one job
-        return plan.args
+    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
+        return plan.args if await proof.left(plan, engine) else {}
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         own = [msgspec.structs.replace(need, own=True) for need in draft.needs(plan, ("INDEX",))]
@@ -179,6 +185,23 @@ def _wanted(args: CreateArgs) -> IndexPlan:
         method=args.method,
         concurrently=args.concurrently,
     )
+
+
+def _undo(server: ServerIdentity, table: Table, name: str) -> str:
+    on = qualified(server, table.schema, table.name)
+    if server.flavor == POSTGRES:
+        return f"DROP INDEX CONCURRENTLY {qualified(server, table.schema, name)};"
+    return f"ALTER TABLE {on} DROP INDEX {quote_ident(name, server.flavor)};"
+
+
+def _fits(server: ServerIdentity, name: str) -> None:
+    """A longer name is cut by PostgreSQL, and would not be found again. NAMEDATALEN; MySQL manual 11.2.1."""
+    postgres = server.flavor == POSTGRES
+    if len(name.encode()) > 63 if postgres else len(name) > 64:
+        most = "63 bytes" if postgres else "64 characters"
+        raise UsageError(
+            f"the index name {name!r} is longer than {most}; nothing was executed", "choose a shorter name=…"
+        )
 
 
 def _not_there(there: Sequence[Index], name: str, table: Table) -> None:

@@ -9,11 +9,13 @@ import msgspec
 from actions.ladder import longest_seconds
 from actions.words import duration
 from console.dispatch.action import Plan
+from console.errors import UsageError
 from console.model.table_locks import Load
 from console.present.units import age
 
 Duration = str | float
 MOST_LANES = 32
+LONGEST_LOCK = 60.0
 
 
 class WorkArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,10 +54,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_of(args: WorkArgs) -> Limits:
-    """Raises UsageError for what is no duration."""
+    """Raises UsageError for what is no duration, or one that would stop everybody for too long."""
+    lock = duration(args.lock_timeout)
+    if lock > LONGEST_LOCK:
+        raise UsageError(
+            f"lock_timeout={args.lock_timeout} is too long: who waits for an exclusive lock stops all "
+            "others; nothing was executed",
+            f"at most {LONGEST_LOCK:g}s, and more tries=…",
+        )
     return Limits(
         lanes=args.jobs,
-        lock=duration(args.lock_timeout),
+        lock=lock,
         tries=args.tries,
         wait=duration(args.wait),
         budget=_given(args.budget),

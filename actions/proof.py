@@ -58,7 +58,8 @@ async def look(plan: Plan, jobs: Sequence[Job], engine: Engine) -> list[Seen]:
     found = []
     for job in jobs:
         if job.kind == "table":
-            seen = of_table(job, tables.get((job.schema, job.name)), plan.made_at, words.get(job.id))
+            now, word = tables.get((job.schema, job.name)), words.get(job.id)
+            seen = of_table(job, now, plan.made_at, word, plan.evidence.get("ended_at"))
         else:
             seen = of_index(job, indexes.get((job.schema, job.table, job.name)))
         found.append(seen)
@@ -108,13 +109,19 @@ async def _indexes(jobs: Sequence[Job], engine: Engine) -> Mapping[tuple[str, st
     return {(one.schema, one.table, one.name): one for one in found}
 
 
-def of_table(job: Job, now: Mapping[str, Any] | None, since: datetime, word: Done | None) -> Seen:
-    """By the counter, time or file that this kind of work moves; else by the server's own answer."""
+def of_table(
+    job: Job, now: Mapping[str, Any] | None, since: datetime, word: Done | None, ended: str | None = None
+) -> Seen:
+    """By the counter, time or file that this kind of work moves; else by the server's own answer.
+
+    `ended` is when the run ended whose `word` it is, where it did.
+    """
     if now is None or now.get("number", job.number) != job.number:
         return Seen.UNKNOWN
     marks = _MARKS[job.verb]
     if word is not None and word.end in (End.CANCELLED, End.FAILED):
-        return Seen.NOT_DONE  # a cancelled VACUUM may be counted already, with its TOAST table left out
+        # A cancelled VACUUM may be counted already, with its TOAST table left out: only a later one counts.
+        return Seen.DONE if ended and _later(job, now, ended) else Seen.NOT_DONE
     if any(_moved(job.before.get(mark), now.get(mark), since) for mark in marks):
         return Seen.DONE
     if word is not None and word.end is End.DONE:
@@ -132,6 +139,12 @@ _MARKS = {
     "optimize": ("filenode", "created_at"),
 }
 _SPOKEN = {"vacuum": True, "vacuum freeze": True, "analyze": True, "vacuum full": False, "optimize": True}
+
+
+def _later(job: Job, now: Mapping[str, Any], ended: str) -> bool:
+    """Done by a later run, or by somebody else."""
+    times = [now[mark] for mark in _MARKS[job.verb] if mark.endswith("_at") and mark in now]
+    return any(datetime.fromisoformat(at) > datetime.fromisoformat(ended) for at in times)
 
 
 def _moved(before: Any, now: Any, since: datetime) -> bool:

@@ -40,16 +40,27 @@ async def select(engine: MaintenanceReads, args: TableArgs) -> tuple[Table, ...]
             "give table=…, or schema=… and pattern=…, or worst=10, or all=true",
         )
     if names:
-        return await _named(engine, [parse_name(one) for one in names if one])
+        return await _named(engine, [parse_name(one) for one in names])
     limit = args.worst or MOST + 1
     found = await engine.tables(
         TableQuery(schema=args.schema, pattern=args.pattern, limit=limit, brief=not _few_enough(args))
     )
     _few(found)
-    return leaves(found.tables)
+    chosen = leaves(found.tables)
+    if not chosen and (args.schema or args.pattern):
+        raise UsageError(
+            "no table fits; nothing was executed", "`dbdeck show tables` lists them; check schema and pattern"
+        )
+    return chosen
 
 
 async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ...]:
+    for one in names:
+        if one[0].startswith(("pg_temp", "pg_toast_temp")):
+            raise UsageError(
+                f"{show_name(*one)} is a temporary table: only its own session can work on it; "
+                "nothing was executed"
+            )
     full = [name for name in names if name[0]]
     found: list[Table] = []
     if full:
@@ -110,5 +121,8 @@ def _few(found: Tables) -> Tables:
 
 
 def leaves(tables: tuple[Table, ...]) -> tuple[Table, ...]:
-    """Without the parents of partitions, which hold no rows themselves."""
-    return tuple(table for table in tables if table.kind is not TableKind.PARTITIONED)
+    """Without PostgreSQL's parents of partitions, which hold no rows themselves.
+
+    In MySQL and MariaDB (where tables have no number) partitions belong to one table.
+    """
+    return tuple(one for one in tables if one.kind is not TableKind.PARTITIONED or not one.number)

@@ -124,8 +124,11 @@ class Work:
             start = time.monotonic()
             done, locked = await self._try(operator, job, step)
             done = msgspec.structs.replace(done, seconds=round(time.monotonic() - start, 3), tries=tries)
-            if not locked or tries == most or not await self._again(done, step):
-                break
+            if not locked or tries == most:
+                return done
+            if not await self._again(done, step):
+                why = f"{self._overseer.why} ({done.note})"
+                return msgspec.structs.replace(done, end=End.CANCELLED, note=why)
         return done
 
     async def _try(self, operator: Operator, job: Job, step: Rung) -> tuple[Done, bool]:

@@ -7,15 +7,31 @@ import msgspec
 from console.cli import output
 from console.cli.context import Services, one
 from console.engine.open import open_engine
+from console.engine.port import Engine
 from console.errors import Exit, UsageError
+from console.model.tables import TableQuery
 from console.present import measurement as words
-from console.present.names import parse
+from console.present.names import parse, shown
+
+
+async def _schema_of(engine: Engine, name: str) -> str:
+    """Where the one table or index of that name is. Raises UsageError for none, and for several."""
+    tables = (await engine.tables(TableQuery(pattern=name.replace("*", "?"), brief=True))).tables
+    found = {table.schema for table in tables if table.name == name}
+    found |= {index.schema for index in await engine.indexes(TableQuery(), [("", name)])}
+    if len(found) != 1:
+        raise UsageError(
+            f"{name!r} is {'in several schemas' if found else 'no table or index'}; nothing was measured",
+            f"say which: {', '.join(shown(schema, name) for schema in sorted(found))}" if found else "",
+        )
+    return found.pop()
 
 
 async def measure(services: Services, name: str, target: str | None, *, yes: bool, as_json: bool) -> int:
     """Raises UsageError without --yes: nothing was read then but what it would cost."""
     schema, bare = parse(name)
     async with open_engine(one(services.config(), target)) as engine:
+        schema = schema or await _schema_of(engine, bare)
         cost = await engine.measurement(schema, bare)
         for line in words.cost(cost):
             output.note(line)

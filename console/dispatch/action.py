@@ -43,13 +43,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     values seen; both are compared again before the effect. `refusals` are the reasons of protected
     classes: with any of them the dispatcher refuses. Plans of one `likeness` do the same to the same
     client; how earlier ones ended is told in the forecast. `confirm`: the target's name must be typed
-    whatever the environment. `resumes` is the action whose rest this is.
+    whatever the environment. `given` are the arguments before they were made exact. `resumes` is the
+    action whose rest this is.
     """
 
     action: str
     target: str
     risk: Risk
     args: dict[str, Any]
+    given: dict[str, Any] = {}
     subject: dict[str, Any]
     statements: tuple[str, ...]
     forecast: tuple[str, ...] = ()

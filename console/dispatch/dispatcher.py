@@ -63,7 +63,9 @@ class Dispatcher:
     async def plan(self, name: str, engine: Engine, given: Mapping[str, object]) -> Plan:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
-        plan = await action.plan(engine, parse_args(action, given))
+        parsed = parse_args(action, given)
+        plan = await action.plan(engine, parsed)
+        plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
         return msgspec.structs.replace(plan, forecast=(*plan.forecast, *earlier))
@@ -76,11 +78,18 @@ class Dispatcher:
         """
         earlier = await self._planned(action_id)
         if earlier.target != engine.target.name:
-            raise UsageError(f"action {action_id} was on {earlier.target}; nothing was executed")
+            raise UsageError(
+                f"action {action_id} was on {earlier.target}; nothing was executed", f"-t {earlier.target}"
+            )
         action = self.registry.get(earlier.action)
         if not isinstance(action, Resumable):
             raise UsageError(f"{earlier.action} has nothing to resume; nothing was executed", "plan it anew")
-        plan = await self.plan(earlier.action, engine, await action.rest(earlier, engine))
+        rest = await action.rest(earlier, engine)
+        if not rest:
+            raise UsageError(
+                f"all of action {action_id} is done; nothing was executed", "plan it anew to do it again"
+            )
+        plan = await self.plan(earlier.action, engine, rest)
         return msgspec.structs.replace(plan, resumes=str(action_id))
 
     async def _planned(self, action_id: UUID) -> Plan:
@@ -95,6 +104,8 @@ class Dispatcher:
         verdicts = [fields(entry.body).get("verify") for entry in entries[1:]]
         seen = [one.get("evidence") for one in verdicts if isinstance(one, dict)]
         evidence = {name: value for one in seen if isinstance(one, dict) for name, value in one.items()}
+        if entries[1:]:
+            evidence["ended_at"] = entries[-1].at.isoformat()
         return msgspec.structs.replace(plan, evidence={**plan.evidence, **evidence})
 
     async def earlier(
@@ -118,7 +129,9 @@ class Dispatcher:
             ) from None
         meant = fields(entries[0].body)
         same = (meant.get("action"), meant.get("target")) == (name, target.name)
-        if not same or self._parsed(name, meant.get("args")) != args:
+        planned = meant.get("plan")
+        given = planned.get("given") if isinstance(planned, dict) else None
+        if not same or args not in [self._parsed(name, one) for one in (meant.get("args"), given) if one]:
             raise Refused(
                 f"this idempotency key was used for something else: {meant.get('action')} on "
                 f"{meant.get('target')} with {meant.get('args')}; nothing was executed",
@@ -212,7 +225,8 @@ class Dispatcher:
         missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
         if missing:
             more = f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else ""
-            reason = f"{connection.user} may not: {'; '.join(missing[:_TOLD])}{more}"
+            said = "; ".join(one.rstrip(";") for one in missing[:_TOLD])
+            reason = f"{connection.user} may not: {said}{more}"
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
 

@@ -14,13 +14,13 @@ from console.present.tables import wasted
 from console.present.units import UNKNOWN, clean, count, size
 
 COLUMNS = (
-    Column(title="finding", width=22),
-    Column(title="size", width=7, align="right"),
+    Column(title="finding", width=20),
+    Column(title="size", width=7, align="right", drop=2),
     Column(title="scans", width=6, align="right", drop=4),
-    Column(title="table", width=22, drop=1),
-    Column(title="index or constraint", width=26),
+    Column(title="table", width=20),
+    Column(title="index or constraint", width=22),
     Column(title="why", width=24, drop=3),
-    Column(title="what mends it", width=20, grow=True),
+    Column(title="what mends it", width=14, grow=True),
 )
 _TONES = {
     Severity.BAD: Tone.BAD,

@@ -109,7 +109,8 @@ def used_up(one: Exhaustion) -> str:
 
 def summary(data: Tables) -> str:
     """One line: how many, how old, and why autovacuum does not keep up."""
-    said = [f"{len(data.tables)} of {data.total} tables by {data.order or 'need'}"]
+    shown = sum(1 for table in data.tables if table.parent is None)
+    said = [f"{shown} of {data.total} tables by {data.order or 'need'}"]
     if data.wraparound is not None:
         said.append(fuel(data.wraparound.xid))
         if data.wraparound.mxid.age > data.wraparound.mxid.limits.freeze:

@@ -72,7 +72,7 @@ def test_what_takes_a_decision_or_is_not_certain_is_left_out() -> None:
 def test_a_table_without_statistics_is_analyzed_and_a_parent_is_not_vacuumed() -> None:
     tables = [
         table("fresh", analyzed_at=None, modified=10, analyze_at=5000),
-        table("parent", kind=TableKind.PARTITIONED, dead=900, vacuum_at=50),
+        table("parent", number=9, kind=TableKind.PARTITIONED, dead=900, vacuum_at=50),
     ]
     assert steps(tables) == ["analyze public.fresh"]
 

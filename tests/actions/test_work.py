@@ -20,7 +20,7 @@ from console.dispatch import effect
 from console.dispatch.action import Approval, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
-from console.dispatch.registry import Registry
+from console.dispatch.registry import Registry, parse_args
 from console.engine.port import Row, Statement
 from console.errors import ActionFailed, Cancelled, Exit, LockTimeout, OutcomeUnknown, Refused, UsageError
 from console.model.policy import Policy
@@ -316,3 +316,47 @@ async def test_another_engine_is_refused_with_the_reason(bench: Bench) -> None:
     bench.engine.server = msgspec.structs.replace(bench.engine.server, flavor="mariadb")
     with pytest.raises(UsageError, match="is for postgresql"):
         await bench.run(all=True)
+
+
+async def test_a_key_answers_the_same_words_again(bench: Bench) -> None:
+    """The plan makes the choice of tables exact; the key stands for what was asked."""
+    bench.engine.shop = [table("orders"), table("items")]
+    given = {"all": True, "jobs": 2}
+    plan = await bench.dispatcher.plan("table.vacuum", bench.engine, given)
+    await bench.dispatcher.apply(plan, bench.engine, Approval(reason="tidy"), idempotency_key="nightly")
+    args = parse_args(bench.dispatcher.registry.get("table.vacuum"), given)
+    again = await bench.dispatcher.earlier("nightly", "table.vacuum", bench.engine.target, args)
+    assert again is not None
+    assert (again.exit, again.effect) == (Exit.OK, "no_op")
+    other = parse_args(bench.dispatcher.registry.get("table.vacuum"), {"table": "orders"})
+    with pytest.raises(Refused, match="something else"):
+        await bench.dispatcher.earlier("nightly", "table.vacuum", bench.engine.target, other)
+
+
+async def test_what_is_done_has_nothing_to_resume(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    run = await bench.run(table="orders")
+    with pytest.raises(UsageError, match="is done"):
+        await bench.dispatcher.resume(run.action_id, bench.engine)
+
+
+@pytest.mark.parametrize("given", [{"table": ""}, {"pattern": "zz*"}, {"table": "pg_temp_3.t"}])
+async def test_what_selects_nothing_is_an_error(bench: Bench, given: dict[str, Any]) -> None:
+    bench.engine.shop = [table("orders")]
+    with pytest.raises(UsageError, match="nothing was executed"):
+        await bench.dispatcher.plan("table.vacuum", bench.engine, given)
+
+
+async def test_a_budget_that_ends_the_tries_is_named(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    bench.server.script["orders"] = [taken("orders")] * 50
+    run = await bench.run(table="orders", tries=50, budget="300ms")
+    assert run.error is not None
+    assert "budget" in run.error.message
+    assert "no lock was to be had" in run.error.message
+
+
+async def test_a_wait_for_an_exclusive_lock_has_its_bounds(bench: Bench) -> None:
+    bench.engine.shop = [table("orders")]
+    with pytest.raises(UsageError, match="too long"):
+        await bench.dispatcher.plan("table.vacuum", bench.engine, {"table": "orders", "lock_timeout": "5h"})

@@ -209,6 +209,8 @@ def _lacks(row: asyncpg.Record, user: str, version: int) -> str:
     table = f"{quote_ident(row['schema'], 'postgresql')}.{quote_ident(row['name'], 'postgresql')}"
     if not row["own"] and version >= 170000:
         return f"maintain {table}: GRANT MAINTAIN ON {table} TO {user}; (or GRANT pg_maintain TO {user};)"
+    if row["powerful"]:
+        return f"{table} belongs to the superuser {row['owner']}, who has to do it, or give the table away"
     return f"{table} belongs to {row['owner']}: GRANT {quote_ident(row['owner'], 'postgresql')} TO {user};"
 
 

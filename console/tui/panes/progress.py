@@ -61,7 +61,9 @@ class ProgressPane(ActingPane[ProgressReport, Progress]):
     def action_go(self) -> None:
         """To the sessions it waits for, in the lock tree."""
         item = self.current
-        if item is None or not item.waits_for:
-            self.post_message(Told("it waits for nobody"))
+        if item is None:
+            self.post_message(Told("follow: nothing is selected", bad=True))
+        elif not item.waits_for:
+            self.post_message(Told(f"session {item.session} waits for nobody"))
         else:
             self.post_message(SessionWanted(item.waits_for[0]))

@@ -151,3 +151,10 @@ async def test_a_stopped_rebuild_is_cancelled_on_the_server(desk: Desk, shop: Sc
     if run.exit is Exit.FAILED:
         assert run.error is not None
         assert "stopped by its caller" in run.error.message
+
+
+async def test_a_partitioned_table_is_one_table(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table events (at int) partition by hash (at) partitions 3")
+    run = await desk.run("table.analyze", table=table(shop, "events"))
+    assert (run.exit, run.effect, len(run.statements)) == (Exit.OK, "applied", 1), run

@@ -203,3 +203,29 @@ async def test_an_exclusion_constraint_is_rebuilt_under_its_lock_and_said(desk: 
     assert any("cannot be rebuilt concurrently" in line for line in plan.warnings)
     run: Any = await desk.apply(plan)
     assert (run.exit, run.effect) == (Exit.OK, "applied")
+
+
+async def test_what_stands_for_indexes_of_partitions_is_refused_and_the_table_works(
+    desk: Desk, shop: Scene
+) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table events (at int) partition by range (at)")
+    await setup.run("create table events_1 partition of events for values from (0) to (9)")
+    await setup.run("create index events_at on events (at)")
+    with pytest.raises(UsageError, match="stands for indexes of partitions"):
+        await desk.plan("index.reindex", index="events_at")
+    run = await desk.run("index.reindex", table="events")
+    assert (run.exit, run.effect, len(run.statements)) == (Exit.OK, "applied", 1), run
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "ü" * 32])
+async def test_a_name_that_the_server_would_cut_is_refused(desk: Desk, name: str) -> None:
+    with pytest.raises(UsageError, match="longer than 63 bytes"):
+        await desk.plan("index.create", table="orders", column="n", name=name)
+
+
+async def test_the_undo_of_an_index_works_as_it_stands(desk: Desk, shop: Scene) -> None:
+    plan = await desk.plan("index.create", table="orders", column="n", name="Odd one")
+    assert (await desk.apply(plan)).exit is Exit.OK
+    await desk.as_superuser(plan.undo, database=shop.database)
+    assert await indexes(desk, shop.database) == {"orders_pkey": True}

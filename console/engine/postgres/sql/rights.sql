@@ -1,7 +1,8 @@
 -- Purpose: which of these tables the session's own role may not maintain, or does not own
 -- Privilege: none
 -- Cost: a catalog look a table; no table is locked
-select n.nspname::text as schema, c.relname::text as name, r.rolname::text as owner, w.owning = 'yes' as own
+select n.nspname::text as schema, c.relname::text as name, r.rolname::text as owner, w.owning = 'yes' as own,
+       r.rolsuper as powerful
   from unnest($1::text[], $2::text[]) w(number, owning)
   join pg_class c on c.oid = w.number::oid
   join pg_namespace n on n.oid = c.relnamespace
