@@ -40,11 +40,11 @@ async def stop_recording(root: Client) -> None:
 
 async def test_a_slow_alter_tells_how_far_it_is(crowd: Crowd, engine: MysqlEngine) -> None:
     root, changer = await crowd.root(), await crowd.root()
-    await fill(root, f"{crowd.database}.big", 16)
+    await fill(root, f"{crowd.database}.big", 18)
     await record_stages(root)
     try:
         changer.start(f"alter table {crowd.database}.big force, algorithm = copy")
-        seen = await looks(engine, changer.id)
+        seen = await looks(engine, changer.id, 0.05)
     finally:
         await stop_recording(root)
     told = [one for one in seen if one.total]
