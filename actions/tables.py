@@ -205,7 +205,7 @@ def _changes(tables: Sequence[Table]) -> tuple[str, ...]:
 
 def _freed(tables: Sequence[Table]) -> tuple[str, ...]:
     free = [table.free_bytes for table in tables if table.free_bytes is not None]
-    return (f"{size(sum(free))} are free inside, most of which is given back",) if free else ()
+    return (f"{size(sum(free))} are free inside, most of which is given back",) if sum(free) else ()
 
 
 async def _rewrite(engine: Engine, tables: Sequence[Table]) -> tuple[str, ...]:

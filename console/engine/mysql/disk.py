@@ -36,7 +36,7 @@ async def disk(link: Link, schema: str, name: str) -> Disk:
         return await asyncio.to_thread(_looked_up, place)
     if identity.flavor == "mariadb":
         return await _of_plugin(link, place, account_literal(identity.user))
-    return Disk(place=place, why="the server is not on this machine, and MySQL does not tell: see df there")
+    return Disk(place=place, why="the server is reached over TCP, and MySQL does not tell: see df there")
 
 
 def _looked_up(place: str) -> Disk:
@@ -49,7 +49,7 @@ def _looked_up(place: str) -> Disk:
 
 async def _of_plugin(link: Link, place: str, account: str) -> Disk:
     if not await link.fetch("plugins", "plugins", (_PLUGIN,)):
-        away = "the server is not on this machine: INSTALL SONAME 'disks'; and"
+        away = "the server is reached over TCP: INSTALL SONAME 'disks'; and"
         return Disk(place=place, why=f"{away} GRANT FILE ON *.* TO {account};")
     free = on_mount(place, await link.fetch("disks", "disks"))
     return Disk(place=place, free=free, why="" if free is not None else f"GRANT FILE ON *.* TO {account};")
