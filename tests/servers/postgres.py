@@ -12,8 +12,8 @@ from console.dispatch import scratch
 from tests.servers import accounts, certificates, places
 from tests.servers.aside import run
 
-# A crash of the machine may lose anything, a crash of the server nothing that was committed; and
-# there is room for tests with hundreds of sessions.
+# A crash of the machine may lose anything, a crash of the server nothing that was committed; there is
+# room for tests with hundreds of sessions, and autovacuum does not come to what an earlier test left.
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -23,6 +23,7 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "log_connections": "off",
     "wal_level": "logical",
+    "autovacuum_naptime": "20d",
 }
 _HBA = (
     "local all postgres trust",
