@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from console.model.locks import Wait, WaitGraph, bits, closure, involved
+from console.model.locks import Wait, WaitGraph, bits, closure
 from console.model.sessions import Session
 
 LISTED_BLOCKERS = 200
@@ -95,7 +95,7 @@ class _Forest:
         self._graph = graph
         direct = graph.direct
         self._reach = reach = closure(graph, direct)
-        self._involved = list(bits(involved(direct)))
+        self._involved = [bit for bit, below in enumerate(reach.below) if below or bit in direct]
         self._tops = [bit for bit in self._involved if not direct.get(bit)]
         self._roots = sum(1 << bit for bit in self._tops)
         self._blocks = [mask.bit_count() - self._in_cycle(bit) for bit, mask in enumerate(reach.below)]
@@ -127,7 +127,7 @@ class _Forest:
     def _parent(self, bit: int) -> int | None:
         """Drawn under the holder that blocks most; behind a queue, under the nearest one ahead."""
         hard = self._graph.hard.get(bit, 0)
-        if hard & hard - 1:
+        if hard.bit_count() > 1:
             return max(bits(hard), key=lambda blocker: (self._blocks[blocker], -blocker))
         mask = hard or self._graph.soft.get(bit, 0)
         return mask.bit_length() - 1 if mask else None
@@ -137,7 +137,8 @@ class _Forest:
         session_id = graph.ids[bit]
         session = sessions.get(session_id)
         hard = graph.hard.get(bit, 0)
-        blockers = hard | graph.soft.get(bit, 0)
+        soft = graph.soft.get(bit, 0)
+        blockers = hard | soft if hard and soft else hard or soft
         wait = waits.get(session_id)
         root = not blockers
         released = self._released(bit) if root else []
@@ -178,10 +179,11 @@ class _Listing:
 
     def count(self, mask: int) -> int:
         """Distinct ids: all prepared transactions of PostgreSQL are listed as pid 0."""
-        return mask.bit_count() - max(0, (mask & self._prepared).bit_count() - 1)
+        count = mask.bit_count()
+        return count - max(0, (mask & self._prepared).bit_count() - 1) if self._prepared else count
 
     def first(self, mask: int) -> tuple[int, ...]:
-        if mask and not mask & mask - 1:
+        if mask.bit_count() == 1:
             return (max(self._ids[mask.bit_length() - 1], 0),)
         if not mask or mask & self._window != self._value or not self._window:
             self._remember(mask)

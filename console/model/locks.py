@@ -58,21 +58,22 @@ class WaitGraph(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def direct(self) -> dict[int, int]:
-        waiters = self.hard.keys() | self.soft.keys()
-        return {bit: self.hard.get(bit, 0) | self.soft.get(bit, 0) for bit in waiters}
+        found = dict(self.hard)
+        for bit, mask in self.soft.items():
+            if mask:
+                found[bit] = found.get(bit, 0) | mask
+            else:
+                found.setdefault(bit, 0)
+        return found
 
     @property
     def involved(self) -> int:
         """Bits of those who wait or block: a holder in a mode that disturbs nobody is not among them."""
-        return involved(self.direct)
-
-
-def involved(direct: Mapping[int, int]) -> int:
-    """Bits of the waiters and the blockers of a graph's `direct`."""
-    found = _mask(direct)
-    for blockers in set(direct.values()):
-        found |= blockers
-    return found
+        direct = self.direct
+        found = _mask(direct)
+        for blockers in set(direct.values()):
+            found |= blockers
+        return found
 
 
 def _mask(places: Iterable[int]) -> int:
@@ -296,8 +297,9 @@ def closure(graph: WaitGraph, direct: Mapping[int, int] | None = None) -> Closur
                     break
                 cyclic |= state[near] == 1
                 parents[bit].append(near)
-                above[bit] |= above[near] | 1 << near
-                todo &= ~above[bit]
+                last = todo.bit_count() == 1  # then its mask is at hand: a new one would be as long
+                above[bit] |= above[near] | (todo if last else 1 << near)
+                todo = 0 if last else todo & ~above[bit]
             else:
                 state[bit] = 2
                 order.append(bit)
