@@ -155,6 +155,14 @@ def with_subject(made: Plan, **more: Any) -> Plan:
     return msgspec.structs.replace(made, subject={**made.subject, **more})
 
 
+def finished_by(made: Plan, statement: Statement | None) -> Plan:
+    """The plan with a statement that is sent once, after all of its jobs."""
+    if statement is None:
+        return made
+    made = with_subject(made, finish=msgspec.to_builtins(statement))
+    return msgspec.structs.replace(made, statements=(*made.statements, statement.shown))
+
+
 def exactly(table: Table) -> TableQuery:
     return of_names(((table.schema, table.name),))
 

@@ -88,6 +88,12 @@ def jobs_of(plan: Plan) -> list[Job]:
     return msgspec.convert(plan.subject["jobs"], list[Job])
 
 
+def finish_of(plan: Plan) -> Statement | None:
+    """What is sent once, after all jobs."""
+    found = plan.subject.get("finish")
+    return None if found is None else msgspec.convert(found, Statement)
+
+
 def pieces(jobs: Iterable[Job]) -> tuple[Piece, ...]:
     return tuple(Piece(subject=job.subject, action=job.verb, bytes=job.bytes) for job in jobs)
 

@@ -19,10 +19,14 @@ from console.model.target import ServerIdentity
 POSTGRES = "postgresql"
 # Since which version VACUUM knows an option (release notes).
 _SINCE = {"parallel": 130000, "buffer_usage_limit": 160000, "process_main": 160000}
+_DATABASE_STATS = 160000
 
 
 class VacuumOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """As VACUUM takes them; None leaves the server's default. Costs are session settings around it."""
+    """As VACUUM takes them; None leaves the server's default. Costs are session settings around it.
+
+    `one_of_many`: the age of the whole database, which takes a look at every table, is left to `finish`.
+    """
 
     full: bool = False
     freeze: bool = False
@@ -33,6 +37,7 @@ class VacuumOptions(msgspec.Struct, frozen=True, kw_only=True):
     cost_delay: float | None = None  # milliseconds
     cost_limit: int | None = None
     buffer_usage_limit: str | None = None
+    one_of_many: bool = False
 
 
 def qualified(server: ServerIdentity, schema: str, name: str) -> str:
@@ -49,10 +54,18 @@ def vacuum(server: ServerIdentity, schema: str, name: str, options: VacuumOption
         *([f"truncate {'on' if options.truncate else 'off'}"] if options.truncate is not None else []),
         *([f"parallel {options.parallel}"] if options.parallel is not None else []),
         *([f"buffer_usage_limit '{options.buffer_usage_limit}'"] if options.buffer_usage_limit else []),
+        *(["skip_database_stats"] if options.one_of_many and finish(server) else []),
     ]
     _check(server, options)
     listed = f" ({', '.join(words)})" if words else ""
     return _command(f"vacuum{listed} {qualified(server, schema, name)}", limits=_costs(options))
+
+
+def finish(server: ServerIdentity) -> Statement | None:
+    """Once after many tables, as vacuumdb does it; before 16 each VACUUM does it for itself."""
+    if server.version_num < _DATABASE_STATS:
+        return None
+    return _command("vacuum (only_database_stats)")
 
 
 def _check(server: ServerIdentity, options: VacuumOptions) -> None:

@@ -97,7 +97,8 @@ class VacuumTable(Maintenance):
         on = await draft.ground(self, engine)
         server = on.server
         tables = await select(engine, args)
-        jobs = [_vacuum_job(server, table, args.options) for table in tables]
+        options = msgspec.structs.replace(args.options, one_of_many=len(tables) > 1)
+        jobs = [_vacuum_job(server, table, options) for table in tables]
         made = await draft.plan(
             on,
             args,
@@ -106,6 +107,7 @@ class VacuumTable(Maintenance):
             confirm=args.full,
             undo="nothing undoes it; nothing is lost" if not args.full else "nothing undoes it",
         )
+        made = draft.finished_by(made, statements.finish(server) if options.one_of_many else None)
         return draft.more(
             made,
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),

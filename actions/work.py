@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from actions import jobs as results
-from actions.jobs import Done, End, Job, jobs_of
+from actions.jobs import Done, End, Job, finish_of, jobs_of
 from actions.ladder import Rung, rungs
 from actions.limits import Limits, planned
 from actions.overseer import Overseer
@@ -20,7 +20,7 @@ from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console.dispatch.action import Plan, Result
 from console.dispatch.operator import Operator
-from console.engine.port import Row
+from console.engine.port import Row, Statement
 from console.errors import ActionFailed, Cancelled, DbdeckError, LockTimeout, OutcomeUnknown, Unreachable
 from console.present.units import age
 
@@ -33,7 +33,7 @@ async def perform(plan: Plan, operator: Operator) -> Result:
     if not jobs:
         return Result(matched=False)
     work = Work(jobs, planned(plan), operator)
-    await work.run()
+    await work.run(finish_of(plan))
     operator.evidence.update(results.results(work.done))
     return work.result()
 
@@ -54,12 +54,22 @@ class Work:
         self._overseer = Overseer(limits, operator)
         self.done: list[Done] = []
 
-    async def run(self) -> None:
+    async def run(self, finish: Statement | None = None) -> None:
         async with AsyncExitStack() as stack, self._overseer.watching():
             lanes = [self._operator]
             lanes += [lane async for lane in self._others(stack)]
             await asyncio.gather(*(self._lane(lane) for lane in lanes))
         self.done += [Done.of(job, End.NOT_BEGUN) for _, job in self._queue]
+        if finish is not None and not self._overseer.stopped:
+            await self._finish(finish)
+
+    async def _finish(self, statement: Statement) -> None:
+        """What follows all jobs takes nothing back of them when it fails."""
+        try:
+            await self._operator.execute(statement)
+        except (ActionFailed, OutcomeUnknown) as error:
+            self._operator.evidence["finish"] = f"{statement.shown}: {error.message}"
+            self._operator.watch.tell(f"{statement.shown}: {error.message}")
 
     async def _others(self, stack: AsyncExitStack) -> AsyncIterator[Operator]:
         """As many more connections as are wanted and to be had."""

@@ -123,10 +123,20 @@ def _ink(style: str) -> str:
 
 
 def line(text: str, tone: Tone = Tone.NORMAL) -> None:
-    """One line of data for people who read stdout."""
+    """One line of data for people who read stdout. Where it goes to no terminal, Rich is not loaded."""
+    if _is_plain():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+        return
     from rich.text import Text
 
     _console().print(Text(text, style=_ink(_STYLES[tone])), soft_wrap=True)
+
+
+def _is_plain() -> bool:
+    """As Rich decides it: these two ask for colours in a pipe as well."""
+    asked = os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE") == "1"
+    return not sys.stdout.isatty() and not asked
 
 
 def note(text: str) -> None:

@@ -117,7 +117,8 @@ async def test_sigterm_cancels_what_runs_and_the_outcome_says_what_was_done(
     assert f"--resume {document['action_id']}" in document["error"]["hint"]
     rest = await command.run("apply", "--resume", document["action_id"], *APPLY)
     assert (rest.code, rest.document["effect"]) == (0, "applied"), rest
-    assert len(rest.document["statements"]) == 6 - counts["done"]
+    left = 6 - counts["done"]
+    assert len(rest.document["statements"]) == left + (left > 1)  # after several: the database's age
 
 
 async def test_after_kill_9_nothing_is_lost_and_nothing_is_done_twice(

@@ -42,6 +42,11 @@ async def vacuumed(desk: Desk, database: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def finishing(postgres: PostgresServer) -> int:
+    """How many statements follow those of several tables."""
+    return int(postgres.major >= 16)
+
+
 async def test_a_table_is_vacuumed_and_the_server_says_so(desk: Desk, shop: Scene) -> None:
     run = await desk.run("table.vacuum", table="orders")
     assert (run.exit, run.effect) == (Exit.OK, "applied")
@@ -63,7 +68,7 @@ async def test_options_are_what_the_server_was_told(desk: Desk, shop: Scene) -> 
     assert (await vacuumed(desk, shop.database))["orders"] == 2
 
 
-async def test_hostile_names_work(desk: Desk, shop: Scene) -> None:
+async def test_hostile_names_work(desk: Desk, shop: Scene, postgres: PostgresServer) -> None:
     setup = await shop.client("setup")
     await setup.run('create schema "odd ""schema"""')
     for name in HOSTILE:
@@ -74,7 +79,7 @@ async def test_hostile_names_work(desk: Desk, shop: Scene) -> None:
     counts = await vacuumed(desk, shop.database)
     assert {counts[name] for name in HOSTILE} == {2}
     again = await desk.plan("table.vacuum", **(await desk.plan("table.vacuum", all=True)).args)
-    assert len(again.statements) == len(HOSTILE) + 1
+    assert len(again.statements) == len(HOSTILE) + 1 + finishing(postgres)
 
 
 async def test_a_held_lock_is_waited_for_in_short_tries_and_readers_pass(
@@ -192,13 +197,34 @@ async def test_many_tables_side_by_side_some_blocked_and_the_rest_resumed(desk: 
     assert {counts[f"t{n}"] for n in range(12)} == {1}
 
 
-async def test_partitions_stand_for_their_table(desk: Desk, shop: Scene) -> None:
+async def test_partitions_stand_for_their_table(desk: Desk, shop: Scene, postgres: PostgresServer) -> None:
     setup = await shop.client("setup")
     await setup.run("create table events (at int) partition by range (at)")
     for n in range(3):
         await setup.run(f"create table events_{n} partition of events for values from ({n}) to ({n + 1})")
     run = await desk.run("table.vacuum", table="events")
-    assert (run.exit, len(run.statements)) == (Exit.OK, 3)
+    assert (run.exit, len(run.statements)) == (Exit.OK, 3 + finishing(postgres))
+
+
+async def test_the_age_of_the_database_is_told_once_after_many(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    """All but two tables are frozen already, so that the age of the database is theirs."""
+    setup = await shop.client("setup")
+    await setup.run("create table other (id int)")
+    holder = await shop.client("holder")
+    await holder.run("begin")
+    await holder.run("lock table orders, other in share update exclusive mode")
+    burn = ["select pg_current_xact_id()"] * 50
+    await desk.as_superuser(*burn, "vacuum (freeze, skip_locked)", database=shop.database)
+    await holder.run("rollback")
+    age = "select age(datfrozenxid) from pg_database where datname = current_database()"
+    assert await desk.as_superuser(age, database=shop.database) >= [(50,)]
+    run = await desk.run("table.vacuum", table=["orders", "other"], freeze=True)
+    assert run.exit is Exit.OK
+    assert await desk.as_superuser(age, database=shop.database) < [(50,)]
+    assert ("vacuum (only_database_stats)" in run.statements) is bool(finishing(postgres))
+    assert (await desk.kinds()).count("step") == 1 + finishing(postgres)
 
 
 async def test_without_the_right_it_is_refused_before_any_intent(
