@@ -17,6 +17,7 @@ from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth
 from console.model.locks import Claim, Wait, wait_graph
+from console.model.probe import Answer, Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session, State, by_id
@@ -25,6 +26,7 @@ from console.model.table_locks import Disk, Load, TableLock
 from console.model.tables import Bloat, Measurement, Table, TableQuery, Tables
 from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
 from console.model.transactions import OpenTransaction, oldest_first
+from console.secrets import Secret
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 STARTED = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -101,6 +103,8 @@ class ScriptedEngine:
         self.at_work = ProgressReport()
         self.locked: list[TableLock] = []
         self.pressure = Load(running=1)
+        self.passwords: dict[str, set[str]] = {}
+        self.probed: list[tuple[str, Answer]] = []
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -199,6 +203,14 @@ class ScriptedEngine:
     async def checks(self) -> tuple[Check, ...]:
         await self._read()
         return (Check(name="sessions and locks", ok=True, detail="sees every session"),)
+
+    async def probe(self, user: str, password: Secret) -> Probe:
+        """By `passwords`; a server that fails gives no answer."""
+        if self.fail is not None:
+            return Probe(answer=Answer.UNKNOWN, why=str(self.fail))
+        right = password.reveal() in self.passwords.get(user, set())
+        self.probed.append((user, Answer.ACCEPTED if right else Answer.REJECTED))
+        return Probe(answer=self.probed[-1][1], identity=user if right else "")
 
     async def close(self) -> None:
         return

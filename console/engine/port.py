@@ -11,6 +11,7 @@ from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth
+from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
@@ -19,6 +20,7 @@ from console.model.table_locks import Disk, Load, TableLock
 from console.model.tables import Bloat, Measurement, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
+from console.secrets import Secret
 
 READ_SECONDS = 5.0
 CONNECT_SECONDS = 8.0
@@ -148,6 +150,13 @@ class Engine(MaintenanceReads, Protocol):
 
         `table` is (schema, name) for a storage parameter; an empty schema is any. Raises UsageError for a
         scope this engine does not have, and for what is not there.
+        """
+        ...
+
+    async def probe(self, user: str, password: Secret) -> Probe:
+        """One login attempt as `user`, on a connection of its own, by the way this target is reached.
+
+        Never raises for what the server or the wire answers; a refusal may count against the account.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from console.engine.mysql import probe
 from console.engine.mysql.checks import findings
 from console.engine.mysql.deadlocks import Deadlocks
 from console.engine.mysql.disk import disk, measurement, refuse_to_measure
@@ -23,6 +24,7 @@ from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth
+from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
@@ -31,6 +33,7 @@ from console.model.table_locks import Disk, Load, TableLock
 from console.model.tables import Bloat, Measurement, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
+from console.secrets import Secret
 
 
 class MysqlEngine:
@@ -98,6 +101,9 @@ class MysqlEngine:
     async def checks(self) -> tuple[Check, ...]:
         async with self._link.lock:
             return (*await findings(self._link), *await maintenance_findings(self._link))
+
+    async def probe(self, user: str, password: Secret) -> Probe:
+        return await probe.probe(self.target, user, password)
 
     async def tables(self, wanted: TableQuery) -> Tables:
         """Raises PrivilegeMissing rather than show no tables where some are hidden."""

@@ -53,23 +53,37 @@ async def connect(
     if password is None:
         _check_pgpass(target)
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection: Connection = await asyncpg.connect(
-                host=target.host,
-                port=login.port or target.port,
-                user=login.user,
-                password=password.reveal() if isinstance(password, Secret) else None,
-                database=database or target.database,
-                ssl=_ssl(target),
-                timeout=CONNECT_SECONDS,
-                statement_cache_size=64,
-                server_settings={**limits, "application_name": f"{APPLICATION} {purpose}".rstrip()},
-            )
+        connection = await log_in(target, login, password, limits=limits, purpose=purpose, database=database)
     except FAILURES as error:
         raise on_connect(error, target, login.user) from None
     # asyncpg has no setting for it; without, a statement of hours waits for ever on a wire that was cut.
     keep_alive(getattr(connection, "_transport", None))
     return connection
+
+
+async def log_in(
+    target: Target,
+    login: Login,
+    password: Secret | None,
+    *,
+    limits: dict[str, str],
+    purpose: str,
+    database: str = "",
+) -> Connection:
+    """One attempt. Raises what asyncpg and the wire raise."""
+    async with asyncio.timeout(CONNECT_SECONDS):
+        connection: Connection = await asyncpg.connect(
+            host=target.host,
+            port=login.port or target.port,
+            user=login.user,
+            password=password.reveal() if password is not None else None,
+            database=database or target.database,
+            ssl=_ssl(target),
+            timeout=CONNECT_SECONDS,
+            statement_cache_size=64,
+            server_settings={**limits, "application_name": f"{APPLICATION} {purpose}".rstrip()},
+        )
+        return connection
 
 
 async def close(connection: Connection) -> None:

@@ -13,6 +13,7 @@ from console.engine.postgres import (
     indexes,
     load,
     measure,
+    probe,
     settings,
     slots,
     storage,
@@ -29,6 +30,7 @@ from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth
+from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
@@ -37,6 +39,7 @@ from console.model.table_locks import Disk, Load, TableLock
 from console.model.tables import Bloat, Measurement, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
+from console.secrets import Secret
 
 __all__ = ["PostgresEngine", "identify"]
 
@@ -147,6 +150,9 @@ class PostgresEngine:
             row = (await self._link.fetch("privileges", "privileges"))[0]
             cost = await self._cost()
         return checks(dict(row), cost)
+
+    async def probe(self, user: str, password: Secret) -> Probe:
+        return await probe.probe(self.target, user, password)
 
     async def _cost(self, rounds: int = 5) -> tuple[float, float]:
         """(ms of one poll beyond the round trip, ms of the round trip): medians of a few."""
