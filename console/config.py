@@ -18,6 +18,7 @@ import msgspec
 import yaml
 
 from console.errors import ConfigError
+from console.keyrings import Keyring, check
 from console.model.policy import Policy
 from console.model.target import EngineKind, Environment, Login, Target, TlsMode
 from console.secrets import parse_reference
@@ -73,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The whole file. `keys` maps a binding's id to the keys that trigger it."""
 
     audit: Audit = Audit()
+    keyring: Keyring = Keyring()
     targets: dict[str, TargetEntry] = {}
     policy: Policy = Policy()
     thresholds: Thresholds = Thresholds()
@@ -145,9 +147,11 @@ def parse(text: str, name: str = "config") -> Config:
     values, lines = read_yaml(text, name)
     _refuse_literal_passwords(values, lines, name)
     try:
-        return msgspec.convert(values, Config)
+        config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
         raise _explain(str(error), lines, name) from None
+    _refuse_keyring(config.keyring, lines, name)
+    return config
 
 
 # ---- strict YAML -----------------------------------------------------------------------------
@@ -234,6 +238,16 @@ def _refuse_literal_passwords(values: Any, lines: Lines, name: str) -> None:
                 f"{name}, line {lines.get(path, 1)}: the URL holds a password",
                 "take it out and write `password: keyring:…`, `env:…` or `file:…` beside the url",
             )
+
+
+def _refuse_keyring(keyring: Keyring, lines: Lines, name: str) -> None:
+    """Backends that are none, or that lose or show what they hold."""
+    try:
+        if keyring.backend is not None:
+            check(keyring.backend)
+    except ConfigError as error:
+        line = lines.get(("keyring", "backend"), 1)
+        raise ConfigError(f"{name}, line {line}: {error.message}", error.hint) from None
 
 
 def _scalars(value: Any, path: Path_) -> list[tuple[Path_, Any]]:

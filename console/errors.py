@@ -2,12 +2,15 @@
 
 DbdeckError
 ├── UsageError 2            arguments, config or selection are wrong; nothing was started
-│   └── ConfigError         names file, key, line and the nearest valid key
+│   ├── ConfigError         names file, key, line and the nearest valid key
+│   └── VaultLocked         the vault's master is needed and was not given
+│       └── WrongMaster     a master was given, and is not the vault's
 ├── Unreachable 3           no connection, no login, no answer, or no privilege, before any effect
 │   ├── LoginRefused        the server answered and refused the login
 │   ├── TlsRefused          TLS was asked for and not given; no secret was sent
 │   ├── PrivilegeMissing    the read needs a GRANT, which the hint spells out
-│   └── ServerSilent        the server accepted the connection and stopped answering
+│   ├── ServerSilent        the server accepted the connection and stopped answering
+│   └── SecretsUnavailable  the store of secrets is damaged, full, busy, open to others or does not answer
 ├── Refused 4               policy, protected class, freeze, approval missing or expired
 ├── AuditUnavailable 5      an audit sink is missing, unreachable, read-only, full or swallows rows
 ├── Stale 6                 the subject or a precondition changed since it was seen
@@ -66,6 +69,14 @@ class ConfigError(UsageError):
     kind = "config"
 
 
+class VaultLocked(UsageError):
+    kind = "vault_locked"
+
+
+class WrongMaster(VaultLocked):
+    kind = "wrong_master"
+
+
 class Unreachable(DbdeckError):
     exit, kind = Exit.UNREACHABLE, "unreachable"
 
@@ -84,6 +95,10 @@ class PrivilegeMissing(Unreachable):
 
 class ServerSilent(Unreachable):
     kind = "silent"
+
+
+class SecretsUnavailable(Unreachable):
+    kind = "secrets"
 
 
 class Refused(DbdeckError):

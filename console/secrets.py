@@ -6,6 +6,7 @@ import os
 import shlex
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, final
 
@@ -120,34 +121,47 @@ def _command(text: str) -> Secret:
 
 
 def _keyring(rest: str) -> Secret:
-    import keyring  # slow to import, and only some configs need it
-    from keyring.errors import KeyringError
-
-    service, _, name = rest.rpartition("/")
-    try:
-        backend = keyring.get_keyring()
-    except Exception as error:  # noqa: BLE001 - a pinned backend is any module at all
+    service, name = split_name(rest)
+    found = _lookup(service, name)
+    if found is None:
         raise ConfigError(
-            f"the keyring backend cannot be loaded: {type(error).__name__}", "check PYTHON_KEYRING_BACKEND"
-        ) from None
-    _refuse_unsafe(backend)
-    try:
-        value = backend.get_password(service, name)
-    except KeyringError as error:
-        raise ConfigError(f"the keyring cannot be read: {str(error) or type(error).__name__}") from None
-    if value is None:
-        raise ConfigError(
-            f"the keyring has no entry {service}/{name}",
-            f"store one with: keyring set {shlex.quote(service)} {shlex.quote(name)}",
+            f"the keyring has no entry {rest}",
+            f"store one with: dbdeck secret set {shlex.quote(rest)}",
         )
-    return Secret(value)
+    return found
 
 
-def _refuse_unsafe(backend: object) -> None:
-    """Backends that lose or expose entries (design decision 11): null, fail, plaintext, chainer."""
-    name = f"{type(backend).__module__}.{type(backend).__qualname__}"
-    if any(word in name.lower() for word in ("null", "fail", "plaintext", "chainer")):
-        raise ConfigError(
-            f"the keyring backend {name} is not safe or not usable here",
-            "pin one with PYTHON_KEYRING_BACKEND, or use env:, file: or command: references",
-        )
+def split_name(text: str) -> tuple[str, str]:
+    """(service, name) of SERVICE/NAME; a service may have slashes itself. Raises ConfigError."""
+    service, _, name = text.rpartition("/")
+    if not service or not name or not text.isprintable():
+        raise ConfigError(f"{text!r} is no name of a secret: it is SERVICE/NAME, as in dbdeck/orders/monitor")
+    return service, name
+
+
+Lookup = Callable[[str, str], Secret | None]
+
+
+def _unpinned(service: str, name: str) -> Secret | None:
+    raise ConfigError(f"no keyring was chosen before {service}/{name} was asked for; nothing was read")
+
+
+_lookup: Lookup = _unpinned
+
+
+def use_keyring(lookup: Lookup) -> None:
+    """Where `keyring:SERVICE/NAME` is looked up from now on, in this process: (service, name) -> secret."""
+    global _lookup  # noqa: PLW0603 - a process has one keyring, as it has one config
+    _lookup = lookup
+
+
+def from_line(data: bytes) -> Secret | None:
+    """Without the newline that `echo` or an editor puts at the end; None for what is no UTF-8 text."""
+    try:
+        return Secret(data.decode().removesuffix("\n").removesuffix("\r"))
+    except UnicodeDecodeError:
+        return None
+
+
+def in_keyring(reference: str | None) -> bool:
+    return reference is not None and reference.startswith("keyring:")

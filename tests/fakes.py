@@ -26,7 +26,8 @@ from console.model.table_locks import Disk, Load, TableLock
 from console.model.tables import Bloat, Measurement, Table, TableQuery, Tables
 from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
 from console.model.transactions import OpenTransaction, oldest_first
-from console.secrets import Secret
+from console.secret_store import try_out
+from console.secrets import Secret, split_name
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 STARTED = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
@@ -282,3 +283,32 @@ class ScriptedOperator:
     @asynccontextmanager
     async def open(self, target: Target) -> AsyncIterator[ScriptedOperator]:
         yield self
+
+
+class MemoryStore:
+    """A SecretStore in a dictionary. `fail` is raised instead of an answer, by name of the call."""
+
+    name = "memory"
+
+    def __init__(self) -> None:
+        self.entries: dict[tuple[str, str], Secret] = {}
+        self.fail: dict[str, Exception] = {}
+        self.calls: list[tuple[str, str]] = []
+
+    async def get(self, name: str) -> Secret | None:
+        return self.entries.get(self._called("get", name))
+
+    async def put(self, name: str, secret: Secret) -> None:
+        self.entries[self._called("put", name)] = secret
+
+    async def delete(self, name: str) -> bool:
+        return self.entries.pop(self._called("delete", name), None) is not None
+
+    async def canary(self) -> None:
+        await try_out(self)
+
+    def _called(self, call: str, name: str) -> tuple[str, str]:
+        self.calls.append((call, name))
+        if call in self.fail:
+            raise self.fail[call]
+        return split_name(name)

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keyring
-import keyring.backend
 import pytest
 
 from console.errors import ConfigError
-from console.secrets import Secret, resolve
+from console.secrets import Secret, resolve, split_name, use_keyring
 
 
-class Memory(keyring.backend.KeyringBackend):
-    """A keyring that is safe to use."""
-
-    priority = 1
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return "hunter2" if (service, username) == ("dbdeck/orders", "monitor") else None
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        raise NotImplementedError
-
-
-class NullKeyring(Memory):
-    """One that swallows what is stored."""
+def looked_up(service: str, name: str) -> Secret | None:
+    return Secret("hunter2") if (service, name) == ("dbdeck/orders", "monitor") else None
 
 
 @pytest.fixture
@@ -38,7 +24,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 def test_each_kind_of_reference(secret_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_PASSWORD", "hunter2")
-    monkeypatch.setattr(keyring, "get_keyring", Memory)
+    use_keyring(looked_up)
     references = [
         "env:SHOP_PASSWORD",
         f"file:{secret_file}",
@@ -61,13 +47,24 @@ def test_a_file_others_may_read_is_refused(secret_file: Path, mode: int) -> None
     ["env:NOT_SET_ANYWHERE", "file:/none/such", "command:false", "command:/none/such", "command:'",
      "keyring:dbdeck/none", "keyring:nothing", "hunter2", "env:", "vault:x"],
 )  # fmt: skip
-def test_what_cannot_be_had_is_a_config_error(reference: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyring, "get_keyring", Memory)
+def test_what_cannot_be_had_is_a_config_error(reference: str) -> None:
+    use_keyring(looked_up)
     with pytest.raises(ConfigError):
         resolve(reference)
 
 
-def test_a_keyring_that_loses_secrets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyring, "get_keyring", NullKeyring)
-    with pytest.raises(ConfigError, match="not safe"):
-        resolve("keyring:dbdeck/orders/monitor")
+def test_a_missing_entry_tells_how_to_store_one() -> None:
+    use_keyring(looked_up)
+    with pytest.raises(ConfigError) as fault:
+        resolve("keyring:my shop/orders/monitor")
+    assert fault.value.hint == "store one with: dbdeck secret set 'my shop/orders/monitor'"
+
+
+def test_a_service_may_have_slashes() -> None:
+    assert split_name("dbdeck/orders/monitor") == ("dbdeck/orders", "monitor")
+
+
+@pytest.mark.parametrize("name", ["", "monitor", "/monitor", "dbdeck/", "dbdeck/a\nb", "dbdeck/\x1b[2J"])
+def test_what_is_no_name_of_a_secret_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="SERVICE/NAME"):
+        split_name(name)

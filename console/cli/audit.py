@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -33,10 +34,12 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 async def init(services: Services, writers: tuple[str, ...], auditors: tuple[str, ...]) -> int:
     from console.audit.ledger import install
+    from console.cli.unlock import unlock
     from console.secrets import resolve
 
     config = services.config()
-    password = resolve(config.audit.password) if config.audit.password else None
+    await unlock(config.audit.password)
+    password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
     made = await install(config.audit.url, password=password, writers=writers, auditors=auditors)
     for line in made:
         output.line(line, Tone.GOOD)
@@ -178,10 +181,12 @@ def _word(action_id: str | None, said: str | None, reason: str) -> Word | None:
 async def reconcile(
     services: Services, action_id: str | None, said: str | None, reason: str, as_json: bool
 ) -> int:
+    from console.cli.unlock import unlock_for
     from console.dispatch.reconcile import reconcile as settle
 
     word = _word(action_id, said, reason)
     config = services.config()
+    await unlock_for(config.all_targets())
     async with ledger(config, write=True) as opened:
         settled = await settle(opened, services.registry(), config.all_targets(), word)
     if as_json:

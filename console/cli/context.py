@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -25,14 +26,26 @@ class Services:
         self.registry = registry
         self.console = console
         self.config_path: str | None = None
+        self.master_fd: int | None = None
+        self._config: Config | None = None
 
     def config(self) -> Config:
+        """Read once; it pins the keyring of this process."""
         from console.config import find, load
         from console.dispatch.policy import check_selects
 
-        config = load(find(self.config_path))
-        check_selects(config.policy, config.all_targets())
-        return config
+        if self._config is None:
+            config = load(find(self.config_path))
+            check_selects(config.policy, config.all_targets())
+            self._pin(config)
+            self._config = config
+        return self._config
+
+    def _pin(self, config: Config) -> None:
+        from console.keyrings import pin
+        from console.vault.masters import from_fd
+
+        pin(config.keyring, from_fd(self.master_fd) if self.master_fd is not None else None)
 
 
 def choose(config: Config, names: tuple[str, ...], select: str) -> list[Target]:
@@ -66,9 +79,11 @@ def one(config: Config, name: str | None) -> Target:
 async def ledger(config: Config, *, write: bool) -> AsyncIterator[Ledger]:
     """The configured ledger. Raises AuditUnavailable naming the sink."""
     from console.audit.ledger import open_ledger
+    from console.cli.unlock import unlock
     from console.secrets import resolve
 
-    password = resolve(config.audit.password) if config.audit.password else None
+    await unlock(config.audit.password)
+    password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
     async with open_ledger(config.audit.url, config.journal, password=password, write=write) as opened:
         yield opened
 

@@ -86,15 +86,23 @@ def _run(main: Coroutine[Any, Any, int]) -> int:
 
 
 def config_option(function: F) -> F:
-    """-c is understood before and after the command's name."""
+    """-c and --master-key-fd are understood before and after the command's name."""
 
     def keep(context: click.Context, _: click.Parameter, value: str | None) -> None:
         if value:
             context.obj.config_path = value
 
+    def keep_fd(context: click.Context, _: click.Parameter, value: int | None) -> None:
+        if value is not None:
+            context.obj.master_fd = value
+
+    master = click.option(
+        "--master-key-fd", type=click.IntRange(min=0), metavar="N", expose_value=False, callback=keep_fd,
+        help="read the vault's master from this file descriptor",
+    )  # fmt: skip
     return click.option(
         "-c", "--config", metavar="FILE", expose_value=False, callback=keep, help="config file"
-    )(function)
+    )(master(function))
 
 
 def target_option(function: F) -> F:
@@ -361,6 +369,78 @@ def audit_reconcile(
     from console.cli.audit import reconcile
 
     return _run(reconcile(services, action_id, said, reason, as_json))
+
+
+def secret_option(function: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="one JSON document")(function)
+
+
+@cli.group()
+def secret() -> None:
+    """The keyring's secrets: names only are ever shown."""
+
+
+@secret.command("set")
+@config_option
+@click.argument("name", metavar="SERVICE/NAME")
+@secret_option
+@click.pass_obj
+def secret_set(services: Services, name: str, as_json: bool) -> int:
+    """Store a secret: it is read from stdin, or asked for twice at a terminal."""
+    from console.cli.secret import store
+
+    return _run(store(services, name, as_json))
+
+
+@secret.command("remove")
+@config_option
+@click.argument("name", metavar="SERVICE/NAME")
+@secret_option
+@click.pass_obj
+def secret_remove(services: Services, name: str, as_json: bool) -> int:
+    """Remove a secret."""
+    from console.cli.secret import remove
+
+    return _run(remove(services, name, as_json))
+
+
+@secret.command("list")
+@config_option
+@secret_option
+@click.pass_obj
+def secret_list(services: Services, as_json: bool) -> int:
+    """List the names in the vault, and the generations that can be put back."""
+    from console.cli.secret import list_names
+
+    return _run(list_names(services, as_json))
+
+
+@secret.command("master")
+@config_option
+@click.option(
+    "--new-master-key-fd", "fd", type=click.IntRange(min=0), metavar="N",
+    help="read the new one from this file descriptor",
+)  # fmt: skip
+@click.option("--forget", is_flag=True, help="remove the generations that the old master opens")
+@secret_option
+@click.pass_obj
+def secret_master(services: Services, fd: int | None, forget: bool, as_json: bool) -> int:
+    """Change the vault's master: everything in it is encrypted anew."""
+    from console.cli.secret import change_master
+
+    return _run(change_master(services, fd, forget=forget, as_json=as_json))
+
+
+@secret.command("restore")
+@config_option
+@click.argument("generation", type=click.IntRange(min=1))
+@secret_option
+@click.pass_obj
+def secret_restore(services: Services, generation: int, as_json: bool) -> int:
+    """Put an earlier generation of the vault back; what is there now is kept."""
+    from console.cli.secret import restore
+
+    return _run(restore(services, generation, as_json))
 
 
 @cli.command()

@@ -6,6 +6,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, one
+from console.cli.unlock import unlock_for
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import Exit, UsageError
@@ -30,7 +31,9 @@ async def _schema_of(engine: Engine, name: str) -> str:
 async def measure(services: Services, name: str, target: str | None, *, yes: bool, as_json: bool) -> int:
     """Raises UsageError without --yes: nothing was read then but what it would cost."""
     schema, bare = parse(name)
-    async with open_engine(one(services.config(), target)) as engine:
+    found_target = one(services.config(), target)
+    await unlock_for([found_target])
+    async with open_engine(found_target) as engine:
         schema = schema or await _schema_of(engine, bare)
         cost = await engine.measurement(schema, bare)
         for line in words.cost(cost):

@@ -14,6 +14,7 @@ import msgspec
 from console.cli import output
 from console.cli.context import Services, choose, one
 from console.cli.subjects import SUBJECTS, Subject
+from console.cli.unlock import unlock_for
 from console.config import Config
 from console.engine.open import open_engine
 from console.engine.port import Engine
@@ -41,6 +42,7 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
         raise UsageError("either --json or --csv, not both")
     config = services.config()
     chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
+    await unlock_for([seen for target in chosen for seen in (target, *config.replicas_of(target.name))])
     async with AsyncExitStack() as stack:
         looks = [await _look(config, target, stack) for target in chosen]
         while True:

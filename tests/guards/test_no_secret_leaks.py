@@ -25,6 +25,9 @@ from tests.guards.sources import modules
 
 CANARY = "c4n4ry-0f-th3-c04l-m1n3"
 MAY_REVEAL = {
+    "console/keyrings.py": "a keyring's backend takes the password as text",
+    "console/vault/backend.py": "a keyring's backend gives the password as text",
+    "console/vault/sealed.py": "scrypt takes the master, and the cipher the value, as bytes",
     "console/engine/postgres/driver.py": "asyncpg takes the password as text",
     "console/audit/table/postgres.py": "asyncpg takes the password as text",
     "console/wire/mysql.py": "aiomysql takes the password as text",
