@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from console.errors import OutcomeUnknown, SecretsUnavailable
-from console.keyrings import Pinned
+from console.keyrings import Pinned, current
 from console.secrets import Secret, split_name
 from console.vault.store import CANARY
 
@@ -94,6 +94,12 @@ class KeyringStore:
             f"{self._silent}: nothing is known about {name}; it may have been {done} or not",
             "read it back when the keyring answers again",
         )
+
+
+def of_this_process() -> SecretStore | None:
+    """The keyring that was pinned; None in a process without a config."""
+    pinned = current()
+    return None if pinned is None else KeyringStore(pinned)
 
 
 async def try_out(store: SecretStore) -> None:

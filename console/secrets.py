@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import stat
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn, final
+
+import msgspec
 
 from console.errors import ConfigError
 
@@ -120,9 +124,46 @@ def _command(text: str) -> Secret:
     return Secret(done.stdout.decode("utf-8", "replace").rstrip("\r\n"))
 
 
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept for an account. One that was stored by hand is its password alone.
+
+    `rotation` is the id of the rotation that made it, so that a stale one is recognised. `user` is who
+    logs in with it, where that changes from rotation to rotation.
+    """
+
+    password: Secret
+    rotation: str = ""
+    user: str = ""
+    made_at: datetime | None = None
+
+    def sealed(self) -> Secret:
+        """As the store keeps it."""
+        made_at = self.made_at.isoformat() if self.made_at else ""
+        value = {"dbdeck": 1, "password": self.password.reveal(), "rotation": self.rotation}
+        return Secret(json.dumps({**value, "user": self.user, "made_at": made_at}))
+
+
+def entry_of(kept: Secret) -> Entry:
+    """What was stored; text that dbdeck did not write is a password as it is."""
+    try:
+        found = json.loads(kept.reveal())
+    except ValueError:
+        return Entry(password=kept)
+    if not isinstance(found, dict) or found.get("dbdeck") != 1 or not isinstance(found.get("password"), str):
+        return Entry(password=kept)
+    made_at = str(found.get("made_at") or "")
+    return Entry(
+        password=Secret(found["password"]),
+        rotation=str(found.get("rotation") or ""),
+        user=str(found.get("user") or ""),
+        made_at=datetime.fromisoformat(made_at) if made_at else None,
+    )
+
+
 def _keyring(rest: str) -> Secret:
     service, name = split_name(rest)
-    found = _lookup(service, name)
+    kept = _lookup(service, name)
+    found = None if kept is None else entry_of(kept).password
     if found is None:
         raise ConfigError(
             f"the keyring has no entry {rest}",

@@ -183,12 +183,14 @@ async def reconcile(
 ) -> int:
     from console.cli.unlock import unlock_for
     from console.dispatch.reconcile import reconcile as settle
+    from console.secret_store import of_this_process
 
     word = _word(action_id, said, reason)
     config = services.config()
     await unlock_for(config.all_targets())
     async with ledger(config, write=True) as opened:
-        settled = await settle(opened, services.registry(), config.all_targets(), word)
+        targets = config.all_targets()
+        settled = await settle(opened, services.registry(), targets, word, of_this_process())
     if as_json:
         output.document({"schema": "dbdeck/reconcile/1", "rows": settled})
     for one in settled:

@@ -91,9 +91,10 @@ async def ledger(config: Config, *, write: bool) -> AsyncIterator[Ledger]:
 @asynccontextmanager
 async def dispatcher(config: Config, registry: Registry) -> AsyncIterator[Dispatcher]:
     from console.dispatch.dispatcher import Dispatcher
+    from console.secret_store import of_this_process
 
     async with ledger(config, write=True) as opened:
-        made = Dispatcher(registry, opened, config.policy)
+        made = Dispatcher(registry, opened, config.policy, store=of_this_process())
         try:
             yield made
         finally:

@@ -13,6 +13,7 @@ import msgspec
 
 from console.engine.port import Engine, Need
 from console.model.target import ServerIdentity
+from console.secret_store import SecretStore
 
 if TYPE_CHECKING:
     from console.dispatch.operator import Operator
@@ -217,6 +218,24 @@ class Needy(Protocol):
     """An action whose rights can be told before it is tried."""
 
     def needs(self, plan: Plan) -> tuple[Need, ...]: ...
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """An action whose effects are also in the store of secrets."""
+
+    async def ready(self, plan: Plan, engine: Engine, store: SecretStore | None) -> dict[str, Any]:
+        """The last look before the intent, which needs the secrets; what it saw joins the plan's evidence.
+
+        Raises Refused, or what the store raises: nothing was executed then.
+        """
+        ...
+
+    async def verify_kept(
+        self, plan: Plan, engine: Engine, store: SecretStore | None, *, patience: float
+    ) -> Verdict:
+        """As `verify`, by what the store holds and the server takes."""
+        ...
 
 
 @runtime_checkable

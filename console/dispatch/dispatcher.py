@@ -22,7 +22,7 @@ from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
 from console.dispatch import history
 from console.dispatch import policy as rules
-from console.dispatch.action import Action, Approval, Lasting, Needy, Plan, Resumable, Watch
+from console.dispatch.action import Action, Approval, Keeping, Lasting, Needy, Plan, Resumable, Watch
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.registry import Registry, parse_args
@@ -31,6 +31,7 @@ from console.engine.port import Engine, OperatorConnection
 from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
+from console.secret_store import SecretStore
 
 _TOLD = 5
 VALID_FOR = timedelta(minutes=2)
@@ -46,11 +47,13 @@ class Dispatcher:
         policy: Policy,
         *,
         opener: Opener = open_operator,
+        store: SecretStore | None = None,
     ) -> None:
         self.registry = registry
         self._ledger = ledger
         self._policy = policy
         self._opener = opener
+        self.store = store
         self._lifeboats: dict[str, Lifeboat] = {}
 
     def lifeboat(self, target: Target) -> Lifeboat:
@@ -169,8 +172,9 @@ class Dispatcher:
             try:
                 await self._recheck(action, plan, engine)
                 await self._may(action, plan, connection)
-                another = partial(self._opener, engine.target)
-                performance = Performance(action, plan, engine, (connection, another), (self._ledger, watch))
+                plan = await self._ready(action, plan, engine)
+                ways = (connection, partial(self._opener, engine.target), self.store)
+                performance = Performance(action, plan, engine, ways, (self._ledger, watch))
                 intent = self._intent(plan, approval, engine.target, connection)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
@@ -229,6 +233,13 @@ class Dispatcher:
             reason = f"{connection.user} may not: {said}{more}"
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
+
+    async def _ready(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan:
+        """The plan with what its action found out last, where it looks at secrets."""
+        if not isinstance(action, Keeping):
+            return plan
+        found = await action.ready(plan, engine, self.store)
+        return msgspec.structs.replace(plan, evidence={**plan.evidence, **found})
 
     def _intent(
         self, plan: Plan, approval: Approval, target: Target, connection: OperatorConnection

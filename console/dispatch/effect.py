@@ -14,9 +14,10 @@ from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt
 from console.audit.verify import fields
 from console.dispatch.action import Action, Followed, Plan, Result, Step, Verdict, Watch
-from console.dispatch.operator import Another, Operator, Record, proof
+from console.dispatch.operator import Another, Ground, Operator, Record, proof
 from console.engine.port import Engine, OperatorConnection
 from console.errors import ActionFailed, AuditUnavailable, DbdeckError, Exit, OutcomeUnknown, Refused
+from console.secret_store import SecretStore
 
 PATIENCE_SECONDS = 10.0
 Effect = Literal["none", "applied", "no_op", "unknown"]
@@ -53,13 +54,13 @@ class Performance:
         action: Action[Any],
         plan: Plan,
         engine: Engine,
-        connections: tuple[OperatorConnection, Another],
+        ways: tuple[OperatorConnection, Another, SecretStore | None],
         record: tuple[Ledger, Watch],
     ) -> None:
         self._action = action
         self._plan = plan
         self._engine = engine
-        self._connection, self._another = connections
+        self._connection, self._another, self._store = ways
         self._ledger, self._watch = record
         self._id = uuid4()
         self._started = time.monotonic()
@@ -70,7 +71,8 @@ class Performance:
         self._about = {name: body[name] for name in ("action", "target", "operator", "reason")}
         intent = await self._record_intent(body, idempotency_key)
         written = Record(self._ledger, self._id, self._about)
-        operator = Operator(self._connection, written, self._engine, self._watch, self._another)
+        ways = (self._another, self._store)
+        operator = Operator(self._connection, written, self._engine, self._watch, ways)
         failure: DbdeckError | None = None
         result = Result(matched=False)
         try:
@@ -101,7 +103,8 @@ class Performance:
 
     async def _verify(self, steps: Sequence[Step], patience: float) -> Verdict:
         try:
-            return await proof(self._action, self._plan, self._engine, steps, patience=patience)
+            on = Ground(self._engine, self._store)
+            return await proof(self._action, self._plan, on, steps, patience=patience)
         except DbdeckError as error:
             return Verdict(state="undecidable", summary=error.message)
         except Exception as error:  # noqa: BLE001 - as above

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
-from console.dispatch.action import Action, Plan, Step, Stepwise, Verdict, Watch
+from console.dispatch.action import Action, Keeping, Plan, Step, Stepwise, Verdict, Watch
 from console.engine.port import Engine, OperatorConnection, Row, Statement
 from console.errors import ActionFailed, AuditUnavailable
+from console.secret_store import SecretStore
+from console.secrets import Secret
 
 Another = Callable[[], AbstractAsyncContextManager[OperatorConnection]]
 
@@ -31,7 +33,11 @@ class Record:
         self, statements: Sequence[Statement], timeout: float | None, subject: int | None = None
     ) -> None:
         """One row for all of them. Raises ActionFailed where it cannot be written."""
-        shown = [one.shown for one in statements]
+        await self.tell([one.shown for one in statements], timeout, subject)
+        self._declared.update((one.sql, one.shown) for one in statements)
+
+    async def tell(self, shown: Sequence[str], timeout: float | None, subject: int | None = None) -> None:
+        """One row for effects, by what people see of them. Raises ActionFailed as `write`."""
         what: dict[str, object] = {"statement": shown[0]} if len(shown) == 1 else {"statements": shown}
         if subject is not None:
             what |= {"subject": subject, "before": self.taken[-1].answer if self.taken else None}
@@ -42,8 +48,7 @@ class Record:
             raise ActionFailed(
                 f"the step was not recorded and therefore not executed: {error.message}", error.hint
             ) from None
-        self.steps += len(statements)
-        self._declared.update((one.sql, one.shown) for one in statements)
+        self.steps += len(shown)
         if subject is not None:
             self.taken.append(Step(subject=subject))
 
@@ -58,11 +63,16 @@ class Operator:
     """
 
     def __init__(
-        self, connection: OperatorConnection, record: Record, engine: Engine, watch: Watch, another: Another
+        self,
+        connection: OperatorConnection,
+        record: Record,
+        engine: Engine,
+        watch: Watch,
+        ways: tuple[Another, SecretStore | None],
     ) -> None:
         self._connection = connection
         self._record = record
-        self._another = another
+        self._another, self._store = ways
         self.engine = engine
         self.watch = watch
         self.evidence: dict[str, Any] = {}
@@ -119,6 +129,35 @@ class Operator:
             raise ActionFailed(f"not recorded and therefore not executed: {statement.shown}")
         return await self._connection.run(statement, timeout=timeout)
 
+    # ---- secrets --------------------------------------------------------------------------------
+
+    @property
+    def secrets(self) -> SecretStore:
+        """For reading; what is to be written goes through `keep` and `forget`. Raises ActionFailed."""
+        if self._store is None:
+            raise ActionFailed("there is no store of secrets here; nothing was stored")
+        return self._store
+
+    async def keep(self, name: str, secret: Secret, what: str) -> None:
+        """Record that an entry will be stored, store it, and read it back from where it is kept.
+
+        `what` says what the entry is; the value is in no row. Raises ActionFailed where it was not stored,
+        OutcomeUnknown where nobody knows.
+        """
+        store = self.secrets
+        await self._record.tell([f"store {name} in {store.name}: {what}"], None)
+        await store.put(name, secret)
+        if await store.get(name) != secret:
+            raise ActionFailed(
+                f"{store.name} does not give back {name} as it was stored", "look at it with another tool"
+            )
+
+    async def forget(self, name: str, what: str) -> None:
+        """Record that an entry will be removed, and remove it; none is as good."""
+        store = self.secrets
+        await self._record.tell([f"remove {name} from {store.name}: {what}"], None)
+        await store.delete(name)
+
     def abandon(self) -> None:
         """Wait for no answer any more: what runs ends as unknown, and is looked for on the server."""
         self._connection.abandon()
@@ -131,7 +170,8 @@ class Operator:
     async def beside(self) -> AsyncIterator[Operator]:
         """The same on a connection of its own, for work side by side. Raises Unreachable."""
         async with self._another() as connection:
-            other = Operator(connection, self._record, self.engine, self.watch, self._another)
+            ways = (self._another, self._store)
+            other = Operator(connection, self._record, self.engine, self.watch, ways)
             other.evidence = self.evidence
             yield other
 
@@ -149,10 +189,19 @@ def steps_of(bodies: Iterable[Mapping[str, object]]) -> list[Step] | None:
     return found
 
 
+class Ground(NamedTuple):
+    """What a proof is made on. `store` None: there is none here."""
+
+    engine: Engine
+    store: SecretStore | None
+
+
 async def proof(
-    action: Action[Any], plan: Plan, engine: Engine, steps: Sequence[Step] | None, *, patience: float
+    action: Action[Any], plan: Plan, on: Ground, steps: Sequence[Step] | None, *, patience: float
 ) -> Verdict:
     """What the action says of its effect; `steps` None where nobody knows whom they went to."""
+    if isinstance(action, Keeping):
+        return await action.verify_kept(plan, on.engine, on.store, patience=patience)
     if steps is not None and isinstance(action, Stepwise):
-        return await action.verify_steps(plan, engine, steps, patience=patience)
-    return await action.verify(plan, engine, patience=patience)
+        return await action.verify_steps(plan, on.engine, steps, patience=patience)
+    return await action.verify(plan, on.engine, patience=patience)

@@ -12,11 +12,12 @@ from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
 from console.dispatch.action import Plan, Verdict
 from console.dispatch.dispatcher import running, server_changes
-from console.dispatch.operator import proof, steps_of
+from console.dispatch.operator import Ground, proof, steps_of
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.errors import DbdeckError, UsageError
 from console.model.target import Target
+from console.secret_store import SecretStore
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,11 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def reconcile(
-    ledger: Ledger, registry: Registry, targets: Sequence[Target], word: Word | None = None
+    ledger: Ledger,
+    registry: Registry,
+    targets: Sequence[Target],
+    word: Word | None = None,
+    store: SecretStore | None = None,
 ) -> list[Settled]:
     """Every open intent whose writer is gone, or whose outcome was `unknown`.
 
@@ -57,7 +62,8 @@ async def reconcile(
             )
     settled = []
     for intent in opened:
-        verdict = await _look(ledger, registry, known.get(str(intent.body.get("target"))), intent)
+        known_target = known.get(str(intent.body.get("target")))
+        verdict = await _look(ledger, registry, known_target, intent, store)
         verdict = _by_word(verdict, word)
         if verdict.state != "undecidable":
             await _record(ledger, intent, verdict)
@@ -72,7 +78,13 @@ def _by_word(seen: Verdict, word: Word | None) -> Verdict:
     return Verdict(state=word.state, summary=f"{word.who} says so: {word.reason}", evidence=said)
 
 
-async def _look(ledger: Ledger, registry: Registry, target: Target | None, intent: OpenIntent) -> Verdict:
+async def _look(
+    ledger: Ledger,
+    registry: Registry,
+    target: Target | None,
+    intent: OpenIntent,
+    store: SecretStore | None,
+) -> Verdict:
     steps = await ledger.entries(action_id=intent.action_id, kinds=(Kind.STEP,), newest_first=False)
     if not steps:
         return Verdict(state="not_applied", summary="no step was recorded, so no statement was sent")
@@ -86,7 +98,7 @@ async def _look(ledger: Ledger, registry: Registry, target: Target | None, inten
             if changed and "restarted" not in changed:
                 return Verdict(state="undecidable", summary=f"not the server it was: {changed}")
             taken = steps_of(fields(step.body) for step in steps)
-            return await proof(action, plan, engine, taken, patience=0.0)
+            return await proof(action, plan, Ground(engine, store), taken, patience=0.0)
     except (DbdeckError, msgspec.ValidationError) as error:
         return Verdict(state="undecidable", summary=str(error))
 

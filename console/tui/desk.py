@@ -17,6 +17,7 @@ from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError
 from console.model.target import Target
+from console.secret_store import of_this_process
 from console.secrets import resolve
 
 RETRY_SECONDS = 5.0
@@ -66,7 +67,8 @@ class Desk:
         password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
         async with open_ledger(audit.url, self.config.journal, password=password) as ledger:
             self.ledger, self.ledger_problem = ledger, None
-            self.dispatcher = Dispatcher(self.registry, ledger, self.config.policy)
+            policy, store = self.config.policy, of_this_process()
+            self.dispatcher = Dispatcher(self.registry, ledger, policy, store=store)
             await changed()
             try:
                 await self._stop.wait()
