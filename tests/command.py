@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,13 @@ class Command:
     def write(self, values: Mapping[str, Any]) -> None:
         self.config.write_text(yaml.safe_dump(dict(values)))
 
-    async def start(self, *words: str, env: Mapping[str, str] | None = None) -> asyncio.subprocess.Process:
+    async def start(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -55,18 +61,27 @@ class Command:
             "--config",
             str(self.config),
             *words,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=stdin,
+            pass_fds=pass_fds,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "COLUMNS": "200", **(env or {})},
             cwd=Path(__file__).parent.parent,
         )
 
-    async def run(self, *words: str, env: Mapping[str, str] | None = None) -> Done:
-        process = await self.start(*words, env=env)
+    async def run(
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        text: str | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> Done:
+        """`text` comes on stdin; without, nothing does."""
+        stdin = asyncio.subprocess.DEVNULL if text is None else asyncio.subprocess.PIPE
+        process = await self.start(*words, env=env, stdin=stdin, pass_fds=pass_fds)
         try:
             async with asyncio.timeout(SECONDS):
-                out, err = await process.communicate()
+                out, err = await process.communicate(text.encode() if text is not None else None)
         except TimeoutError:
             process.kill()
             await process.communicate()

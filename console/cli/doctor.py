@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,9 +17,14 @@ from console.cli.context import Services, choose, ledger
 from console.config import Config
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.errors import DbdeckError, Exit
+from console.errors import DbdeckError, Exit, SecretsUnavailable, VaultLocked, WrongMaster
+from console.keyrings import Pinned, current
 from console.model.target import Check, Target
 from console.present.table import Tone
+from console.secret_store import SECONDS, within
+
+if TYPE_CHECKING:
+    from console.vault.store import Vault
 
 _TOOLS = ("psql", "pg_dump", "pg_basebackup", "mysql", "mysqldump", "mariadb-backup")
 _MARKS = {True: ("ok", Tone.GOOD), False: ("PROBLEM", Tone.BAD), None: ("unknown", Tone.WARN)}
@@ -33,7 +40,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 async def doctor(services: Services, names: tuple[str, ...], select: str, as_json: bool) -> int:
     config = services.config()
-    reports = [await _audit(config), _machine()]
+    reports = [await _audit(config), await _keyring(), _machine()]
     reports += [await _target(target) for target in choose(config, names, select)]
     if as_json:
         output.document({"schema": "dbdeck/doctor/1", "rows": [_document(report) for report in reports]})
@@ -118,6 +125,67 @@ async def _audit(config: Config) -> Report:
         return Report(name="audit", checks=(failed,), exit=error.exit)
     journal = Check(name="journal", ok=True, detail=f"{config.journal}: a line was written and synced")
     return Report(name="audit", checks=(check, journal))
+
+
+async def _keyring() -> Report:
+    """Nobody is asked for a master: a vault is opened with one that was given, or not at all."""
+    pinned = current()
+    if pinned is None:
+        return Report(name="keyring", checks=())
+    chosen = Check(name="backend", ok=True, detail=f"{pinned.name}, chosen by {pinned.by}")
+    try:
+        found = await _vault(pinned.vault) if pinned.vault is not None else await _loaded(pinned)
+    except DbdeckError as error:
+        failed = Check(name="usable", ok=False, detail=error.message, hint=error.hint)
+        return Report(name="keyring", checks=(chosen, failed), exit=error.exit)
+    bad = any(check.ok is False for check in found)
+    return Report(name="keyring", checks=(chosen, *found), exit=Exit.USAGE if bad else Exit.OK)
+
+
+async def _loaded(pinned: Pinned) -> tuple[Check, ...]:
+    """Looking into it could open a dialog on somebody's screen."""
+    try:
+        await within(SECONDS, pinned.open)
+    except TimeoutError:
+        raise SecretsUnavailable(
+            f"the keyring {pinned.name} could not be loaded within {SECONDS:g} s; nothing was read from it"
+        ) from None
+    return (Check(name="usable", ok=None, detail="can be loaded; it was not asked for anything"),)
+
+
+async def _vault(vault: Vault) -> tuple[Check, ...]:
+    from console.audit.mounts import refuse_memory
+
+    state = await asyncio.to_thread(vault.state)
+    if state.generation is None or state.mode is None:
+        hint = "`dbdeck secret set SERVICE/NAME` makes it"
+        return (Check(name="vault", ok=None, detail=f"{vault.path} is not made yet", hint=hint),)
+    kept = ", ".join(str(one.number) for one in state.kept if one.at) or "none"
+    folder = stat.S_IMODE(vault.path.parent.stat().st_mode)
+    told = f"{vault.path}: generation {state.generation} is whole; earlier ones that are good: {kept}"
+    try:
+        refuse_memory(vault.path.parent)
+        lasts = Check(name="disk", ok=True, detail="outlives a reboot, as far as the system tells")
+    except OSError as error:
+        lasts = Check(
+            name="disk", ok=False, detail=str(error.strerror), hint="put `keyring.vault` on a real disk"
+        )
+    return (
+        Check(name="vault", ok=True, detail=told),
+        Check(name="modes", ok=True, detail=f"folder {folder:04o}, file {state.mode:04o}"),
+        lasts,
+        await _unlocked(vault),
+    )
+
+
+async def _unlocked(vault: Vault) -> Check:
+    try:
+        await asyncio.to_thread(vault.check)
+    except WrongMaster as error:
+        return Check(name="unlocked", ok=False, detail=error.message, hint=error.hint)
+    except VaultLocked as error:
+        return Check(name="unlocked", ok=None, detail="locked; no master was given", hint=error.hint)
+    return Check(name="unlocked", ok=True, detail="with the master that was given")
 
 
 def _machine() -> Report:

@@ -122,7 +122,7 @@ def _read_line(prompt: str, stop: threading.Event) -> Secret:
         while not stop.is_set():
             if select.select([terminal], [], [], _LOOK_SECONDS)[0] and _typed(typed, os.read(terminal, 1024)):
                 break
-        os.write(terminal, b"\r\n")
+        os.write(terminal, b"\n")
         return Secret(typed.decode("utf-8", "replace"))
 
 

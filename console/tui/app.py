@@ -17,13 +17,17 @@ from textual.dom import DOMNode
 
 from console.config import Config
 from console.dispatch.registry import Registry
-from console.errors import ConfigError, Exit, UsageError
+from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
+from console.keyrings import current
+from console.model.target import Target
+from console.secrets import in_keyring
 from console.tui.commands import Commands
 from console.tui.desk import Desk
 from console.tui.messages import Asking
 from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
 from console.tui.screens.text import TextScreen
+from console.tui.screens.unlock import UnlockScreen
 from console.tui.themes import DBDECK
 from console.tui.tight import TightApp
 
@@ -70,11 +74,32 @@ class ConsoleApp(TightApp[int]):
     @work(exclusive=True, group="target")
     async def open_target(self, name: str) -> None:
         target = self.desk.config.target(name)
+        await self._unlock(target)
         replicas = [await self.desk.engine(one) for one in self.desk.config.replicas_of(name)]
         screen = MainScreen(self.desk, target, await self.desk.engine(target), replicas)
         while len(self.screen_stack) > 1:
             self.pop_screen()
         await self.push_screen(screen)
+
+    async def _unlock(self, target: Target) -> None:
+        """Ask for the vault's master where this target, a replica or the ledger needs it; once each time a
+        target is opened. What is wrong with the vault itself is told by the panes, which read with it.
+        """
+        config = self.desk.config
+        seen = (target, *config.replicas_of(target.name))
+        logins = [login for one in seen for login in (one.monitor, one.operator) if login]
+        wanted = [config.audit.password, *(login.password for login in logins)]
+        pinned = current()
+        if pinned is None or pinned.vault is None or not any(in_keyring(one) for one in wanted):
+            return
+        try:
+            if await asyncio.to_thread(pinned.vault.exists):
+                await asyncio.to_thread(pinned.vault.check)
+        except VaultLocked as error:
+            why = error.message if isinstance(error, WrongMaster) else ""
+            await self.push_screen_wait(UnlockScreen(pinned.vault, why))
+        except DbdeckError:
+            return
 
     @work(group="targets")
     async def action_targets(self) -> None:
