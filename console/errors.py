@@ -17,7 +17,8 @@ DbdeckError
 ├── Locked 7                another run holds the lock; its holder is named
 ├── ActionFailed 1          the action failed; the end state is known and verified
 │   ├── LockTimeout         a lock was not to be had in the time given; nothing was done
-│   └── Cancelled           the statement was cancelled, by us or by somebody else
+│   ├── Cancelled           the statement was cancelled, by us or by somebody else
+│   └── PasswordRefused     the server's policy does not take this password
 ├── OutcomeUnknown 9        the effect may or may not have happened; reconcile, never retry
 ├── LedgerFault 11          `audit verify` found a fault
 └── TimedOut 124            cancelled cleanly, state known
@@ -127,6 +128,10 @@ class LockTimeout(ActionFailed):
 
 class Cancelled(ActionFailed):
     kind = "cancelled"
+
+
+class PasswordRefused(ActionFailed):
+    kind = "password_refused"
 
 
 class OutcomeUnknown(DbdeckError):

@@ -179,8 +179,8 @@ class Action(Protocol[ArgsT]):
         """
         ...
 
-    def lock(self, plan: Plan) -> str:
-        """Name of the lock that keeps two runs from acting on the same subject."""
+    def lock(self, plan: Plan) -> str | tuple[str, ...]:
+        """Names of the locks that keep two runs from acting on the same subject."""
         ...
 
 

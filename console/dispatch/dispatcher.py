@@ -7,8 +7,8 @@ run is finished and recorded, whatever the caller does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -167,9 +167,7 @@ class Dispatcher:
         await self._ask_policy(plan, engine.target, approval)
         async with self._connection(action, engine.target) as connection:
             await self._same_server(plan, connection)
-            name = f"{plan.target}:{action.lock(plan)}"
-            await _hold(connection, name, plan)
-            try:
+            async with _holding(connection, _locks(action, plan), plan):
                 await self._recheck(action, plan, engine)
                 await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
@@ -178,8 +176,6 @@ class Dispatcher:
                 intent = self._intent(plan, approval, engine.target, connection)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
-            finally:
-                await _let_go(connection, name)
 
     def _connection(
         self, action: Action[Any], target: Target
@@ -285,12 +281,24 @@ def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:
     return ", ".join(changes)
 
 
-async def _hold(connection: OperatorConnection, name: str, plan: Plan) -> None:
-    holder = await connection.hold(name)
-    if holder is not None:
-        raise Locked(
-            f"{plan.title} is being acted on by {holder}; nothing was executed", "wait and look again"
-        )
+def _locks(action: Action[Any], plan: Plan) -> list[str]:
+    """In one order everywhere, so that two runs do not wait for each other."""
+    given = action.lock(plan)
+    return [f"{plan.target}:{one}" for one in ((given,) if isinstance(given, str) else sorted(given))]
+
+
+@asynccontextmanager
+async def _holding(connection: OperatorConnection, names: Sequence[str], plan: Plan) -> AsyncIterator[None]:
+    """Raises Locked, with who holds it."""
+    async with AsyncExitStack() as stack:
+        for name in names:
+            holder = await connection.hold(name)
+            if holder is not None:
+                raise Locked(
+                    f"{plan.title} is being acted on by {holder}; nothing was executed", "wait and look again"
+                )
+            stack.push_async_callback(_let_go, connection, name)
+        yield
 
 
 async def _let_go(connection: OperatorConnection, name: str) -> None:

@@ -32,6 +32,7 @@ MAY_REVEAL = {
     "console/audit/table/postgres.py": "asyncpg takes the password as text",
     "console/wire/mysql.py": "aiomysql takes the password as text",
     "console/model/verifiers.py": "a verifier is a hash of the password",
+    "console/secrets.py": "an entry of the store holds the password with the id of its rotation",
 }
 
 

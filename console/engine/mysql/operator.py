@@ -16,10 +16,12 @@ from console.engine.mysql.errors import (
     FAILURES,
     INTERRUPTED,
     LOCK_WAIT,
+    PASSWORD_REFUSED,
     answered,
     code_of,
     on_effect,
     on_read,
+    text_of,
 )
 from console.engine.mysql.grants import lacking
 from console.engine.mysql.identity import identify
@@ -27,7 +29,7 @@ from console.engine.mysql.link import end_own_statement
 from console.engine.mysql.rows import account_literal
 from console.engine.port import READ_SECONDS, Need, Row, Statement
 from console.engine.queries import query
-from console.errors import ActionFailed, DbdeckError
+from console.errors import ActionFailed, DbdeckError, PasswordRefused
 from console.model.target import Login, ServerIdentity, Target
 from console.wire.mysql import Connection
 
@@ -124,6 +126,10 @@ class MysqlOperator:
     def _refused(self, error: BaseException, sql: str) -> DbdeckError:
         """Why the statement brought nothing, with the right that it lacked."""
         found = on_effect(error, self._target, self.user)
+        if code_of(error) in PASSWORD_REFUSED and _PASSWORD.match(sql):
+            return PasswordRefused(
+                f"{self._target.name}: the server does not take this password: {text_of(error)}"
+            )
         if code_of(error) not in DENIED:
             return found
         hint = right(sql, self.user, self._server.flavor)
@@ -176,6 +182,7 @@ class MysqlOperator:
 
 
 _TEXTS = {1205: "Lock wait timeout exceeded", 1317: "Query execution was interrupted"}
+_PASSWORD = re.compile(r"\s*alter\s+user\b.*\bidentified\b", re.IGNORECASE | re.DOTALL)
 _KILL = re.compile(r"\s*(?:kill\b|call\s+mysql\.rds_kill)", re.IGNORECASE)
 _TABLES = (
     (re.compile(r"\s*(?:analyze|optimize)\b", re.IGNORECASE), "SELECT, INSERT"),

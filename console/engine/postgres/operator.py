@@ -16,8 +16,16 @@ from console.engine.port import READ_SECONDS, Need, Row, Statement
 from console.engine.postgres.driver import OPERATOR_LIMITS, Connection, close, connect
 from console.engine.postgres.errors import FAILURES, lost, on_read
 from console.engine.postgres.link import identify
+from console.engine.postgres.remedies import to_set_passwords
 from console.engine.queries import query, quote_ident
-from console.errors import ActionFailed, Cancelled, DbdeckError, LockTimeout, OutcomeUnknown
+from console.errors import (
+    ActionFailed,
+    Cancelled,
+    DbdeckError,
+    LockTimeout,
+    OutcomeUnknown,
+    PasswordRefused,
+)
 from console.model.target import ServerIdentity, Target
 
 
@@ -175,11 +183,13 @@ class PostgresOperator:
 
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """By has_table_privilege and pg_has_role of this session itself, which lock no table."""
-        if not needs:
-            return ()
-        numbers, own = [str(one.number) for one in needs], ["yes" if one.own else "no" for one in needs]
-        rows = await self._fetch("rights", numbers, own)
-        return tuple(_lacks(row, self.user, self._version) for row in rows)
+        tables = [one for one in needs if not one.role]
+        roles = [one.role for one in needs if one.role]
+        numbers, own = [str(one.number) for one in tables], ["yes" if one.own else "no" for one in tables]
+        rows = await self._fetch("rights", numbers, own) if tables else []
+        found = await self._fetch("password_rights", roles) if roles else []
+        lacking = (_may_not_set(row, self.user, self._version) for row in found)
+        return (*(_lacks(row, self.user, self._version) for row in rows), *(one for one in lacking if one))
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this session; None when held now, else its holder in words."""
@@ -214,6 +224,18 @@ def _lacks(row: asyncpg.Record, user: str, version: int) -> str:
     return f"{table} belongs to {row['owner']}: GRANT {quote_ident(row['owner'], 'postgresql')} TO {user};"
 
 
+def _may_not_set(row: asyncpg.Record, user: str, version: int) -> str:
+    """What keeps this role from setting that one's password; manual, "ALTER ROLE" and "Role Attributes"."""
+    if row["me_super"] or row["own"]:
+        return ""
+    name = quote_ident(row["name"], "postgresql")
+    if row["target_super"]:
+        return f"{name} is a superuser, whose password only a superuser sets"
+    if row["me_createrole"] and row["admin"]:
+        return ""
+    return f"set the password of {name}: {to_set_passwords(name, user, version)}"
+
+
 def _key(name: str) -> int:
     """Advisory locks are numbers: 64 bits of a hash, signed."""
     return int.from_bytes(
@@ -226,13 +248,17 @@ def _refused(error: asyncpg.PostgresError, target: Target, user: str, sql: str) 
     if error.sqlstate == "42501":
         return ActionFailed(f"{target.name}: {user} may not do this: {text}", right(sql, user))
     kind = _KINDS.get(error.sqlstate or "", ActionFailed)
+    if error.sqlstate == "22023" and _PASSWORD.match(sql):
+        kind = PasswordRefused
     return kind(f"{target.name}: {_WORDS[kind]}: {text} ({error.sqlstate})")
 
 
+_PASSWORD = re.compile(r"\s*alter\s+role\b.*\bpassword\b", re.IGNORECASE | re.DOTALL)
 _KINDS: dict[str, type[ActionFailed]] = {"55P03": LockTimeout, "57014": Cancelled}
 _WORDS: dict[type[ActionFailed], str] = {
     LockTimeout: "the lock was not to be had in time",
     Cancelled: "the statement was cancelled",
+    PasswordRefused: "the server does not take this password",
     ActionFailed: "the server refused the statement",
 }
 

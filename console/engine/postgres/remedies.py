@@ -60,3 +60,9 @@ def action(name: str, **arguments: str | tuple[str, ...]) -> str:
         values = (given,) if isinstance(given, str) else given
         words += [f"{key}={shlex.quote(value)}" for value in values]
     return " ".join(words)
+
+
+def to_set_passwords(name: str, user: str, version: int) -> str:
+    """What lets a role set the password of another one; manual, "ALTER ROLE": 16 wants ADMIN OPTION, too."""
+    also = f" GRANT {name} TO {role_in_sql(user)} WITH ADMIN OPTION;" if version >= 160000 else ""
+    return f"ALTER ROLE {role_in_sql(user)} CREATEROLE;{also}"

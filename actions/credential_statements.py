@@ -1,0 +1,93 @@
+"""The statements of credentials: what changes a password, ends an overlap, or keeps somebody from logging in.
+
+A password is sent as a verifier made here. What people and the ledger see names its kind. PostgreSQL manual,
+"ALTER ROLE"; MySQL manual 15.7.1.1 "ALTER USER" and 8.2.15 "Password Management" (dual passwords); MariaDB
+"ALTER USER" and "Authentication from MariaDB 10.4" (`VIA … OR …`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from console.engine.port import Statement
+from console.engine.queries import quote_ident, quote_literal
+from console.model.target import ServerIdentity
+from console.model.verifiers import POSTGRESQL, VerifierKind, sendable
+
+Key = tuple[str, str | None]
+
+
+class NewPassword(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be set. `verifiers` are (plugin, text), the new one first, then those that stay valid.
+
+    `retain`: the server keeps the old one itself (MySQL). `valid_until` moves with the password.
+    """
+
+    kind: VerifierKind
+    retain: bool = False
+    keeps_old: bool = False
+    valid_until: datetime | None = None
+
+
+def account(key: Key, flavor: str) -> str:
+    """As a statement names it."""
+    name, host = key
+    if flavor == POSTGRESQL:
+        return quote_ident(name, flavor)
+    return f"{quote_literal(name, flavor)}@{quote_literal(host or '%', flavor)}"
+
+
+def shown(server: ServerIdentity, keys: Sequence[Key], new: NewPassword) -> str:
+    """The statement as it is planned, recorded and shown: without the verifier."""
+    return _text(server, keys, new, f"<{new.kind} verifier>", "<the old verifier>")
+
+
+def set_password(
+    server: ServerIdentity, keys: Sequence[Key], new: NewPassword, verifier: str, old: str = ""
+) -> Statement:
+    """Raises UsageError for a text that this server would not take for a verifier."""
+    plugin = POSTGRESQL if server.flavor == POSTGRESQL else new.kind
+    sendable(verifier, plugin)
+    if new.keeps_old:
+        sendable(old, plugin)
+    quoted = quote_literal(verifier, server.flavor)
+    sql = _text(server, keys, new, quoted, quote_literal(old, server.flavor) if old else "")
+    return Statement(sql=sql, shown=shown(server, keys, new))
+
+
+def _text(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, verifier: str, old: str) -> str:
+    if server.flavor == POSTGRESQL:
+        until = f" valid until '{new.valid_until.isoformat()}'" if new.valid_until else ""
+        return f"alter role {account(keys[0], server.flavor)} password {verifier}{until}"
+    if server.flavor == "mysql":
+        how = f"identified with {new.kind} as {verifier}{' retain current password' if new.retain else ''}"
+    else:
+        how = f"identified via {new.kind} using {verifier}"
+        how += f" or {new.kind} using {old}" if new.keeps_old else ""
+    return "alter user " + ", ".join(f"{account(key, server.flavor)} {how}" for key in keys)
+
+
+def discard_old(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
+    """MySQL forgets the password that RETAIN kept; a second time is as good."""
+    named = ", ".join(f"{account(key, server.flavor)} discard old password" for key in keys)
+    return _plain(f"alter user {named}")
+
+
+def lock(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
+    """Nobody logs in any more; sessions that are there stay."""
+    if server.flavor == POSTGRESQL:
+        return _plain(f"alter role {account(keys[0], server.flavor)} nologin")
+    return _plain("alter user " + ", ".join(account(key, server.flavor) for key in keys) + " account lock")
+
+
+def unlock(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
+    if server.flavor == POSTGRESQL:
+        return _plain(f"alter role {account(keys[0], server.flavor)} login")
+    return _plain("alter user " + ", ".join(account(key, server.flavor) for key in keys) + " account unlock")
+
+
+def _plain(sql: str) -> Statement:
+    return Statement(sql=sql, shown=sql)
