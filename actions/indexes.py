@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actions import draft, proof
+from actions.index_checks import check_columns, check_name, check_options, check_table
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
 from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
 from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings, snapshots
@@ -104,9 +105,7 @@ class CreateIndex(Maintenance):
         table = await one_table(engine, args.table)
         what = _wanted(args)
         name = args.name or made_name(table.name, what.columns)
-        _fits(server, name)
-        there = await engine.indexes(draft.exactly(table), ())
-        _not_there(there, name, table)
+        there, unread = await _check(engine, server, table, name, what)
         job = create_job(server, table, name, what)
         frozen = msgspec.structs.replace(args, name=name, table=show_name(table.schema, table.name))
         made = await draft.plan(
@@ -122,7 +121,7 @@ class CreateIndex(Maintenance):
         return draft.more(
             made,
             forecast=await snapshots(engine, server, [job]),
-            warnings=[f"{one} begins with the same columns already" for one in alike],
+            warnings=[*(f"{one} begins with the same columns already" for one in alike), *unread],
             refusals=reindex_refusals(server, (), [job]),
         )
 
@@ -204,14 +203,25 @@ def _fits(server: ServerIdentity, name: str) -> None:
         )
 
 
-def _not_there(there: Sequence[Index], name: str, table: Table) -> None:
-    taken = next((one for one in there if one.name == name), None)
-    if taken is None:
-        return
-    hint = "choose another name=…"
-    if taken.state == "invalid":
-        hint = f"it is invalid: index.drop_invalid index={show_name(taken.schema, taken.name)} first"
-    raise UsageError(f"{table.key} has an index {name!r} already; nothing was executed", hint)
+async def _check(
+    engine: Engine, server: ServerIdentity, table: Table, name: str, what: IndexPlan
+) -> tuple[tuple[Index, ...], list[str]]:
+    """The indexes there are, and a warning where the columns could not be looked at.
+
+    Raises UsageError for what the server would refuse.
+    """
+    check_table(table)
+    check_options(server, what)
+    _fits(server, name)
+    site = await engine.index_site(table.schema, table.name)
+    check_columns(server, table, what, site)
+    there = await engine.indexes(draft.exactly(table), ())
+    taken = await engine.relations(table.schema, name) if server.flavor == POSTGRES else ()
+    check_name(server, table, name, there, taken)
+    unread = (
+        "its columns could not be looked at, as somebody locks it: the server decides whether it takes them"
+    )
+    return there, [] if site.columns else [unread]
 
 
 def _leads(index: Index, columns: Sequence[str]) -> bool:

@@ -15,7 +15,7 @@ from console.errors import OutcomeUnknown
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
-from console.model.indexes import Index, IndexHealth
+from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.locks import Claim, Wait, wait_graph
 from console.model.probe import Answer, Probe
 from console.model.progress import ProgressReport
@@ -23,7 +23,7 @@ from console.model.replication import Slot
 from console.model.sessions import Session, State, by_id
 from console.model.settings import Setting
 from console.model.table_locks import Disk, Load, TableLock
-from console.model.tables import Bloat, Measurement, Table, TableQuery, Tables
+from console.model.tables import Bloat, Measurement, Relation, Table, TableQuery, Tables
 from console.model.target import Check, EngineKind, Environment, Login, ServerIdentity, Target
 from console.model.transactions import OpenTransaction, oldest_first
 from console.secret_store import try_out
@@ -178,6 +178,18 @@ class ScriptedEngine:
         named = [one for one in self.index_list if not names or (one.schema, one.name) in names]
         tables = wanted.names
         return tuple(one for one in named if not tables or (one.schema, one.table) in tables)
+
+    async def index_site(self, schema: str, table: str) -> IndexSite:
+        await self._read()
+        return IndexSite()
+
+    async def relations(self, schema: str, name: str) -> tuple[Relation, ...]:
+        await self._read()
+        return tuple(
+            Relation(schema=one.schema, name=one.name, kind=str(one.kind))
+            for one in self.shop
+            if one.name == name and schema in ("", one.schema)
+        )
 
     async def progress(self) -> ProgressReport:
         await self._read()

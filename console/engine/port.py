@@ -10,14 +10,14 @@ import msgspec
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
-from console.model.indexes import Index, IndexHealth
+from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
 from console.model.settings import Setting
 from console.model.table_locks import Disk, Load, TableLock
-from console.model.tables import Bloat, Measurement, TableQuery, Tables
+from console.model.tables import Bloat, Measurement, Relation, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
 from console.secrets import Secret
@@ -76,6 +76,16 @@ class MaintenanceReads(Protocol):
         """The indexes of the tables asked for; with `names` (schema, index) only those, of any table.
 
         An empty schema is any (PostgreSQL).
+        """
+        ...
+
+    async def index_site(self, schema: str, table: str) -> IndexSite:
+        """What an index of this table could be built on. It waits for no lock on the table."""
+        ...
+
+    async def relations(self, schema: str, name: str) -> tuple[Relation, ...]:
+        """What is called so: tables, views and (PostgreSQL) whatever else shares their names. An empty
+        schema is any but the system's.
         """
         ...
 

@@ -96,6 +96,35 @@ class IndexFinding(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.finding}/{self.schema}.{self.table}/{self.name}"
 
 
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that an index may be asked for. `methods` are the kinds of index that take its type by
+    themselves; None is unknown. `obstacle` is why no index takes it.
+    """
+
+    name: str
+    type: str
+    methods: tuple[str, ...] | None = None
+    obstacle: str = ""
+
+
+class Method(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of index (PostgreSQL: access method), and what it can do."""
+
+    name: str
+    unique: bool = False
+    several: bool = False
+    include: bool = False
+
+
+class IndexSite(msgspec.Struct, frozen=True, kw_only=True):
+    """What an index of a table is built on. Without columns they could not be read just now; without
+    methods the engine lets nobody choose one.
+    """
+
+    columns: tuple[Column, ...] = ()
+    methods: tuple[Method, ...] = ()
+
+
 class IndexHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Findings, the worst first, and how many indexes were looked at.
 

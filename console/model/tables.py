@@ -16,6 +16,14 @@ class TableKind(StrEnum):
     MATERIALIZED_VIEW = "materialized view"
 
 
+class Relation(msgspec.Struct, frozen=True, kw_only=True):
+    """What bears a name: `kind` is table, view, index, sequence, foreign table … in the engine's words."""
+
+    schema: str
+    name: str
+    kind: str
+
+
 class Bloat(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that hold nothing anybody can read. `low` and `high` are the error bar of an estimate.
 

@@ -16,6 +16,7 @@ from console.engine.mysql.look import look_at_all
 from console.engine.mysql.maintenance_checks import maintenance_findings
 from console.engine.mysql.progress import ProgressReader
 from console.engine.mysql.purge import Purger
+from console.engine.mysql.relations import called, index_site
 from console.engine.mysql.settings import setting
 from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
@@ -23,14 +24,14 @@ from console.engine.mysql.transactions import open_transactions
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
-from console.model.indexes import Index, IndexHealth
+from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
 from console.model.settings import Setting
 from console.model.table_locks import Disk, Load, TableLock
-from console.model.tables import Bloat, Measurement, TableQuery, Tables
+from console.model.tables import Bloat, Measurement, Relation, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
 from console.secrets import Secret
@@ -120,6 +121,14 @@ class MysqlEngine:
         async with self._link.lock:
             tables = None if names else await self._tables.names(wanted)
             return await indexes(self._link, tables, names)
+
+    async def index_site(self, schema: str, table: str) -> IndexSite:
+        async with self._link.lock:
+            return await index_site(self._link, schema, table)
+
+    async def relations(self, schema: str, name: str) -> tuple[Relation, ...]:
+        async with self._link.lock:
+            return await called(self._link, schema, name)
 
     async def progress(self) -> ProgressReport:
         """Raises PrivilegeMissing rather than leave somebody out."""

@@ -14,6 +14,7 @@ from console.engine.postgres import (
     load,
     measure,
     probe,
+    relations,
     settings,
     slots,
     storage,
@@ -29,14 +30,14 @@ from console.engine.postgres.waits import Waits
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
-from console.model.indexes import Index, IndexHealth
+from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
 from console.model.sessions import Session
 from console.model.settings import Setting
 from console.model.table_locks import Disk, Load, TableLock
-from console.model.tables import Bloat, Measurement, TableQuery, Tables
+from console.model.tables import Bloat, Measurement, Relation, TableQuery, Tables
 from console.model.target import Check, ServerIdentity, Target
 from console.model.transactions import OpenTransaction
 from console.secrets import Secret
@@ -118,6 +119,14 @@ class PostgresEngine:
     async def indexes(self, wanted: TableQuery, names: Sequence[tuple[str, str]] = ()) -> tuple[Index, ...]:
         async with self._busy:
             return await indexes.indexes(self._link, self._waits, wanted, names)
+
+    async def index_site(self, schema: str, table: str) -> IndexSite:
+        async with self._busy:
+            return await relations.index_site(self._link, schema, table)
+
+    async def relations(self, schema: str, name: str) -> tuple[Relation, ...]:
+        async with self._busy:
+            return await relations.called(self._link, schema, name)
 
     async def progress(self) -> ProgressReport:
         async with self._busy:

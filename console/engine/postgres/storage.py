@@ -7,16 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from console.engine.postgres.link import Link
+from console.engine.postgres.relations import KINDS
 from console.engine.postgres.rows import Record
 from console.engine.postgres.storage_parameters import TOAST, Parameter, complete, find, near
 from console.engine.queries import quote_ident
 from console.errors import UsageError
 from console.model.settings import Setting, Storage
 
-_KINDS = {
-    "r": "table", "m": "materialized view", "p": "partitioned table", "i": "index", "I": "index", "v": "view",
-    "f": "foreign table", "S": "sequence", "t": "TOAST table", "c": "type", "g": "property graph",
-}  # fmt: skip
 TAKE = ("r", "m")
 
 
@@ -90,7 +87,7 @@ def _storage(
         number=row["number"],
         schema=row["schema"],
         name=row["name"],
-        kind=_KINDS.get(row["kind"], "relation"),
+        kind=KINDS.get(row["kind"], "relation"),
         known=parameter is not None,
         lock=parameter.lock if parameter else "",
         unit=parameter.unit if parameter else "",
@@ -104,12 +101,12 @@ def _storage(
 
 def _no_such(name: str, row: Record) -> str:
     """RESET of what no table can have does nothing, without a word; a namespace may be an extension's."""
-    return "" if "." in name.removeprefix(TOAST) else f"{_KINDS[row['kind']]}s have no parameter {name!r}"
+    return "" if "." in name.removeprefix(TOAST) else f"{KINDS[row['kind']]}s have no parameter {name!r}"
 
 
 def obstacle(name: str, row: Record) -> str:
     """Why the server would refuse it, or, worse, take it without a word and ignore it."""
-    kind = _KINDS.get(row["kind"], "relation")
+    kind = KINDS.get(row["kind"], "relation")
     if row["kind"] == "p":
         return "it is partitioned and holds no rows: the server takes no storage parameters there"
     if row["kind"] not in TAKE:

@@ -158,3 +158,32 @@ async def test_a_partitioned_table_is_one_table(desk: Desk, shop: Scene) -> None
     await setup.run("create table events (at int) partition by hash (at) partitions 3")
     run = await desk.run("table.analyze", table=table(shop, "events"))
     assert (run.exit, run.effect, len(run.statements)) == (Exit.OK, "applied", 1), run
+
+
+async def test_what_the_server_would_refuse_of_an_index_is_refused_before_any_intent(
+    desk: Desk, shop: Scene
+) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table kinds (i int, T text, b blob, v varchar(9), g geometry, index taken (i))")
+    refused: tuple[tuple[dict[str, object], str], ...] = (
+        ({"column": "gone"}, "no column 'gone'"),
+        ({"column": "`v`"}, "no column"),
+        ({"column": ["v", "V"]}, "given twice"),
+        ({"column": "t"}, "takes the first characters only"),
+        ({"column": "b"}, "takes the first characters only"),
+        ({"column": "g"}, "takes no geometry"),
+        ({"column": "v", "name": "TAKEN"}, "already"),
+        ({"column": "v", "name": "primary"}, "may be called"),
+        ({"column": "v", "method": "btree"}, "has no method="),
+        ({"column": "v", "include": "i"}, "has no include="),
+        ({"column": "v", "concurrently": False}, "not at all"),
+    )
+    for given, words in refused:
+        with pytest.raises(UsageError) as error:
+            await desk.plan("index.create", table=table(shop, "kinds"), **given)
+        assert words in error.value.message, given
+    with pytest.raises(UsageError, match="own catalog"):
+        await desk.plan("index.create", table="mysql.db", column="User")
+    assert await desk.kinds() == []
+    run = await desk.run("index.create", table=table(shop, "kinds"), column="V")
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run

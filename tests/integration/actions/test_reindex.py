@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -229,3 +230,62 @@ async def test_the_undo_of_an_index_works_as_it_stands(desk: Desk, shop: Scene) 
     assert (await desk.apply(plan)).exit is Exit.OK
     await desk.as_superuser(plan.undo, database=shop.database)
     assert await indexes(desk, shop.database) == {"orders_pkey": True}
+
+
+TYPES = """create table kinds (
+    i int, t text, j json, b jsonb, a int[], p point, r int4range, d domain_of_ints, v varchar(9), e mood,
+    x xml, n name, s tsvector, u uuid, o oid)"""
+REFUSED = (
+    ({"column": "gone"}, "no column 'gone'"),
+    ({"column": "ctid"}, "no column 'ctid'"),
+    ({"column": "lower(t)"}, "no column"),
+    ({"column": "i", "include": "gone"}, "no column 'gone'"),
+    ({"column": ["i", "i"]}, "given twice"),
+    ({"column": "i", "method": "btrea"}, "no index method 'btrea'"),
+    ({"column": "i", "method": "gin"}, "a gin index does not take public.kinds.i, which is integer"),
+    ({"column": "j"}, "does not take public.kinds.j, which is json"),
+    ({"column": "x"}, "does not take"),
+    ({"column": "p"}, "does not take"),
+    ({"column": "b", "method": "gin", "unique": True}, "cannot be unique"),
+    ({"column": ["i", "t"], "method": "hash"}, "has one column only"),
+    ({"column": "b", "method": "gin", "include": "i"}, "carries no columns"),
+    ({"column": "i", "name": "kinds"}, "has a table 'kinds' already"),
+    ({"column": "i", "name": "orders_pkey"}, "has an index 'orders_pkey' already"),
+    ({"column": "i", "name": "seen"}, "has a view 'seen' already"),
+)
+
+
+async def kinds(shop: Scene) -> None:
+    setup = await shop.client("setup")
+    for sql in ("create type mood as enum ('so')", "create domain domain_of_ints as int", TYPES):
+        await setup.run(sql)
+    await setup.run("create view seen as select 1 as one")
+
+
+async def test_what_the_server_would_refuse_is_refused_before_any_intent(desk: Desk, shop: Scene) -> None:
+    await kinds(shop)
+    for given, words in REFUSED:
+        with pytest.raises(UsageError) as refused:
+            await desk.plan("index.create", table="kinds", **given)
+        assert words in refused.value.message, given
+        assert "nothing was executed" in refused.value.message
+    with pytest.raises(UsageError, match="own catalog"):
+        await desk.plan("index.create", table="pg_catalog.pg_class", column="relname")
+    assert await desk.kinds() == []
+
+
+async def test_a_kind_of_index_is_refused_for_exactly_the_types_the_server_refuses(
+    desk: Desk, shop: Scene
+) -> None:
+    await kinds(shop)
+    site = await desk.engine.index_site("public", "kinds")
+    client = await shop.client("setup")
+    for method in site.methods:
+        for column in site.columns:
+            assert column.methods is not None
+            try:
+                await client.run(f"create index on kinds using {method.name} ({column.name})")
+                taken = True
+            except asyncpg.PostgresError:
+                taken = False
+            assert (method.name in column.methods) is taken, (method, column)

@@ -446,6 +446,19 @@ async def test_it_answers_while_tables_are_locked(crowd: Crowd, engine: MysqlEng
     }.get(hold, [])  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("hold", HOLDS)
+async def test_columns_and_names_are_told_while_tables_are_locked(
+    crowd: Crowd, engine: MysqlEngine, hold: object
+) -> None:
+    """MariaDB tells no columns of a table that it cannot open."""
+    await engine.identity()
+    await hold(crowd)  # type: ignore[operator]
+    site = await within(1.0, engine.index_site(crowd.database, "orders"))
+    found = await within(1.0, engine.relations(crowd.database, "orders"))
+    assert [one.kind for one in found] == ["table"]
+    assert bool(site.columns) is not (hold is exclusive_lock and crowd.server.flavor == "mariadb")
+
+
 async def test_it_gives_up_on_what_it_could_not_know_to_be_locked(crowd: Crowd) -> None:
     """Without performance_schema MySQL does not tell which tables are locked; MariaDB need not be asked."""
     partly = await bare(crowd, "process, references on *.*")
