@@ -6,6 +6,7 @@ PostgreSQL manual, part VI, the pages of these commands; MySQL manual 15.7.3 and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from console.model.target import ServerIdentity
 
 POSTGRES = "postgresql"
 # Since which version VACUUM knows an option (release notes).
+_BUFFERS = re.compile(r"(\d{1,12}) ?(B|kB|MB|GB|TB|)")
+_UNITS = {"B": 1, "kB": 1 << 10, "": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _SINCE = {"parallel": 130000, "buffer_usage_limit": 160000, "process_main": 160000}
 _DATABASE_STATS = 160000
 
@@ -82,6 +85,25 @@ def _check(server: ServerIdentity, options: VacuumOptions) -> None:
             "VACUUM FULL writes the table anew: it takes no index_cleanup, parallel or truncate; "
             "nothing was executed",
             "leave them away",
+        )
+    if options.buffer_usage_limit is not None:
+        _check_buffers(options.buffer_usage_limit, plain=options.full and not options.analyze)
+
+
+def _check_buffers(given: str, *, plain: bool) -> None:
+    """PostgreSQL manual, VACUUM: 128 kB to 16 GB, 0 for none; `plain` is a VACUUM FULL without ANALYZE."""
+    if plain:
+        raise UsageError(
+            "VACUUM FULL takes no buffer_usage_limit; nothing was executed",
+            "leave it away, or add analyze=true",
+        )
+    found = _BUFFERS.fullmatch(given)
+    size = int(found[1]) * _UNITS[found[2]] if found else -1
+    if size != 0 and not 128 << 10 <= size <= 16 << 30:
+        raise UsageError(
+            f"buffer_usage_limit={given}: it goes from 128kB to 16GB, or is 0 for no limit; "
+            "nothing was executed",
+            "like 256kB, 2MB or 1GB; a bare number counts kB",
         )
 
 

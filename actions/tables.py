@@ -26,6 +26,7 @@ class VacuumArgs(TableArgs, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`full` writes the table anew under an exclusive lock, and wants the target's name typed.
 
     `cost_delay` (ms) and `cost_limit` are those of this run; `parallel` counts index workers.
+    `buffer_usage_limit` is 128 kB to 16 GB, `256kB`, `2MB`; 0 is no limit.
     """
 
     full: bool = False
@@ -36,7 +37,7 @@ class VacuumArgs(TableArgs, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     parallel: Annotated[int, msgspec.Meta(ge=0, le=1024)] | None = None
     cost_delay: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     cost_limit: Annotated[int, msgspec.Meta(ge=1, le=10000)] | None = None
-    buffer_usage_limit: Annotated[str, msgspec.Meta(pattern=r"^(\d{1,9} ?(kB|MB|GB)?)?$")] = ""
+    buffer_usage_limit: str = ""
 
     @property
     def options(self) -> VacuumOptions:

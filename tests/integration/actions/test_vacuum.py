@@ -312,3 +312,19 @@ async def test_a_wire_that_is_cut_leaves_the_statement_running_and_is_not_called
                 " where datname = current_database()",
                 database=shop.database,
             )
+
+
+async def test_the_server_takes_every_buffer_usage_limit_that_the_plan_takes(desk: Desk) -> None:
+    if (await desk.engine.identity()).version_num < 160000:
+        with pytest.raises(UsageError, match="no BUFFER_USAGE_LIMIT"):
+            await desk.plan("table.vacuum", table="orders", buffer_usage_limit="2MB")
+        return
+    for given in ("0", "128", "128kB", "16GB", "2 MB", "131072B"):
+        run = await desk.run("table.vacuum", table="orders", buffer_usage_limit=given)
+        assert run.exit is Exit.OK, run.error
+    for given in ("127", "17GB"):
+        with pytest.raises(UsageError, match="from 128kB to 16GB"):
+            await desk.plan("table.vacuum", table="orders", buffer_usage_limit=given)
+    options = {"full": True, "analyze": True, "buffer_usage_limit": "2MB"}
+    run = await confirmed(desk, await desk.plan("table.vacuum", table="orders", **options))
+    assert run.exit is Exit.OK, run.error
