@@ -19,7 +19,7 @@ from actions.setting_values import wanted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
-from console.engine.port import Engine, Statement
+from console.engine.port import Engine, Need, Statement
 from console.errors import UsageError
 from console.model.settings import Setting
 from console.model.target import ServerIdentity
@@ -66,6 +66,14 @@ class _Change:
 
         await until(settled, patience if place.scope == "server" else 0.0)
         return proof.verdict(plan, await _read(engine, name, place), patience)
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        """A table's storage parameters are its owner's; other rights show when they are tried."""
+        number = plan.observed.get("table")
+        if number is None or plan.subject["same"]:
+            return ()
+        schema, name = parse(proof.place_of(plan).table)
+        return (Need(schema=schema, name=name, number=number, own=True),)
 
     def lock(self, plan: Plan) -> str:
         return f"setting:{plan.subject['name']}:{proof.place_of(plan).words}"

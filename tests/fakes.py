@@ -106,6 +106,7 @@ class ScriptedEngine:
         self.pressure = Load(running=1)
         self.passwords: dict[str, set[str]] = {}
         self.probed: list[tuple[str, Answer]] = []
+        self.lacks: tuple[str, ...] = ()
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -212,6 +213,10 @@ class ScriptedEngine:
 
     async def disk(self, schema: str, name: str) -> Disk:
         return Disk(why="the server is remote")
+
+    async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        await self._read()
+        return self.lacks
 
     async def checks(self) -> tuple[Check, ...]:
         await self._read()

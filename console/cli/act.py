@@ -19,7 +19,7 @@ from console.cli.run import interrupted
 from console.cli.unlock import unlock_for
 from console.config import Config
 from console.dispatch.action import Action, Approval, Plan, Watch
-from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.dispatcher import Dispatcher, draw_up
 from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
 from console.dispatch.registry import Registry, pairs, parse_args
@@ -133,7 +133,7 @@ async def _planned(services: Services, action: Action[Any], engine: Engine, args
             runner = Dispatcher(services.registry(), opened, config.policy)
             return await runner.plan(action.name, engine, msgspec.to_builtins(args))
     except AuditUnavailable:
-        return await action.plan(engine, args)
+        return await draw_up(action, engine, args)
 
 
 def _document(plan: Plan) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         parsed = parse_args(action, given)
-        plan = await action.plan(engine, parsed)
+        plan = await draw_up(action, engine, parsed)
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
@@ -224,9 +224,7 @@ class Dispatcher:
         """What the operator lacks is told before anything is recorded, where it can be."""
         missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
         if missing:
-            more = f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else ""
-            said = "; ".join(one.rstrip(";") for one in missing[:_TOLD])
-            reason = f"{connection.user} may not: {said}{more}"
+            reason = _may_not(connection.user, missing)
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
 
@@ -262,6 +260,24 @@ class Dispatcher:
             "planned_at": plan.made_at,
             "valid_until": now + VALID_FOR,
         }
+
+
+async def draw_up(action: Action[Any], engine: Engine, args: msgspec.Struct) -> Plan:
+    """The action's plan, with what its operator lacks where the monitor can tell. Raises as `Action.plan`."""
+    plan = await action.plan(engine, args)
+    operator = engine.target.operator
+    if operator is None or plan.refusals or not isinstance(action, Needy):
+        return plan
+    missing = await engine.lacking(action.needs(plan))
+    if not missing:
+        return plan
+    said = f"{_may_not(operator.user, missing)}; without it nothing will be executed"
+    return msgspec.structs.replace(plan, warnings=(said, *plan.warnings))
+
+
+def _may_not(user: str, missing: Sequence[str]) -> str:
+    more = f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else ""
+    return f"{user} may not: {'; '.join(one.rstrip(';') for one in missing[:_TOLD])}{more}"
 
 
 def running(intent: OpenIntent) -> bool:

@@ -171,6 +171,12 @@ class Engine(MaintenanceReads, Protocol):
         """
         ...
 
+    async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        """What the target's operator certainly lacks, each with the GRANT, as far as this login can tell.
+        Where nothing is said the operator's own connection may still say it.
+        """
+        ...
+
     async def checks(self) -> tuple[Check, ...]:
         """What `doctor` shows: privileges by pane with the exact missing GRANT, TLS, clock, cost."""
         ...

@@ -17,10 +17,12 @@ from console.engine.mysql.maintenance_checks import maintenance_findings
 from console.engine.mysql.progress import ProgressReader
 from console.engine.mysql.purge import Purger
 from console.engine.mysql.relations import called, index_site
+from console.engine.mysql.rights import operator_lacks
 from console.engine.mysql.settings import setting
 from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
+from console.engine.port import Need
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
@@ -105,6 +107,11 @@ class MysqlEngine:
 
     async def probe(self, user: str, password: Secret) -> Probe:
         return await probe.probe(self.target, user, password)
+
+    async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        """Nothing where this login may not read what accounts may do."""
+        async with self._link.lock:
+            return await operator_lacks(self._link, needs)
 
     async def tables(self, wanted: TableQuery) -> Tables:
         """Raises PrivilegeMissing rather than show no tables where some are hidden."""

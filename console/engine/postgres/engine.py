@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
+from console.engine.port import Need
 from console.engine.postgres import (
     disk,
     horizon,
@@ -15,6 +16,7 @@ from console.engine.postgres import (
     measure,
     probe,
     relations,
+    rights,
     settings,
     slots,
     storage,
@@ -153,6 +155,10 @@ class PostgresEngine:
     async def disk(self, schema: str, name: str) -> Disk:
         async with self._busy:
             return await disk.read(self._link, schema, name)
+
+    async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
+        async with self._busy:
+            return await rights.lacking(self._link, needs)
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._busy:

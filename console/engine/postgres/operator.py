@@ -13,11 +13,11 @@ from typing import NamedTuple
 import asyncpg
 
 from console.engine.port import READ_SECONDS, Need, Row, Statement
+from console.engine.postgres import rights
 from console.engine.postgres.driver import OPERATOR_LIMITS, Connection, close, connect
 from console.engine.postgres.errors import FAILURES, lost, on_read
 from console.engine.postgres.link import identify
-from console.engine.postgres.remedies import to_set_passwords
-from console.engine.queries import query, quote_ident
+from console.engine.queries import query
 from console.errors import (
     ActionFailed,
     Cancelled,
@@ -183,13 +183,10 @@ class PostgresOperator:
 
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """By has_table_privilege and pg_has_role of this session itself, which lock no table."""
-        tables = [one for one in needs if not one.role]
-        roles = [one.role for one in needs if one.role]
-        numbers, own = [str(one.number) for one in tables], ["yes" if one.own else "no" for one in tables]
-        rows = await self._fetch("rights", numbers, own) if tables else []
-        found = await self._fetch("password_rights", roles) if roles else []
-        lacking = (_may_not_set(row, self.user, self._version) for row in found)
-        return (*(_lacks(row, self.user, self._version) for row in rows), *(one for one in lacking if one))
+        tables, roles = rights.of_tables(needs), rights.of_roles(needs)
+        rows = await self._fetch("rights", *rights.asked(tables), "") if tables else []
+        found = await self._fetch("password_rights", roles, "") if roles else []
+        return rights.in_words(rows, found, self.user, self._version)
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this session; None when held now, else its holder in words."""
@@ -213,27 +210,6 @@ class PostgresOperator:
                 )
         except FAILURES as error:
             raise on_read(error, self._target, "the run lock") from None
-
-
-def _lacks(row: asyncpg.Record, user: str, version: int) -> str:
-    table = f"{quote_ident(row['schema'], 'postgresql')}.{quote_ident(row['name'], 'postgresql')}"
-    if not row["own"] and version >= 170000:
-        return f"maintain {table}: GRANT MAINTAIN ON {table} TO {user}; (or GRANT pg_maintain TO {user};)"
-    if row["powerful"]:
-        return f"{table} belongs to the superuser {row['owner']}, who has to do it, or give the table away"
-    return f"{table} belongs to {row['owner']}: GRANT {quote_ident(row['owner'], 'postgresql')} TO {user};"
-
-
-def _may_not_set(row: asyncpg.Record, user: str, version: int) -> str:
-    """What keeps this role from setting that one's password; manual, "ALTER ROLE" and "Role Attributes"."""
-    if row["me_super"] or row["own"]:
-        return ""
-    name = quote_ident(row["name"], "postgresql")
-    if row["target_super"]:
-        return f"{name} is a superuser, whose password only a superuser sets"
-    if row["me_createrole"] and row["admin"]:
-        return ""
-    return f"set the password of {name}: {to_set_passwords(name, user, version)}"
 
 
 def _key(name: str) -> int:

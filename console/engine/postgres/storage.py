@@ -10,7 +10,6 @@ from console.engine.postgres.link import Link
 from console.engine.postgres.relations import KINDS
 from console.engine.postgres.rows import Record
 from console.engine.postgres.storage_parameters import TOAST, Parameter, complete, find, near
-from console.engine.queries import quote_ident
 from console.errors import UsageError
 from console.model.settings import Setting, Storage
 
@@ -25,8 +24,7 @@ async def read(link: Link, name: str, table: tuple[str, str]) -> Setting:
     _, identity = await link.connected()
     version = identity.version_num
     wanted = name.strip().lower()
-    operator = link.target.operator
-    rows = await link.fetch("storage", "the table", *table, operator.user if operator else "")
+    rows = await link.fetch("storage", "the table", *table)
     row = _the_one(rows, table, link)
     parameter = find(wanted, version)
     guc = (
@@ -37,7 +35,6 @@ async def read(link: Link, name: str, table: tuple[str, str]) -> Setting:
     return msgspec.structs.replace(
         described,
         storage=_storage(wanted, parameter, row, parts, version),
-        lacking=lacking(row, operator.user if operator else ""),
     )
 
 
@@ -134,12 +131,3 @@ def _inherited(row: Record) -> tuple[str, ...]:
 def options(found: Sequence[str] | None) -> dict[str, str]:
     """pg_class.reloptions: `name=value` each; a value may have a = of its own."""
     return {name: value for name, _, value in (one.partition("=") for one in found or ())}
-
-
-def lacking(row: Record, user: str) -> tuple[str, ...]:
-    """ALTER TABLE takes the owner, a member of its role, or a superuser."""
-    if row["owned"] or not user:
-        return ()
-    owner = quote_ident(row["owner"], "postgresql")
-    what = f"{row['schema']}.{row['name']} belongs to {row['owner']}, and only its owner may alter it"
-    return (f"{what}: GRANT {owner} TO {quote_ident(user, 'postgresql')};",)

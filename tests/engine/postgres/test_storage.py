@@ -21,7 +21,7 @@ FACTOR = "autovacuum_vacuum_scale_factor"
 def a_row(**over: Any) -> Any:
     return {
         "number": 7, "schema": "shop", "name": "orders", "kind": "r", "temporary": False, "system": False,
-        "options": None, "toast": True, "toast_options": None, "owner": "app", "owned": True,
+        "options": None, "toast": True, "toast_options": None,
     } | over  # fmt: skip
 
 
@@ -77,12 +77,6 @@ def test_a_server_that_is_newer_than_the_list_decides_itself() -> None:
     newer = storage._storage("no_such", None, a_row(), [], 190000)
     assert (newer.obstacle, newer.known, newer.lock) == ("", False, "")
     assert storage._storage("columnar.level", None, a_row(), [], 180000).obstacle == ""
-
-
-def test_the_owner_is_named_where_the_operator_is_not_of_its_role() -> None:
-    (line,) = storage.lacking(a_row(owned=False, owner='a"b'), "op")
-    assert line.endswith('GRANT "a""b" TO "op";')
-    assert storage.lacking(a_row(), "op") == ()
 
 
 ORDERS = Storage(number=7, schema="sh.op", name='or"d', kind="table", lock="ShareUpdateExclusive")

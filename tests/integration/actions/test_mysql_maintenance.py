@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from console.dispatch.action import Watch
 from console.errors import Exit, Refused, UsageError
-from tests.integration.actions.conftest import Desk, desk_on, until
-from tests.servers.accounts import MAINTAINER, login
+from tests.integration.actions.conftest import Desk, desk_on, superuser, until
+from tests.servers.accounts import MAINTAINER, MONITOR, OPERATOR, login
 from tests.servers.mysql import MysqlServer
 from tests.situations import Scene, scene
 
@@ -126,6 +126,24 @@ async def test_without_the_right_it_is_refused_before_any_intent(
         with pytest.raises(Refused, match=r"GRANT SELECT, INSERT ON `.*`\.`orders` TO"):
             await desk.apply(plan)
         assert "intent" not in await desk.kinds()
+        assert not any("may not" in line for line in plan.warnings), "the monitor may not read accounts"
+
+
+async def test_a_plan_tells_the_missing_right_where_the_monitor_may_read_it(
+    shop: Scene, mysql: MysqlServer, tmp_path: Path
+) -> None:
+    await superuser(mysql, f"grant select on mysql.* to {MONITOR}@'%'")
+    try:
+        async with desk_on(mysql, tmp_path) as poor:
+            plan = await poor.plan("table.analyze", table=table(shop))
+        (tmp_path / "able").mkdir()
+        async with desk_on(mysql, tmp_path / "able", operator=login(MAINTAINER)) as able:
+            fine = await able.plan("table.analyze", table=table(shop))
+    finally:
+        await superuser(mysql, f"revoke select on mysql.* from {MONITOR}@'%'")
+    grant = f"GRANT SELECT, INSERT ON `{shop.database}`.`orders` TO '{OPERATOR}'@'%'"
+    assert any(f"{OPERATOR} may not" in line and grant in line for line in plan.warnings), plan.warnings
+    assert not any("may not" in line for line in fine.warnings), fine.warnings
 
 
 async def test_what_the_engine_has_not_is_refused(desk: Desk, shop: Scene) -> None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from console.dispatch.action import Watch
 from console.errors import Exit, Refused, UsageError
 from tests.integration.actions.conftest import Desk, desk_on, until
-from tests.servers.accounts import MAINTAINER, login
+from tests.servers.accounts import MAINTAINER, OPERATOR, login
 from tests.servers.postgres import PostgresServer
 from tests.situations import Scene, scene
 
@@ -289,3 +289,33 @@ async def test_a_kind_of_index_is_refused_for_exactly_the_types_the_server_refus
             except asyncpg.PostgresError:
                 taken = False
             assert (method.name in column.methods) is taken, (method, column)
+
+
+async def test_a_plan_tells_the_missing_right_that_apply_would_refuse(
+    shop: Scene, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with desk_on(postgres, tmp_path, database=shop.database) as poor:
+        for action, given in (
+            ("table.vacuum", {"table": "orders"}),
+            ("index.reindex", {"index": "orders_pkey"}),
+            ("index.create", {"table": "orders", "column": "n"}),
+        ):
+            plan = await poor.plan(action, **given)
+            assert any(f"{OPERATOR} may not: " in line and "GRANT " in line for line in plan.warnings), action
+            with pytest.raises(Refused, match="GRANT"):
+                await poor.apply(plan)
+
+
+async def test_a_plan_is_silent_about_rights_of_who_has_them_or_becomes_another(
+    desk: Desk, shop: Scene, postgres: PostgresServer, tmp_path: Path
+) -> None:
+    plan = await desk.plan("index.create", table="orders", column="n")
+    assert not any("may not" in line for line in plan.warnings)
+    await desk.as_superuser(f"alter role {OPERATOR} set role = {MAINTAINER}")
+    try:
+        (tmp_path / "other").mkdir()
+        async with desk_on(postgres, tmp_path / "other", database=shop.database) as other:
+            plan = await other.plan("index.create", table="orders", column="n")
+    finally:
+        await desk.as_superuser(f"alter role {OPERATOR} reset role")
+    assert not any("may not" in line for line in plan.warnings)

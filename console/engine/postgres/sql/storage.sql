@@ -1,7 +1,7 @@
--- Purpose: what is called so and could have storage parameters, those it has, and whether a role may change
---   them; without a schema neither catalogs nor temporary tables are meant
+-- Purpose: what is called so and could have storage parameters, and those it has; without a schema neither
+--   catalogs nor temporary tables are meant
 -- Privilege: none
--- Cost: probes of pg_namespace, pg_class and pg_roles (AccessShareLock); no table is touched
+-- Cost: probes of pg_namespace and pg_class (AccessShareLock); no table is touched
 select c.oid::int8 as number,
        n.nspname::text as schema,
        c.relname::text as name,
@@ -10,14 +10,10 @@ select c.oid::int8 as number,
        c.oid < 16384 as system,
        c.reloptions as options,
        c.reltoastrelid <> 0 as toast,
-       t.reloptions as toast_options,
-       o.rolname::text as owner,
-       r.oid is null or pg_has_role(r.oid, c.relowner, 'usage') as owned
+       t.reloptions as toast_options
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
-  join pg_roles o on o.oid = c.relowner
   left join pg_class t on t.oid = c.reltoastrelid
-  left join pg_roles r on r.rolname = $3::text
  where c.relname = $2::text collate "C"
    and (n.nspname = $1::text collate "C"
         or ($1::text = '' and c.relpersistence <> 't'
