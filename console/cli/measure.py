@@ -2,17 +2,67 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from console.cli import output
 from console.cli.context import Services, one
+from console.cli.show import envelope
 from console.cli.unlock import unlock_for
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.errors import Exit, UsageError
-from console.model.tables import TableQuery
+from console.errors import DbdeckError, Exit, UsageError
+from console.model.tables import Bloat, Measurement, TableQuery
 from console.present import measurement as words
 from console.present.names import parse, shown
+
+
+class _Seen(msgspec.Struct):
+    """How far it came."""
+
+    subject: str
+    cost: Measurement | None = None
+    bloat: Bloat | None = None
+
+
+async def measure(services: Services, name: str, target: str | None, *, yes: bool, as_json: bool) -> int:
+    """With --json every end is one document. Without --yes nothing is read but what it would cost."""
+    chosen = one(services.config(), target)
+    seen, start = _Seen(subject=name), time.perf_counter()
+    problem: DbdeckError | None = None
+    try:
+        await unlock_for([chosen])
+        async with open_engine(chosen) as engine:
+            await _look(engine, name, seen, yes=yes)
+    except DbdeckError as error:
+        problem = error
+    if as_json:
+        found = envelope("measure", chosen, [], (time.perf_counter() - start) * 1000, problem)
+        del found["rows"]
+        output.document(found | msgspec.to_builtins(seen))
+    if problem is not None:
+        output.complaint(problem)
+        return int(getattr(problem, "code", problem.exit))
+    if seen.bloat is not None and not as_json:
+        for line in words.result(seen.bloat):
+            output.line(line)
+    return Exit.OK
+
+
+async def _look(engine: Engine, name: str, seen: _Seen, *, yes: bool) -> None:
+    """Raises UsageError where it cannot be measured, or nobody said yes to the cost."""
+    schema, bare = parse(name)
+    schema = schema or await _schema_of(engine, bare)
+    seen.cost = await engine.measurement(schema, bare)
+    seen.subject = seen.cost.subject
+    if seen.cost.refusal:
+        raise UsageError(f"{'; '.join(words.cost(seen.cost))}; nothing was measured")
+    for line in words.cost(seen.cost):
+        output.note(line)
+    if not yes:
+        raise UsageError("nothing was measured", "repeat it with --yes")
+    seen.bloat = await engine.measure(schema, bare)
 
 
 async def _schema_of(engine: Engine, name: str) -> str:
@@ -26,27 +76,3 @@ async def _schema_of(engine: Engine, name: str) -> str:
             f"say which: {', '.join(shown(schema, name) for schema in sorted(found))}" if found else "",
         )
     return found.pop()
-
-
-async def measure(services: Services, name: str, target: str | None, *, yes: bool, as_json: bool) -> int:
-    """Raises UsageError without --yes: nothing was read then but what it would cost."""
-    schema, bare = parse(name)
-    found_target = one(services.config(), target)
-    await unlock_for([found_target])
-    async with open_engine(found_target) as engine:
-        schema = schema or await _schema_of(engine, bare)
-        cost = await engine.measurement(schema, bare)
-        for line in words.cost(cost):
-            output.note(line)
-        if cost.refusal:
-            return Exit.USAGE
-        if not yes:
-            raise UsageError("nothing was measured", "repeat it with --yes")
-        found = await engine.measure(schema, bare)
-    if as_json:
-        document = {"schema": "dbdeck/measure/1", "target": engine.target.name, "subject": cost.subject}
-        output.document(document | {"cost": msgspec.to_builtins(cost), "bloat": msgspec.to_builtins(found)})
-    else:
-        for line in words.result(found):
-            output.line(line)
-    return Exit.OK

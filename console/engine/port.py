@@ -104,7 +104,9 @@ class MaintenanceReads(Protocol):
         ...
 
     async def measure(self, schema: str, name: str) -> Bloat:
-        """The exact look: it reads the whole table. Raises UsageError where it cannot be taken."""
+        """The exact look: it reads the whole table. Raises UsageError where it cannot be taken, LockTimeout
+        with the holder where its lock is not to be had.
+        """
         ...
 
     async def disk(self, schema: str, name: str) -> Disk:

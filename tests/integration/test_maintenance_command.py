@@ -163,3 +163,33 @@ async def test_measuring_says_what_it_costs_and_wants_a_yes(
     assert measured.code == 0, measured
     assert measured.document["bloat"]["exact"] is True
     assert measured.document["bloat"]["wasted"] > 1_000_000
+
+
+async def test_every_end_of_measuring_is_a_document(
+    many: Scene, postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    command = on(many, postgres18, tmp_path)
+    bare = await command.run("measure", "public.t0", "-t", "t", "--yes", "--json")
+    gone = await command.run("measure", "public.gone", "-t", "t", "--yes", "--json")
+    admin = await postgres18.connect(database=many.database)
+    await admin.execute("create extension pgstattuple")
+    asked = await command.run("measure", "public.t0", "-t", "t", "--json")
+    await admin.execute("begin; lock table t0 in access exclusive mode")
+    locked = await command.run("measure", "public.t0", "-t", "t", "--json", "--yes")
+    pid = admin.get_server_pid()
+    await admin.close()
+    for done, code, kind, words in (
+        (bare, 2, "usage", "CREATE EXTENSION pgstattuple"),
+        (gone, 2, "usage", "no table or index public.gone"),
+        (asked, 2, "usage", "nothing was measured"),
+        (locked, 1, "lock_timeout", f"session {pid} "),
+    ):
+        assert done.code == code, done
+        document = done.document
+        assert document["schema"] == "dbdeck/measure/1"
+        assert (document["target"], document["engine"]) == ("t", "postgres")
+        assert document["problem"]["kind"] == kind
+        assert words in document["problem"]["message"], done
+        assert document["bloat"] is None
+    assert asked.document["cost"]["how"] == "pgstattuple(public.t0)"
+    assert locked.document["subject"] == "public.t0"

@@ -29,6 +29,7 @@ from console.engine.postgres.link import Link, identify
 from console.engine.postgres.progress import ProgressReader
 from console.engine.postgres.tables import TableReader
 from console.engine.postgres.waits import Waits
+from console.errors import LockTimeout
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.horizon import Horizon
@@ -150,7 +151,10 @@ class PostgresEngine:
         """Polls go on meanwhile."""
         async with self._busy:
             found = await measure.way(self._link, schema, name)
-        return await measure.measure(self._link, found)
+        try:
+            return await measure.measure(self._link, found)
+        except LockTimeout as error:
+            raise measure.held(error, await self.table_locks([found.table])) from None
 
     async def disk(self, schema: str, name: str) -> Disk:
         async with self._busy:

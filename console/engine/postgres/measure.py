@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 import msgspec
 
@@ -12,14 +14,17 @@ from console.engine.postgres.link import Link
 from console.engine.postgres.remedies import INSTALL, role_in_sql
 from console.engine.postgres.rows import Record
 from console.engine.queries import query, quote_ident
-from console.errors import UsageError
+from console.errors import LockTimeout, UsageError
+from console.model.table_locks import TableLock
 from console.model.tables import Bloat, Measurement
 
 LARGE = 1 << 30  # bytes from which pages that are all visible are not read
 # The free space map counts in steps of a block's 256th part (freespace/README).
 STEPS = 256
 LOCK = "ACCESS SHARE, as a SELECT takes: it waits for nobody but ACCESS EXCLUSIVE"
-LIMITS = READ_LIMITS | {"statement_timeout": "6h", "lock_timeout": "2s"}
+WAIT = "2s"
+LIMITS = READ_LIMITS | {"statement_timeout": "6h", "lock_timeout": WAIT}
+AGAINST = "AccessExclusiveLock"  # the only mode that ACCESS SHARE waits for
 TABLE, TABLE_QUICKLY, INDEX = "pgstattuple", "pgstattuple_approx", "pgstatindex"
 _READS = {TABLE: "measure_table", TABLE_QUICKLY: "measure_table_quickly", INDEX: "measure_index"}
 
@@ -29,7 +34,13 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
     row: Record
     function: str
+    subject: str = ""
     refusal: str = ""
+
+    @property
+    def table(self) -> tuple[str, str]:
+        """The table itself, or that of the index."""
+        return self.row["table_schema"], self.row["table_name"]
 
 
 async def way(link: Link, schema: str, name: str) -> Way:
@@ -39,7 +50,10 @@ async def way(link: Link, schema: str, name: str) -> Way:
         raise UsageError(f"there is no table or index {schema}.{name} in this database")
     row = rows[0]
     function = function_for(row)
-    return Way(row=row, function=function, refusal=refusal(row, function, link.target.monitor.user))
+    subject = f"{schema}.{name}"
+    return Way(
+        row=row, function=function, subject=subject, refusal=refusal(row, function, link.target.monitor.user)
+    )
 
 
 def function_for(row: Record) -> str:
@@ -103,11 +117,32 @@ async def measure(link: Link, found: Way) -> Bloat:
         rows = await connection.fetch(sql, found.row["oid"])
     except asyncpg.UndefinedTableError:
         raise UsageError("it was dropped meanwhile") from None
+    except asyncpg.LockNotAvailableError:
+        raise LockTimeout(
+            f"{link.target.name}: {found.subject} was not measured: the lock ACCESS SHARE was not to be had "
+            f"within {WAIT}",
+            "`dbdeck show locks` has who waits for whom; look again when it is free",
+        ) from None
     except FAILURES as error:
         raise on_read(error, link.target, "the measurement") from None
     finally:
         await close(connection)
     return bloat(found, rows[0])
+
+
+def held(error: LockTimeout, locks: Sequence[TableLock]) -> LockTimeout:
+    """With who is in the way: who holds the table or the index exclusively, or waits to do so."""
+    inways = [one for one in locks if one.mode == AGAINST]
+    if not inways:
+        return error
+    return LockTimeout(f"{error.message}: {'; '.join(_holder(one) for one in inways[:3])}", error.hint)
+
+
+def _holder(lock: TableLock) -> str:
+    session, on = lock.session, lock.index or lock.table
+    whose = ", ".join(part for part in (session.user, session.application) if part)
+    does = "holds" if lock.granted else "waits for"
+    return f"session {session.id}{f' ({whose})' if whose else ''} {does} {lock.mode} on {on}"
 
 
 def bloat(found: Way, row: Record) -> Bloat:

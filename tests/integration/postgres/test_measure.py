@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.errors import ServerSilent, UsageError
+from console.errors import LockTimeout, UsageError
 from tests.integration.postgres.conftest import Desk
 
 FILLED = (
@@ -112,8 +112,11 @@ async def test_a_locked_table_is_not_waited_for_and_polls_go_on(desk: Desk) -> N
     start = time.monotonic()
     await desk.engine.load()
     assert time.monotonic() - start < 1
-    with pytest.raises(ServerSilent):
+    with pytest.raises(LockTimeout) as locked:
         await task
+    assert f"session {holder.get_server_pid()} (" in locked.value.message
+    assert "holds AccessExclusiveLock on public.t" in locked.value.message
+    assert "ACCESS SHARE" in locked.value.message
 
 
 async def test_a_measurement_given_up_leaves_no_session(desk: Desk) -> None:

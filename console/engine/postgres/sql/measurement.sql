@@ -6,6 +6,8 @@ select c.oid::int8 as oid,
        coalesce(m.amname, '')::text as method,
        c.relpersistence = 't' as temporary,
        coalesce(x.indisvalid, true) as valid,
+       coalesce(tn.nspname, n.nspname)::text as table_schema,
+       coalesce(t.relname, c.relname)::text as table_name,
        case when c.relpages > 0 or c.reltuples >= 0 then b.size * c.relpages end as bytes,
        b.size as block,
        c.reloptions::text[] as options,
@@ -18,6 +20,8 @@ select c.oid::int8 as oid,
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_am m on m.oid = c.relam
   left join pg_index x on x.indexrelid = c.oid
+  left join pg_class t on t.oid = x.indrelid
+  left join pg_namespace tn on tn.oid = t.relnamespace
  cross join (select current_setting('block_size')::int8 as size) b
   left join (select s.nspname::text as schema,
                     quote_ident(s.nspname) as sql_schema,
