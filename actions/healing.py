@@ -7,11 +7,10 @@ from typing import Annotated
 
 import msgspec
 
-from actions import draft
+from actions import draft, patience
 from actions import table_statements as statements
 from actions.in_the_way import EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
 from actions.index_jobs import drop_job, reindex_job
-from actions.index_words import snapshots
 from actions.jobs import Job
 from actions.leftovers import perform_and_clear
 from actions.limits import WorkArgs
@@ -85,7 +84,7 @@ class MaintainDatabase(Maintenance):
         made = draft.with_subject(made, before=[one.number for one in found])
         return draft.more(
             made,
-            forecast=(*_reasons(wanted), *await snapshots(engine, server, jobs)),
+            forecast=(*_reasons(wanted), *await patience.forecast(engine, server, jobs)),
             warnings=_advice(health),
         )
 

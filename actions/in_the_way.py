@@ -47,7 +47,7 @@ def holding_up(locks: Iterable[TableLock], mode: str) -> list[TableLock]:
 def names_of(locks: Iterable[TableLock], job: Job) -> str:
     """Who is in the way of the job, on one line."""
     found = _by_session(holding_up(locks, job.lock))
-    return "; ".join(_held(one) for one in found[:LISTED])
+    return "; ".join(held(one) for one in found[:LISTED])
 
 
 def forecast(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -55,7 +55,7 @@ def forecast(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]
     said: list[str] = []
     for job, here in _beside(locks, jobs):
         holders = _by_session(holding_up(here, job.lock))
-        said += [f"held up now: {job.subject}: {_held(one)}" for one in holders]
+        said += [f"held up now: {job.subject}: {held(one)}" for one in holders]
         if job.exclusive:
             said.append(f"{job.subject}: every reader and writer waits while it runs ({_users(here)})")
     shown, rest = said[: 2 * LISTED], said[2 * LISTED :]
@@ -115,7 +115,8 @@ def _by_session(locks: Iterable[TableLock]) -> list[TableLock]:
     return sorted(found.values(), key=lambda one: -(one.session.transaction_seconds or 0.0))
 
 
-def _held(lock: TableLock) -> str:
+def held(lock: TableLock) -> str:
+    """Who it is, what it does, and the lock."""
     session = lock.session
     how = lock.mode if lock.granted else f"{lock.mode}, queued"
     return f"{who(session)} {_doing(session)} ({how})"

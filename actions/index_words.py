@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from actions import draft
 from actions.index_selection import IndexArgs
 from actions.jobs import Job
-from actions.table_statements import POSTGRES
 from console.engine.port import Engine
 from console.model.indexes import Index
-from console.model.sessions import State
 from console.model.target import ServerIdentity
-from console.model.transactions import OpenTransaction
-from console.present.units import age, size
+from console.present.units import size
 
 LISTED = 5
 # REINDEX and CREATE INDEX CONCURRENTLY of 14.0 to 14.3 could leave rows out (release notes of 14.4).
@@ -39,32 +36,6 @@ async def copies(engine: Engine, found: Sequence[Index]) -> tuple[str, ...]:
     disk = await engine.disk(found[0].schema, found[0].table)
     free = size(disk.free) if disk.free is not None else f"unknown: {disk.why}"
     return (f"disk needed for the copy of the largest: up to {size(max(known))}; free: {free}",)
-
-
-async def snapshots(engine: Engine, server: ServerIdentity, jobs: Sequence[Job]) -> tuple[str, ...]:
-    """Building beside others waits for every snapshot of the database that is older (indexcmds.c,
-    WaitForOlderSnapshots): running statements and repeatable reads, not who is merely idle after one.
-    """
-    builds = any(job.patient and not job.verb.startswith("drop") for job in jobs)
-    if server.flavor != POSTGRES or not builds:
-        return ()
-    opened = [
-        one
-        for one in await engine.transactions()
-        if one.session.database in (server.database, None) and _old(one)
-    ]
-    return tuple(
-        f"it will wait for session {one.session.id} ({one.session.application or one.session.user or '?'}), "
-        f"{one.session.state} since {age(one.session.transaction_seconds)}"
-        for one in opened[:LISTED]
-    )
-
-
-def _old(one: OpenTransaction) -> bool:
-    session = one.session
-    keeps = session.state is State.ACTIVE or (one.isolation or "").startswith(("repeatable", "serializable"))
-    lasting = (session.transaction_seconds or 0.0) > 1.0 and session.protection is None
-    return lasting and (keeps or one.isolation is None)
 
 
 def reindex_warnings(found: Sequence[Index], args: IndexArgs) -> tuple[str, ...]:

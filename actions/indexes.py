@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actions import draft, proof
+from actions import draft, patience, proof
 from actions.index_checks import check_columns, check_name, check_options, check_table
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
 from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
-from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings, snapshots
+from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings
 from actions.jobs import jobs_of
 from actions.leftovers import made_by, perform_and_clear
 from actions.limits import WorkArgs
@@ -55,7 +55,7 @@ class Reindex(Maintenance):
         made = draft.with_subject(made, before=[index.number for index in await around(engine, found)])
         return draft.more(
             made,
-            forecast=(*await copies(engine, found), *await snapshots(engine, server, jobs)),
+            forecast=(*await copies(engine, found), *await patience.forecast(engine, server, jobs)),
             warnings=reindex_warnings(found, args),
             refusals=reindex_refusals(server, found, jobs),
         )
@@ -120,7 +120,7 @@ class CreateIndex(Maintenance):
         alike = [one.key for one in there if one.definition and _leads(one, what.columns)]
         return draft.more(
             made,
-            forecast=await snapshots(engine, server, [job]),
+            forecast=await patience.forecast(engine, server, [job]),
             warnings=[*(f"{one} begins with the same columns already" for one in alike), *unread],
             refusals=reindex_refusals(server, (), [job]),
         )
@@ -155,7 +155,7 @@ class DropInvalid(Maintenance):
         )
         return draft.more(
             made,
-            forecast=(*definitions(found), *await snapshots(engine, server, jobs)),
+            forecast=(*definitions(found), *await patience.forecast(engine, server, jobs)),
             refusals=[
                 f"{show_name(one.schema, one.name)} is being built by session {one.builder}"
                 if one.builder is not None

@@ -11,7 +11,7 @@ from actions.words import duration
 from console.dispatch.action import Plan
 from console.errors import UsageError
 from console.model.table_locks import Load
-from console.present.units import age
+from console.present.units import age, span
 
 Duration = str | float
 MOST_LANES = 32
@@ -109,18 +109,18 @@ def words(limits: Limits, *, patient: int, others: int) -> tuple[str, ...]:
     """What the plan says of them, for so many jobs that are built beside others and for the rest."""
     said = []
     if patient:
-        said.append(f"it waits for older transactions at most {age(limits.wait)}; then it gives up")
+        said.append(f"it waits for older transactions at most {span(limits.wait)}; then it gives up")
     if others:
-        most = age(longest_seconds(limits.lock, limits.tries))
+        most = span(longest_seconds(limits.lock, limits.tries))
         said.append(
-            f"it waits for a lock at most {age(limits.lock)} at a time, {limits.tries} times within {most}; "
+            f"it waits for a lock at most {span(limits.lock)} at a time, {limits.tries} times within {most}; "
             "then it gives up"
         )
     if limits.budget is not None:
-        said.append(f"after {age(limits.budget)} nothing more begins and what runs is cancelled")
+        said.append(f"after {span(limits.budget)} nothing more begins and what runs is cancelled")
     guards = [
         f"more than {limits.max_load} statements run" if limits.max_load is not None else "",
-        f"a replica is more than {age(limits.max_lag)} behind" if limits.max_lag is not None else "",
+        f"a replica is more than {span(limits.max_lag)} behind" if limits.max_lag is not None else "",
     ]
     if any(guards):
         said.append(f"nothing new begins while {' or '.join(one for one in guards if one)}")

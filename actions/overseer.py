@@ -7,13 +7,14 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+from actions import patience
 from actions.in_the_way import names_of
 from actions.jobs import Job
 from actions.limits import Limits, pausing, stopping
 from console.dispatch.operator import Operator
 from console.errors import DbdeckError
 from console.model.progress import Confidence, Progress
-from console.present.units import age
+from console.present.units import age, span
 
 LOOK_SECONDS = 1.0
 CANCEL_SECONDS = 1.0
@@ -108,7 +109,7 @@ class Overseer:
 
     async def _until_spent(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        self.stop(f"its budget of {age(seconds)} was spent")
+        self.stop(f"its budget of {span(seconds)} was spent")
 
     async def _look(self) -> None:
         rounds = 0
@@ -174,7 +175,20 @@ class Overseer:
                     self._told[one.session] = said
                     self._watch.tell(said)
 
-    async def in_the_way(self, job: Job) -> str:
+    async def no_lock(self, job: Job, seconds: float, said: str) -> str:
+        """Why the job did not get on within the time, by whom is in its way; else in the server's words."""
+        if job.patient:
+            found = await self._waited_for(job) or "nobody who is seen any more"
+            return f"it waited {span(seconds)} (wait=…) for others to end: {found}"
+        return f"no lock was to be had: {await self._in_the_way(job) or said}"
+
+    async def _waited_for(self, job: Job) -> str:
+        try:
+            return await patience.waited_for(self._operator.engine, job, set(self._running))
+        except DbdeckError:
+            return ""
+
+    async def _in_the_way(self, job: Job) -> str:
         """Who holds a lock that the job wants, in words; empty when nobody is seen."""
         try:
             return names_of(

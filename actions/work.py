@@ -22,7 +22,7 @@ from console.dispatch.action import Plan, Result
 from console.dispatch.operator import Operator
 from console.engine.port import Row, Statement
 from console.errors import ActionFailed, Cancelled, DbdeckError, LockTimeout, OutcomeUnknown, Unreachable
-from console.present.units import age
+from console.present.units import span
 
 BATCH = 64  # statements recorded with one durable write
 
@@ -151,7 +151,7 @@ class Work:
             error, note, end = caught, caught.message, _ends(caught)
         locked = isinstance(error, LockTimeout)
         if locked:
-            note = f"no lock was to be had: {await self._overseer.in_the_way(job) or note}"
+            note = await self._overseer.no_lock(job, step.wait, note)
         if self._overseer.stopped and end in (End.FAILED, End.CANCELLED):
             # MySQL and MariaDB answer with a row where a statement was cancelled in its midst, too.
             end, note = End.CANCELLED, f"{self._overseer.why} ({note})" if locked else self._overseer.why
@@ -168,7 +168,7 @@ class Work:
     async def _again(self, done: Done, step: Rung) -> bool:
         """Pause between two tries; False when it is over."""
         self._operator.watch.tell(
-            f"{done.id}: try {done.tries} of {self._limits.tries}: {done.note}; again in {age(step.pause)}"
+            f"{done.id}: try {done.tries} of {self._limits.tries}: {done.note}; again in {span(step.pause)}"
         )
         return not await self._overseer.pause(step.pause)
 

@@ -100,6 +100,15 @@ def age(seconds: float | None) -> str:
     return f"{rest}s"
 
 
+def span(seconds: float | None) -> str:
+    """Say how long something takes or may take, finely where it is short: 40ms, 1.5s, then as `age`."""
+    if seconds is None or not math.isfinite(seconds) or seconds >= 10 or seconds <= 0:
+        return age(seconds)
+    if seconds < 0.9995:
+        return f"{max(1, round(seconds * 1000))}ms"
+    return f"{seconds:.1f}".removesuffix(".0") + "s"
+
+
 def count(number: float | None) -> str:
     """Give a number exactly up to four digits, then rounded: 9999, 10k, 1.2M."""
     if number is None or not math.isfinite(number):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.present.units import age, cell_width, clean, clean_block, clip, count, pad, size, skip
+from console.present.units import age, cell_width, clean, clean_block, clip, count, pad, size, skip, span
 
 HOSTILE = st.text(
     st.one_of(
@@ -155,3 +155,12 @@ def test_sizes(number: float | None, shown: str) -> None:
 )
 def test_clipping(text: str, width: int, shown: str) -> None:
     assert clip(text, width) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, "?"), (0, "0s"), (0.0004, "1ms"), (0.3, "300ms"), (0.9996, "1s"), (1.0, "1s"), (1.5, "1.5s"),
+     (2, "2s"), (9.96, "10s"), (12.3, "12s"), (247, "4m07")],
+)  # fmt: skip
+def test_a_short_span_is_told_finely(seconds: float | None, said: str) -> None:
+    assert span(seconds) == said

@@ -319,3 +319,42 @@ async def test_a_plan_is_silent_about_rights_of_who_has_them_or_becomes_another(
     finally:
         await desk.as_superuser(f"alter role {OPERATOR} reset role")
     assert not any("may not" in line for line in plan.warnings)
+
+
+@pytest.mark.parametrize("action", ["index.create", "index.reindex"])
+async def test_whoever_is_waited_for_is_named_before_and_when_the_wait_is_over(
+    desk: Desk, shop: Scene, action: str
+) -> None:
+    """An idle transaction has no snapshot any more, and is waited for by what it wrote."""
+    writer = await shop.holder(7, "checkout")
+    given = {"index": "orders_pkey"} if action == "index.reindex" else {"table": "orders", "column": "n"}
+    plan = await desk.plan(action, wait="700ms", **given)
+    lines = [line for line in plan.forecast if "it will wait for" in line]
+    assert len(lines) == 1, plan.forecast
+    assert f"session {writer.id} " in lines[0]
+    assert "checkout" in lines[0]
+    running = asyncio.create_task(desk.apply(plan, watch=Watch(seconds=0)))
+    await asyncio.sleep(2.5)
+    await writer.run("commit")  # dropping what is left waits for it too
+    run = await asyncio.wait_for(running, 30)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), run
+    assert run.error is not None
+    assert "it waited 700ms (wait=…)" in run.error.message
+    assert f"session {writer.id} " in run.error.message
+    assert "lock" not in run.error.message.partition("(")[0]
+    assert await indexes(desk, shop.database) == {"orders_pkey": True}
+
+
+async def test_an_old_snapshot_is_named_when_the_wait_is_over(desk: Desk, shop: Scene) -> None:
+    old = await shop.client("old report")
+    await old.run("begin isolation level repeatable read")
+    await old.run("select 1 from pg_class limit 1")
+    await asyncio.sleep(1.2)
+    plan = await desk.plan("index.create", table="orders", column="n", wait="700ms")
+    running = asyncio.create_task(desk.apply(plan, watch=Watch(seconds=0)))
+    await asyncio.sleep(2.5)
+    await old.run("commit")
+    run = await asyncio.wait_for(running, 30)
+    assert run.error is not None
+    assert f"session {old.id} " in run.error.message
+    assert "old report" in run.error.message
