@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import DbdeckError
-from console.present.table import Column, Line, Tone
+from console.present.table import Column, Line, Tone, narrowest
 from console.present.units import cell_width, clean, clip, pad
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line]) -> None:
 
 def _kept(columns: Sequence[Column], width: int) -> list[int]:
     kept = list(range(len(columns)))
-    while width and sum(columns[i].width + 2 for i in kept) > width:
+    while width and sum(narrowest(columns[i]) + 2 for i in kept) > width:
         last = max(kept, key=lambda i: columns[i].drop)
         if not columns[last].drop:
             break
@@ -96,11 +96,15 @@ def _widths(
     found = {i: max([len(columns[i].title), *(cell_width(line.cells[i]) for line in lines)]) for i in kept}
     if not width:
         return found
-    for i in kept:
-        if not columns[i].grow:
-            found[i] = min(found[i], columns[i].width)
-    fixed = sum(found[i] for i in kept if not columns[i].grow)
-    rest = max(width - fixed - 2 * (len(kept) - 1), _GROW_AT_LEAST)
+    room = width - 2 * (len(kept) - 1)
+    still = [i for i in kept if not columns[i].grow]
+    for i in still:
+        found[i] = min(found[i], columns[i].width)
+    for i in still:
+        over = sum(found[one] for one in still) + _GROW_AT_LEAST - room
+        found[i] -= max(0, min(over, found[i] - narrowest(columns[i])))
+    least = max((columns[i].least or _GROW_AT_LEAST for i in kept if columns[i].grow), default=0)
+    rest = max(room - sum(found[i] for i in still), least)
     return {i: min(w, rest) if columns[i].grow else w for i, w in found.items()}
 
 

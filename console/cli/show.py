@@ -105,7 +105,7 @@ def _text(subject: Subject, found: Any) -> None:
     elif not lines:
         output.note(subject.empty)
     if lines:
-        output.table(subject.columns, lines)
+        output.table(subject.columns_of(found), lines)
 
 
 def envelope(

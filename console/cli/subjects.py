@@ -39,13 +39,17 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     read: Callable[[Engine], Awaitable[Any]]
     one: Any
     rows: Callable[[Any], list[dict[str, Any]]]
-    columns: tuple[Column, ...]
+    columns: tuple[Column, ...] | Callable[[Any], tuple[Column, ...]]
     lines: Callable[[Any], list[Line]]
     empty: str
     beside: Callable[[Any], dict[str, Any]] = _nothing
     notes: Callable[[Any], Iterable[str]] = _no_notes
     summary: Callable[[Any], str] | None = None
     read_beside: Callable[[Engine, Sequence[Engine]], Awaitable[Any]] | None = None
+
+    def columns_of(self, found: Any) -> tuple[Column, ...]:
+        """Those the engine has anything for."""
+        return self.columns(found) if callable(self.columns) else self.columns
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -97,7 +101,7 @@ SUBJECTS = {
         read=lambda engine: engine.tables(TableQuery()),
         one=Tables(tables=(Table(schema="", name=""),)),
         rows=tables.document,
-        columns=tables.COLUMNS,
+        columns=tables.columns,
         lines=tables.lines,
         empty="there are no tables",
         beside=tables.beside,

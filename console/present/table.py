@@ -22,14 +22,20 @@ class Tone(StrEnum):
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """`width` is in terminal cells without the gap; the one with `grow` takes what is left.
 
-    Columns with the highest `drop` vanish first when the terminal is narrow; 0 never does.
+    When the terminal is narrow columns shrink to their `least` width, where they have one; then those with
+    the highest `drop` vanish first; 0 never does.
     """
 
     title: str
     width: int
+    least: int = 0
     align: Literal["left", "right"] = "left"
     grow: bool = False
     drop: int = 0
+
+
+def narrowest(column: Column) -> int:
+    return column.least or column.width
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,24 +16,50 @@ from console.present.units import UNKNOWN, age, clean, count, size
 COLUMNS = (
     Column(title="size", width=7, align="right"),
     Column(title="dead", width=6, align="right"),
-    Column(title="bloat", width=7, align="right", drop=3),
-    Column(title="vacuum", width=8, drop=1),
-    Column(title="analyze", width=8, drop=2),
-    Column(title="xid age", width=7, align="right", drop=4),
+    Column(title="bloat", width=7, align="right", drop=1),
+    Column(title="vacuum", width=8, least=6, drop=2),
+    Column(title="analyze", width=8, least=7, drop=4),
+    Column(title="xid age", width=7, align="right", drop=3),
     Column(title="rows", width=6, align="right", drop=5),
     Column(title="indexes", width=7, align="right", drop=6),
     Column(title="free", width=7, align="right", drop=7),
-    Column(title="table", width=28),
-    Column(title="why", width=20, grow=True),
+    Column(title="table", width=28, least=20),
+    Column(title="why", width=20, least=10, grow=True),
 )
+_VACUUMS = ("dead", "bloat", "vacuum", "xid age")  # what only an engine with VACUUM has
 _NEARLY = 0.8  # of a sequence's or a column's numbers
 _DAY = 86400.0
 
 
+def vacuums(data: Tables) -> bool:
+    """Whether the engine is one with VACUUM: it numbers its transactions. True where nothing is known."""
+    return not data.tables or any(table.xid_age is not None for table in data.tables)
+
+
+def columns(data: Tables) -> tuple[Column, ...]:
+    """Those the engine has anything for."""
+    return tuple(COLUMNS[place] for place in _places(data))
+
+
+def _places(data: Tables) -> list[int]:
+    return [place for place, one in enumerate(COLUMNS) if vacuums(data) or one.title not in _VACUUMS]
+
+
 def lines(data: Tables, now: datetime | None = None) -> list[Line]:
-    """`now` is that of the reading: ages of vacuums count from it."""
+    """In the columns of `columns`. `now` is that of the reading: ages of vacuums count from it."""
     moment = now or datetime.now(UTC)
-    return [_line(table, moment, data.wraparound) for table in data.tables]
+    places = _places(data)
+    return [_only(places, _line(table, moment, data.wraparound)) for table in data.tables]
+
+
+def _only(places: Sequence[int], line: Line) -> Line:
+    if len(places) == len(line.cells):
+        return line
+    return msgspec.structs.replace(
+        line,
+        cells=tuple(line.cells[place] for place in places),
+        tones={places.index(place): tone for place, tone in line.tones.items() if place in places},
+    )
 
 
 def _line(table: Table, now: datetime, wraparound: Wraparound | None) -> Line:
@@ -142,7 +168,7 @@ def details(data: Tables, table: Table) -> list[tuple[str, str]]:
         ),
         ("size", _sizes(table)),
         ("rows", _rows(table)),
-        ("bloat", _bloat(table.bloat)),
+        ("bloat", _bloat(table.bloat) if vacuums(data) else ""),
         ("vacuum", _looked_after(table.vacuumed_at, table.vacuumed_by, table.vacuum_at, "dead rows", table)),
         ("analyze", _looked_after(table.analyzed_at, table.analyzed_by, table.analyze_at, "changes", table)),
         ("age", _ages(table, data.wraparound)),

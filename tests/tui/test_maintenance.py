@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -19,6 +20,7 @@ from console.tui.panes.locks import LocksPane
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.measure import MeasureScreen
+from console.tui.widgets.columns import fit
 from tests.fakes import NOW, STARTED
 from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
 
@@ -164,3 +166,93 @@ async def test_a_wraparound_vacuum_is_not_cancelled_from_here(shop: Stage) -> No
         await until(pilot, lambda: "running out of transaction numbers" in shop.status)
         assert shop.operator.sent == []
         await asyncio.sleep(0)
+
+
+# ---- on a narrow screen, and on an engine without VACUUM ---------------------------------------------
+
+INNODB = Table(schema="shop", name="orders", storage="InnoDB", bytes=1 << 30, index_bytes=1 << 20, rows=9,
+               free_bytes=1 << 20)  # fmt: skip
+
+
+def titles(stage: Stage, width: int) -> list[str]:
+    """The columns that fit beside the grid's two cells for the cursor."""
+    data = stage.main.pane.reading.data
+    return [slot.column.title for slot in fit(stage.main.pane.columns_of(data), width - 2)]
+
+
+async def test_a_narrow_screen_has_the_columns_that_matter(shop: Stage) -> None:
+    async with shown(shop, NARROW) as pilot:
+        await view(pilot, shop, "tables", "3")
+        assert titles(shop, 80) == ["size", "dead", "bloat", "vacuum", "analyze", "xid age", "table", "why"]
+        assert len(titles(shop, 160)) == len(shop.main.pane.columns)
+
+
+async def test_a_narrow_key_line_has_the_keys_of_most_use_and_the_help(shop: Stage) -> None:
+    async with shown(shop, NARROW) as pilot:
+        await view(pilot, shop, "tables", "3")
+        for words_ in ("v vacuum", "a analyze", "h all", "s sort", "m measure", "? help"):
+            assert words_ in shop.keys
+        assert len(shop.keys.rstrip()) <= 80
+        await pilot.press("down")
+        await until(pilot, lambda: "Space unfold" in shop.keys)
+        assert len(shop.keys.rstrip()) <= 80
+        await pilot.press("3")
+        await until(pilot, lambda: "m measure" in shop.keys and "d drop" in shop.keys)
+        await pilot.press("3")
+        await until(pilot, lambda: "f follow" in shop.keys)
+
+
+async def test_a_wide_key_line_has_all_keys_in_whole_words(shop: Stage) -> None:
+    async with shown(shop, WIDE) as pilot:
+        await view(pilot, shop, "tables", "3")
+        for words_ in ("h whole database", "l limits", "s sort", "/ filter", "^p commands", "q quit"):
+            assert words_ in shop.keys
+
+
+async def test_an_engine_without_vacuum_has_neither_its_columns_nor_its_keys(shop: Stage) -> None:
+    shop.engine.shop = [INNODB]
+    async with shown(shop, WIDE) as pilot:
+        lines = await view(pilot, shop, "tables", "3")
+        assert titles(shop, 160) == ["size", "analyze", "rows", "indexes", "free", "table", "why"]
+        assert lines[0][:6] == ("1.0 GB", "", "9", "1.0 MB", "1.0 MB", "shop.orders")
+        assert "bloat" not in text(shop, ".details")
+        assert "a analyze" in shop.keys
+        for words_ in ("vacuum", "reindex", "limits", "measure"):
+            assert words_ not in shop.keys
+
+
+async def test_details_without_room_are_scrolled_to_their_end(shop: Stage) -> None:
+    async with shown(shop, NARROW) as pilot:
+        await view(pilot, shop, "tables", "3")
+        box = shop.main.pane.query_one(".beneath")
+        await until(pilot, lambda: "Enter: more" in str(box.border_title))
+        for _ in range(4):
+            await pilot.press("J")
+        assert box.scroll_offset.y == box.max_scroll_y > 0
+        await pilot.press("K", "K", "K", "K")
+        assert box.scroll_offset.y == 0
+
+
+@pytest.mark.parametrize("size", [NARROW, (80, 16), WIDE])
+async def test_a_long_plan_leaves_the_reason_and_the_buttons_in_view(
+    shop: Stage, size: tuple[int, int]
+) -> None:
+    shop.engine.shop = [msgspec.structs.replace(ORDERS, name=f"orders_{n}", number=n) for n in range(60)]
+    async with shown(shop, size) as pilot:
+        await view(pilot, shop, "tables", "3")
+        await pilot.press("h")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen) and "60 objects" in said(pilot)
+        )
+        await until(pilot, lambda: "there is more" in said(pilot))
+        screen = pilot.app.screen
+        for selector in ("#reason", "#why", "#leave", "#go"):
+            region = screen.query_one(selector).region
+            assert 0 < region.y < size[1] - 1, selector
+            assert region.height == 1, selector
+        box = screen.query_one(VerticalScroll)
+        for _ in range(80):
+            await pilot.press("pagedown")
+        assert box.scroll_offset.y == box.max_scroll_y > 0

@@ -15,13 +15,17 @@ T = TypeVar("T")
 
 
 class Verb(NamedTuple):
-    """A key of a pane and the action it plans. `bulk` ones need no line; `ask` lets arguments be changed."""
+    """A key of a pane and the action it plans. `bulk` ones need no line; `ask` lets arguments be changed.
+    `short` and `rank` are those of its place in the key line.
+    """
 
     key: str
     label: str
     action: str
     bulk: bool = False
     ask: bool = False
+    short: str = ""
+    rank: int = 1
 
 
 class ActingPane(Pane[D, T]):
@@ -46,10 +50,15 @@ class ActingPane(Pane[D, T]):
     def action_of(self, item: T | None, name: str) -> str:  # noqa: ARG002 - most verbs are one action
         return self.verbs[name].action
 
+    def has(self, name: str) -> bool:  # noqa: ARG002 - most verbs are for every engine
+        """Whether this engine has what the verb does; else its key is not shown."""
+        return True
+
     def keys(self) -> list[Key]:
         return [
-            Key(verb.key, f"request('{name}')", verb.label, self.against(name))
+            Key(verb.key, f"request('{name}')", verb.label, self.against(name), verb.short, verb.rank)
             for name, verb in self.verbs.items()
+            if self.has(name)
         ]
 
     def against(self, name: str) -> str:

@@ -15,6 +15,7 @@ from console.present.names import shown
 from console.present.table import Line
 from console.tui.messages import MeasureWanted, Told
 from console.tui.panes.acting import ActingPane, Verb
+from console.tui.widgets.bars import Key
 
 _DROPPED = (Finding.INVALID, Finding.LEFTOVER_NEW, Finding.LEFTOVER_OLD)
 
@@ -27,9 +28,9 @@ class IndexesPane(ActingPane[IndexHealth, IndexFinding]):
     columns = indexes.COLUMNS
     empty = "Nothing is wrong with any index."
     verbs = {
-        "mend": Verb("x", "mend it", "index.reindex", ask=True),
+        "mend": Verb("x", "mend it", "index.reindex", ask=True, short="mend"),
         "reindex": Verb("i", "reindex", "index.reindex", ask=True),
-        "drop": Verb("d", "drop invalid", "index.drop_invalid"),
+        "drop": Verb("d", "drop invalid", "index.drop_invalid", short="drop"),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "request('mend')", "Mend the finding", id="indexes.mend"),
@@ -84,6 +85,11 @@ class IndexesPane(ActingPane[IndexHealth, IndexFinding]):
             except UsageError:
                 return {}
         return {"index": shown(item.schema, item.name)}
+
+    def keys(self) -> list[Key]:
+        item = self.current
+        why = "" if item is not None and item.name else "nothing here can be measured"
+        return [*super().keys(), Key("m", "measure", "measure", why)]
 
     def action_measure(self) -> None:
         item = self.current

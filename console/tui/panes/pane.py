@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 from textual import work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -36,9 +37,15 @@ class Pane(Vertical, Generic[D, T]):
 
     DEFAULT_CSS = """
     Pane { height: 1fr; }
-    Pane > .details { height: auto; max-height: 9; border-top: solid $panel; padding: 0 1; }
-    Pane.wide > .details { max-height: 14; }
+    Pane > .beneath { height: auto; max-height: 9; border-top: solid $panel; padding: 0 1;
+                      border-title-color: $foreground-muted; border-title-align: right; }
+    Pane.wide > .beneath { max-height: 14; }
+    Pane .details { height: auto; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("K", "details(-1)", "Details up", show=False, id="details.up"),
+        Binding("J", "details(1)", "Details on", show=False, id="details.down"),
+    ]
     name_of_subject = ""
     title = ""
     columns: tuple[Column, ...] = ()
@@ -63,6 +70,7 @@ class Pane(Vertical, Generic[D, T]):
         self._shown = False
         self._shown_at = datetime.now(UTC)
         self._soon = False
+        self._detailed: str | None = None
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -71,7 +79,8 @@ class Pane(Vertical, Generic[D, T]):
         note.display = False
         yield note
         yield Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
-        yield Static(classes="details", markup=False)
+        with VerticalScroll(classes="beneath", can_focus=False):
+            yield Static(classes="details", markup=False)
 
     @property
     def grid(self) -> Grid:
@@ -101,6 +110,10 @@ class Pane(Vertical, Generic[D, T]):
 
     def lines(self, data: D) -> list[Line]:
         raise NotImplementedError
+
+    def columns_of(self, data: D) -> Sequence[Column]:  # noqa: ARG002 - most subjects have the same ones
+        """Those the engine has anything for."""
+        return self.columns
 
     def key_of(self, item: T) -> str:
         raise NotImplementedError
@@ -175,7 +188,7 @@ class Pane(Vertical, Generic[D, T]):
             lines = [line for line in lines if any(wanted in cell.casefold() for cell in line.cells)]
         grid.empty = f"nothing here contains {self.needle!r}" if self.needle else self.empty
         self.drawn = lines
-        grid.set_table(self.columns, lines)
+        grid.set_table(self.columns_of(data), lines)
         said = [self.summary(data)]
         if self.needle:
             said.append(f"filter {self.needle!r}: {len(lines)} of {len(items)}")
@@ -195,7 +208,25 @@ class Pane(Vertical, Generic[D, T]):
         if text != getattr(self, "_details", None):
             self._details = text
             details.update(text)
-            details.display = bool(text)
+            box = self.query_one(".beneath", VerticalScroll)
+            box.display = bool(text)
+            if self.grid.key != self._detailed:
+                self._detailed = self.grid.key
+                box.scroll_home(animate=False)
+            self.call_after_refresh(self._tell_of_more)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        """What has no room is read by the wheel, the keys for it, or in full."""
+        box = self.query_one(".beneath", VerticalScroll)
+        box.border_title = " J K or Enter: more " if box.max_scroll_y else ""
+
+    def action_details(self, step: int) -> None:
+        """Scroll what stands beneath the lines by most of its height."""
+        box = self.query_one(".beneath", VerticalScroll)
+        box.scroll_relative(y=step * max(1, box.size.height - 1), animate=False)
 
     @property
     def current(self) -> T | None:

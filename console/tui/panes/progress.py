@@ -12,6 +12,7 @@ from console.present import progress
 from console.present.table import Line
 from console.tui.messages import SessionWanted, Told
 from console.tui.panes.acting import ActingPane, Verb
+from console.tui.widgets.bars import Key
 
 
 class ProgressPane(ActingPane[ProgressReport, Progress]):
@@ -57,6 +58,11 @@ class ProgressPane(ActingPane[ProgressReport, Progress]):
 
     def arguments(self, item: Progress | None, name: str) -> dict[str, object]:  # noqa: ARG002 - as above
         return {} if item is None else {"id": item.session, "started_at": item.started_at}
+
+    def keys(self) -> list[Key]:
+        item = self.current
+        why = "" if item is not None and item.waits_for else "it waits for nobody"
+        return [*super().keys(), Key("f", "go", "follow whom it waits for", why, "follow")]
 
     def action_go(self) -> None:
         """To the sessions it waits for, in the lock tree."""

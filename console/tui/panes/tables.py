@@ -10,9 +10,10 @@ from textual.binding import Binding, BindingType
 from console.model.tables import Table, TableOrder, TableQuery, Tables
 from console.present import tables
 from console.present.names import shown
-from console.present.table import Line
+from console.present.table import Column, Line
 from console.tui.messages import MeasureWanted, Told
 from console.tui.panes.acting import ActingPane, Verb
+from console.tui.widgets.bars import Key
 
 _ORDERS = tuple(TableOrder)
 
@@ -27,10 +28,10 @@ class TablesPane(ActingPane[Tables, Table]):
     verbs = {
         "vacuum": Verb("v", "vacuum", "table.vacuum", ask=True),
         "analyze": Verb("a", "analyze", "table.analyze", ask=True),
-        "rewrite": Verb("w", "rewrite", "table.optimize", ask=True),
-        "reindex": Verb("x", "reindex", "index.reindex", ask=True),
-        "tune": Verb("l", "limits", "setting.set", ask=True),
-        "heal": Verb("h", "whole database", "database.maintain", bulk=True, ask=True),
+        "heal": Verb("h", "whole database", "database.maintain", bulk=True, ask=True, short="all"),
+        "reindex": Verb("x", "reindex", "index.reindex", ask=True, rank=2),
+        "rewrite": Verb("w", "rewrite", "table.optimize", ask=True, rank=2),
+        "tune": Verb("l", "limits", "setting.set", ask=True, rank=3),
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "request('vacuum')", "Vacuum the table", id="tables.vacuum"),
@@ -78,6 +79,22 @@ class TablesPane(ActingPane[Tables, Table]):
 
     def document(self, data: Tables) -> dict[str, Any]:
         return {"rows": tables.document(data), **tables.beside(data)}
+
+    def columns_of(self, data: Tables) -> Sequence[Column]:
+        return tables.columns(data)
+
+    def has(self, name: str) -> bool:
+        data = self.reading.data
+        return data is None or tables.vacuums(data) or name not in ("vacuum", "reindex", "tune")
+
+    def keys(self) -> list[Key]:
+        data, item = self.reading.data, self.current
+        more = [Key("s", "order", "sort")]
+        if item is not None and (item.partitions or item.parent):
+            more.append(Key("Space", "fold", "unfold" if item.key not in self._unfolded else "fold"))
+        if data is None or tables.vacuums(data):
+            more.append(Key("m", "measure", "measure"))
+        return [*super().keys(), *more]
 
     def action_of(self, item: Table | None, name: str) -> str:
         """PostgreSQL rebuilds a table by VACUUM FULL."""

@@ -31,6 +31,9 @@ STYLES = {
 }
 
 
+_BESIDE = 7  # lines of the dialog beside the plan: frame, reason, name, why, buttons
+
+
 def drawn(said: Said) -> Text:
     """Lines with their tones; server text in them is literal."""
     text = Text()
@@ -56,7 +59,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     ConfirmScreen { align: center middle; }
     ConfirmScreen > Vertical { width: 96%; max-width: 120; height: auto; max-height: 96%;
                                border: thick $warning; background: $surface; padding: 0 1; }
-    ConfirmScreen VerticalScroll { height: auto; max-height: 60vh; }
+    ConfirmScreen VerticalScroll { height: auto; max-height: 60vh; scrollbar-size-vertical: 1; }
     ConfirmScreen Input, ConfirmScreen Input:focus {
         border: none; height: 1; background: $panel; padding: 0 1;
     }
@@ -90,7 +93,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
             yield Input(id="confirm")
             yield Static("", id="why", markup=False)
             with Horizontal():
-                yield Static("PgDn reads on", id="more", markup=False)
+                yield Static("", id="more", markup=False)
                 yield Button("Esc  do nothing", id="leave", compact=True)
                 yield Button("Enter  run it", id="go", variant="error", compact=True)
 
@@ -100,6 +103,15 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         self.query_one("#confirm", Input).display = False
         self.query_one("#reason", Input).focus()
         self._await_plan()
+
+    def on_resize(self) -> None:
+        """The plan gets what the fields and buttons leave of the screen: they are always in view."""
+        self.query_one(VerticalScroll).styles.max_height = max(2, self.size.height * 96 // 100 - _BESIDE)
+        self.call_after_refresh(self._tell_of_more)
+
+    def _tell_of_more(self) -> None:
+        more = self.query_one(VerticalScroll).max_scroll_y
+        self.query_one("#more", Static).update("PgUp, PgDn: there is more" if more else "")
 
     @work
     async def _await_plan(self) -> None:
@@ -126,6 +138,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         typed = self.query_one("#confirm", Input)
         typed.placeholder = f"type {self._must_type} to go on"
         typed.display = bool(self._must_type)
+        self.call_after_refresh(self._tell_of_more)
         if plan.refusals:
             self._close_for_good()
 

@@ -210,11 +210,11 @@ class MainScreen(ActingScreen):
 
     def _show_keys(self) -> None:
         common = [
-            Key("/", "filter", "filter"),
-            Key("e", "export", "export"),
-            Key("?", "app.help", "help"),
-            Key("^p", "app.command_palette", "commands"),
-            Key("q", "app.quit", "quit"),
+            Key("/", "filter", "filter", rank=4),
+            Key("e", "export", "export", rank=6),
+            Key("?", "app.help", "help", rank=0),
+            Key("^p", "app.command_palette", "commands", rank=7),
+            Key("q", "app.quit", "quit", rank=5),
         ]
         self.query_one(KeyLine).show([*self.pane.keys(), *common])
 

@@ -129,12 +129,36 @@ class Status(Bar):
 
 
 class Key(NamedTuple):
-    """`why` says what stands against it; empty when it can be pressed."""
+    """`why` says what stands against it; empty when it can be pressed. Where the line is too short the label
+    is `short`, and keys of the highest `rank` are left out first; rank 0 never is.
+    """
 
     key: str
     action: str
     label: str
     why: str = ""
+    short: str = ""
+    rank: int = 1
+
+    @property
+    def brief(self) -> Key:
+        return self._replace(label=self.short or self.label)
+
+
+def fit_keys(keys: Sequence[Key], width: int) -> list[Key]:
+    """What has room in `width` cells: whole, else in short words, else the most useful ones."""
+    kept = list(keys)
+    if _length(kept) > width:
+        kept = [key.brief for key in kept]
+    while _length(kept) > width and (droppable := [key for key in kept if key.rank]):
+        worst = max(key.rank for key in droppable)
+        kept.remove(next(key for key in reversed(droppable) if key.rank == worst))
+    return kept
+
+
+def _length(keys: Sequence[Key]) -> int:
+    """With the space before the line and two between keys."""
+    return 1 + sum(len(key.key) + 1 + len(key.label) for key in keys) + 2 * max(0, len(keys) - 1)
 
 
 class KeyLine(Bar):
@@ -151,12 +175,20 @@ class KeyLine(Bar):
 
     def __init__(self) -> None:
         super().__init__(id="keys")
+        self._keys: Sequence[Key] = ()
         self._spans: list[tuple[int, int, str]] = []
 
     def show(self, keys: Sequence[Key]) -> None:
+        self._keys = keys
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
         text = Text(" ")
         self._spans = []
-        for key in keys:
+        for key in fit_keys(self._keys, self.size.width or 80):
             start = len(text)
             text.append(key.key, style="bold dim" if key.why else "bold")
             text.append(f" {key.label}", style="dim strike" if key.why else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from console.present.table import Column, Line
+from console.present.table import Column, Line, narrowest
 from console.present.units import clean, clip, pad, skip
 
 GAP: Final = 1
@@ -27,11 +27,17 @@ class Run(NamedTuple):
 
 
 def fit(columns: Sequence[Column], width: int) -> tuple[Slot, ...]:
-    """Drop columns until the others have room; the growing one takes what is left."""
-    kept = [Slot(index, column, column.width) for index, column in enumerate(columns)]
+    """Drop columns until the others have room; what is left widens those that shrank, then the growing
+    one.
+    """
+    kept = [Slot(index, column, narrowest(column)) for index, column in enumerate(columns)]
     while _needed(kept) > width and (droppable := [slot for slot in kept if slot.column.drop]):
         # Of equals the rightmost goes: identity stands left.
         kept.remove(max(droppable, key=lambda slot: (slot.column.drop, slot.at)))
+    for place, slot in enumerate(kept):
+        more = min(slot.column.width - slot.width, width - _needed(kept))
+        if more > 0:
+            kept[place] = slot._replace(width=slot.width + more)
     grower = next((place for place, slot in enumerate(kept) if slot.column.grow), None)
     if grower is not None:
         slot = kept[grower]
