@@ -149,13 +149,13 @@ def current() -> Pinned | None:
 def pin(section: Keyring, given: Source | None = None, environ: Mapping[str, str] = os.environ) -> Pinned:
     """Choose the backend of this process; `keyring:` references are looked up in it from now on.
 
-    `given` is the master that the caller was started with. Nothing is opened yet. Raises ConfigError.
+    `given` is the master that the caller was started with. Nothing is opened yet, and a backend that is
+    refused is told when it is used: the environment may name one for other programs.
     """
     global _current  # noqa: PLW0603 - a process has one keyring, as it has one config
     named = environ.get(VARIABLE)
     backend = section.backend or named or VAULT
     by = "the config" if section.backend else f"${VARIABLE}" if named else "default"
-    check(backend)
     made = _vault(section, given, environ, by) if backend == VAULT else _other(backend, by)
     use_keyring(made.get)
     _current = made
@@ -185,6 +185,7 @@ def _other(backend: str, by: str) -> Pinned:
 def _load(path: str) -> KeyringBackend:
     from keyring.core import load_keyring
 
+    check(path)
     module = path.partition(".")[0]
     try:
         backend = load_keyring(path)

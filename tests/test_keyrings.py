@@ -72,7 +72,7 @@ def test_the_environment_pins_where_the_config_does_not() -> None:
     assert type(pin(Keyring(), environ=environ).open()) is backends.Good
     assert pin(Keyring(backend="vault"), environ=environ).name == "vault"
     with pytest.raises(ConfigError, match="refused"):
-        pin(Keyring(), environ={"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"})
+        pin(Keyring(), environ={"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}).open()
 
 
 @pytest.mark.parametrize(

@@ -129,12 +129,12 @@ def from_credential(environment: Mapping[str, str]) -> Source:
 
 
 def from_fd(number: int) -> Source:
-    """A master that the caller wrote to a pipe or a file. It is read at once, for a pipe is read only once.
+    """A master that the caller wrote to a pipe or a file: read at once, and given once, so as not to stay.
 
     Raises UsageError for a descriptor that is not open, is a terminal, is stdout or stderr, or stays silent.
     """
-    found = read_fd(number)
-    return f"what came on file descriptor {number}", lambda: found
+    found = [read_fd(number)]
+    return f"what came on file descriptor {number}", lambda: found.pop() if found else None
 
 
 def read_fd(number: int) -> Secret:

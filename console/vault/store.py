@@ -255,6 +255,9 @@ class Vault:
     def _change(
         self, change: Callable[[_Opened], tuple[bool, dict[Name, bytes] | None]], *, passing: bool
     ) -> bool:
+        sealed = self._load()
+        if sealed is not None:
+            self.masters.key(sealed.header, self.path)  # not under the lock: others would wait half a second
         with self._disk.locked():
             sealed = self._load()
             if sealed is None:

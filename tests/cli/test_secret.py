@@ -179,6 +179,16 @@ async def test_another_keyring_takes_secrets_and_cannot_be_listed(deck: Deck) ->
     assert (listed.code, "of the vault alone" in listed.err) == (2, True)
 
 
+async def test_a_refused_keyring_of_the_environment_is_told_when_it_is_used(deck: Deck) -> None:
+    """Many set it for other programs; a command that needs no keyring goes on."""
+    values = yaml.safe_load(deck.config.read_text())
+    deck.write({key: value for key, value in values.items() if key != "keyring"})
+    env = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+    assert (await deck.run("targets", env=env)).code == 0
+    done = await deck.run("show", "locks", env=env)
+    assert (done.code, "refused: it forgets what it is given" in done.err) == (2, True)
+
+
 # ---- at a terminal ---------------------------------------------------------------------------
 
 

@@ -300,3 +300,22 @@ def test_what_belongs_to_another_user_is_refused(vault: Vault, what: str) -> Non
     os.chown(vault.path.with_name(what) if what != "." else vault.path.parent, 65534, 65534)
     with pytest.raises(SecretsUnavailable, match="another user"):
         vault.names()
+
+
+def test_a_master_of_a_descriptor_is_read_once_and_not_kept(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, f"{MASTER.reveal()}\n".encode())
+    os.close(writing)
+    words, find = masters.from_fd(reading)
+    assert str(reading) in words
+    assert [find(), find()] == [MASTER, None]
+    with pytest.raises(UsageError, match="not open"):
+        masters.from_fd(reading)
+
+
+def test_a_descriptor_that_stays_silent_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masters, "FD_SECONDS", 0.05)
+    reading, writing = os.pipe()
+    with pytest.raises(UsageError, match="nothing came"):
+        masters.from_fd(reading)
+    os.close(writing)
