@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actions import draft
-from actions.index_selection import IndexArgs
+from actions.index_selection import IndexArgs, is_leftover
 from actions.jobs import Job
+from actions.names import show_name
 from console.engine.port import Engine
 from console.model.indexes import Index
+from console.model.tables import Table
 from console.model.target import ServerIdentity
 from console.present.units import size
 
@@ -23,6 +25,31 @@ async def around(engine: Engine, found: Sequence[Index]) -> tuple[Index, ...]:
         return ()
     names = tuple(dict.fromkeys((one.schema, one.table) for one in found))
     return await engine.indexes(draft.of_names(names), ())
+
+
+async def revived(engine: Engine, tables: Sequence[Table]) -> tuple[str, ...]:
+    """VACUUM FULL builds every index of its table anew, and an invalid one is valid afterwards, also what a
+    failed REINDEX CONCURRENTLY left beside the index it was for. Those that check a constraint are not, as
+    it is not checked then (reindex_index in index.c).
+    """
+    if not tables:
+        return ()
+    names = tuple((table.schema, table.name) for table in tables)
+    found = await engine.indexes(draft.of_names(names), ())
+    freely = [one for one in found if not (one.unique or one.constraint)]
+    return _revived([one for one in freely if one.state == "invalid"], "VACUUM FULL")
+
+
+def _revived(found: Sequence[Index], by: str) -> tuple[str, ...]:
+    return tuple(
+        f"{one.key} is invalid, and {by} makes it valid{_second(one)}: drop it first, where nobody wants it: "
+        f"index.drop_invalid index={show_name(one.schema, one.name)}"
+        for one in found[:LISTED]
+    )
+
+
+def _second(one: Index) -> str:
+    return ", a second index beside the one it was to replace" if is_leftover(one.name) else ""
 
 
 def definitions(found: Sequence[Index]) -> tuple[str, ...]:
@@ -44,7 +71,7 @@ def reindex_warnings(found: Sequence[Index], args: IndexArgs) -> tuple[str, ...]
         for one in found
         if one.concurrent and args.concurrently
     ]
-    return tuple(said)
+    return (*said, *_revived([one for one in found if one.state == "invalid"], "REINDEX"))
 
 
 def reindex_refusals(server: ServerIdentity, found: Sequence[Index], jobs: Sequence[Job]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import msgspec
 from actions import draft, proof
 from actions import table_statements as statements
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
+from actions.index_words import revived
 from actions.jobs import Job
 from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, VacuumOptions
@@ -112,7 +113,7 @@ class VacuumTable(Maintenance):
         return draft.more(
             made,
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
-            warnings=_vacuum_warnings(args, tables),
+            warnings=(*_vacuum_warnings(args, tables), *(await revived(engine, tables) if args.full else ())),
         )
 
 

@@ -91,7 +91,7 @@ async def test_what_others_left_is_not_touched(desk: Desk, shop: Scene, postgres
     assert (await indexes(desk, shop.database))["orders_pkey_ccnew"] is False
 
 
-async def fail_to_rebuild(shop: Scene, postgres: PostgresServer) -> None:
+async def fail_to_rebuild(shop: Scene, postgres: PostgresServer, index: str = "orders_pkey") -> None:
     """Somebody's REINDEX CONCURRENTLY that was cancelled while it waited."""
     old = await shop.client("old")
     await old.run("begin isolation level repeatable read")
@@ -99,7 +99,7 @@ async def fail_to_rebuild(shop: Scene, postgres: PostgresServer) -> None:
     somebody = await postgres.connect("app_user", database=shop.database)
     await somebody.execute("set statement_timeout = '700ms'")
     with pytest.raises(Exception, match="timeout"):
-        await somebody.execute("reindex index concurrently orders_pkey")
+        await somebody.execute(f"reindex index concurrently {index}")
     await somebody.close()
     await old.run("commit")
 
@@ -358,3 +358,27 @@ async def test_an_old_snapshot_is_named_when_the_wait_is_over(desk: Desk, shop: 
     assert run.error is not None
     assert f"session {old.id} " in run.error.message
     assert "old report" in run.error.message
+
+
+async def test_an_invalid_index_that_would_become_valid_is_warned_of(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    """Where the server makes one valid, and only there: it does not check a unique one by VACUUM FULL."""
+    setup = await shop.client("setup")
+    await setup.run("create index orders_n on orders (n)")
+    for index in ("orders_n", "orders_pkey"):
+        await fail_to_rebuild(shop, postgres, index)
+    full = await desk.plan("table.vacuum", table="orders", full=True)
+    named = await desk.plan("index.reindex", index="orders_pkey_ccnew")
+    for plan, index in ((full, "orders_n_ccnew"), (named, "orders_pkey_ccnew")):
+        (warning,) = [line for line in plan.warnings if "makes it valid" in line]
+        assert warning.startswith(f"public.{index} is invalid")
+        assert f"index.drop_invalid index=public.{index}" in warning
+    for action in ("table.vacuum", "index.reindex"):
+        plain = await desk.plan(action, table="orders")
+        assert not any("makes it valid" in line for line in plain.warnings)
+    await setup.run("vacuum full orders")
+    found = await indexes(desk, shop.database)
+    assert (found["orders_n_ccnew"], found["orders_pkey_ccnew"]) == (True, False)
+    await setup.run("reindex index orders_pkey_ccnew")
+    assert (await indexes(desk, shop.database))["orders_pkey_ccnew"] is True
