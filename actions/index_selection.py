@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actions.limits import WorkArgs
 from actions.names import parse_name, show_name
-from actions.selection import MOST, TableArgs, leaves, select
+from actions.selection import MOST, WAYS, TableArgs, leaves, one_way, select, ways_of
 from console.engine.port import MaintenanceReads
 from console.errors import UsageError
 from console.model.indexes import Finding, Index
@@ -41,12 +41,12 @@ def several(given: Names) -> tuple[str, ...]:
 
 async def choose(engine: MaintenanceReads, args: IndexArgs) -> tuple[Index, ...]:
     """Raises UsageError when nothing, or more than one way of choosing, is given."""
-    if args.index:
-        if args.table or args.schema or args.pattern or args.all or args.worst:
-            raise UsageError("either index=… or tables; nothing was executed")
-        return await named(engine, several(args.index))
-    if args.leftover and not (args.table or args.schema or args.pattern or args.all or args.worst):
+    used = [*(["index"] if args.index else []), *ways_of(args)]
+    if args.leftover and not used:
         return ()
+    one_way(used, "which indexes?", f"index=…, or of tables: {WAYS}")
+    if args.index:
+        return await named(engine, several(args.index))
     if args.worst:
         return await _most_bloated(engine, args.worst)
     tables = await select(
@@ -66,6 +66,8 @@ async def named(engine: MaintenanceReads, given: tuple[str, ...]) -> tuple[Index
     found: list[Index] = []
     for schema, name in names:
         meant = await engine.indexes(TableQuery(limit=MOST, system=True), [(schema, name)])
+        if not meant and (other := await _no_index(engine, schema, name)):
+            raise other
         if len(meant) != 1:
             where = ", ".join(show_name(one.schema, one.name) for one in meant[:5])
             raise UsageError(
@@ -81,6 +83,19 @@ async def named(engine: MaintenanceReads, given: tuple[str, ...]) -> tuple[Index
             )
         found += meant
     return tuple({one.key: one for one in found}.values())
+
+
+async def _no_index(engine: MaintenanceReads, schema: str, name: str) -> UsageError | None:
+    found = await engine.relations(schema, name)
+    if not found:
+        return None
+    one, shown = found[0], show_name(found[0].schema, found[0].name)
+    article = "an" if one.kind[0] in "aeiou" else "a"
+    table = one.kind in ("table", "partitioned table", "materialized view")
+    return UsageError(
+        f"{shown} is {article} {one.kind}, not an index; nothing was executed",
+        f"table={shown} rebuilds all its indexes" if table else "`dbdeck show indexes` lists what is wrong",
+    )
 
 
 def _rebuildable(found: tuple[Index, ...]) -> tuple[Index, ...]:
@@ -106,7 +121,8 @@ async def _most_bloated(engine: MaintenanceReads, number: int) -> tuple[Index, .
 
 async def leftovers(engine: MaintenanceReads, args: LeftoverArgs) -> tuple[Index, ...]:
     if bool(args.index) == args.all:
-        raise UsageError("which indexes? nothing was executed", "give index=…, or all=true")
+        used = ["index", "all"] if args.all else []
+        one_way(used, "which indexes?", "index=…, or all=true")
     if args.index:
         return await named(engine, several(args.index))
     health = await engine.index_health()

@@ -23,7 +23,7 @@ class WorkArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     longest single wait for a lock; `tries`: how often it is tried. `wait`: how long what is built beside
     readers and writers may wait for older transactions. `budget`: after so long nothing more
     begins and what runs is cancelled. `max_load` statements running: wait; `critical_load`: stop.
-    `max_lag` of a replica: wait. 0 or empty is no such limit. Durations are `90s`, `10m`, or seconds.
+    `max_lag` of a replica: wait. Left away there is no such limit. Durations are `90s`, `10m`, or seconds.
     """
 
     jobs: Annotated[int, msgspec.Meta(ge=1, le=MOST_LANES)] = 1
@@ -67,15 +67,24 @@ def limits_of(args: WorkArgs) -> Limits:
         lock=lock,
         tries=args.tries,
         wait=duration(args.wait),
-        budget=_given(args.budget),
+        budget=_given("budget", args.budget),
         max_load=args.max_load or None,
         critical_load=args.critical_load or None,
-        max_lag=_given(args.max_lag),
+        max_lag=_given("max_lag", args.max_lag),
     )
 
 
-def _given(value: Duration) -> float | None:
-    return None if value in ("", 0, "0") else duration(value)
+def _given(name: str, value: Duration) -> float | None:
+    """None where nothing was given. Raises UsageError for 0, which some mean as none and some as no time."""
+    if value == "":
+        return None
+    try:
+        return duration(value)
+    except UsageError:
+        raise UsageError(
+            f"{name}={value} is no time longer than 0; nothing was executed",
+            f"leave {name}= away for no such limit, or give one like 90s, 10m or 2h",
+        ) from None
 
 
 def planned(plan: Plan) -> Limits:

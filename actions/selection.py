@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -33,12 +33,7 @@ async def select(engine: MaintenanceReads, args: TableArgs) -> tuple[Table, ...]
     Raises UsageError when nothing, or not exactly one way of choosing, is given, and for an unknown name.
     """
     names = (args.table,) if isinstance(args.table, str) else args.table
-    ways = [bool(names), bool(args.schema or args.pattern), bool(args.worst), args.all]
-    if sum(ways) != 1:
-        raise UsageError(
-            "which tables? nothing was executed",
-            "give table=…, or schema=… and pattern=…, or worst=10, or all=true",
-        )
+    one_way(ways_of(args), "which tables?", WAYS)
     if names:
         return await _named(engine, [parse_name(one) for one in names])
     limit = args.worst or MOST + 1
@@ -52,6 +47,64 @@ async def select(engine: MaintenanceReads, args: TableArgs) -> tuple[Table, ...]
             "no table fits; nothing was executed", "`dbdeck show tables` lists them; check schema and pattern"
         )
     return chosen
+
+
+WAYS = "table=…, or schema=… and pattern=…, or worst=10, or all=true"
+
+
+class Choosing(Protocol):
+    """Arguments that choose tables."""
+
+    @property
+    def table(self) -> str | tuple[str, ...]: ...
+    @property
+    def schema(self) -> str: ...
+    @property
+    def pattern(self) -> str: ...
+    @property
+    def worst(self) -> int: ...
+    @property
+    def all(self) -> bool: ...
+
+
+def ways_of(args: Choosing) -> list[str]:
+    """The ways of choosing that were used, by their arguments."""
+    named = " and ".join(name for name in ("schema", "pattern") if getattr(args, name))
+    return [
+        *(["table"] if args.table else []),
+        *([named] if named else []),
+        *(["worst"] if args.worst else []),
+        *(["all"] if args.all else []),
+    ]
+
+
+def one_way(used: list[str], question: str, ways: str) -> None:
+    """Raises UsageError where there is none, and where there is more than one."""
+    if not used:
+        raise UsageError(f"{question} nothing was executed", f"give {ways}")
+    if len(used) > 1:
+        raise UsageError(
+            f"{' and '.join(used)} choose in different ways; nothing was executed", f"give one of {ways}"
+        )
+
+
+async def what_it_is(engine: MaintenanceReads, schema: str, name: str) -> UsageError | None:
+    """Why a name is not that of a table: it is something else. None where nothing is called so."""
+    found = await engine.relations(schema, name)
+    others = [one for one in found if one.kind not in _TABLES]
+    if not others or len(others) < len(found):
+        return None
+    one = others[0]
+    article = "an" if one.kind[0] in "aeiou" else "a"
+    hint = (
+        f"index={show_name(one.schema, one.name)} names an index" if one.kind == "index" else "name a table"
+    )
+    return UsageError(
+        f"{show_name(one.schema, one.name)} is {article} {one.kind}, not a table; nothing was executed", hint
+    )
+
+
+_TABLES = ("table", "partitioned table", "materialized view")
 
 
 async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ...]:
@@ -71,7 +124,7 @@ async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ..
     known = {(table.schema, table.name) for table in found}
     for name in full:
         if name not in known:
-            raise UsageError(
+            raise await what_it_is(engine, *name) or UsageError(
                 f"there is no table {show_name(*name)} (that this login may see); nothing was executed",
                 '`dbdeck show tables` lists them; a name with capitals or points is written in "quotes"',
             )
@@ -89,6 +142,8 @@ async def _anywhere(engine: MaintenanceReads, name: str) -> tuple[Table, ...]:
         if meant[0].kind is TableKind.PARTITIONED and not parts:
             return await _named(engine, [(meant[0].schema, meant[0].name)])
         return (*meant, *parts)
+    if not meant and (other := await what_it_is(engine, "", name)):
+        raise other
     where = ", ".join(show_name(table.schema, table.name) for table in meant[:5])
     raise UsageError(
         f"{name!r} is {'more than one table' if meant else 'no table that this login may see'}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actions.setting_values import quantity
+from console.errors import UsageError
 from console.model.settings import Setting, Storage
 from console.present.names import shown
 
@@ -22,18 +23,17 @@ _LOCKS = {
 }
 
 
-def refusals(storage: Storage) -> list[str]:
-    table = shown(storage.schema, storage.name)
+def check(storage: Storage) -> None:
+    """Raises UsageError for what the server would refuse, or ignore without a word."""
     if not storage.obstacle:
-        return []
-    also = f"; did you mean {storage.near}?" if storage.near else ""
+        return
+    hint = f"did you mean {storage.near}?" if storage.near else ""
     if storage.leaves:
         named = ", ".join(shown(*leaf) for leaf in storage.leaves)
-        more = (
-            f" and {storage.parts - len(storage.leaves)} more" if storage.parts > len(storage.leaves) else ""
-        )
-        also = f"; name its partitions: {named}{more}"
-    return [f"{table}: {storage.obstacle}{also}"]
+        rest = storage.parts - len(storage.leaves)
+        hint = f"name its partitions: {named}{f' and {rest} more' if rest > 0 else ''}"
+    table = shown(storage.schema, storage.name)
+    raise UsageError(f"{table}: {storage.obstacle}; nothing was executed", hint)
 
 
 def forecast(setting: Setting, storage: Storage, value: str | None) -> tuple[str, ...]:

@@ -20,8 +20,6 @@ def current(place: Place, setting: Setting) -> str | None:
 def refusals(place: Place, setting: Setting, value: str | None = None) -> tuple[str, ...]:
     why = refused(setting.name)
     found = [f"{setting.name} is not set by dbdeck: {why}"] if why else []
-    if setting.storage is not None:
-        found += storage.refusals(setting.storage)
     if setting.restart:
         found += restart.refusals(place, setting, value)
     if place.flavor == "postgresql" and place.scope == "server":

@@ -10,6 +10,7 @@ import msgspec
 
 from actions import setting_proof as proof
 from actions import setting_statements as statements
+from actions import setting_storage as storage
 from actions import setting_words as words
 from actions.session_identity import FLAVORS
 from actions.session_proof import until
@@ -117,6 +118,8 @@ async def _look(engine: Engine, args: ResetArgs) -> tuple[ServerIdentity, Place,
             f"{setting.name} cannot be set for a {place.scope} on {server.label}; nothing was executed",
             f"it can be for: {', '.join(setting.scopes) or 'nothing while it runs'}",
         )
+    if setting.storage is not None:
+        storage.check(setting.storage)
     return server, place, setting
 
 

@@ -14,6 +14,7 @@ from actions.index_words import revived
 from actions.jobs import Job
 from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, VacuumOptions
+from actions.words import counted
 from actions.work import perform
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
@@ -187,7 +188,7 @@ def _optimize_job(server: ServerIdentity, table: Table, *, replicate: bool) -> J
 
 def _need(tables: Sequence[Table]) -> tuple[str, ...]:
     dead = [table.dead for table in tables if table.dead is not None]
-    said = [f"{count(sum(dead))} dead rows in {count(len(dead))} tables"] if dead else []
+    said = [f"{_rows(sum(dead), 'dead row')} in {counted(len(dead), 'table')}"] if dead else []
     oldest = max((table for table in tables if table.xid_age is not None), key=_xid_age, default=None)
     if oldest is not None:
         said.append(f"oldest transaction number {count(_xid_age(oldest))} back, in {oldest.key}")
@@ -203,8 +204,12 @@ def _xid_age(table: Table) -> int:
 def _changes(tables: Sequence[Table]) -> tuple[str, ...]:
     known = [table.modified for table in tables if table.modified is not None]
     never = sum(1 for table in tables if table.analyzed_at is None and table.modified is not None)
-    said = [f"{count(sum(known))} rows changed since their statistics were collected"] if known else []
-    return (*said, *([f"{never} of these tables have none yet"] if never else []))
+    said = [f"{_rows(sum(known), 'row')} changed since the statistics were collected"] if known else []
+    return (*said, *([f"{counted(never, 'table')} without any yet"] if never else []))
+
+
+def _rows(number: int, noun: str) -> str:
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _freed(tables: Sequence[Table]) -> tuple[str, ...]:

@@ -211,7 +211,7 @@ class Dispatcher:
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
         fresh = await action.plan(engine, parse_args(action, plan.args))
         changed = [
-            f"{key} was {before!r} and is {fresh.observed.get(key)!r}"
+            _change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
             if fresh.observed.get(key) != before
         ]
@@ -273,6 +273,14 @@ async def draw_up(action: Action[Any], engine: Engine, args: msgspec.Struct) -> 
         return plan
     said = f"{_may_not(operator.user, missing)}; without it nothing will be executed"
     return msgspec.structs.replace(plan, warnings=(said, *plan.warnings))
+
+
+def _change(key: str, before: object, now: object) -> str:
+    """What is observed of tables and indexes is their number, which only one made anew has another of."""
+    if key.partition(" ")[0] in ("table", "index") and isinstance(before, int):
+        gone = "is gone" if now is None else "was dropped and made anew, or built anew"
+        return f"{key} {gone}"
+    return f"{key} was {before!r} and is {now!r}"
 
 
 def _may_not(user: str, missing: Sequence[str]) -> str:

@@ -133,13 +133,20 @@ def expected(pieces: Sequence[Piece], known: Mapping[str, Took]) -> str:
         return "time: unknown, nothing of this was done from here before"
     if len(pieces) == 1:
         took = known[_work(pieces[0])]
-        return f"time: about {_span(told[0])}; it took {_span(took.seconds)} on {took.at:%Y-%m-%d %H:%M} UTC"
+        return f"time: {_about(told[0])}; it took {_span(took.seconds)} on {took.at:%Y-%m-%d %H:%M} UTC"
     rest = len(pieces) - len(told)
     unknown = f"; {rest} were never done from here" if rest else ""
-    return f"time: about {_span(sum(told))} one after the other, by {len(told)} of {len(pieces)}{unknown}"
+    return f"time: {_about(sum(told))} one after the other, by {len(told)} of {len(pieces)}{unknown}"
+
+
+def _about(seconds: float) -> str:
+    said = _span(seconds)
+    return said if said.startswith("below") else f"about {said}"
 
 
 def _span(seconds: float) -> str:
+    if seconds < 0.95:
+        return "below a second"
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

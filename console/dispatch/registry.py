@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from console.dispatch import wrong_argument
 from console.dispatch.action import Action
 from console.errors import UsageError
 
@@ -54,14 +55,10 @@ def parse_args(action: Action[Any], given: Mapping[str, object]) -> msgspec.Stru
         parsed: msgspec.Struct = msgspec.convert(dict(given), action.Args, strict=False)
     except msgspec.ValidationError as error:
         raise UsageError(
-            f"{action.name}: {error}; nothing was executed",
-            f"it takes: {', '.join(_describe(field) for field in fields.values())}",
+            f"{wrong_argument.words(action.Args, given, error)}; nothing was executed",
+            f"`dbdeck actions {action.name}` has all its arguments",
         ) from None
     return parsed
-
-
-def _describe(field: msgspec.structs.FieldInfo) -> str:
-    return field.encode_name if field.required else f"[{field.encode_name}]"
 
 
 def words(text: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from console.dispatch.action import Plan
 from console.dispatch.effect import Run
 from console.errors import Exit
 from console.present.table import Tone
-from console.present.units import age, clean, clean_block
+from console.present.units import clean, clean_block, span
 
 Said = list[tuple[Tone, str]]
 _STATEMENTS = 40
@@ -31,7 +31,7 @@ def describe(plan: Plan) -> Said:
     said += [(Tone.GOOD, f"forecast: {line}") for line in plan.forecast]
     said += [(Tone.WARN, f"warning: {line}") for line in plan.warnings]
     said += [(Tone.BAD, f"refused: {line}") for line in plan.refusals]
-    said.append((Tone.NORMAL, "would send:"))
+    said.append((Tone.NORMAL, "would send:" if plan.statements else "would send nothing"))
     said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements[:_STATEMENTS]]
     if len(plan.statements) > _STATEMENTS:
         said.append((Tone.MUTED, f"  and {len(plan.statements) - _STATEMENTS:,} more: --json has them all"))
@@ -50,16 +50,17 @@ _EFFECTS = {
 def conclude(run: Run) -> Said:
     """How a run ended; `done` only where it was verified."""
     tone, word = (Tone.WARN, "partly done") if run.exit is Exit.PARTIAL else _EFFECTS[run.effect]
-    proof = f": {clean(run.verify.summary)}" if run.verify else ""
+    proof = f": {clean(run.verify.summary.removesuffix(f': {word}'))}" if run.verify else ""
     said: Said = [(tone, f"{run.action} on {run.target}: {word}{proof}")]
-    if run.verify and run.verify.evidence:
-        for name, value in run.verify.evidence.items():
-            if name == "objects":
-                said += _objects(value)
-            else:
-                said.append((Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}"))
+    objects = run.verify.evidence.get("objects", []) if run.verify else []
+    for name, value in run.verify.evidence.items() if run.verify else ():
+        if name == "objects":
+            said += _objects(value)
+        elif not objects or name not in _BY_OBJECT:
+            said.append((Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}"))
     if run.error:
-        said.append((Tone.BAD, f"  {clean(run.error.message)}"))
+        if message := _untold(run.error.message, objects[:_OBJECTS]):
+            said.append((Tone.BAD, f"  {clean(message)}"))
         if run.error.hint:
             said.append((Tone.NOTICE, f"  hint: {clean(run.error.hint)}"))
     where = f"intent row {run.intent}, outcome row {run.outcome if run.recorded else 'waits in the journal'}"
@@ -67,12 +68,25 @@ def conclude(run: Run) -> Said:
     return said
 
 
+# What the lines of the objects say already.
+_BY_OBJECT = ("done", "not_done", "counts")
+
+
+def _untold(message: str, objects: Sequence[Mapping[str, Any]]) -> str:
+    """What the error says beyond the lines of the objects."""
+    for one in objects:
+        message = message.replace(
+            f"{one.get('verb')} {one.get('subject')}: {one.get('end')}: {one.get('note')}", ""
+        )
+    return message.strip("; ")
+
+
 def _objects(found: Sequence[Mapping[str, Any]]) -> Said:
     """What became of each object, what did not end well first, as the outcome row has them."""
     said: Said = []
     for one in found[:_OBJECTS]:
         end, tries = str(one.get("end")), int(one.get("tries") or 0)
-        how = f" in {age(one.get('seconds'))}" if end == "done" else ""
+        how = f" in {span(one.get('seconds'))}" if end == "done" else ""
         again = f" after {tries} tries" if tries > 1 else ""
         note = f": {clean(str(one['note']), 300)}" if one.get("note") else ""
         tone = Tone.NORMAL if end == "done" else Tone.WARN

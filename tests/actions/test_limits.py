@@ -21,6 +21,14 @@ def test_what_is_no_duration_is_refused() -> None:
         limits_of(WorkArgs(budget="soon"))
 
 
+@pytest.mark.parametrize("given", ["0", 0, "0s", "0.0"])
+def test_no_time_is_not_taken_for_no_limit(given: str | float) -> None:
+    for args in (WorkArgs(budget=given), WorkArgs(max_lag=given)):
+        with pytest.raises(UsageError, match="=0") as refused:
+            limits_of(args)
+        assert "leave" in refused.value.hint
+
+
 def test_load_and_lag_pause_and_critical_load_stops() -> None:
     limits = Limits(max_load=10, critical_load=20, max_lag=5.0)
     assert pausing(Load(running=10), limits) == ""

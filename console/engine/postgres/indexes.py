@@ -124,7 +124,8 @@ def _notes(
 ) -> Iterable[str]:
     unread = sum(1 for one in statistics.values() if hidden(one.columns) in ("privilege", "row security"))
     if unread:
-        yield f"bloat of {unread} indexes is unknown, the statistics of their columns are hidden: {grant}"
+        many = "1 index" if unread == 1 else f"{unread:,} indexes"
+        yield f"bloat of {many} is unknown, the statistics of the columns are hidden: {grant}"
     if since.standbys:
         yield (
             f"{since.standbys} standbys stream from here: scans on them are counted there, "

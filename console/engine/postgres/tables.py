@@ -177,9 +177,13 @@ def bloat_notes(chosen: Chosen, user: str) -> Iterable[str]:
     """Hidden statistics are not "no bloat"."""
     why = [hidden(chosen.columns.get(row["oid"], ())) for row in chosen.rows if row["kind"] != "p"]
     if unread := why.count("privilege"):
-        yield f"bloat of {unread} tables is unknown, their statistics are hidden: {chosen.grant}"
+        yield f"bloat of {_tables(unread)} is unknown, their statistics are hidden: {chosen.grant}"
     if secured := why.count("row security"):
         yield (
-            f"bloat of {secured} tables is unknown, row security hides their statistics: "
+            f"bloat of {_tables(secured)} is unknown, row security hides their statistics: "
             f"{past_row_security(user)}"
         )
+
+
+def _tables(number: int) -> str:
+    return "1 table" if number == 1 else f"{number:,} tables"

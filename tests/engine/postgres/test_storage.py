@@ -13,6 +13,7 @@ from actions import setting_storage as words
 from actions.setting_statements import Place
 from console.engine.postgres import storage
 from console.engine.postgres.storage_parameters import find, near, of
+from console.errors import UsageError
 from console.model.settings import Setting, Storage
 
 FACTOR = "autovacuum_vacuum_scale_factor"
@@ -97,9 +98,10 @@ def test_many_partitions_are_counted() -> None:
     parted = Storage(
         number=7, schema="shop", name="t", kind="partitioned table", obstacle="no", leaves=leaves, parts=40
     )
-    assert words.refusals(parted) == [
-        "shop.t: no; name its partitions: " + ", ".join(f"shop.p{n}" for n in range(5)) + " and 35 more"
-    ]
+    with pytest.raises(UsageError, match=r"shop\.t: no; nothing was executed") as refused:
+        words.check(parted)
+    named = ", ".join(f"shop.p{n}" for n in range(5))
+    assert refused.value.hint == f"name its partitions: {named} and 35 more"
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_]+", fullmatch=True), st.text(max_size=5), max_size=4))

@@ -205,3 +205,10 @@ async def test_what_the_server_would_refuse_of_an_index_is_refused_before_any_in
     assert await desk.kinds() == []
     run = await desk.run("index.create", table=table(shop, "kinds"), column="V")
     assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+
+
+async def test_a_view_is_told_as_one(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create view seen as select 1 as one")
+    with pytest.raises(UsageError, match="seen is a view, not a table"):
+        await desk.plan("table.analyze", table=table(shop, "seen"))

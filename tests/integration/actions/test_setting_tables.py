@@ -207,23 +207,26 @@ async def test_without_the_right_the_owner_is_named_and_nothing_is_recorded(stra
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        ("shop.parted", r"it is partitioned .* name its partitions: shop.parted_1, shop.parted_2a"),
+        ("shop.parted", r"it is partitioned"),
         ("shop.orders_id", "it is an index"),
         ("shop.seen", "it is a view"),
         ("pg_catalog.pg_class", "system catalog"),
     ],
 )
 async def test_what_has_no_storage_parameters_is_refused(desk: Desk, table: str, why: str) -> None:
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(UsageError, match=why) as refused:
         await desk.run("setting.set", name="fillfactor", value="70", table=table)
     assert "intent" not in await desk.kinds()
+    if table == "shop.parted":
+        assert "name its partitions: shop.parted_1, shop.parted_2a" in refused.value.hint
 
 
 async def test_what_the_server_would_ignore_is_refused(desk: Desk) -> None:
-    with pytest.raises(Refused, match="it has no TOAST table"):
+    with pytest.raises(UsageError, match="it has no TOAST table"):
         await desk.run("setting.set", name="toast.autovacuum_enabled", value="off", table="shop.plain")
-    with pytest.raises(Refused, match=f"no parameter 'autovacuum_vacum_scale_factor'; did you mean {FACTOR}"):
+    with pytest.raises(UsageError, match="no parameter 'autovacuum_vacum_scale_factor'") as refused:
         await desk.run("setting.reset", name="autovacuum_vacum_scale_factor", table="shop.plain")
+    assert refused.value.hint == f"did you mean {FACTOR}?"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from console.dispatch.action import Watch
-from console.errors import Exit, Refused, UsageError
+from console.errors import Exit, Refused, Stale, UsageError
 from tests.integration.actions.conftest import Desk, desk_on, until
 from tests.servers.accounts import MAINTAINER, login
 from tests.servers.postgres import PostgresServer
@@ -328,3 +328,44 @@ async def test_the_server_takes_every_buffer_usage_limit_that_the_plan_takes(des
     options = {"full": True, "analyze": True, "buffer_usage_limit": "2MB"}
     run = await confirmed(desk, await desk.plan("table.vacuum", table="orders", **options))
     assert run.exit is Exit.OK, run.error
+
+
+async def test_what_is_no_table_is_told_as_what_it_is(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create view seen as select 1 as one")
+    await setup.run("create sequence counter")
+    for name, words in (("seen", "is a view, not a table"), ("public.seen", "is a view, not a table"),
+                        ("counter", "is a sequence"), ("public.orders_pkey", "is an index")):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            await desk.plan("table.vacuum", table=name)
+    with pytest.raises(UsageError, match=r"public\.orders is a table, not an index") as refused:
+        await desk.plan("index.reindex", index="orders")
+    assert "table=public.orders" in refused.value.hint
+    with pytest.raises(UsageError, match="no table"):
+        await desk.plan("table.vacuum", table="nothing")
+
+
+async def test_no_way_and_two_ways_of_choosing_are_told_apart(desk: Desk) -> None:
+    with pytest.raises(UsageError, match="which tables") as bare:
+        await desk.plan("table.vacuum")
+    assert "all=true" in bare.value.hint
+    with pytest.raises(UsageError, match="table and schema choose in different ways"):
+        await desk.plan("table.vacuum", table="orders", schema="public")
+    with pytest.raises(UsageError, match="which indexes") as indexes:
+        await desk.plan("index.reindex")
+    assert "index=…" in indexes.value.hint
+    for given in ({"index": "orders_pkey", "table": "orders"}, {"worst": 3, "all": True}):
+        with pytest.raises(UsageError, match="in different ways"):
+            await desk.plan("index.reindex", **given)
+    with pytest.raises(UsageError, match="index and all choose"):
+        await desk.plan("index.drop_invalid", index="orders_pkey", all=True)
+
+
+async def test_a_table_made_anew_since_the_plan_is_told_so(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table fleeting (id int)")
+    plan = await desk.plan("table.vacuum", table="fleeting")
+    await setup.run("drop table fleeting")
+    await setup.run("create table fleeting (id int)")
+    with pytest.raises(Stale, match=r"table public\.fleeting was dropped and made anew"):
+        await desk.apply(plan)
