@@ -364,7 +364,7 @@ async def test_hidden_statistics_are_no_healthy_trees(desk: Desk) -> None:
         "vacuum analyze t",
     )
     health = await desk.engine.index_health()
-    assert "bloat of 1 indexes is unknown" in health.notes[0]
+    assert "bloat of 1 index is unknown" in health.notes[0]
     assert "GRANT pg_read_all_data TO dbdeck_monitor;" in health.notes[0]
 
 
