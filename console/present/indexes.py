@@ -52,10 +52,14 @@ def _line(one: IndexFinding) -> Line:
 
 def summary(health: IndexHealth) -> str:
     if not health.findings:
-        return f"nothing is wrong with {health.looked_at} indexes"
+        return f"nothing is wrong with {_indexes(health.looked_at)}"
     counted = Counter(str(one.finding) for one in health.findings)
     said = ", ".join(f"{number} {name}" for name, number in counted.most_common())
-    return f"{health.looked_at} indexes, {size(health.bytes)}: {said}"
+    return f"{_indexes(health.looked_at)}, {size(health.bytes)}: {said}"
+
+
+def _indexes(number: int) -> str:
+    return f"{number} index{'' if number == 1 else 'es'}"
 
 
 def details(health: IndexHealth, one: IndexFinding) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ _OBJECTS = 12
 def describe(plan: Plan) -> Said:
     """Lines with a tone: what, on whom, the exact statements, forecast, warnings, what undoes it."""
     session = plan.subject.get("session", {})
-    said: Said = [(Tone.NOTICE, f"{plan.action}: {clean(plan.title)} on {plan.target} ({plan.server.label})")]
+    said: Said = [(Tone.NOTICE, f"{plan.action}: {_title(plan)} on {plan.target} ({plan.server.label})")]
     if session:
         said += [
             (Tone.NORMAL, f"  started {session.get('started_at')}, {clean(str(session.get('state')))}, "
@@ -37,6 +37,12 @@ def describe(plan: Plan) -> Said:
         said.append((Tone.MUTED, f"  and {len(plan.statements) - _STATEMENTS:,} more: --json has them all"))
     said += [(Tone.MUTED, f"undo: {plan.undo}"), (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}")]
     return said
+
+
+def _title(plan: Plan) -> str:
+    """Without the action's own word, which stands before it."""
+    verb = plan.action.partition(".")[2]
+    return clean(plan.title.removeprefix(f"{verb} of ").removeprefix(f"{verb}: "))
 
 
 _EFFECTS = {

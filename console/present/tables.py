@@ -164,7 +164,7 @@ def details(data: Tables, table: Table) -> list[tuple[str, str]]:
     pairs = [
         (
             "table",
-            f"{_name(table).strip()}, {table.storage or table.kind}, owner {clean(table.owner) or UNKNOWN}",
+            f"{_name(table).strip()}, {table.storage or table.kind}{_owner(table)}",
         ),
         ("size", _sizes(table)),
         ("rows", _rows(table)),

@@ -11,6 +11,7 @@ import pytest
 
 from console.cli import output, show
 from console.cli.subjects import SUBJECTS
+from console.model.tables import Table
 from console.present import audit
 from tests.fakes import ScriptedEngine, storm
 
@@ -44,3 +45,22 @@ def test_a_time_is_text_and_not_json(capsys: pytest.CaptureFixture[str]) -> None
 def test_the_ledgers_csv_without_rows_has_its_header(capsys: pytest.CaptureFixture[str]) -> None:
     output.csv_rows(audit.FIELDS, audit.document([]))
     assert printed(capsys) == [list(audit.FIELDS)]
+
+
+@pytest.mark.parametrize(
+    ("xid_age", "header"),
+    [
+        (5, "size dead bloat vacuum xid age table why"),
+        (None, "size analyze rows indexes free table why"),
+    ],
+)
+async def test_tables_at_80_columns_have_what_matters_and_what_the_engine_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], xid_age: int | None, header: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    engine = ScriptedEngine([])
+    engine.shop = [Table(schema="public", name="orders" * 9, bytes=8192, xid_age=xid_age, why="w" * 200)]
+    assert await show._once(show.Look(engine), "tables", "text") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert " ".join(lines[0].split()) == header
+    assert max(len(line) for line in lines) <= 80

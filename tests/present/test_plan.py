@@ -65,8 +65,9 @@ def test_a_short_time_is_told_finely() -> None:
 
 def test_a_plan_of_nothing_says_so() -> None:
     plan = Plan(
-        action="database.maintain", target="shop", risk=Risk.LOW, args={}, subject={"title": "nothing"},
-        statements=(), server=IDENTITY, made_at=NOW,
+        action="database.maintain", target="shop", risk=Risk.LOW, args={},
+        subject={"title": "maintain: nothing to do"}, statements=(), server=IDENTITY, made_at=NOW,
     )  # fmt: skip
+    assert text(words.describe(plan)).startswith("database.maintain: nothing to do on shop (")
     assert "would send nothing" in text(words.describe(plan))
     assert "would send:" in text(words.describe(msgspec.structs.replace(plan, statements=("vacuum a",))))

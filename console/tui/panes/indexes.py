@@ -88,7 +88,8 @@ class IndexesPane(ActingPane[IndexHealth, IndexFinding]):
 
     def keys(self) -> list[Key]:
         item = self.current
-        why = "" if item is not None and item.name else "nothing here can be measured"
+        # Only PostgreSQL numbers its indexes, and only there a look into one is to be had.
+        why = "" if item is not None and item.name and item.number else "nothing here can be measured"
         return [*super().keys(), Key("m", "measure", "measure", why)]
 
     def action_measure(self) -> None:
