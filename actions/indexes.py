@@ -132,8 +132,8 @@ class CreateIndex(Maintenance):
         return plan.args if await proof.left(plan, engine) else {}
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
-        own = [msgspec.structs.replace(need, own=True) for need in draft.needs(plan, ("INDEX",))]
-        return tuple(own)
+        found = draft.needs(plan, ("INDEX",))
+        return tuple(msgspec.structs.replace(need, own=True, create=True) for need in found)
 
 
 class DropInvalid(Maintenance):

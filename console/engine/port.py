@@ -48,7 +48,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
     """A right that an effect takes. `own`: only the owner has it; else the privileges named (MySQL) or
-    MAINTAIN (PostgreSQL 17+, owners and the database's owner before) on the table. `number` is its oid;
+    MAINTAIN (PostgreSQL 17+, owners and the database's owner before) on the table. `create`: something is
+    made beside it in its schema, which takes CREATE there (PostgreSQL). `number` is its oid;
     schema and name are `*` for a privilege on everything. `role` is whose password is to be set (PostgreSQL).
     """
 
@@ -56,6 +57,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     number: int = 0
     own: bool = False
+    create: bool = False
     privileges: tuple[str, ...] = ()
     role: str = ""
 

@@ -35,14 +35,23 @@ def of_roles(needs: Sequence[Need]) -> list[str]:
 def in_words(tables: Sequence[Record], roles: Sequence[Record], user: str, version: int) -> tuple[str, ...]:
     """From the rows of `rights` and `password_rights`."""
     lacking = (may_not_set(row, user, version) for row in roles)
-    return (*(words(row, user, version) for row in tables), *(one for one in lacking if one))
+    return (*words(tables, user, version), *(one for one in lacking if one))
 
 
 def asked(needs: Sequence[Need]) -> tuple[list[str], list[str]]:
-    return [str(one.number) for one in needs], ["yes" if one.own else "no" for one in needs]
+    owning = ["create" if one.create else "yes" if one.own else "no" for one in needs]
+    return [str(one.number) for one in needs], owning
 
 
-def words(row: Record, user: str, version: int) -> str:
+def words(rows: Sequence[Record], user: str, version: int) -> tuple[str, ...]:
+    """A schema is named once, however many of its tables are wanted."""
+    return tuple(dict.fromkeys(_words(row, user, version) for row in rows))
+
+
+def _words(row: Record, user: str, version: int) -> str:
+    if row["lacks"] != "table":
+        right, schema = str(row["lacks"]).upper(), quote_ident(row["schema"], "postgresql")
+        return f"{row['lacks']} schema {schema}: GRANT {right} ON SCHEMA {schema} TO {role_in_sql(user)};"
     table = f"{quote_ident(row['schema'], 'postgresql')}.{quote_ident(row['name'], 'postgresql')}"
     role = role_in_sql(user)
     if not row["own"] and version >= 170000:

@@ -382,3 +382,23 @@ async def test_an_invalid_index_that_would_become_valid_is_warned_of(
     assert (found["orders_n_ccnew"], found["orders_pkey_ccnew"]) == (True, False)
     await setup.run("reindex index orders_pkey_ccnew")
     assert (await indexes(desk, shop.database))["orders_pkey_ccnew"] is True
+
+
+async def test_rights_on_the_schema_are_missing_rights_too(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    """Naming a table takes USAGE on its schema, and a new index CREATE there."""
+    for sql in ("create schema deep", "create table deep.a (n int)", "create table deep.b (n int)",
+                "alter table deep.a owner to app_user", "alter table deep.b owner to app_user"):  # fmt: skip
+        await desk.as_superuser(sql, database=shop.database)
+    plan = await desk.plan("table.analyze", schema="deep")
+    (warning,) = [line for line in plan.warnings if "may not" in line]
+    assert warning.count(f'GRANT USAGE ON SCHEMA "deep" TO {MAINTAINER}') == 1
+    with pytest.raises(Refused, match='GRANT USAGE ON SCHEMA "deep"'):
+        await desk.apply(plan)
+    await desk.as_superuser(f"grant usage on schema deep to {MAINTAINER}", database=shop.database)
+    assert (await desk.run("table.analyze", schema="deep")).exit is Exit.OK
+    made = await desk.plan("index.create", table="deep.a", column="n")
+    assert any(f'GRANT CREATE ON SCHEMA "deep" TO {MAINTAINER}' in line for line in made.warnings)
+    await desk.as_superuser(f"grant create on schema deep to {MAINTAINER}", database=shop.database)
+    assert (await desk.run("index.create", table="deep.a", column="n")).exit is Exit.OK
