@@ -20,6 +20,7 @@ import yaml
 from console.errors import ConfigError
 from console.keyrings import Keyring, check
 from console.model.policy import Policy
+from console.model.rotation import Rotation
 from console.model.target import EngineKind, Environment, Login, Target, TlsMode
 from console.secrets import parse_reference
 
@@ -78,6 +79,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     targets: dict[str, TargetEntry] = {}
     policy: Policy = Policy()
     thresholds: Thresholds = Thresholds()
+    rotation: Rotation = Rotation()
     theme: str = "dbdeck"
     keys: dict[str, str] = {}
 
@@ -151,7 +153,20 @@ def parse(text: str, name: str = "config") -> Config:
     except msgspec.ValidationError as error:
         raise _explain(str(error), lines, name) from None
     _refuse_keyring(config.keyring, lines, name)
+    _refuse_rules_of_nobody(config, lines, name)
     return config
+
+
+def _refuse_rules_of_nobody(config: Config, lines: Mapping[Path_, int], name: str) -> None:
+    """A rule for a target that does not exist protects nothing."""
+    for target in config.rotation.targets:
+        if target not in config.targets:
+            near = difflib.get_close_matches(target, config.targets, n=1)
+            raise ConfigError(
+                f"{name}, line {lines.get(('rotation', 'targets', target), 1)}: "
+                f"rotation.targets names {target!r}, which is no target",
+                f"did you mean {near[0]}?" if near else f"it has: {', '.join(config.targets) or 'none'}",
+            )
 
 
 # ---- strict YAML -----------------------------------------------------------------------------

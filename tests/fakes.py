@@ -12,8 +12,10 @@ import msgspec
 
 from console.engine.port import Need, Row, Statement
 from console.errors import OutcomeUnknown
+from console.model.accounts import Accounts
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
+from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.locks import Claim, Wait, wait_graph
@@ -107,6 +109,8 @@ class ScriptedEngine:
         self.passwords: dict[str, set[str]] = {}
         self.probed: list[tuple[str, Answer]] = []
         self.lacks: tuple[str, ...] = ()
+        self.people = Accounts()
+        self.kept: tuple[Stored, ...] = ()
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -217,6 +221,14 @@ class ScriptedEngine:
     async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
         await self._read()
         return self.lacks
+
+    async def accounts(self) -> Accounts:
+        await self._read()
+        return self.people
+
+    async def verifiers(self) -> tuple[Stored, ...]:
+        await self._read()
+        return self.kept
 
     async def checks(self) -> tuple[Check, ...]:
         await self._read()

@@ -39,7 +39,8 @@ class Duration(click.ParamType[float]):
 
 
 F = TypeVar("F", bound=Callable[..., Any])
-SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress")
+SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress",
+            "accounts")  # fmt: skip
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -183,6 +184,14 @@ def doctor(services: Services, names: tuple[str, ...], select: str, as_json: boo
 @click.option("--csv", "as_csv", is_flag=True, help="comma separated")
 @click.option("--watch", type=Duration(0.2), metavar="D", help="again and again: 2, 500ms, 1m")
 @click.option("--select", default="", metavar="K=V,…", help="several targets: env=prod,engine=postgres")
+@click.option("--check", is_flag=True, help="accounts: look for weak, default and shared passwords, offline")
+@click.option(
+    "--budget",
+    type=Duration(0.1),
+    default="30",
+    metavar="D",
+    help="how long --check may try guesses: 30s, 5m",
+)
 @click.pass_obj
 def show(services: Services, /, subject: str, **options: Any) -> int:
     """Show what a pane shows: the blocking tree (locks) or every session (sessions)."""

@@ -13,12 +13,13 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, choose, one
-from console.cli.subjects import SUBJECTS, Subject
+from console.cli.subjects import SUBJECTS, Subject, checking
 from console.cli.unlock import unlock_for
 from console.config import Config
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, UsageError
+from console.model.guessing import SECONDS
 from console.model.target import Target
 from console.present.table import Column, Line, Tone
 from console.present.units import clean
@@ -30,6 +31,8 @@ class ShowOptions(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
     as_csv: bool
     watch: float | None
+    check: bool = False
+    budget: float = SECONDS
 
     @property
     def form(self) -> str:
@@ -40,13 +43,19 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
     """One target, or those of --select one after the other: a document each, and the worst exit code."""
     if options.as_json and options.as_csv:
         raise UsageError("either --json or --csv, not both")
+    if options.check and (name != "accounts" or options.watch is not None):
+        raise UsageError("--check is for `show accounts`, and without --watch; nothing was read")
     config = services.config()
+    subject = checking(config, options.budget) if options.check else SUBJECTS[name]
+    name = "account_check" if options.check else name
     chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
     await unlock_for([seen for target in chosen for seen in (target, *config.replicas_of(target.name))])
     async with AsyncExitStack() as stack:
         looks = [await _look(config, target, stack) for target in chosen]
         while True:
-            code = max([await _titled(look, name, options.form, len(looks)) for look in looks])
+            code = max(
+                [await _titled(look, name, subject, options.form, many=len(looks) > 1) for look in looks]
+            )
             if options.watch is None:
                 return code
             await asyncio.sleep(options.watch)
@@ -57,28 +66,31 @@ class Look(NamedTuple):
 
     engine: Engine
     replicas: Sequence[Engine] = ()
+    config: Config = Config()
 
 
 async def _look(config: Config, target: Target, stack: AsyncExitStack) -> Look:
     others = config.replicas_of(target.name)
     engine = await stack.enter_async_context(open_engine(target))
-    return Look(engine, [await stack.enter_async_context(open_engine(one)) for one in others])
+    replicas = [await stack.enter_async_context(open_engine(one)) for one in others]
+    return Look(engine, replicas, config)
 
 
-async def _titled(look: Look, name: str, form: str, targets: int) -> int:
-    if targets > 1 and form == "text":
+async def _titled(look: Look, name: str, subject: Subject, form: str, *, many: bool) -> int:
+    if many and form == "text":
         output.line(look.engine.target.name, Tone.NOTICE)
-    return await _once(look, name, form)
+    return await _once(look, name, subject, form)
 
 
-async def _once(look: Look, name: str, form: str) -> int:
-    subject, engine = SUBJECTS[name], look.engine
+async def _once(look: Look, name: str, subject: Subject, form: str) -> int:
+    engine = look.engine
     start = time.perf_counter()
     found: Any = None
     problem: DbdeckError | None = None
     try:
         beside = subject.read_beside
         found = await (beside(engine, look.replicas) if beside else subject.read(engine))
+        found = subject.judge(found, look.config, engine.target.name)
     except DbdeckError as error:
         problem = error
     latency = (time.perf_counter() - start) * 1000
@@ -104,7 +116,10 @@ def _text(subject: Subject, found: Any) -> None:
         output.note(subject.summary(found))
     elif not lines:
         output.note(subject.empty)
-    if lines:
+    if subject.paragraphs is not None:
+        for text, tone in subject.paragraphs(found):
+            output.line(text, tone)
+    elif lines:
         output.table(subject.columns_of(found), lines)
 
 

@@ -8,8 +8,12 @@ from typing import Any
 
 import msgspec
 
+from console.config import Config
+from console.engine.account_check import check
 from console.engine.port import Engine
 from console.engine.replicas import index_health
+from console.model.account_findings import AccountFinding, Checked
+from console.model.accounts import Account, Accounts, judged
 from console.model.blocking import LockNode
 from console.model.deadlocks import Deadlock, DeadlockHistory
 from console.model.horizon import Holder, HolderKind, Horizon
@@ -18,12 +22,27 @@ from console.model.progress import Progress, ProgressReport
 from console.model.sessions import Session
 from console.model.tables import Table, TableQuery, Tables
 from console.model.transactions import OpenTransaction
-from console.present import deadlocks, horizon, indexes, locks, progress, sessions, tables, transactions
-from console.present.table import Column, Line
+from console.present import (
+    account_check,
+    accounts,
+    deadlocks,
+    horizon,
+    indexes,
+    locks,
+    progress,
+    sessions,
+    tables,
+    transactions,
+)
+from console.present.table import Column, Line, Tone
 
 
 def _nothing(_: Any) -> dict[str, Any]:
     return {}
+
+
+def _as_read(found: Any, _: Config, __: str) -> Any:
+    return found
 
 
 def _no_notes(_: Any) -> Iterable[str]:
@@ -33,7 +52,8 @@ def _no_notes(_: Any) -> Iterable[str]:
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """`beside` are fields of the document next to its rows; `notes` say on stderr what could not be seen.
     `one` is a reading with one row, to tell the fields where there are no rows. `read_beside` reads the
-    replicas too, where they tell what the server alone cannot.
+    replicas too, where they tell what the server alone cannot. `judge` adds what the config says of the
+    target of that name. `paragraphs` are the text where sentences are read, and no table.
     """
 
     read: Callable[[Engine], Awaitable[Any]]
@@ -46,6 +66,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     notes: Callable[[Any], Iterable[str]] = _no_notes
     summary: Callable[[Any], str] | None = None
     read_beside: Callable[[Engine, Sequence[Engine]], Awaitable[Any]] | None = None
+    judge: Callable[[Any, Config, str], Any] = _as_read
+    paragraphs: Callable[[Any], list[tuple[str, Tone]]] | None = None
 
     def columns_of(self, found: Any) -> tuple[Column, ...]:
         """Those the engine has anything for."""
@@ -144,4 +166,34 @@ SUBJECTS = {
         notes=horizon.notes,
         summary=horizon.summary,
     ),
+    "accounts": Subject(
+        read=lambda engine: engine.accounts(),
+        judge=lambda found, config, target: judged(found, config.rotation.of(target)),
+        one=Accounts(accounts=(Account(name=""),)),
+        rows=accounts.document,
+        columns=accounts.COLUMNS,
+        lines=accounts.lines,
+        empty="no account is known",
+        beside=accounts.beside,
+        notes=accounts.notes,
+        summary=accounts.summary,
+    ),
 }
+
+
+def checking(config: Config, seconds: float) -> Subject:
+    """`show accounts --check`: what it reads depends on the config, and takes as long as it may."""
+    return Subject(
+        read=lambda engine: check(engine, config.rotation.of(engine.target.name), seconds=seconds),
+        one=Checked(
+            findings=(AccountFinding(severity=Severity.INFO, account="", what="", why="", remedy=""),)
+        ),
+        rows=account_check.document,
+        columns=account_check.COLUMNS,
+        lines=account_check.lines,
+        paragraphs=account_check.paragraphs,
+        empty="nothing is wrong with any account",
+        beside=account_check.beside,
+        notes=account_check.notes,
+        summary=account_check.summary,
+    )

@@ -7,8 +7,10 @@ from typing import Protocol
 
 import msgspec
 
+from console.model.accounts import Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
+from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.probe import Probe
@@ -178,6 +180,20 @@ class Engine(MaintenanceReads, Protocol):
     async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """What the target's operator certainly lacks, each with the GRANT, as far as this login can tell.
         Where nothing is said the operator's own connection may still say it.
+        """
+        ...
+
+    async def accounts(self) -> Accounts:
+        """Every account of the server, unjudged: without ages and order. It holds no verifier.
+
+        Not for a short refresh: it reads catalogs.
+        """
+        ...
+
+    async def verifiers(self) -> tuple[Stored, ...]:
+        """The verifiers of those who may log in, to try guesses on; never polled, never shown.
+
+        Raises PrivilegeMissing with the GRANT.
         """
         ...
 

@@ -123,6 +123,13 @@ def parse(text: str, plugin: str, *, user: str = "") -> Verifier | None:
     return Verifier(kind, text, user) if fits(text) else None
 
 
+def kind_of(plugin: str) -> VerifierKind:
+    """What MySQL's or MariaDB's plugin keeps, where there is something; none: mysql_native_password."""
+    if plugin in _EXTERNAL:
+        return VerifierKind.EXTERNAL
+    return _SHAPES.get(plugin or "mysql_native_password", (VerifierKind.OTHER, bool))[0]
+
+
 def _of_postgresql(text: str, user: str) -> Verifier | None:
     if scram.is_md5(text):
         return Verifier(VerifierKind.MD5, text, user)

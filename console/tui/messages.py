@@ -65,6 +65,10 @@ class SessionWanted(Message):
         self.number = number
 
 
+class CheckWanted(Message):
+    """Look for weak passwords of the accounts, offline."""
+
+
 class MeasureWanted(Message):
     """Measure a table or an index exactly, after its cost was shown."""
 

@@ -22,7 +22,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 
 @pytest.mark.parametrize("subject", list(SUBJECTS))
 async def test_a_csv_without_rows_has_its_header(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await show._once(show.Look(ScriptedEngine([])), subject, "csv") == 0
+    assert await show._once(show.Look(ScriptedEngine([])), subject, SUBJECTS[subject], "csv") == 0
     (header,) = printed(capsys)
     assert header == list(SUBJECTS[subject].fields)
 
@@ -30,7 +30,7 @@ async def test_a_csv_without_rows_has_its_header(subject: str, capsys: pytest.Ca
 @pytest.mark.parametrize("subject", ["locks", "sessions", "transactions"])
 async def test_the_header_is_that_of_the_rows(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
     found: Any = ScriptedEngine(storm(2))
-    await show._once(show.Look(found), subject, "csv")
+    await show._once(show.Look(found), subject, SUBJECTS[subject], "csv")
     header, *rows = printed(capsys)
     assert header == list(SUBJECTS[subject].fields)
     assert rows
@@ -60,7 +60,7 @@ async def test_tables_at_80_columns_have_what_matters_and_what_the_engine_has(
     monkeypatch.setenv("COLUMNS", "80")
     engine = ScriptedEngine([])
     engine.shop = [Table(schema="public", name="orders" * 9, bytes=8192, xid_age=xid_age, why="w" * 200)]
-    assert await show._once(show.Look(engine), "tables", "text") == 0
+    assert await show._once(show.Look(engine), "tables", SUBJECTS["tables"], "text") == 0
     lines = capsys.readouterr().out.splitlines()
     assert " ".join(lines[0].split()) == header
     assert max(len(line) for line in lines) <= 80

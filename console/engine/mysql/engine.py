@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.engine.mysql import probe
+from console.engine.mysql.accounts import accounts, verifiers
 from console.engine.mysql.checks import findings
 from console.engine.mysql.deadlocks import Deadlocks
 from console.engine.mysql.disk import disk, measurement, refuse_to_measure
@@ -13,7 +14,7 @@ from console.engine.mysql.indexes import index_health, indexes
 from console.engine.mysql.link import Link
 from console.engine.mysql.load import load
 from console.engine.mysql.look import look_at_all
-from console.engine.mysql.maintenance_checks import maintenance_findings
+from console.engine.mysql.maintenance_checks import account_finding, maintenance_findings
 from console.engine.mysql.progress import ProgressReader
 from console.engine.mysql.purge import Purger
 from console.engine.mysql.relations import called, index_site
@@ -23,8 +24,10 @@ from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.engine.port import Need
+from console.model.accounts import Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
+from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.probe import Probe
@@ -101,9 +104,20 @@ class MysqlEngine:
         async with self._link.lock:
             return await setting(self._link, name, narrower=bool(role or database or table))
 
+    async def accounts(self) -> Accounts:
+        """Raises PrivilegeMissing rather than show no accounts."""
+        async with self._link.lock:
+            return await accounts(self._link)
+
+    async def verifiers(self) -> tuple[Stored, ...]:
+        """Raises PrivilegeMissing."""
+        async with self._link.lock:
+            return await verifiers(self._link)
+
     async def checks(self) -> tuple[Check, ...]:
         async with self._link.lock:
-            return (*await findings(self._link), *await maintenance_findings(self._link))
+            found = await findings(self._link), await maintenance_findings(self._link)
+            return (*found[0], *found[1], await account_finding(self._link))
 
     async def probe(self, user: str, password: Secret) -> Probe:
         return await probe.probe(self.target, user, password)

@@ -34,6 +34,18 @@ _RIGHTS = {
     "foreign_keys": "PROCESS ON *.*",
     "hidden_clusters": "PROCESS ON *.*",
     "data_files": "PROCESS ON *.*",
+    "accounts": "SELECT ON mysql.user",
+    "verifiers": "SELECT ON mysql.user",
+    "account_rights": "SELECT ON mysql.global_grants",
+    "account_roles": "SELECT ON mysql.role_edges",
+    "account_servers": "SELECT (Server_name, Host, Username, Port) ON mysql.servers",
+    "processlist": "PROCESS ON *.*",
+}
+_RIGHTS_OF_MARIADB = {
+    "accounts": "SELECT ON mysql.global_priv",
+    "verifiers": "SELECT ON mysql.global_priv",
+    "account_roles": "SELECT ON mysql.roles_mapping",
+    "account_sources": "SLAVE MONITOR ON *.*",
 }
 
 
@@ -73,7 +85,7 @@ class Link:
                 query("mysql", name, identity.flavor, identity.version_num),
                 what,
                 *args,
-                hint=grant(name, identity.user),
+                hint=grant(name, identity.user, identity.flavor),
             )
         finally:
             if name in _INNODB_CACHE:
@@ -149,7 +161,9 @@ async def end_own_statement(
     return True
 
 
-def grant(read: str, account: str) -> str:
+def grant(read: str, account: str, flavor: str = "mysql") -> str:
     """The GRANT that a read lacks."""
     right = _RIGHTS.get(read, "SELECT ON performance_schema.*")
+    if flavor == "mariadb":
+        right = _RIGHTS_OF_MARIADB.get(read, right)
     return f"GRANT {right} TO {account_literal(account)};"

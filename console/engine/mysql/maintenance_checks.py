@@ -30,6 +30,15 @@ async def _visible(link: Link) -> Check:
     return Check(name=name, ok=True, detail="all are visible")
 
 
+async def account_finding(link: Link) -> Check:
+    """Not vital: who does not want to open verifiers to the monitor does without."""
+    try:
+        await link.fetch("accounts", "accounts")
+    except PrivilegeMissing as missing:
+        return Check(name="accounts", ok=None, detail="who may log in is unknown", hint=missing.hint)
+    return Check(name="accounts", ok=True, detail="can be seen, and their passwords checked")
+
+
 async def _readable(link: Link, read: str, name: str, what: str) -> Check:
     try:
         await link.fetch(read, name, NO_TABLE, NO_TABLE)

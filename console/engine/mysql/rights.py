@@ -21,7 +21,7 @@ async def operator_lacks(link: Link, needs: Sequence[Need]) -> tuple[str, ...]:
         rows = await link.fetch("grants", "its own rights")
         return lacking(_lines(rows), needs, account_literal(identity.user))
     try:
-        accounts = await link.fetch("accounts", "accounts", operator.user)
+        accounts = await link.fetch("accounts_named", "accounts", operator.user)
         if [row["name"] for row in accounts] != [operator.user]:
             return ()
         host = str(accounts[0]["host"])

@@ -27,6 +27,7 @@ def checks(row: dict[str, Any], cost: tuple[float, float]) -> tuple[Check, ...]:
             detail=f"the polling role {'could' if powerful else 'cannot'} end sessions by itself",
             hint="" if not row["signal_backend"] else f"REVOKE pg_signal_backend FROM {role};",
         ),
+        _verifiers(role, readable=row["verifiers"]),
         Check(
             name="connection slots",
             ok=free > 0,
@@ -42,4 +43,16 @@ def checks(row: dict[str, Any], cost: tuple[float, float]) -> tuple[Check, ...]:
             ok=cost[0] < 20,
             detail=f"about {cost[0]:.1f} ms on the server every refresh; round trip {cost[1]:.1f} ms",
         ),
+    )
+
+
+def _verifiers(role: str, *, readable: bool) -> Check:
+    """Not vital: who does not want to open verifiers to the monitor does without."""
+    if readable:
+        return Check(name="accounts", ok=True, detail="how passwords are kept is seen, and can be checked")
+    return Check(
+        name="accounts",
+        ok=None,
+        detail="how passwords are kept is unknown, and they cannot be checked",
+        hint=f"GRANT SELECT (rolname, rolpassword, rolcanlogin) ON pg_catalog.pg_authid TO {role};",
     )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from console.engine.port import Need
 from console.engine.postgres import (
+    accounts,
     disk,
     horizon,
     indexes,
@@ -30,8 +31,10 @@ from console.engine.postgres.progress import ProgressReader
 from console.engine.postgres.tables import TableReader
 from console.engine.postgres.waits import Waits
 from console.errors import LockTimeout
+from console.model.accounts import Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
+from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.probe import Probe
@@ -163,6 +166,14 @@ class PostgresEngine:
     async def lacking(self, needs: Sequence[Need]) -> tuple[str, ...]:
         async with self._busy:
             return await rights.lacking(self._link, needs)
+
+    async def accounts(self) -> Accounts:
+        async with self._busy:
+            return await accounts.read(self._link)
+
+    async def verifiers(self) -> tuple[Stored, ...]:
+        async with self._busy:
+            return await accounts.verifiers(self._link)
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._busy:

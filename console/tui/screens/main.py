@@ -21,12 +21,13 @@ from console.model.target import ServerIdentity, Target
 from console.present import target as bar
 from console.tui.alerts import call
 from console.tui.desk import Desk
-from console.tui.messages import Alarm, MeasureWanted, SessionWanted, TargetWanted, Told
+from console.tui.messages import Alarm, CheckWanted, MeasureWanted, SessionWanted, TargetWanted, Told
 from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
 from console.tui.screens import views
+from console.tui.screens.account_check import AccountCheckScreen
 from console.tui.screens.acting import ActingScreen
 from console.tui.screens.measure import MeasureScreen
 from console.tui.screens.text import TextScreen
@@ -67,6 +68,7 @@ class MainScreen(ActingScreen):
         self._identity: ServerIdentity | None = None
         self._latency = bar.Latency()
         self._known = False
+        self._rotation = desk.config.rotation.of(target.name)
 
     def compose(self) -> ComposeResult:
         target_bar = TargetBar(id="target")
@@ -81,6 +83,7 @@ class MainScreen(ActingScreen):
                     ledger=self._ledger_rows,
                     refusal=self.refusal,
                     thresholds=self._desk.config.thresholds,
+                    rotation=self._rotation,
                 )
             )
         yield Input(placeholder="filter: only lines that contain this", id="filter")
@@ -170,6 +173,9 @@ class MainScreen(ActingScreen):
         if keys and pane.grid.move_to(keys[0]):
             return
         self.post_message(Told(f"session {event.number} is not in the lock tree now", bad=True))
+
+    def on_check_wanted(self, event: CheckWanted) -> None:  # noqa: ARG002 - Textual's signature
+        self.app.push_screen(AccountCheckScreen(self._engine, self._rotation))
 
     def on_measure_wanted(self, event: MeasureWanted) -> None:
         self.app.push_screen(MeasureScreen(self._engine, event.schema, event.name))

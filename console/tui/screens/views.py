@@ -12,6 +12,9 @@ from console.audit.record import Entry
 from console.config import Thresholds
 from console.engine.port import Engine
 from console.engine.replicas import index_health
+from console.model.accounts import Accounts, judged
+from console.model.rotation import Rule
+from console.tui.panes.accounts import AccountsPane
 from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.horizon import HorizonPane
@@ -31,6 +34,7 @@ TABS = (
     Tab("3", "tables", "Tables"),
     Tab("3", "indexes", "Indexes"),
     Tab("3", "progress", "Progress"),
+    Tab("4", "accounts", "Accounts"),
     Tab("9", "audit", "Audit"),
 )
 BY_KEY = {tab.key: tab for tab in reversed(TABS)}
@@ -51,6 +55,10 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Callable[[], Awaitable[list[Entry]]]
     refusal: Callable[[str], str]
     thresholds: Thresholds
+    rotation: Rule
+
+    async def accounts(self) -> Accounts:
+        return judged(await self.engine.accounts(), self.rotation)
 
 
 def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
@@ -64,4 +72,5 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield TablesPane(engine.tables, every=slower, refusal=refusal)
     yield IndexesPane(partial(index_health, engine, of.replicas), every=slower, refusal=refusal)
     yield ProgressPane(engine.progress, every=every, refusal=refusal)
+    yield AccountsPane(of.accounts, every=slower)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)

@@ -3,6 +3,7 @@
 -- Cost: constant
 select pg_has_role(current_user, 'pg_read_all_stats', 'usage') as read_all_stats,
        pg_has_role(current_user, 'pg_signal_backend', 'usage') as signal_backend,
+       has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'select') as verifiers,
        (select rolsuper from pg_roles where rolname = current_user) as superuser,
        current_setting('max_connections')::int4 as max_connections,
        current_setting('superuser_reserved_connections')::int4 as reserved,
