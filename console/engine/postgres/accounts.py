@@ -25,14 +25,15 @@ async def read(link: Link) -> Accounts:
     role = quote_ident((await link.connected())[1].user, "postgresql")
     rows = await link.fetch("accounts", "roles")
     members = await link.fetch("account_members", "memberships")
+    may = (await link.fetch("account_rights", "rights"))[0]
     gaps: list[Gap] = []
-    found = to.roles(rows, members, await _kinds(link, gaps, role))
+    found = to.roles(rows, members, await _kinds(link, gaps, role, readable=may["kinds"]))
     numbers = {row["name"]: row["number"] for row in rows}
     found = await _with_sessions(link, found, numbers, gaps, role)
     return Accounts(
         accounts=found,
         now=rows[0]["now"] if rows else None,
-        outgoing=await _outgoing(link, gaps, role),
+        outgoing=await _outgoing(link, gaps, role, readable=may["subscriptions"]),
         gaps=tuple(gaps),
     )
 
@@ -52,13 +53,11 @@ async def verifiers(link: Link) -> tuple[Stored, ...]:
     )
 
 
-async def _kinds(link: Link, gaps: list[Gap], role: str) -> dict[str, str] | None:
-    try:
-        rows = await link.fetch("account_kinds", "kinds of verifiers")
-    except PrivilegeMissing:
+async def _kinds(link: Link, gaps: list[Gap], role: str, *, readable: bool) -> dict[str, str] | None:
+    if not readable:
         gaps.append(Gap(what="how passwords are kept, and who has none", remedy=_KINDS.format(role=role)))
         return None
-    return {row["name"]: row["kind"] for row in rows}
+    return {row["name"]: row["kind"] for row in await link.fetch("account_kinds", "kinds of verifiers")}
 
 
 async def _with_sessions(
@@ -82,23 +81,22 @@ async def _with_sessions(
     )
 
 
-async def _outgoing(link: Link, gaps: list[Gap], role: str) -> tuple[Dependent, ...]:
+async def _outgoing(link: Link, gaps: list[Gap], role: str, *, readable: bool) -> tuple[Dependent, ...]:
     mapped = await link.fetch("account_mappings", "user mappings")
     if any(row["hidden"] for row in mapped):
         gaps.append(Gap(what="as whom some foreign servers are used", remedy=_MAPPINGS))
     received = await link.fetch("account_receiver", "the WAL receiver")
     return (
-        *to.subscriptions(await _subscriptions(link, gaps, role)),
+        *to.subscriptions(await _subscriptions(link, gaps, role, readable=readable)),
         *to.mappings(mapped),
         *to.receiver(received),
     )
 
 
-async def _subscriptions(link: Link, gaps: list[Gap], role: str) -> Sequence[Record]:
-    try:
+async def _subscriptions(link: Link, gaps: list[Gap], role: str, *, readable: bool) -> Sequence[Record]:
+    if readable:
         return await link.fetch("account_subscriptions", "subscriptions")
-    except PrivilegeMissing:
-        names = await link.fetch("account_subscription_names", "subscriptions")
+    names = await link.fetch("account_subscription_names", "subscriptions")
     if names:
         remedy = f"GRANT SELECT (subname, subconninfo) ON pg_catalog.pg_subscription TO {role};"
         gaps.append(Gap(what="as whom subscriptions log in", remedy=f"{remedy} -- shows their passwords too"))
