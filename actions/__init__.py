@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actions.chains import BreakChain
+from actions.credentials import RotateCredential
 from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
@@ -31,4 +32,5 @@ ALL: tuple[Action[Any], ...] = (
     MaintainDatabase(),
     SetSetting(),
     ResetSetting(),
+    RotateCredential(),
 )

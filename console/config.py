@@ -84,7 +84,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keys: dict[str, str] = {}
 
     def all_targets(self) -> tuple[Target, ...]:
-        return tuple(_target(name, entry) for name, entry in self.targets.items())
+        return tuple(self.target(name) for name in self.targets)
 
     def replicas_of(self, name: str) -> tuple[Target, ...]:
         """The targets whose label `replica_of` names this one."""
@@ -93,7 +93,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def target(self, name: str) -> Target:
         """Raises ConfigError with the nearest name."""
         if name in self.targets:
-            return _target(name, self.targets[name])
+            return _target(name, self.targets[name], self.rotation)
         near = difflib.get_close_matches(name, self.targets, n=1)
         raise ConfigError(
             f"the config has no target {name!r}",
@@ -105,7 +105,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return Path(self.audit.journal).expanduser()
 
 
-def _target(name: str, entry: TargetEntry) -> Target:
+def _target(name: str, entry: TargetEntry, rotation: Rotation) -> Target:
     return Target(
         name=name,
         engine=entry.engine,
@@ -119,6 +119,7 @@ def _target(name: str, entry: TargetEntry) -> Target:
         ca=str(Path(entry.ca).expanduser()) if entry.ca else None,
         log=str(Path(entry.log).expanduser()) if entry.log else None,
         labels=entry.labels,
+        rotation=rotation.of(name),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from console.model.rotation import Rule
+
 
 class EngineKind(StrEnum):
     POSTGRES = "postgres"
@@ -44,7 +46,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One server of the config. `host` is a name, an address, or the folder of a unix socket.
 
     Without an operator login the target is read-only. `log` is the server's own log as a path on this
-    machine, for servers whose log cannot be read through SQL.
+    machine, for servers whose log cannot be read through SQL. `rotation` is what holds for its passwords.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     ca: str | None = None
     log: str | None = None
     labels: dict[str, str] = {}
+    rotation: Rule = Rule()
 
     @property
     def local(self) -> bool:

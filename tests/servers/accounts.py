@@ -7,12 +7,20 @@ import os
 MONITOR = "dbdeck_monitor"
 OPERATOR = "dbdeck_operator"
 MAINTAINER = "dbdeck_maintainer"  # an operator that owns what the application owns
+ROTATOR = "dbdeck_rotator"  # an operator that sets passwords
 APP = "app_user"
-PASSWORDS = {MONITOR: "monitor-pw", OPERATOR: "operator-pw", MAINTAINER: "maintainer-pw", APP: "app-pw"}
+PASSWORDS = {
+    MONITOR: "monitor-pw",
+    OPERATOR: "operator-pw",
+    MAINTAINER: "maintainer-pw",
+    ROTATOR: "rotator-pw",
+    APP: "app-pw",
+}
 VARIABLES = {
     MONITOR: "DBDECK_TEST_MONITOR",
     OPERATOR: "DBDECK_TEST_OPERATOR",
     MAINTAINER: "DBDECK_TEST_MAINTAINER",
+    ROTATOR: "DBDECK_TEST_ROTATOR",
 }
 
 # What `new_database` makes; MySQL grants the application everything in databases so named.
@@ -36,6 +44,7 @@ def postgres_statements() -> list[str]:
         f"GRANT pg_monitor TO {MONITOR}",
         f"GRANT pg_monitor, pg_signal_backend TO {OPERATOR}",
         f"GRANT pg_monitor, {APP} TO {MAINTAINER}",
+        f"ALTER ROLE {ROTATOR} CREATEROLE",
     ]
 
 
@@ -56,5 +65,8 @@ def mysql_statements(flavor: str) -> list[str]:
         f"GRANT PROCESS ON *.* TO {MAINTAINER}@'%'",
         f"GRANT SELECT ON performance_schema.* TO {MAINTAINER}@'%'",
         f"GRANT SELECT, INSERT, INDEX, ALTER ON `{prefix}%`.* TO {MAINTAINER}@'%'",
+        f"GRANT CREATE USER, PROCESS{more} ON *.* TO {ROTATOR}@'%'",
+        f"GRANT SELECT ON mysql.* TO {ROTATOR}@'%'",
+        f"GRANT SELECT ON performance_schema.* TO {ROTATOR}@'%'",
         *([f"GRANT OPTIMIZE_LOCAL_TABLE ON *.* TO {MAINTAINER}@'%'"] if flavor == "mysql" else []),
     ]

@@ -1,0 +1,55 @@
+"""What a plan says of a rotation: what happens to whom, and when they notice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actions.credential_aims import Aim
+from actions.words import counted
+from console.model.accounts import Account, label
+from console.model.target import Target, TlsMode
+from console.model.verifiers import VerifierKind
+
+LISTED = 5
+
+
+def forecast(given: Sequence[Aim], rows: Sequence[Account]) -> tuple[str, ...]:
+    said = []
+    for aim in given:
+        ends = "both log in until credential.retire" if aim.overlap else "the old one ends at once"
+        said.append(
+            f"{aim.label}: {aim.length} characters, kept as {aim.entry}#pending before the server is told; "
+            f"then {ends}"
+        )
+        if aim.valid_until is not None:
+            said.append(f"{aim.label}: VALID UNTIL moves to {aim.valid_until.isoformat()}")
+    logged_in = sum(one.logins.total for one in rows if one.logins is not None)
+    if logged_in:
+        said.append(
+            f"{counted(logged_in, 'session')} of it stay logged in; the next login wants the new password"
+        )
+    said.append("proved by a login with the new password, and by one wrong one that has to be refused")
+    return tuple(said)
+
+
+def warnings(given: Sequence[Aim], rows: Sequence[Account], target: Target) -> tuple[str, ...]:
+    said = []
+    depend = [(one, dependent) for one in rows for dependent in one.dependents]
+    said += [
+        f"{dependent.kind} {dependent.name} logs in as {label(*one.key)}: it breaks {dependent.breaks}"
+        for one, dependent in depend[:LISTED]
+    ]
+    if len(depend) > LISTED:
+        said.append(f"and {len(depend) - LISTED} more depend on it: `dbdeck show accounts`")
+    for aim in given:
+        if len(aim.keys) > 1:
+            said.append(f"{aim.label}: only the row that matches this machine is proved by a login")
+        if aim.kind is VerifierKind.CACHING_SHA2 and target.tls is TlsMode.OFF:
+            said.append(
+                f"{aim.label}: clients without TLS are refused until one has logged in over TLS (2061): the "
+                "server's cache of passwords is emptied, and the login that proves it has no TLS here either"
+            )
+    md5 = [label(*one.key) for one in rows if VerifierKind.MD5 in (one.kinds or ())]
+    if md5:
+        said.append(f"{', '.join(md5)}: md5 becomes scram-sha-256, which clients of before 2017 do not know")
+    return tuple(said)

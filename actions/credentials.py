@@ -1,0 +1,334 @@
+"""credential.rotate: a new password, kept before the server is told, and proved before the old one goes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from actions import credential_aims as aims
+from actions import credential_statements as statements
+from actions import draft, rotating
+from actions.credential_aims import Aim, aims_of
+from actions.credential_words import forecast, warnings
+from actions.session_proof import PartlyRefused
+from actions.words import counted
+from console import __version__
+from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.operator import Operator
+from console.engine.port import Engine, Need
+from console.errors import DbdeckError, OutcomeUnknown, Refused, UsageError
+from console.model.accounts import Account, Accounts, Due, judged
+from console.model.probe import Answer
+from console.model.target import ServerIdentity
+from console.secret_store import SecretStore
+from console.secrets import Secret
+
+FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+
+
+class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`account`: a role, a MySQL user with all its rows, or one row as `user@host`; repeated for several. Or
+    `overdue`: all whose password is older than the config's `rotation`. `overlap`: the old password stays
+    valid until `credential.retire`, where the server can keep two. `plugin` moves a MySQL or MariaDB account
+    to another kind. `unverified` goes on where the server lets anybody in without looking at the password.
+    `rotation` is the id of one that broke off.
+    """
+
+    account: str | tuple[str, ...] = ()
+    overdue: bool = False
+    overlap: bool = True
+    plugin: str = ""
+    unverified: bool = False
+    rotation: str = ""
+
+
+class RotateCredential:
+    """Moves: pending stored, one ALTER, login with it, promoted; each is recorded before it is made."""
+
+    name = "credential.rotate"
+    summary = (
+        "give an account a new password, kept in the keyring before the server is told; old one until retired"
+    )
+    risk = Risk.MEDIUM
+    flavors = FLAVORS
+    Args = RotateArgs
+
+    async def plan(self, engine: Engine, args: RotateArgs) -> Plan:
+        on = await draft.ground(self, engine)
+        found = judged(await engine.accounts(), engine.target.rotation)
+        chosen = _chosen(found, args, on.server)
+        given = [_aim(engine, on.server, rows, found, args) for rows in chosen]
+        rows = [row for some in chosen for row in some]
+        return Plan(
+            action=self.name,
+            target=engine.target.name,
+            risk=self.risk,
+            args=_frozen(args, given),
+            subject={"title": _title(given), "accounts": aims.frozen(given)},
+            statements=tuple(statements.shown(on.server, aim.keys, aim.new) for aim in given),
+            forecast=forecast(given, rows),
+            warnings=warnings(given, rows, engine.target),
+            undo=_undo(given),
+            observed={f"account {label}": value for label, value in _observed(rows)},
+            server=on.server,
+            made_at=datetime.now(UTC),
+            version=__version__,
+        )
+
+    def lock(self, plan: Plan) -> tuple[str, ...]:
+        return tuple(f"credential:{aim.user}" for aim in aims_of(plan))
+
+    def needs(self, plan: Plan) -> tuple[Need, ...]:
+        """CREATE USER on MySQL and MariaDB; what PostgreSQL asks for is asked of the role itself."""
+        return tuple(
+            Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",)) for aim in aims_of(plan)
+        )
+
+    # ---- before the intent ----------------------------------------------------------------------
+
+    async def ready(self, plan: Plan, engine: Engine, store: SecretStore | None) -> dict[str, Any]:
+        """The store keeps what it is given, the stored password is the right one, and a wrong one is not."""
+        if store is None:
+            raise Refused("there is no keyring to keep the new password in; nothing was executed")
+        await store.canary()
+        unverified = bool(plan.args.get("unverified"))
+        known = [await _ready(aim, engine, store, unverified=unverified) for aim in aims_of(plan)]
+        return {"store": store.name, "known": known}
+
+    # ---- the effect -----------------------------------------------------------------------------
+
+    async def apply(self, plan: Plan, operator: Operator) -> Result:
+        """One account after the other; what stands still for one of them ends the run."""
+        done: list[str] = []
+        for place, aim in enumerate(aims_of(plan)):
+            known = plan.evidence.get("known", [])
+            one = rotating.Rotation(
+                aim, plan.server, operator, known=bool(known[place]) if place < len(known) else False
+            )
+            try:
+                await one.run()
+            except DbdeckError as error:
+                if not done or isinstance(error, OutcomeUnknown):
+                    raise
+                raise PartlyRefused(
+                    f"{counted(len(done), 'account')} done; {error.message}", error.hint
+                ) from None
+            finally:
+                operator.evidence.setdefault("moves", {})[aim.label] = one.moves
+            done.append(aim.label)
+            operator.watch.tell(f"{aim.label}: rotated")
+            if operator.watch.stop.is_set():
+                break
+        return Result(matched=bool(done))
+
+    # ---- the proof ------------------------------------------------------------------------------
+
+    async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
+        return await self.verify_kept(plan, engine, None, patience=patience)
+
+    async def verify_kept(
+        self,
+        plan: Plan,
+        engine: Engine,
+        store: SecretStore | None,
+        *,
+        patience: float,  # noqa: ARG002 - a login is accepted or not
+    ) -> Verdict:
+        if store is None:
+            return Verdict(state="undecidable", summary="there is no keyring to look into")
+        seen = [await _seen(aim, engine, store) for aim in aims_of(plan)]
+        return _verdict(seen)
+
+    async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - the store tells
+        """The same rotation goes on: what it has done already is seen, not done again."""
+        given = aims_of(plan)
+        if len(given) != 1:
+            return {**plan.args}
+        return {**plan.args, "rotation": given[0].rotation}
+
+
+# ---- planning ------------------------------------------------------------------------------------
+
+
+def _chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[tuple[Account, ...]]:
+    """The rows of each user. Raises UsageError."""
+    names = [args.account] if isinstance(args.account, str) else list(args.account)
+    if bool(names) is args.overdue:
+        raise UsageError(
+            "which accounts? nothing was executed", "give account=NAME, or overdue=true for all that are"
+        )
+    if args.overdue:
+        due = [one for one in found.accounts if one.due is Due.OVERDUE]
+        users = dict.fromkeys(one.name for one in due)
+        return [tuple(one for one in due if one.name == user) for user in users]
+    if args.rotation and len(names) != 1:
+        raise UsageError("a rotation that broke off is that of one account; nothing was executed")
+    return [aims.rows_of(found.accounts, name, server.flavor) for name in dict.fromkeys(names)]
+
+
+def _aim(
+    engine: Engine, server: ServerIdentity, rows: Sequence[Account], found: Accounts, args: RotateArgs
+) -> Aim:
+    """Raises UsageError for an account without a password of its own, or with one that is not known."""
+    first, rule = rows[0], engine.target.rotation
+    _refuse_odd(rows, found)
+    kind = aims.kind_for(rows, args.plugin, server)
+    same = all(set(one.kinds or ()) == {kind} for one in rows)
+    two = args.overlap and same
+    if any(one.overlap for one in rows) and not args.rotation:
+        raise UsageError(
+            f"{first.name}: an older password is valid from the last rotation, and another would end it; "
+            "nothing was executed",
+            f"`dbdeck apply credential.retire account={first.name}` first",
+        )
+    return Aim(
+        user=first.name,
+        keys=tuple(one.key for one in rows),
+        entry=aims.entry_name(engine.target, first.name),
+        rotation=args.rotation or aims.new_id(),
+        kind=kind,
+        retain=two and server.flavor == "mysql",
+        keeps_old=two and server.flavor == "mariadb",
+        valid_until=aims.until(rows, rule, found.now),
+        length=rule.password.length,
+        alphabet=rule.password.alphabet,
+        flavor=server.flavor,
+    )
+
+
+def _refuse_odd(rows: Sequence[Account], found: Accounts) -> None:
+    name = rows[0].name
+    if any(one.role for one in rows):
+        raise UsageError(f"{name} is a role that nobody logs in as; nothing was executed")
+    if any(one.system for one in rows):
+        raise UsageError(f"{name} belongs to the server itself; nothing was executed")
+    if any(one.external for one in rows):
+        raise UsageError(
+            f"{name}: somebody else than the server checks who it is ({', '.join(rows[0].plugins)}), so "
+            "there is no password to change; nothing was executed"
+        )
+    if rows[0].host is not None and any(one.kinds is None for one in rows):
+        gap = next((one.remedy for one in found.gaps), "")
+        raise UsageError(
+            f"{name}: how it logs in may not be seen, so no verifier can be made; nothing was executed", gap
+        )
+
+
+def _frozen(args: RotateArgs, given: Sequence[Aim]) -> dict[str, Any]:
+    """With the accounts by name; the id of a rotation is that of one account."""
+    names = [aim.user if len(aim.keys) > 1 else aim.label for aim in given]
+    found: dict[str, Any] = msgspec.to_builtins(args)
+    found |= {"account": names[0] if len(names) == 1 else names, "overdue": not names}
+    return found
+
+
+def _title(given: Sequence[Aim]) -> str:
+    if len(given) == 1:
+        return f"rotate {given[0].label}"
+    return f"rotate {counted(len(given), 'account')}" if given else "rotate: nothing is overdue"
+
+
+def _undo(given: Sequence[Aim]) -> str:
+    if given and all(aim.overlap for aim in given):
+        return "the old password stays valid until credential.retire"
+    return "nothing undoes it; the old password stays in the keyring under #previous"
+
+
+def _observed(rows: Sequence[Account]) -> list[tuple[str, str | None]]:
+    """What tells that somebody else was faster."""
+    return [
+        ("@".join(part for part in one.key if part is not None),
+         one.changed_at.isoformat() if one.changed_at else ", ".join(map(str, one.kinds or ())))
+        for one in rows
+    ]  # fmt: skip
+
+
+# ---- before the intent ---------------------------------------------------------------------------
+
+
+async def _ready(aim: Aim, engine: Engine, store: SecretStore, *, unverified: bool) -> bool:
+    """Whether the stored password was accepted. Raises Refused where nothing could be proved afterwards."""
+    current, pending, _ = await rotating.entries(store, aim.entry)
+    if pending is not None:
+        return False  # the machine asks for itself
+    if current is None and aim.keeps_old:
+        raise Refused(
+            f"{aim.label}: to stay valid, the old password has to be known, and {aim.entry} is not in "
+            f"{store.name}; nothing was executed",
+            f"`dbdeck secret set {aim.entry}`, or overlap=false",
+        )
+    if current is not None:
+        await _accepted(aim, engine, store, current.password)
+    await _controlled(aim, engine, unverified=unverified)
+    return current is not None
+
+
+async def _accepted(aim: Aim, engine: Engine, store: SecretStore, password: Secret) -> None:
+    seen = await engine.probe(aim.user, password)
+    if seen.answer is Answer.REJECTED:
+        raise Refused(
+            f"{aim.label}: the server does not take the password of {aim.entry}: {seen.why}; it was changed "
+            "by somebody else, or belongs to another account; nothing was executed",
+            f"`dbdeck secret set {aim.entry}` with the right one, or `dbdeck secret remove {aim.entry}`",
+        )
+    foreign = rotating.misled(aim, seen)
+    if seen.answer is Answer.UNKNOWN or foreign:
+        raise Refused(
+            f"{aim.label}: a new password could not be proved here: {foreign or seen.why}; "
+            "nothing was executed",
+            f"log in as {aim.user} from this machine must be possible ({store.name} has its password)",
+        )
+
+
+async def _controlled(aim: Aim, engine: Engine, *, unverified: bool) -> None:
+    """The one wrong password of a rotation: a server that takes it proves nothing with the right one."""
+    seen = await engine.probe(aim.user, Secret(secrets.token_urlsafe(24)))
+    if seen.answer is Answer.REJECTED or unverified:
+        return
+    if seen.answer is Answer.ACCEPTED:
+        raise Refused(
+            f"{aim.label}: the server lets anybody in from here whatever the password (trust, or an account "
+            "without one), so that a new one could not be proved; nothing was executed",
+            "mend pg_hba.conf or the account; unverified=true goes on and says that it is not proved",
+        )
+    raise Refused(f"{aim.label}: a login could not be tried: {seen.why}; nothing was executed")
+
+
+# ---- the proof -----------------------------------------------------------------------------------
+
+
+async def _seen(aim: Aim, engine: Engine, store: SecretStore) -> tuple[str, str]:
+    """(state, sentence) of one account: done | half | not done | unknown."""
+    current, pending, _ = await rotating.entries(store, aim.entry)
+    ours = current is not None and current.rotation == aim.rotation
+    if pending is None and not ours:
+        return "not done", f"{aim.label}: no secret of this rotation is kept"
+    seen = await rotating.probe_entry(engine, aim, current if pending is None else pending)
+    if seen.answer is Answer.UNKNOWN or rotating.misled(aim, seen):
+        return "unknown", f"{aim.label}: {rotating.misled(aim, seen) or seen.why}"
+    if pending is None:
+        done = seen.answer is Answer.ACCEPTED
+        return ("done", f"{aim.label}: its new password logs in") if done else (
+            "unknown", f"{aim.label}: the stored password is not accepted: {seen.why}")  # fmt: skip
+    if seen.answer is Answer.ACCEPTED:
+        return "half", f"{aim.label}: the server takes the new password, which is still kept as pending"
+    old = await rotating.probe_entry(engine, aim, current)
+    if old.answer is Answer.ACCEPTED or current is None:
+        return "not done", f"{aim.label}: the server takes the old password; a pending one is kept"
+    return "unknown", f"{aim.label}: the server takes neither the pending nor the stored password"
+
+
+def _verdict(seen: Sequence[tuple[str, str]]) -> Verdict:
+    states = [state for state, _ in seen]
+    summary = "; ".join(text for _, text in seen) or "there was nothing to do"
+    if "unknown" in states:
+        return Verdict(state="undecidable", summary=summary)
+    if all(state == "done" for state in states):
+        return Verdict(state="applied", summary=summary)
+    if all(state == "not done" for state in states):
+        return Verdict(state="not_applied", summary=summary)
+    return Verdict(state="partial", summary=summary)

@@ -1,0 +1,156 @@
+"""Rotations on real servers: the new password logs in and is kept, the old one ends when it should."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from console.errors import Exit, Refused, UsageError
+from console.model.probe import Answer
+from console.secrets import Secret
+from tests.integration.actions.conftest import superuser
+from tests.integration.actions.rotors import FIRST, Rotor, rotor_on
+from tests.servers.fleet import Server
+from tests.servers.mysql import MysqlServer
+from tests.servers.postgres import PostgresServer
+
+
+@pytest_asyncio.fixture
+async def desk(any_server: Server, tmp_path: Path) -> AsyncIterator[Rotor]:
+    async with rotor_on(any_server, tmp_path) as made:
+        yield made
+
+
+async def test_the_new_password_is_kept_before_the_server_is_told_and_logs_in(desk: Rotor) -> None:
+    run = await desk.run("credential.rotate", account=desk.account)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run.error
+    await desk.settled()
+    assert await desk.password() != FIRST
+    assert await desk.password("#previous") == FIRST
+    overlap = isinstance(desk.server, MysqlServer)
+    assert await desk.answer(FIRST) is (Answer.ACCEPTED if overlap else Answer.REJECTED)
+
+
+async def test_each_effect_is_recorded_before_it_and_holds_no_secret(desk: Rotor) -> None:
+    plan = await desk.plan("credential.rotate", account=desk.account)
+    assert len(plan.statements) == 1
+    assert "verifier>" in plan.statements[0]
+    run = await desk.apply(plan)
+    assert await desk.kinds() == ["intent", *["step"] * (len(await steps(desk))), "outcome"]
+    told = await steps(desk)
+    pending, alter = (
+        told.index(next(one for one in told if "#pending" in one)),
+        told.index(plan.statements[0]),
+    )
+    assert pending < alter
+    rows = " ".join(str(one.body) for one in await desk.ledger.entries())
+    for secret in (await desk.password(), await desk.password("#previous")):
+        assert secret.reveal() not in rows
+    assert "SCRAM-SHA-256$" not in rows
+    assert "$A$" not in rows
+    assert run.recorded
+
+
+async def steps(desk: Rotor) -> list[str]:
+    entries = await desk.ledger.entries(newest_first=False)
+    return [json.loads(one.body or "{}")["statement"] for one in entries if one.kind == "step"]
+
+
+async def test_a_second_rotation_waits_for_the_overlap_to_end(desk: Rotor) -> None:
+    assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+    first = await desk.password()
+    if isinstance(desk.server, MysqlServer):
+        with pytest.raises(UsageError, match="another would end it"):
+            await desk.plan("credential.rotate", account=desk.account)
+        return
+    assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+    await desk.settled()
+    assert await desk.password() != first
+
+
+async def test_without_overlap_the_old_one_ends_at_once(desk: Rotor) -> None:
+    run = await desk.run("credential.rotate", account=desk.account, overlap=False)
+    assert run.exit is Exit.OK, run.error
+    await desk.settled()
+    assert await desk.answer(FIRST) is Answer.REJECTED
+
+
+async def test_a_stored_password_that_is_wrong_is_told_before_anything_happens(desk: Rotor) -> None:
+    await desk.store.put(desk.entry, Secret("n0t-the-right-one"))
+    with pytest.raises(Refused, match="does not take the password"):
+        await desk.run("credential.rotate", account=desk.account)
+    assert await desk.kinds() == []
+    assert await desk.answer(FIRST) is Answer.ACCEPTED
+    assert await desk.kept("#pending") is None
+
+
+async def test_an_account_that_was_never_kept_is_rotated_too(desk: Rotor) -> None:
+    await desk.store.delete(desk.entry)
+    overlap = isinstance(desk.server, MysqlServer) and desk.server.flavor == "mysql"
+    run = await desk.run("credential.rotate", account=desk.account, overlap=overlap)
+    assert run.exit is Exit.OK, run.error
+    await desk.settled()
+    assert await desk.kept("#previous") is None
+
+
+async def test_an_unknown_account_is_named(desk: Rotor) -> None:
+    with pytest.raises(UsageError, match="nobody_here"):
+        await desk.plan("credential.rotate", account="nobody_here")
+
+
+async def test_one_wrong_password_is_sent_and_no_more(desk: Rotor, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Answer] = []
+    ask = desk.engine.probe
+
+    async def probe(user: str, password: Secret) -> object:
+        found = await ask(user, password)
+        seen.append(found.answer)
+        return found
+
+    monkeypatch.setattr(desk.engine, "probe", probe)
+    assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+    assert seen.count(Answer.REJECTED) == 1
+
+
+async def test_a_server_that_trusts_everybody_proves_nothing(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with rotor_on(postgres, tmp_path) as desk:
+        hba = postgres.scratch.data / "pg_hba.conf"
+        before = hba.read_text()
+        try:
+            hba.write_text(f"host all {desk.account} 127.0.0.1/32 trust\n{before}")
+            await superuser(postgres, "select pg_reload_conf()", "select pg_sleep(0.3)")
+            with pytest.raises(Refused, match="whatever the password"):
+                await desk.run("credential.rotate", account=desk.account)
+            assert await desk.kinds() == []
+        finally:
+            hba.write_text(before)
+            await superuser(postgres, "select pg_reload_conf()", "select pg_sleep(0.3)")
+
+
+async def test_valid_until_moves_with_the_password(postgres: PostgresServer, tmp_path: Path) -> None:
+    async with rotor_on(postgres, tmp_path, how="valid until '2100-01-01'") as desk:
+        plan = await desk.plan("credential.rotate", account=desk.account)
+        assert "valid until" in plan.statements[0]
+        assert (await desk.apply(plan)).exit is Exit.OK
+        [(until,)] = await superuser(
+            postgres, f"select rolvaliduntil < '2100-01-01' from pg_roles where rolname = '{desk.account}'"
+        )
+        assert until
+        await desk.settled()
+
+
+async def test_without_the_right_it_is_refused_before_any_intent(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with rotor_on(postgres, tmp_path) as desk:
+        await superuser(postgres, f"alter role {desk.account} superuser")
+        with pytest.raises(Refused, match="superuser"):
+            await desk.run("credential.rotate", account=desk.account)
+        assert "intent" not in await desk.kinds()
+        assert await desk.answer(FIRST) is Answer.ACCEPTED
