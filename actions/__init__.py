@@ -9,7 +9,9 @@ from actions.credentials import RotateCredential
 from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
+from actions.locking import LockCredential
 from actions.prepared_transactions import RollbackPrepared
+from actions.retiring import RetireCredential
 from actions.sessions import CancelQuery, TerminateSession
 from actions.settings import ResetSetting, SetSetting
 from actions.slots import DropSlot
@@ -33,4 +35,6 @@ ALL: tuple[Action[Any], ...] = (
     SetSetting(),
     ResetSetting(),
     RotateCredential(),
+    RetireCredential(),
+    LockCredential(),
 )

@@ -57,6 +57,7 @@ class Rotation:
         self._aim = aim
         self._server = server
         self._operator = operator
+        self._first = Probe(answer=Answer.UNKNOWN)  # the login that proved the new one
         self._pending: Answer | None = None
         self._current: Answer | None = Answer.ACCEPTED if known else None
         self._applied = False
@@ -149,11 +150,14 @@ class Rotation:
         if current is not None:
             await self._keep(PREVIOUS, current, "what was current until now")
         if pending is not None:
-            await self._keep("", pending, f"the current secret, of rotation {pending.rotation}")
+            seen = {"made_at": self._first.at or pending.made_at, "session": self._first.session}
+            proved = msgspec.structs.replace(pending, **seen)
+            await self._keep("", proved, f"the current secret, of rotation {pending.rotation}")
         await self._clean()
 
     async def _try_pending(self) -> None:
-        self._pending = (await self._probe(PENDING)).answer
+        self._first = await self._probe(PENDING)
+        self._pending = self._first.answer
 
     async def _try_current(self) -> None:
         self._current = (await self._probe("")).answer

@@ -128,19 +128,22 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept for an account. One that was stored by hand is its password alone.
 
     `rotation` is the id of the rotation that made it, so that a stale one is recognised. `user` is who
-    logs in with it, where that changes from rotation to rotation.
+    logs in with it, where that changes from rotation to rotation. `made_at` is the server's clock when it was
+    first seen to log in, and `session` the number of that login: sessions before it have another password.
     """
 
     password: Secret
     rotation: str = ""
     user: str = ""
     made_at: datetime | None = None
+    session: int = 0
 
     def sealed(self) -> Secret:
         """As the store keeps it."""
         made_at = self.made_at.isoformat() if self.made_at else ""
         value = {"dbdeck": 1, "password": self.password.reveal(), "rotation": self.rotation}
-        return Secret(json.dumps({**value, "user": self.user, "made_at": made_at}))
+        seen = {"user": self.user, "made_at": made_at, "session": self.session}
+        return Secret(json.dumps({**value, **seen}))
 
 
 def entry_of(kept: Secret) -> Entry:
@@ -157,6 +160,7 @@ def entry_of(kept: Secret) -> Entry:
         rotation=str(found.get("rotation") or ""),
         user=str(found.get("user") or ""),
         made_at=datetime.fromisoformat(made_at) if made_at else None,
+        session=int(found.get("session") or 0),
     )
 
 

@@ -30,6 +30,7 @@ from console.model.target import Target
 from console.present import plan as words
 from console.present.table import Column, Line
 from console.present.units import clean
+from console.secret_store import of_this_process
 
 PLAN_MINUTES = 30
 LONGEST_KEY = 200
@@ -130,10 +131,10 @@ async def _planned(services: Services, action: Action[Any], engine: Engine, args
     config = services.config()
     try:
         async with ledger(config, write=False) as opened:
-            runner = Dispatcher(services.registry(), opened, config.policy)
+            runner = Dispatcher(services.registry(), opened, config.policy, store=of_this_process())
             return await runner.plan(action.name, engine, msgspec.to_builtins(args))
     except AuditUnavailable:
-        return await draw_up(action, engine, args)
+        return await draw_up(action, engine, args, of_this_process())
 
 
 def _document(plan: Plan) -> dict[str, Any]:

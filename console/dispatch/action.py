@@ -239,6 +239,15 @@ class Keeping(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """An action that is planned by what the store holds, too."""
+
+    async def plan_kept(self, engine: Engine, args: Any, store: SecretStore | None) -> Plan:
+        """As `plan`."""
+        ...
+
+
+@runtime_checkable
 class Followed(Protocol):
     """An action whose consequences are worth watching after its effect was proved."""
 

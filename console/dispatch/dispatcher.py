@@ -22,7 +22,17 @@ from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
 from console.dispatch import history
 from console.dispatch import policy as rules
-from console.dispatch.action import Action, Approval, Keeping, Lasting, Needy, Plan, Resumable, Watch
+from console.dispatch.action import (
+    Action,
+    Approval,
+    Keeping,
+    Lasting,
+    Needy,
+    Plan,
+    Remembering,
+    Resumable,
+    Watch,
+)
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.registry import Registry, parse_args
@@ -67,7 +77,7 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         parsed = parse_args(action, given)
-        plan = await draw_up(action, engine, parsed)
+        plan = await draw_up(action, engine, parsed, self.store)
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
@@ -209,7 +219,7 @@ class Dispatcher:
             )
 
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
-        fresh = await action.plan(engine, parse_args(action, plan.args))
+        fresh = await planned(action, engine, parse_args(action, plan.args), self.store)
         changed = [
             _change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
@@ -262,9 +272,20 @@ class Dispatcher:
         }
 
 
-async def draw_up(action: Action[Any], engine: Engine, args: msgspec.Struct) -> Plan:
+async def planned(
+    action: Action[Any], engine: Engine, args: msgspec.Struct, store: SecretStore | None
+) -> Plan:
+    """By what the store holds, too, where the action looks at it. Raises as `Action.plan`."""
+    if isinstance(action, Remembering):
+        return await action.plan_kept(engine, args, store)
+    return await action.plan(engine, args)
+
+
+async def draw_up(
+    action: Action[Any], engine: Engine, args: msgspec.Struct, store: SecretStore | None = None
+) -> Plan:
     """The action's plan, with what its operator lacks where the monitor can tell. Raises as `Action.plan`."""
-    plan = await action.plan(engine, args)
+    plan = await planned(action, engine, args, store)
     operator = engine.target.operator
     if operator is None or plan.refusals or not isinstance(action, Needy):
         return plan

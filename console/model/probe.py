@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -16,8 +17,12 @@ class Answer(StrEnum):
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):
-    """One login attempt. `identity` is the account the server took it for, where it let us in."""
+    """One login attempt. Where it was let in: `identity` is the account the server took it for, `session`
+    its number there, `at` the server's clock.
+    """
 
     answer: Answer
     why: str = ""
     identity: str = ""
+    session: int = 0
+    at: datetime | None = None

@@ -6,6 +6,7 @@ MySQL "Server Error Message Reference", MariaDB "Error Codes".
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC
 
 from pymysql.err import MySQLError
 
@@ -45,12 +46,15 @@ async def probe(target: Target, user: str, password: Secret) -> Probe:
         return classify(code_of(cause) if isinstance(cause, MySQLError) else 0, error.message)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            rows = await connection.fetch("select current_user()")
+            rows = await connection.fetch("select current_user(), connection_id(), utc_timestamp(6)")
     except FAILURES as error:
         return classify(code_of(error), "it let us in and then did not answer", inside=True)
     finally:
         await connection.aclose()
-    return Probe(answer=Answer.ACCEPTED, identity=str(rows.rows[0][0]))
+    identity, session, at = rows.rows[0]
+    return Probe(
+        answer=Answer.ACCEPTED, identity=str(identity), session=int(session), at=at.replace(tzinfo=UTC)
+    )
 
 
 def classify(code: int, text: str, *, inside: bool = False) -> Probe:

@@ -30,12 +30,14 @@ async def probe(target: Target, user: str, password: Secret) -> Probe:
         return classify(error)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            identity = str(await connection.fetchval("select session_user"))
+            row = await connection.fetchrow(
+                "select session_user::text as identity, pg_backend_pid() as session, clock_timestamp() as at"
+            )
     except FAILURES:
         return Probe(answer=Answer.ACCEPTED, why="it let us in and then did not answer")
     finally:
         await close(connection)
-    return Probe(answer=Answer.ACCEPTED, identity=identity)
+    return Probe(answer=Answer.ACCEPTED, **dict(row or {}))
 
 
 def classify(error: BaseException) -> Probe:
