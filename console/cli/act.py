@@ -18,7 +18,7 @@ from console.cli.context import Services, dispatcher, ledger, one
 from console.cli.run import interrupted
 from console.cli.unlock import unlock_for
 from console.config import Config
-from console.dispatch.action import Action, Approval, Plan, Watch
+from console.dispatch.action import Action, Approval, Keeping, Plan, Watch
 from console.dispatch.dispatcher import Dispatcher, draw_up
 from console.dispatch.effect import Failure, Run
 from console.dispatch.policy import must_type_name
@@ -113,7 +113,7 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
     action = services.registry().get(name)
     parsed = parse_args(action, _given(arguments, options.args_from))
     target = one(services.config(), options.target)
-    await unlock_for([target])
+    await unlock_for([target], store=isinstance(action, Keeping))
     async with open_engine(target) as engine:
         made = await _planned(services, action, engine, parsed)
     if options.out:
@@ -244,7 +244,7 @@ async def _apply(
     action = registry.get(shown.action)
     args = parse_args(action, saved.args if saved else _given(arguments, options.args_from))
     target = _acted_on(config, saved.target if saved else options.target, options, shown)
-    await unlock_for([target])
+    await unlock_for([target], store=isinstance(action, Keeping))
     async with dispatcher(config, registry) as runner, open_engine(target) as engine:
         key = options.idempotency_key
         if key is not None:
@@ -263,7 +263,7 @@ async def _resume(config: Config, registry: Registry, options: ApplyOptions, sho
             f"{options.resume!r} is no id of an action; nothing was executed", "`dbdeck audit list` has them"
         ) from None
     target = _acted_on(config, options.target, options, shown)
-    await unlock_for([target])
+    await unlock_for([target], store=True)  # what is resumed is not known yet
     async with dispatcher(config, registry) as runner, open_engine(target) as engine:
         plan = await runner.resume(earlier, engine)
         shown.action = plan.action

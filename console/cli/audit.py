@@ -187,7 +187,7 @@ async def reconcile(
 
     word = _word(action_id, said, reason)
     config = services.config()
-    await unlock_for(config.all_targets())
+    await unlock_for(config.all_targets(), store=True)
     async with ledger(config, write=True) as opened:
         targets = config.all_targets()
         settled = await settle(opened, services.registry(), targets, word, of_this_process())

@@ -28,10 +28,13 @@ _TERMINAL = "/dev/tty"
 _LOOK_SECONDS = 0.1
 
 
-async def unlock_for(targets: Sequence[Target]) -> None:
-    """Before these targets are connected to: a deadline of a read must not run while a person types."""
+async def unlock_for(targets: Sequence[Target], *, store: bool = False) -> None:
+    """Before these targets are connected to: a deadline of a read must not run while a person types.
+
+    `store`: the vault is needed whatever the targets' passwords are.
+    """
     logins = [login for target in targets for login in (target.monitor, target.operator) if login]
-    await unlock(*(login.password for login in logins))
+    await unlock(*(login.password for login in logins), *(["keyring:"] if store else []))
 
 
 async def unlock(*references: str | None) -> None:

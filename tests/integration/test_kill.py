@@ -18,7 +18,7 @@ from tests.servers.postgres import PostgresServer
 from tests.situations import Scene, scene
 
 # The loop's turns are counted from the moment the intent is committed; the count is the killing point.
-_CHILD = """
+CHILD = """
 import asyncio, os, signal, sys
 from console.audit import ledger
 from console.__main__ import main
@@ -69,7 +69,7 @@ async def terminate(command: Command, root: dict[str, Any], kill_at: int) -> tup
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        _CHILD,
+        CHILD,
         *words,
         env={**os.environ, "KILL_AT": str(kill_at)},
         stdin=asyncio.subprocess.DEVNULL,
