@@ -35,6 +35,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     alphabet: str = string.ascii_letters + string.digits + "_-"
     cost: int = 0
     flavor: str
+    plaintext: bool = False
 
     @property
     def label(self) -> str:

@@ -16,6 +16,7 @@ from console.engine.port import Statement
 from console.engine.queries import quote_ident, quote_literal
 from console.model.target import ServerIdentity
 from console.model.verifiers import POSTGRESQL, VerifierKind, sendable
+from console.secrets import Secret
 
 Key = tuple[str, str | None]
 
@@ -56,6 +57,29 @@ def set_password(
     quoted = quote_literal(verifier, server.flavor)
     sql = _text(server, keys, new, quoted, quote_literal(old, server.flavor) if old else "")
     return Statement(sql=sql, shown=shown(server, keys, new))
+
+
+def set_plaintext(
+    server: ServerIdentity, keys: Sequence[Key], new: NewPassword, password: Secret
+) -> Statement:
+    """For servers that judge passwords themselves and take no verifier. The password is in the statement."""
+    quoted = quote_literal(password.reveal(), server.flavor)
+    return Statement(sql=_in_clear(server, keys, new, quoted), shown=shown_in_clear(server, keys, new))
+
+
+def shown_in_clear(server: ServerIdentity, keys: Sequence[Key], new: NewPassword) -> str:
+    return _in_clear(server, keys, new, "<the password in clear>")
+
+
+def _in_clear(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, password: str) -> str:
+    """MariaDB's SET PASSWORD is the one form that its binlog has as a hash."""
+    if server.flavor == POSTGRESQL:
+        until = f" valid until '{new.valid_until.isoformat()}'" if new.valid_until else ""
+        return f"alter role {account(keys[0], server.flavor)} password {password}{until}"
+    if server.flavor == "mariadb":
+        return f"set password for {account(keys[0], server.flavor)} = password({password})"
+    how = f"identified by {password}{' retain current password' if new.retain else ''}"
+    return "alter user " + ", ".join(f"{account(key, server.flavor)} {how}" for key in keys)
 
 
 def _text(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, verifier: str, old: str) -> str:

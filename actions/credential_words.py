@@ -49,6 +49,11 @@ def warnings(given: Sequence[Aim], rows: Sequence[Account], target: Target) -> t
                 f"{aim.label}: clients without TLS are refused until one has logged in over TLS (2061): the "
                 "server's cache of passwords is emptied, and the login that proves it has no TLS here either"
             )
+    if any(aim.plaintext for aim in given):
+        said.append(
+            "the server is told the password in clear: it may be in its log (log_statement, general log), in "
+            "pg_stat_activity and pg_stat_statements"
+        )
     md5 = [label(*one.key) for one in rows if VerifierKind.MD5 in (one.kinds or ())]
     if md5:
         said.append(f"{', '.join(md5)}: md5 becomes scram-sha-256, which clients of before 2017 do not know")

@@ -23,7 +23,7 @@ from console.engine.port import Engine, Need
 from console.errors import DbdeckError, OutcomeUnknown, Refused, UsageError
 from console.model.accounts import Account, Accounts, Due, judged
 from console.model.probe import Answer
-from console.model.target import ServerIdentity
+from console.model.target import ServerIdentity, TlsMode
 from console.secret_store import SecretStore
 from console.secrets import Secret
 
@@ -34,8 +34,9 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """`account`: a role, a MySQL user with all its rows, or one row as `user@host`; repeated for several. Or
     `overdue`: all whose password is older than the config's `rotation`. `overlap`: the old password stays
     valid until `credential.retire`, where the server can keep two. `plugin` moves a MySQL or MariaDB account
-    to another kind. `unverified` goes on where the server lets anybody in without looking at the password.
-    `rotation` is the id of one that broke off.
+    to another kind. `plaintext` sends the password itself, over verified TLS only, where a server takes no
+    verifier: the target's name has to be typed. `unverified` goes on where the server lets anybody in
+    without looking at the password. `rotation` is the id of one that broke off.
     """
 
     account: str | tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     overlap: bool = True
     plugin: str = ""
     unverified: bool = False
+    plaintext: bool = False
     rotation: str = ""
 
 
@@ -69,7 +71,8 @@ class RotateCredential:
             risk=self.risk,
             args=_frozen(args, given),
             subject={"title": _title(given), "accounts": aims.frozen(given)},
-            statements=tuple(statements.shown(on.server, aim.keys, aim.new) for aim in given),
+            statements=tuple(_shown(on.server, aim) for aim in given),
+            confirm=args.plaintext,
             forecast=forecast(given, rows),
             warnings=warnings(given, rows, engine.target),
             undo=_undo(given),
@@ -84,9 +87,11 @@ class RotateCredential:
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         """CREATE USER on MySQL and MariaDB; what PostgreSQL asks for is asked of the role itself."""
-        return tuple(
-            Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",)) for aim in aims_of(plan)
-        )
+        given = aims_of(plan)
+        found = [Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",)) for aim in given]
+        if plan.server.flavor == "mariadb" and any(aim.plaintext for aim in given):
+            found.append(Need(schema="mysql", name="*", privileges=("UPDATE",)))  # of SET PASSWORD
+        return tuple(found)
 
     # ---- before the intent ----------------------------------------------------------------------
 
@@ -178,7 +183,9 @@ def _aim(
     _refuse_odd(rows, found)
     kind = aims.kind_for(rows, args.plugin, server)
     same = all(set(one.kinds or ()) == {kind} for one in rows)
-    two = args.overlap and same
+    two = args.overlap and same and not (args.plaintext and server.flavor == "mariadb")
+    if args.plaintext:
+        _refuse_open_wire(engine, server, rows)
     if any(one.overlap for one in rows) and not args.rotation:
         raise UsageError(
             f"{first.name}: an older password is valid from the last rotation, and another would end it; "
@@ -197,7 +204,27 @@ def _aim(
         length=rule.password.length,
         alphabet=rule.password.alphabet,
         flavor=server.flavor,
+        plaintext=args.plaintext,
     )
+
+
+def _shown(server: ServerIdentity, aim: Aim) -> str:
+    how = statements.shown_in_clear if aim.plaintext else statements.shown
+    return how(server, aim.keys, aim.new)
+
+
+def _refuse_open_wire(engine: Engine, server: ServerIdentity, rows: Sequence[Account]) -> None:
+    """Raises UsageError: a password in clear goes over a wire whose other end was verified, or not at all."""
+    if not server.tls or engine.target.tls not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
+        raise UsageError(
+            f"plaintext=true: {engine.target.name} is not reached over verified TLS; nothing was executed",
+            "write tls: verify-full for this target",
+        )
+    if len(rows) > 1 and server.flavor == "mariadb":
+        raise UsageError(
+            "plaintext=true: MariaDB sets one row at a time; nothing was executed",
+            f"account={rows[0].name}@{rows[0].host}",
+        )
 
 
 def _refuse_odd(rows: Sequence[Account], found: Accounts) -> None:

@@ -22,6 +22,7 @@ from console.secrets import Entry, Secret, entry_of
 
 PENDING, PREVIOUS = "#pending", "#previous"
 _SETTLE = "`dbdeck audit reconcile`, then `dbdeck apply --resume {id}`"
+_IN_CLEAR = "plaintext=true sends it in clear over verified TLS, to a server that judges passwords itself"
 TRIES = 2  # a new secret once, where the server's policy refused the first
 
 
@@ -124,6 +125,7 @@ class Rotation:
         except OutcomeUnknown:
             self.moves.append("answer lost")
         except ActionFailed as error:
+            await self._operator.forget(self._aim.entry + PENDING, "the server refused the statement")
             raise _without(error, hidden) from None
         self._applied, self._pending, self._current = True, None, None
 
@@ -132,6 +134,9 @@ class Rotation:
         current, pending, _ = await entries(self._operator.secrets, self._aim.entry)
         if pending is None:
             raise ActionFailed(f"{self._aim.label}: its pending secret is gone; nothing was sent")
+        if self._aim.plaintext:
+            clear = statements.set_plaintext(self._server, self._aim.keys, self._aim.new, pending.password)
+            return clear, (pending.password.reveal(),)
         verifier = make(self._aim.kind, pending.password, cost=self._aim.cost)
         old = make(self._aim.kind, current.password) if self._aim.new.keeps_old and current else ""
         made = statements.set_password(self._server, self._aim.keys, self._aim.new, verifier, old)
@@ -142,7 +147,10 @@ class Rotation:
         self._refused += 1
         await self._operator.forget(self._aim.entry + PENDING, "the server refused it")
         if self._refused == TRIES:
-            raise ActionFailed(error.message, error.hint)
+            raise ActionFailed(
+                f"{error.message}; {self._aim.label} has the password it had",
+                error.hint if self._aim.plaintext else _IN_CLEAR,
+            )
 
     async def _promote(self) -> None:
         """In this order each prefix of it leaves a password that logs in under a name that is looked at."""

@@ -66,7 +66,8 @@ def lacking(lines: Sequence[str], needs: Sequence[Need], account: str) -> tuple[
 def _shown(need: Need) -> str:
     if need.schema == "*":
         return "*.*"
-    return f"{quote_ident(need.schema, 'mysql')}.{quote_ident(need.name, 'mysql')}"
+    name = "*" if need.name == "*" else quote_ident(need.name, "mysql")
+    return f"{quote_ident(need.schema, 'mysql')}.{name}"
 
 
 def _bare(quoted: str) -> str:

@@ -182,7 +182,7 @@ class MysqlOperator:
 
 
 _TEXTS = {1205: "Lock wait timeout exceeded", 1317: "Query execution was interrupted"}
-_PASSWORD = re.compile(r"\s*alter\s+user\b.*\bidentified\b", re.IGNORECASE | re.DOTALL)
+_PASSWORD = re.compile(r"\s*(?:alter\s+user\b.*\bidentified|set\s+password)\b", re.IGNORECASE | re.DOTALL)
 _KILL = re.compile(r"\s*(?:kill\b|call\s+mysql\.rds_kill)", re.IGNORECASE)
 _TABLES = (
     (re.compile(r"\s*(?:analyze|optimize)\b", re.IGNORECASE), "SELECT, INSERT"),

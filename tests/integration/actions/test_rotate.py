@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from console.dispatch.action import Approval
 from console.errors import Exit, Refused, UsageError
 from console.model.probe import Answer
+from console.model.rotation import Rule
 from console.secrets import Secret
 from tests.integration.actions.conftest import superuser
-from tests.integration.actions.rotors import FIRST, Rotor, rotor_on
+from tests.integration.actions.rotors import FIRST, Rotor, new_account, rotor_on
+from tests.servers.accounts import ROTATOR
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
@@ -154,3 +159,101 @@ async def test_without_the_right_it_is_refused_before_any_intent(
             await desk.run("credential.rotate", account=desk.account)
         assert "intent" not in await desk.kinds()
         assert await desk.answer(FIRST) is Answer.ACCEPTED
+
+
+async def test_all_that_are_overdue_are_rotated_and_nobody_else(any_server: Server, tmp_path: Path) -> None:
+    """By age on MySQL and MariaDB; on PostgreSQL the age of a password is not known, so nobody is."""
+    async with rotor_on(any_server, tmp_path) as desk:
+        rule = Rule(every=1.0, exclude=("[!a]*",))
+        other = await new_account(any_server)
+        await desk.store.put(f"dbdeck/t/{other}", FIRST)
+        target = msgspec.structs.replace(desk.engine.target, rotation=rule)
+        desk.engine.target = target  # type: ignore[misc]
+        await asyncio.sleep(2.1)
+        plan = await desk.plan("credential.rotate", overdue=True)
+        if not isinstance(any_server, MysqlServer):
+            assert plan.statements == ()
+            return
+        mine = {aim["user"] for aim in plan.subject["accounts"]}
+        assert {desk.account, other} <= mine
+        only = await desk.plan("credential.rotate", account=[desk.account, other])
+        run = await desk.apply(only)
+        assert (run.exit, run.effect) == (Exit.OK, "applied"), run.error
+        await desk.settled()
+
+
+async def test_a_server_that_takes_no_verifier_is_told_in_clear_if_it_has_to_be(
+    mysql: MysqlServer, tmp_path: Path
+) -> None:
+    if mysql.flavor != "mariadb":
+        pytest.skip("MySQL takes every verifier")
+    await superuser(
+        mysql, "install soname 'simple_password_check'", "set global strict_password_validation = on"
+    )
+    try:
+        async with rotor_on(mysql, tmp_path, how="identified by 'f1rst-Passw0rd'") as desk:
+            run = await desk.run("credential.rotate", account=desk.account)
+            assert run.exit is Exit.FAILED
+            assert run.error is not None
+            assert "plaintext=true" in run.error.hint
+            await desk.settled()
+            assert await desk.answer(FIRST) is Answer.ACCEPTED
+            await superuser(mysql, f"grant update on mysql.* to {ROTATOR}@'%'")
+            plan = await desk.plan("credential.rotate", account=desk.account, plaintext=True)
+            assert plan.confirm
+            assert "<the password in clear>" in plan.statements[0]
+            typed = Approval(reason="a test", confirm="t")
+            done = await desk.dispatcher.apply(plan, desk.engine, typed)
+            assert done.exit is Exit.OK, done.error
+            await desk.settled()
+            rows = " ".join(str(one.body) for one in await desk.ledger.entries())
+            assert (await desk.password()).reveal() not in rows
+    finally:
+        await superuser(
+            mysql,
+            "set global strict_password_validation = default",
+            "uninstall soname 'simple_password_check'",
+            f"grant update on mysql.* to {ROTATOR}@'%'",
+            f"revoke update on mysql.* from {ROTATOR}@'%'",
+        )
+
+
+async def test_in_clear_over_an_open_wire_is_refused(postgres18: PostgresServer, tmp_path: Path) -> None:
+    async with rotor_on(postgres18, tmp_path) as desk:
+        with pytest.raises(UsageError, match="verified TLS"):
+            await desk.plan("credential.rotate", account=desk.account, plaintext=True)
+
+
+async def test_in_clear_over_verified_tls(postgres_tls: PostgresServer, tmp_path: Path) -> None:
+    async with rotor_on(postgres_tls, tmp_path) as desk:
+        plan = await desk.plan("credential.rotate", account=desk.account, plaintext=True)
+        run = await desk.dispatcher.apply(plan, desk.engine, Approval(reason="a test", confirm="t"))
+        assert run.exit is Exit.OK, run.error
+        await desk.settled()
+
+
+async def test_what_the_server_refuses_leaves_nothing_pending(any_server: Server, tmp_path: Path) -> None:
+    """The account goes away between the look and the statement."""
+    async with rotor_on(any_server, tmp_path) as desk:
+        keep, dropped = desk.store.put, list[str]()
+
+        async def put(name: str, secret: Secret) -> None:
+            await keep(name, secret)
+            if name.endswith("#pending") and not dropped:
+                dropped.append(name)
+                mysql = isinstance(any_server, MysqlServer)
+                gone = f"drop user {desk.account}@'%'" if mysql else f"drop role {desk.account}"
+                await superuser(any_server, gone)
+
+        desk.store.put = put  # type: ignore[method-assign]
+        run = await desk.run("credential.rotate", account=desk.account)
+        desk.store.put = keep  # type: ignore[method-assign]
+        assert run.exit in (Exit.FAILED, Exit.UNKNOWN)
+        assert await desk.kept("#pending") is None
+        assert await desk.password() == FIRST
+        again = (
+            f"create user {desk.account}@'%'"
+            if isinstance(any_server, MysqlServer)
+            else f"create role {desk.account}"
+        )
+        await superuser(any_server, again)
