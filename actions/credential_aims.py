@@ -21,7 +21,9 @@ from console.secrets import in_keyring
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
-    """One user with all its rows. `entry` is its name in the store. `cost` is that of the verifier."""
+    """One user with all its rows. `entry` is its name in the store. `cost` is that of the verifier. `pair` is
+    who logs in until now, where two roles take turns (PostgreSQL).
+    """
 
     user: str
     keys: tuple[Key, ...]
@@ -36,6 +38,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     cost: int = 0
     flavor: str
     plaintext: bool = False
+    pair: str = ""
 
     @property
     def label(self) -> str:
@@ -44,12 +47,16 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def new(self) -> NewPassword:
         return NewPassword(
-            kind=self.kind, retain=self.retain, keeps_old=self.keeps_old, valid_until=self.valid_until
+            kind=self.kind,
+            retain=self.retain,
+            keeps_old=self.keeps_old,
+            valid_until=self.valid_until,
+            lets_in=bool(self.pair),
         )
 
     @property
     def overlap(self) -> bool:
-        return self.retain or self.keeps_old
+        return self.retain or self.keeps_old or bool(self.pair)
 
     @property
     def identities(self) -> tuple[str, ...]:

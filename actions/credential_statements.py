@@ -22,15 +22,16 @@ Key = tuple[str, str | None]
 
 
 class NewPassword(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be set. `verifiers` are (plugin, text), the new one first, then those that stay valid.
-
-    `retain`: the server keeps the old one itself (MySQL). `valid_until` moves with the password.
+    """What is to be set. `retain`: the server keeps the old one itself (MySQL); `keeps_old`: it is told the
+    old one beside the new (MariaDB). `valid_until` moves with the password. `lets_in`: the account may log in
+    from then on (one of two that take turns).
     """
 
     kind: VerifierKind
     retain: bool = False
     keeps_old: bool = False
     valid_until: datetime | None = None
+    lets_in: bool = False
 
 
 def account(key: Key, flavor: str) -> str:
@@ -85,7 +86,8 @@ def _in_clear(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, pas
 def _text(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, verifier: str, old: str) -> str:
     if server.flavor == POSTGRESQL:
         until = f" valid until '{new.valid_until.isoformat()}'" if new.valid_until else ""
-        return f"alter role {account(keys[0], server.flavor)} password {verifier}{until}"
+        login = "login " if new.lets_in else ""
+        return f"alter role {account(keys[0], server.flavor)} {login}password {verifier}{until}"
     if server.flavor == "mysql":
         how = f"identified with {new.kind} as {verifier}{' retain current password' if new.retain else ''}"
     else:
@@ -98,6 +100,11 @@ def discard_old(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
     """MySQL forgets the password that RETAIN kept; a second time is as good."""
     named = ", ".join(f"{account(key, server.flavor)} discard old password" for key in keys)
     return _plain(f"alter user {named}")
+
+
+def shut_out(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
+    """Of a pair that take turns, the one whose turn is over: no login, and no password to log in with."""
+    return _plain(f"alter role {account(keys[0], server.flavor)} nologin password null")
 
 
 def lock(server: ServerIdentity, keys: Sequence[Key]) -> Statement:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from actions import credential_aims as aims
+from actions import credential_pairs as pairs
 from actions import credential_statements as statements
 from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
@@ -25,7 +26,7 @@ from console.model.accounts import Account, Accounts, Due, judged
 from console.model.probe import Answer
 from console.model.target import ServerIdentity, TlsMode
 from console.secret_store import SecretStore
-from console.secrets import Secret
+from console.secrets import Entry, Secret
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 
@@ -36,7 +37,9 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     valid until `credential.retire`, where the server can keep two. `plugin` moves a MySQL or MariaDB account
     to another kind. `plaintext` sends the password itself, over verified TLS only, where a server takes no
     verifier: the target's name has to be typed. `unverified` goes on where the server lets anybody in
-    without looking at the password. `rotation` is the id of one that broke off.
+    without looking at the password. `alternate` is the other of two PostgreSQL roles that take turns, so that
+    the one before stays valid; both become one owner (ALTER ROLE … SET role). `rotation` is the id of one
+    that broke off.
     """
 
     account: str | tuple[str, ...] = ()
@@ -45,6 +48,7 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     plugin: str = ""
     unverified: bool = False
     plaintext: bool = False
+    alternate: str = ""
     rotation: str = ""
 
 
@@ -60,10 +64,15 @@ class RotateCredential:
     Args = RotateArgs
 
     async def plan(self, engine: Engine, args: RotateArgs) -> Plan:
+        return await self.plan_kept(engine, args, None)
+
+    async def plan_kept(self, engine: Engine, args: RotateArgs, store: SecretStore | None) -> Plan:
         on = await draft.ground(self, engine)
         found = judged(await engine.accounts(), engine.target.rotation)
         chosen = _chosen(found, args, on.server)
         given = [_aim(engine, on.server, rows, found, args) for rows in chosen]
+        if args.alternate:
+            given = [await pairs.turned(given[0], args.alternate, found.accounts, store)]
         rows = [row for some in chosen for row in some]
         return Plan(
             action=self.name,
@@ -83,7 +92,8 @@ class RotateCredential:
         )
 
     def lock(self, plan: Plan) -> tuple[str, ...]:
-        return tuple(f"credential:{aim.user}" for aim in aims_of(plan))
+        users = (user for aim in aims_of(plan) for user in (aim.user, aim.pair) if user)
+        return tuple(f"credential:{user}" for user in users)
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         """CREATE USER on MySQL and MariaDB; what PostgreSQL asks for is asked of the role itself."""
@@ -170,8 +180,8 @@ def _chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[t
         due = [one for one in found.accounts if one.due is Due.OVERDUE]
         users = dict.fromkeys(one.name for one in due)
         return [tuple(one for one in due if one.name == user) for user in users]
-    if args.rotation and len(names) != 1:
-        raise UsageError("a rotation that broke off is that of one account; nothing was executed")
+    if (args.rotation or args.alternate) and len(names) != 1:
+        raise UsageError("rotation= and alternate= are of one account; nothing was executed")
     return [aims.rows_of(found.accounts, name, server.flavor) for name in dict.fromkeys(names)]
 
 
@@ -180,7 +190,7 @@ def _aim(
 ) -> Aim:
     """Raises UsageError for an account without a password of its own, or with one that is not known."""
     first, rule = rows[0], engine.target.rotation
-    _refuse_odd(rows, found)
+    _refuse_odd(rows, found, turns=bool(args.alternate))
     kind = aims.kind_for(rows, args.plugin, server)
     same = all(set(one.kinds or ()) == {kind} for one in rows)
     two = args.overlap and same and not (args.plaintext and server.flavor == "mariadb")
@@ -227,9 +237,10 @@ def _refuse_open_wire(engine: Engine, server: ServerIdentity, rows: Sequence[Acc
         )
 
 
-def _refuse_odd(rows: Sequence[Account], found: Accounts) -> None:
+def _refuse_odd(rows: Sequence[Account], found: Accounts, *, turns: bool) -> None:
+    """Of two that take turns, one does not log in now."""
     name = rows[0].name
-    if any(one.role for one in rows):
+    if any(one.role for one in rows) and not turns:
         raise UsageError(f"{name} is a role that nobody logs in as; nothing was executed")
     if any(one.system for one in rows):
         raise UsageError(f"{name} belongs to the server itself; nothing was executed")
@@ -247,8 +258,10 @@ def _refuse_odd(rows: Sequence[Account], found: Accounts) -> None:
 
 def _frozen(args: RotateArgs, given: Sequence[Aim]) -> dict[str, Any]:
     """With the accounts by name; the id of a rotation is that of one account."""
-    names = [aim.user if len(aim.keys) > 1 else aim.label for aim in given]
     found: dict[str, Any] = msgspec.to_builtins(args)
+    if args.alternate:
+        return found
+    names = [aim.user if len(aim.keys) > 1 else aim.label for aim in given]
     found |= {"account": names[0] if len(names) == 1 else names, "overdue": not names}
     return found
 
@@ -289,25 +302,26 @@ async def _ready(aim: Aim, engine: Engine, store: SecretStore, *, unverified: bo
             f"`dbdeck secret set {aim.entry}`, or overlap=false",
         )
     if current is not None:
-        await _accepted(aim, engine, store, current.password)
+        await _accepted(aim, engine, store, current)
     await _controlled(aim, engine, unverified=unverified)
     return current is not None
 
 
-async def _accepted(aim: Aim, engine: Engine, store: SecretStore, password: Secret) -> None:
-    seen = await engine.probe(aim.user, password)
+async def _accepted(aim: Aim, engine: Engine, store: SecretStore, current: Entry) -> None:
+    user = current.user or aim.pair or aim.user
+    seen = await engine.probe(user, current.password)
     if seen.answer is Answer.REJECTED:
         raise Refused(
             f"{aim.label}: the server does not take the password of {aim.entry}: {seen.why}; it was changed "
             "by somebody else, or belongs to another account; nothing was executed",
             f"`dbdeck secret set {aim.entry}` with the right one, or `dbdeck secret remove {aim.entry}`",
         )
-    foreign = rotating.misled(aim, seen)
+    foreign = rotating.misled(aim, seen, user)
     if seen.answer is Answer.UNKNOWN or foreign:
         raise Refused(
             f"{aim.label}: a new password could not be proved here: {foreign or seen.why}; "
             "nothing was executed",
-            f"log in as {aim.user} from this machine must be possible ({store.name} has its password)",
+            f"log in as {user} from this machine must be possible ({store.name} has its password)",
         )
 
 
@@ -334,9 +348,11 @@ async def _seen(aim: Aim, engine: Engine, store: SecretStore) -> tuple[str, str]
     ours = current is not None and current.rotation == aim.rotation
     if pending is None and not ours:
         return "not done", f"{aim.label}: no secret of this rotation is kept"
-    seen = await rotating.probe_entry(engine, aim, current if pending is None else pending)
-    if seen.answer is Answer.UNKNOWN or rotating.misled(aim, seen):
-        return "unknown", f"{aim.label}: {rotating.misled(aim, seen) or seen.why}"
+    looked = current if pending is None else pending
+    seen = await rotating.probe_entry(engine, aim, looked)
+    foreign = rotating.misled(aim, seen, (looked.user if looked else "") or aim.user)
+    if seen.answer is Answer.UNKNOWN or foreign:
+        return "unknown", f"{aim.label}: {foreign or seen.why}"
     if pending is None:
         done = seen.answer is Answer.ACCEPTED
         return ("done", f"{aim.label}: its new password logs in") if done else (

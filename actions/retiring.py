@@ -56,7 +56,10 @@ class RetireCredential:
         rows = aims.rows_of((await engine.accounts()).accounts, args.account, on.server.flavor)
         aim = _aim(engine, on.server, rows)
         current, _, previous = await _entries(aim, store)
-        overlap = any(one.overlap for one in rows)
+        turn = _turn_over(current, previous)
+        overlap = any(one.overlap for one in rows) or bool(turn)
+        if turn:
+            aim = msgspec.structs.replace(aim, user=turn, keys=((turn, None),), pair=turn)
         seen = await _drain(aim, current, engine, on.server, overlap=overlap)
         if previous is None and not overlap:
             raise UsageError(
@@ -111,9 +114,10 @@ class RetireCredential:
                 "nothing was executed",
                 f"`dbdeck secret set {aim.entry}`",
             )
-        seen = await engine.probe(aim.user, current.password)
-        if seen.answer is not Answer.ACCEPTED or rotating.misled(aim, seen):
-            why = rotating.misled(aim, seen) or seen.why
+        user = current.user or aim.user
+        seen = await engine.probe(user, current.password)
+        if seen.answer is not Answer.ACCEPTED or rotating.misled(aim, seen, user):
+            why = rotating.misled(aim, seen, user) or seen.why
             raise Refused(f"{aim.label}: the current password does not log in ({why}); nothing was executed")
         return {"store": store.name if store else ""}
 
@@ -123,7 +127,7 @@ class RetireCredential:
         if plan.subject["overlap"] and current is not None:
             await operator.execute(_statement(plan.server, aim, current))
         if previous is not None:
-            seen = await operator.engine.probe(aim.user, previous.password)
+            seen = await operator.engine.probe(previous.user or aim.user, previous.password)
             operator.evidence["old"] = f"{seen.answer} {seen.why}".strip()
             if seen.answer is Answer.ACCEPTED:
                 raise ActionFailed(
@@ -152,7 +156,7 @@ class RetireCredential:
             return Verdict(
                 state="undecidable", summary=f"{aim.label}: whether two passwords are valid is unknown"
             )
-        if any(one.overlap for one in rows):
+        if any(one.overlap or (aim.pair and one.may_login) for one in rows):
             return Verdict(state="not_applied", summary=f"{aim.label}: the old password is still valid")
         if previous is not None:
             state = "partial" if plan.subject["overlap"] else "not_applied"
@@ -183,20 +187,33 @@ async def _entries(aim: Aim, store: SecretStore | None) -> tuple[Entry | None, E
     return (None, None, None) if store is None else await rotating.entries(store, aim.entry)
 
 
+def _turn_over(current: Entry | None, previous: Entry | None) -> str:
+    """The one of two roles that take turns whose turn is over; empty where it is one account."""
+    if current is None or previous is None or not (current.user and previous.user):
+        return ""
+    return "" if previous.user == current.user else previous.user
+
+
 async def _drain(
     aim: Aim, current: Entry | None, engine: Engine, server: ServerIdentity, *, overlap: bool
 ) -> Drain:
     rotation = (current.made_at, current.session) if current is not None and current.rotation else (None, 0)
+    if aim.pair:
+        rotation = (datetime.max.replace(tzinfo=UTC), 0)  # all of its sessions are from before
     return drain(aim.user, rotation, await engine.sessions(), server, overlap=overlap)
 
 
 def _statement(server: ServerIdentity, aim: Aim, current: Entry) -> Any:
+    if aim.pair:
+        return statements.shut_out(server, aim.keys)
     if server.flavor == "mysql":
         return statements.discard_old(server, aim.keys)
     return statements.set_password(server, aim.keys, aim.new, make(aim.kind, current.password))
 
 
 def _shown(server: ServerIdentity, aim: Aim) -> tuple[str, ...]:
+    if aim.pair:
+        return (statements.shut_out(server, aim.keys).shown,)
     if server.flavor == "mysql":
         return (statements.discard_old(server, aim.keys).shown,)
     return (statements.shown(server, aim.keys, aim.new),)

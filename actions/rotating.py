@@ -156,7 +156,8 @@ class Rotation:
         """In this order each prefix of it leaves a password that logs in under a name that is looked at."""
         current, pending, _ = await entries(self._operator.secrets, self._aim.entry)
         if current is not None:
-            await self._keep(PREVIOUS, current, "what was current until now")
+            before = msgspec.structs.replace(current, user=current.user or self._aim.pair)
+            await self._keep(PREVIOUS, before, "what was current until now")
         if pending is not None:
             seen = {"made_at": self._first.at or pending.made_at, "session": self._first.session}
             proved = msgspec.structs.replace(pending, **seen)
@@ -203,11 +204,12 @@ class Rotation:
         found = await entry(self._operator.secrets, self._aim.entry + end)
         if found is None:
             return Probe(answer=Answer.UNKNOWN, why="the entry is gone")
-        seen = await self._operator.engine.probe(self._aim.user, found.password)
+        user = found.user or self._aim.user
+        seen = await self._operator.engine.probe(user, found.password)
         self.moves.append(
             f"{end.strip('#') or 'current'}: {seen.answer}{f' ({seen.why})' if seen.why else ''}"
         )
-        foreign = misled(self._aim, seen)
+        foreign = misled(self._aim, seen, user)
         if foreign:
             raise OutcomeUnknown(
                 f"{self._aim.label}: {foreign}; both secrets are kept", "rotate that row, too"
@@ -225,14 +227,14 @@ def _without(error: ActionFailed, hidden: Sequence[str]) -> ActionFailed:
     return type(error)(message, error.hint)
 
 
-def misled(aim: Aim, seen: Probe) -> str:
-    """Why a login that was let in proves nothing of this account; empty where it does."""
-    if seen.answer is not Answer.ACCEPTED or not seen.identity or seen.identity in aim.identities:
+def misled(aim: Aim, seen: Probe, user: str) -> str:
+    """Why a login as `user` that was let in proves nothing of this account; empty where it does."""
+    if seen.answer is not Answer.ACCEPTED or seen.identity in ("", user, *aim.identities):
         return ""
-    return f"from here the server takes {aim.user} for {seen.identity}, which is another account"
+    return f"from here the server takes {user} for {seen.identity}, which is another account"
 
 
 async def probe_entry(engine: Engine, aim: Aim, found: Entry | None) -> Probe:
     if found is None:
         return Probe(answer=Answer.REJECTED, why="there is no such entry")
-    return await engine.probe(aim.user, found.password)
+    return await engine.probe(found.user or aim.user, found.password)

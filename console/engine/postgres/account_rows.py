@@ -50,6 +50,7 @@ def _role(row: Record, powers: tuple[Power, ...], kinds: Mapping[str, str] | Non
         valid_until=row["valid_until"] if _finite(row["valid_until"]) else None,
         expired=bool(row["expired"]),
         overlap=False,
+        becomes=row["becomes"] or "",
     )
 
 

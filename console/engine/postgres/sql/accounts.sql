@@ -11,5 +11,6 @@ select r.rolname::text as name,
        r.rolreplication as replication,
        r.rolvaliduntil as valid_until,
        r.rolvaliduntil <= clock_timestamp() as expired,
+       (select substr(c, 6) from unnest(r.rolconfig) c where c like 'role=%') as becomes,
        clock_timestamp() as now
   from pg_roles r
