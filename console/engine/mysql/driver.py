@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import shlex
 import stat
 import weakref
@@ -15,6 +14,7 @@ import aiomysql
 from console.engine.mysql.errors import on_connect
 from console.engine.port import CONNECT_SECONDS
 from console.errors import LoginRefused, Unreachable
+from console.model.option_file import options
 from console.model.sessions import APPLICATION
 from console.model.target import Login, Target
 from console.secrets import Secret, resolve
@@ -44,7 +44,6 @@ READ_LIMITS = _ALWAYS.format(row=1, ro=1, ms=3000, s=3) + (
 OPERATOR_LIMITS = _ALWAYS.format(row=2, ro=0, ms=0, s=0) + ", lc_messages = 'en_US'"
 
 _OPEN: weakref.WeakKeyDictionary[Connection, str] = weakref.WeakKeyDictionary()
-_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", "s": " ", "\\": "\\"}
 
 
 class QuietCursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
@@ -148,7 +147,7 @@ def _from_my_cnf(target: Target, user: str) -> Secret | None:
     try:
         with path.open(encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            client = client_section(file.read())
+            client = options(file.read(), "client")
     except (OSError, UnicodeDecodeError):
         return None
     if "password" not in client or client.get("user", user) != user:
@@ -159,22 +158,3 @@ def _from_my_cnf(target: Target, user: str) -> Secret | None:
             f"chmod 0600 {shlex.quote(str(path))}",
         )
     return Secret(client["password"])
-
-
-def client_section(text: str) -> dict[str, str]:
-    """Options of `[client]`; MySQL manual 6.2.2.2, "Using Option Files": quotes, # and ;, escapes."""
-    found: dict[str, str] = {}
-    section = ""
-    for line in (raw.strip() for raw in text.splitlines()):
-        if line.startswith("["):
-            section = line.strip("[] ")
-        elif section == "client" and line[:1] not in ("", "#", ";", "!"):
-            name, _, value = line.partition("=")
-            found[name.strip().replace("_", "-")] = _value(value.strip())
-    return found
-
-
-def _value(text: str) -> str:
-    quoted = re.match(r"""(["'])(.*?)(?<!\\)\1""", text)
-    bare = quoted[2] if quoted else text.partition("#")[0].strip()
-    return re.sub(r"\\([btnrs\\])", lambda match: _ESCAPES[match[1]], bare)

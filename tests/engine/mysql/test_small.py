@@ -12,7 +12,7 @@ import pytest
 from pymysql.err import InterfaceError, OperationalError
 
 from console.engine.mysql import checks, errors
-from console.engine.mysql.driver import OPERATOR_LIMITS, READ_LIMITS, client_section, socket_path
+from console.engine.mysql.driver import OPERATOR_LIMITS, READ_LIMITS, socket_path
 from console.engine.mysql.identity import identity, recognise
 from console.engine.mysql.operator import lock_name
 from console.engine.queries import query
@@ -25,28 +25,6 @@ SQL = sorted(path.name for path in (files("console.engine.mysql") / "sql").iterd
 def target(**over: Any) -> Target:
     base: dict[str, Any] = {"name": "shop", "engine": "mysql", "monitor": {"user": "mon"}}
     return msgspec.convert(base | over, Target)
-
-
-def test_the_client_section_of_an_option_file() -> None:
-    text = """
-    !includedir /etc/mysql
-    [mysqld]
-    password = no
-    [client]
-    # a comment
-    user=ann
-    password = "p#w\\\\d \\s"   # quoted
-    ssl_ca=/x # bare
-    skip-auto-rehash
-    [mysql]
-    user=bob
-    """
-    assert client_section(text) == {
-        "user": "ann",
-        "password": "p#w\\d  ",
-        "ssl-ca": "/x",
-        "skip-auto-rehash": "",
-    }
 
 
 def test_a_socket_is_named_itself_or_by_its_folder(tmp_path: Path) -> None:
