@@ -24,7 +24,7 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Real servers for `make test` that pip cannot bring: Debian's PostgreSQL 15 and MariaDB, MySQL 9. Needs root.
+# Real servers for `make test` that pip cannot bring: Debian's PostgreSQL 15, PgBouncer and MariaDB, MySQL 9. Needs root.
 servers:
 	tests/servers/provision.sh
 

@@ -11,6 +11,7 @@ from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
 from actions.locking import LockCredential
 from actions.prepared_transactions import RollbackPrepared
+from actions.propagation import PropagateCredential
 from actions.retiring import RetireCredential
 from actions.sessions import CancelQuery, TerminateSession
 from actions.settings import ResetSetting, SetSetting
@@ -37,4 +38,5 @@ ALL: tuple[Action[Any], ...] = (
     RotateCredential(),
     RetireCredential(),
     LockCredential(),
+    PropagateCredential(),
 )

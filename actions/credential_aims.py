@@ -14,6 +14,7 @@ from actions.credential_statements import Key, NewPassword
 from console.dispatch.action import Plan
 from console.errors import UsageError
 from console.model.accounts import Account, label
+from console.model.hooks import AccountRule, Hook
 from console.model.rotation import Rule
 from console.model.target import ServerIdentity, Target
 from console.model.verifiers import POSTGRESQL, VerifierKind
@@ -23,6 +24,8 @@ from console.secrets import in_keyring
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """One user with all its rows. `entry` is its name in the store. `cost` is that of the verifier. `pair` is
     who logs in until now, where two roles take turns (PostgreSQL).
+
+    `hooks` are all of its account in the config; `only` are the names of those to run, none: all.
     """
 
     user: str
@@ -39,6 +42,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     flavor: str
     plaintext: bool = False
     pair: str = ""
+    hooks: tuple[Hook, ...] = ()
+    only: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -90,8 +95,10 @@ def entry_name(target: Target, user: str) -> str:
     """Where the secret is kept. Raises UsageError where dbdeck itself logs in with one kept elsewhere."""
     own = [one for one in (target.monitor, target.operator) if one is not None and one.user == user]
     references = {one.password for one in own}
+    given = target.rotation.accounts.get(user, AccountRule()).entry
     if not references:
-        return f"dbdeck/{target.name}/{user}"
+        return given or f"dbdeck/{target.name}/{user}"
+    references |= {f"keyring:{given}"} if given else set()
     kept = {one.removeprefix("keyring:") for one in references if one is not None and in_keyring(one)}
     if len(kept) == 1 and len(references) == 1:
         return kept.pop()
@@ -101,6 +108,10 @@ def entry_name(target: Target, user: str) -> str:
         f"store it with `dbdeck secret set dbdeck/{target.name}/{user}`, and write "
         f"`password: keyring:dbdeck/{target.name}/{user}` into the config",
     )
+
+
+def hooks_of(target: Target, user: str) -> tuple[Hook, ...]:
+    return target.rotation.accounts.get(user, AccountRule()).hooks
 
 
 def new_id() -> str:

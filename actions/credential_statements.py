@@ -107,6 +107,12 @@ def shut_out(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
     return _plain(f"alter role {account(keys[0], server.flavor)} nologin password null")
 
 
+def read_verifier(user: str) -> Statement:
+    """What PostgreSQL keeps of a role's password, for who may see it."""
+    sql = "select rolpassword from pg_catalog.pg_authid where rolname = $1"
+    return Statement(sql=sql, args=(user,), shown=f"{sql.replace('$1', quote_literal(user, POSTGRESQL))}")
+
+
 def lock(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
     """Nobody logs in any more; sessions that are there stay."""
     if server.flavor == POSTGRESQL:

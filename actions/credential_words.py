@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from actions.credential_aims import Aim
 from actions.words import counted
 from console.model.accounts import Account, label
+from console.model.hooks import covered
 from console.model.target import Target, TlsMode
 from console.model.verifiers import VerifierKind
 
@@ -35,8 +36,11 @@ def forecast(given: Sequence[Aim], rows: Sequence[Account]) -> tuple[str, ...]:
 def warnings(given: Sequence[Aim], rows: Sequence[Account], target: Target) -> tuple[str, ...]:
     said = []
     depend = [(one, dependent) for one in rows for dependent in one.dependents]
+    hooks = {key: aim.hooks for aim in given for key in aim.keys}
+    depend = [(one, who) for one, who in depend if not covered(hooks.get(one.key, ()), who.name)]
     said += [
-        f"{dependent.kind} {dependent.name} logs in as {label(*one.key)}: it breaks {dependent.breaks}"
+        f"{dependent.kind} {dependent.name} logs in as {label(*one.key)}: it breaks {dependent.breaks}, "
+        "and no hook hands the new password on to it"
         for one, dependent in depend[:LISTED]
     ]
     if len(depend) > LISTED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ import msgspec
 from actions import credential_aims as aims
 from actions import credential_pairs as pairs
 from actions import credential_statements as statements
-from actions import draft, rotating
+from actions import draft, propagating, rotating
 from actions.credential_aims import Aim, aims_of
 from actions.credential_words import forecast, warnings
+from actions.hook_carrier import Outcome
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
@@ -39,7 +40,7 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     verifier: the target's name has to be typed. `unverified` goes on where the server lets anybody in
     without looking at the password. `alternate` is the other of two PostgreSQL roles that take turns, so that
     the one before stays valid; both become one owner (ALTER ROLE … SET role). `rotation` is the id of one
-    that broke off.
+    that broke off. `propagate`: run the account's hooks afterwards.
     """
 
     account: str | tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     plaintext: bool = False
     alternate: str = ""
     rotation: str = ""
+    propagate: bool = True
 
 
 class RotateCredential:
@@ -74,16 +76,17 @@ class RotateCredential:
         if args.alternate:
             given = [await pairs.turned(given[0], args.alternate, found.accounts, store)]
         rows = [row for some in chosen for row in some]
+        told = await propagating.told(given, engine.target)
         return Plan(
             action=self.name,
             target=engine.target.name,
             risk=self.risk,
             args=_frozen(args, given),
             subject={"title": _title(given), "accounts": aims.frozen(given)},
-            statements=tuple(_shown(on.server, aim) for aim in given),
+            statements=(*(_shown(on.server, aim) for aim in given), *told.effects),
             confirm=args.plaintext,
-            forecast=forecast(given, rows),
-            warnings=warnings(given, rows, engine.target),
+            forecast=(*forecast(given, rows), *told.forecast),
+            warnings=(*warnings(given, rows, engine.target), *told.warnings),
             undo=_undo(given),
             observed={f"account {label}": value for label, value in _observed(rows)},
             server=on.server,
@@ -119,6 +122,7 @@ class RotateCredential:
     async def apply(self, plan: Plan, operator: Operator) -> Result:
         """One account after the other; what stands still for one of them ends the run."""
         done: list[str] = []
+        handed: dict[str, tuple[Outcome, ...]] = {}
         for place, aim in enumerate(aims_of(plan)):
             known = plan.evidence.get("known", [])
             one = rotating.Rotation(
@@ -136,8 +140,10 @@ class RotateCredential:
                 operator.evidence.setdefault("moves", {})[aim.label] = one.moves
             done.append(aim.label)
             operator.watch.tell(f"{aim.label}: rotated")
+            handed[aim.user] = await propagating.propagate(aim, operator, one.verifier)
             if operator.watch.stop.is_set():
                 break
+        propagating.tell_failed(handed, operator.engine.target)
         return Result(matched=bool(done))
 
     # ---- the proof ------------------------------------------------------------------------------
@@ -155,7 +161,7 @@ class RotateCredential:
     ) -> Verdict:
         if store is None:
             return Verdict(state="undecidable", summary="there is no keyring to look into")
-        seen = [await _seen(aim, engine, store) for aim in aims_of(plan)]
+        seen = [await _seen(aim, engine, store, plan.evidence) for aim in aims_of(plan)]
         return _verdict(seen)
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - the store tells
@@ -215,6 +221,7 @@ def _aim(
         alphabet=rule.password.alphabet,
         flavor=server.flavor,
         plaintext=args.plaintext,
+        hooks=aims.hooks_of(engine.target, first.name) if args.propagate else (),
     )
 
 
@@ -342,8 +349,18 @@ async def _controlled(aim: Aim, engine: Engine, *, unverified: bool) -> None:
 # ---- the proof -----------------------------------------------------------------------------------
 
 
-async def _seen(aim: Aim, engine: Engine, store: SecretStore) -> tuple[str, str]:
-    """(state, sentence) of one account: done | half | not done | unknown."""
+async def _seen(aim: Aim, engine: Engine, store: SecretStore, evidence: Mapping[str, Any]) -> tuple[str, str]:
+    """(state, sentence) of one account with its hooks: done | half | not done | unknown."""
+    state, text = await _password_seen(aim, engine, store)
+    if state != "done" or not aim.hooks:
+        return state, text
+    found = await propagating.outcomes(aim, engine, store, evidence)
+    if propagating.failed(found):
+        return "half", f"{text}; {propagating.complaint(found)}"
+    return state, f"{text}; {counted(len(found), 'hook')} done"
+
+
+async def _password_seen(aim: Aim, engine: Engine, store: SecretStore) -> tuple[str, str]:
     current, pending, _ = await rotating.entries(store, aim.entry)
     ours = current is not None and current.rotation == aim.rotation
     if pending is None and not ours:

@@ -16,7 +16,7 @@ from console.errors import ActionFailed, OutcomeUnknown, PasswordRefused
 from console.model.probe import Answer, Probe
 from console.model.rotation_state import Held, Move, next_move
 from console.model.target import ServerIdentity
-from console.model.verifiers import make
+from console.model.verifiers import POSTGRESQL, Verifier, make, parse
 from console.secret_store import SecretStore
 from console.secrets import Entry, Secret, entry_of
 
@@ -64,6 +64,7 @@ class Rotation:
         self._applied = False
         self._refused = 0
         self.moves: list[str] = []
+        self.verifier: Verifier | None = None  # what the server was told, for those who need just that
 
     async def run(self) -> None:
         """Until it is done. Raises ActionFailed where the account is as it was, OutcomeUnknown where nobody
@@ -140,7 +141,12 @@ class Rotation:
         verifier = make(self._aim.kind, pending.password, cost=self._aim.cost)
         old = make(self._aim.kind, current.password) if self._aim.new.keeps_old and current else ""
         made = statements.set_password(self._server, self._aim.keys, self._aim.new, verifier, old)
+        self.verifier = parse(verifier, self._plugin, user=self._aim.user)
         return made, (verifier, old)
+
+    @property
+    def _plugin(self) -> str:
+        return POSTGRESQL if self._server.flavor == POSTGRESQL else self._aim.kind
 
     async def _again(self, error: PasswordRefused) -> None:
         """A secret that the server refused is refused for ever: a new one, and then it is over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,10 +19,11 @@ import yaml
 
 from console.errors import ConfigError
 from console.keyrings import Keyring, check
+from console.model.hooks import faults
 from console.model.policy import Policy
 from console.model.rotation import Rotation
 from console.model.target import EngineKind, Environment, Login, Target, TlsMode
-from console.secrets import parse_reference
+from console.secrets import parse_reference, split_name
 
 _DEFAULT_PORT = {EngineKind.POSTGRES: 5432, EngineKind.MYSQL: 3306}
 _DEFAULT_DATABASE = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: ""}
@@ -155,6 +156,7 @@ def parse(text: str, name: str = "config") -> Config:
         raise _explain(str(error), lines, name) from None
     _refuse_keyring(config.keyring, lines, name)
     _refuse_rules_of_nobody(config, lines, name)
+    _refuse_hooks(config, lines, name)
     return config
 
 
@@ -168,6 +170,44 @@ def _refuse_rules_of_nobody(config: Config, lines: Mapping[Path_, int], name: st
                 f"rotation.targets names {target!r}, which is no target",
                 f"did you mean {near[0]}?" if near else f"it has: {', '.join(config.targets) or 'none'}",
             )
+
+
+def _refuse_hooks(config: Config, lines: Mapping[Path_, int], name: str) -> None:
+    """What the types do not say of accounts and their hooks."""
+    for target, own in config.rotation.targets.items():
+        entries: set[str] = set()
+        for account, rule in own.accounts.items():
+            at = ("rotation", "targets", target, "accounts", account)
+            found = [
+                *faults(rule, config.targets[target].engine),
+                *_entry_faults(rule.entry, entries),
+            ]
+            for path, message, hint in found[:1]:
+                place = _nearest((*at, *path), lines)
+                dotted = ".".join(str(part) for part in place)
+                raise ConfigError(f"{name}, line {lines.get(place, 1)}: {dotted}: {message}", hint)
+            entries.update([rule.entry] if rule.entry else [])
+
+
+def _entry_faults(entry: str | None, taken: Set[str]) -> Iterator[tuple[Path_, str, str]]:
+    """The name of an entry that is none, holds another one, or is another account's."""
+    if entry is None:
+        return
+    try:
+        split_name(entry)
+    except ConfigError as error:
+        yield ("entry",), error.message, error.hint
+    if "#" in entry:
+        yield ("entry",), "an entry has no # in its name: what is pending is kept under such a one", ""
+    if entry in taken:
+        yield ("entry",), f"{entry} is another account's already", "each account has its own password"
+
+
+def _nearest(path: Path_, lines: Mapping[Path_, int]) -> Path_:
+    """The path, or what it is in, where it is not written itself."""
+    while path and path not in lines:
+        path = path[:-1]
+    return path
 
 
 # ---- strict YAML -----------------------------------------------------------------------------

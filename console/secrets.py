@@ -208,5 +208,10 @@ def from_line(data: bytes) -> Secret | None:
         return None
 
 
+def one_line(secret: Secret) -> bool:
+    """Whether it can be read as one line, by whatever program."""
+    return secret.reveal().splitlines() == [secret.reveal()] and "\0" not in secret.reveal()
+
+
 def in_keyring(reference: str | None) -> bool:
     return reference is not None and reference.startswith("keyring:")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
+from console.dispatch import files, process
 from console.dispatch.action import Action, Keeping, Plan, Step, Stepwise, Verdict, Watch
-from console.engine.port import Engine, OperatorConnection, Row, Statement
+from console.engine import pooler
+from console.engine.port import READ_SECONDS, Engine, OperatorConnection, Row, Statement
 from console.errors import ActionFailed, AuditUnavailable
+from console.model.hooks import PoolerAdmin
 from console.secret_store import SecretStore
 from console.secrets import Secret
 
@@ -157,6 +162,29 @@ class Operator:
         store = self.secrets
         await self._record.tell([f"remove {name} from {store.name}: {what}"], None)
         await store.delete(name)
+
+    # ---- beyond the server ----------------------------------------------------------------------
+
+    async def write_file(self, path: Path, change: files.Change, what: str) -> None:
+        """Record that a file will be changed, and change it: `change` gets its text, or None, and gives the
+        new one. `what` says what it is about; no text is in a row.
+
+        Raises ActionFailed where the file is as it was, what `change` raises, and OutcomeUnknown.
+        """
+        await self._record.tell([f"write {path}: {what}"], files.SECONDS)
+        await files.rewrite_file(path, change)
+
+    async def run_command(
+        self, argv: Sequence[str], *, stdin: Secret | None, seconds: float, what: str
+    ) -> process.Ended:
+        """Record that a program will be run, and run it. Raises ActionFailed where it was not."""
+        await self._record.tell([f"run {shlex.join(argv)}: {what}"], seconds)
+        return await process.run_program(argv, stdin=stdin, seconds=seconds)
+
+    async def reload(self, admin: PoolerAdmin, what: str) -> None:
+        """Record that PgBouncer will be told to read its files anew, and tell it. Raises as the pooler's."""
+        await self._record.tell([f"RELOAD of PgBouncer at {admin.way.address}: {what}"], READ_SECONDS)
+        await pooler.reload_pooler(admin)
 
     def abandon(self) -> None:
         """Wait for no answer any more: what runs ends as unknown, and is looked for on the server."""

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from console.model.hooks import AccountRule
+
 # No character that a DSN, .pgpass, an ini file or a shell takes for something else.
 ALPHABET = string.ascii_letters + string.digits + "_-"
 LEAST_BITS = 96
@@ -54,6 +56,7 @@ class TargetRotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     every: Every | None = None
     exclude: tuple[str, ...] | None = None
     password: PasswordRule | None = None
+    accounts: dict[str, AccountRule] = {}
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +65,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     every: float | None = None
     exclude: tuple[str, ...] = ()
     password: PasswordRule = PasswordRule()
+    accounts: dict[str, AccountRule] = {}
 
     def excludes(self, name: str, host: str | None = None) -> bool:
         """A pattern is a user's name, which means all of its hosts, or user@host."""
@@ -83,6 +87,7 @@ class Rotation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             every=seconds(own.every or self.every),
             exclude=self.exclude if own.exclude is None else own.exclude,
             password=own.password or self.password,
+            accounts=own.accounts,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from console.model.rotation import Rule
+from console.model.tls import TlsMode as TlsMode
 
 
 class EngineKind(StrEnum):
@@ -21,13 +22,6 @@ class Environment(StrEnum):
     STAGING = "staging"
     DEV = "dev"
     DEMO = "demo"
-
-
-class TlsMode(StrEnum):
-    VERIFY_FULL = "verify-full"
-    VERIFY_CA = "verify-ca"
-    REQUIRE = "require"
-    OFF = "off"
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

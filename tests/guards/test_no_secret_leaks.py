@@ -35,6 +35,9 @@ MAY_REVEAL = {
     "actions/credential_statements.py": "a server that takes no verifier is told the password itself",
     "actions/rotating.py": "what a server repeats of a statement is taken out of its message",
     "console/secrets.py": "an entry of the store holds the password with the id of its rotation",
+    "console/dispatch/process.py": "a program reads the password from its standard input",
+    "actions/hook_files.py": "a client's own file holds the password as text",
+    "actions/hook_pooler.py": "PgBouncer's userlist holds the verifier",
     "console/model/guessing.py": "equal verifiers are compared as text",
 }
 

@@ -27,6 +27,9 @@ MAY_NAME = {
         "console/engine/mysql/operator.py",
         "console/engine/postgres/operator.py",
     ),
+    "reload_pooler": ("console/engine/", "console/dispatch/operator.py"),
+    "rewrite_file": ("console/dispatch/files.py", "console/dispatch/operator.py"),
+    "run_program": ("console/dispatch/process.py", "console/dispatch/operator.py"),
 }
 MAY_MAKE = {
     "Operator": ("console/dispatch/effect.py", "console/dispatch/operator.py"),
@@ -46,6 +49,8 @@ EXCEPTIONS = {
     ),
     ("console/engine/mysql/operator.py", ".execute(statement.sql)"): "runs what an Operator hands it",
     ("console/engine/postgres/operator.py", ".execute(statement.sql)"): "runs what an Operator hands it",
+    ("console/engine/postgres/pooler.py", ".execute('select 1')"): "a probe that reads nothing",
+    ("console/engine/postgres/pooler.py", ".execute('RELOAD')"): "what an Operator has recorded",
     ("console/engine/postgres/operator.py", "select pg_cancel_backend($1)"): (
         "ends the statement an Operator's own connection runs, which is recorded"
     ),
@@ -168,6 +173,9 @@ def test_an_action_opens_nothing() -> None:
         ("console/engine/mysql/engine.py", "await connection.fetch('KILL %s', (7,))"),
         ("console/engine/mysql/engine.py", "await connection.fetch(f'kill connection {number}')"),
         ("console/engine/postgres/engine.py", "await c.fetch('select pg_terminate_backend($1)', 7)"),
+        ("actions/hook_files.py", "await files.rewrite_file(path, change)"),
+        ("actions/hook_exec.py", "process.run_program(argv, stdin=None, seconds=1)"),
+        ("actions/hook_pooler.py", "from console.engine.pooler import reload_pooler"),
         ("console/engine/postgres/names.py", "await c.fetch('insert into t values (1)')"),
     ],
 )

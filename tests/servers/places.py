@@ -49,6 +49,10 @@ def mariadbd() -> Path:
     return _existing(Path("/usr/sbin"), "mariadbd", "the Debian package mariadb-server") / "mariadbd"
 
 
+def pgbouncer() -> Path:
+    return _existing(Path("/usr/sbin"), "pgbouncer", "the Debian package pgbouncer") / "pgbouncer"
+
+
 def mysql_root() -> Path:
     """A private root that holds MySQL and the libraries it was built with."""
     root = cache() / "mysql"

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import actions
 from console.audit.ledger import open_ledger
+from console.config import parse
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.model.policy import Policy
 from console.model.probe import Answer
+from console.model.target import Target
 from console.secrets import Entry, Secret, entry_of
 from tests.fakes import MemoryStore
 from tests.integration.actions.conftest import Desk, superuser
 from tests.servers.accounts import ROTATOR, login
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
-from tests.targets import target_of
 
 FIRST = Secret("f1rst-Passw0rd")
 
@@ -73,21 +76,43 @@ async def new_account(server: Server, how: str = "") -> str:
     return name
 
 
+def target_with(server: Server, account: str, rule: dict[str, Any], **over: Any) -> Target:
+    """The server as a target whose account has this rule: `entry` and `hooks` as the config writes them."""
+    own = {"targets": {"t": {"accounts": {account: rule}}}}
+    given = server.target_dict(**(over_for(server) | over))
+    return parse(yaml.safe_dump({"targets": {"t": given}, "rotation": own})).target("t")
+
+
+def no_rule(_: str) -> dict[str, Any]:
+    return {}
+
+
 @asynccontextmanager
-async def rotor_on(server: Server, folder: Path, *, how: str = "", **over: Any) -> AsyncIterator[Rotor]:
-    async with (
-        open_ledger(f"sqlite:///{folder}/audit.db", folder / "journal") as ledger,
-        open_engine(target_of(server, **(over_for(server) | over))) as engine,
-    ):
-        made = Rotor(server, engine, ledger)
-        made.store = MemoryStore()
-        made.dispatcher = Dispatcher(Registry(actions.ALL), ledger, Policy(), store=made.store)
-        made.account = await new_account(server, how)
-        await made.store.put(made.entry, FIRST)
-        made.store.calls.clear()
-        try:
-            yield made
-        finally:
-            await made.dispatcher.close()
-            mysql = isinstance(server, MysqlServer)
-            await superuser(server, f"drop user {made.account}@'%'" if mysql else f"drop role {made.account}")
+async def rotor_on(
+    server: Server,
+    folder: Path,
+    *,
+    how: str = "",
+    rule: Callable[[str], dict[str, Any]] = no_rule,
+    **over: Any,
+) -> AsyncIterator[Rotor]:
+    """`rule` gets the account's name."""
+    account = await new_account(server, how)
+    try:
+        async with (
+            open_ledger(f"sqlite:///{folder}/audit.db", folder / "journal") as ledger,
+            open_engine(target_with(server, account, rule(account), **over)) as engine,
+        ):
+            made = Rotor(server, engine, ledger)
+            made.store = MemoryStore()
+            made.dispatcher = Dispatcher(Registry(actions.ALL), ledger, Policy(), store=made.store)
+            made.account = account
+            await made.store.put(made.entry, FIRST)
+            made.store.calls.clear()
+            try:
+                yield made
+            finally:
+                await made.dispatcher.close()
+    finally:
+        mysql = isinstance(server, MysqlServer)
+        await superuser(server, f"drop user {account}@'%'" if mysql else f"drop role {account}")
