@@ -128,12 +128,15 @@ class Named(NamedTuple):
 
 
 def named(hooks: Sequence[Hook]) -> tuple[Named, ...]:
-    seen: dict[str, int] = {}
+    taken = {hook.name for hook in hooks}
     found = []
     for hook in hooks:
-        word = hook.name or hook.kinds[0]
-        seen[word] = seen.get(word, 0) + 1
-        found.append(Named(word if seen[word] == 1 else f"{word}-{seen[word]}", hook))
+        label, number = hook.name or hook.kinds[0], 1
+        while not hook.name and label in taken:
+            number += 1
+            label = f"{hook.kinds[0]}-{number}"
+        taken.add(label)
+        found.append(Named(label, hook))
     return tuple(found)
 
 

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from console.dispatch.lease import environment, lease, tail, unprivileged
 from console.dispatch.scratch import free_port
+from console.model.hooks import PoolerAdmin
 from tests.servers import places
 from tests.servers.postgres import PostgresServer
 
@@ -53,6 +55,10 @@ class PgBouncer:
                 "verify": {**way, "database": "postgres", **verify},
             }
         }
+
+    @property
+    def admin(self) -> PoolerAdmin:
+        return msgspec.convert(self.hook()["pgbouncer"]["admin"], PoolerAdmin)
 
     def knows(self, user: str, secret: str) -> None:
         """A line for the user; read at its next RELOAD or start."""
