@@ -43,7 +43,7 @@ class Sighted(NamedTuple):
     remedy: str = ""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How one hook ended, for the ledger: without anything secret. `again`: it had been done before."""
 
     hook: str

@@ -212,4 +212,5 @@ def again(target: Target, missed: Mapping[str, Sequence[Outcome]]) -> str:
         + " ".join([f"account={shlex.quote(user)}", *(f"hook={shlex.quote(one.hook)}" for one in found)])
         for user, found in missed.items()
     ]
-    return "; ".join([*hints, "then " + " and ".join(f"`{run}`" for run in runs)])
+    commands = " and ".join(f"`{run}`" for run in runs)
+    return "; ".join([*hints, f"then {commands}"]) if hints else f"when that is mended: {commands}"

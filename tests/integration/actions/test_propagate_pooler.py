@@ -72,7 +72,8 @@ async def test_sessions_that_came_before_do_not_keep_the_new_password_out(
             assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
             await superuser(
                 postgres18,
-                f"select pg_terminate_backend(pid) from pg_stat_activity where usename = '{desk.account}'",
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                f"where usename = '{desk.account}'",
             )
             assert await through(pooler, desk.account, await desk.password()) == 1
 
