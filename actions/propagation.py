@@ -179,7 +179,7 @@ async def _ready(aim: Aim, engine: Engine, store: SecretStore) -> None:
         )
     if current.user not in ("", aim.user):
         raise Refused(
-            f"{aim.label}: {aim.entry} is now for {current.user}, with which it takes turns; nothing was executed",
+            f"{aim.label}: {aim.entry} is for {current.user} now, its other half; nothing was executed",
             f"account={current.user}, with hooks of its own; or the next credential.rotate runs them",
         )
     seen = await engine.probe(aim.user, current.password)
