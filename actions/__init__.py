@@ -12,6 +12,7 @@ from actions.indexes import CreateIndex, DropInvalid, Reindex
 from actions.locking import LockCredential
 from actions.prepared_transactions import RollbackPrepared
 from actions.propagation import PropagateCredential
+from actions.rehearsing import RehearseCredential
 from actions.retiring import RetireCredential
 from actions.sessions import CancelQuery, TerminateSession
 from actions.settings import ResetSetting, SetSetting
@@ -38,5 +39,6 @@ ALL: tuple[Action[Any], ...] = (
     RotateCredential(),
     RetireCredential(),
     LockCredential(),
+    RehearseCredential(),
     PropagateCredential(),
 )

@@ -102,6 +102,25 @@ def discard_old(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
     return _plain(f"alter user {named}")
 
 
+def create(server: ServerIdentity, key: Key, kind: VerifierKind, verifier: str) -> Statement:
+    """An account that may do nothing but log in; an empty verifier is for showing it only."""
+    if verifier:
+        sendable(verifier, POSTGRESQL if server.flavor == POSTGRESQL else kind)
+    name, quoted = account(key, server.flavor), quote_literal(verifier, server.flavor)
+    how = {
+        POSTGRESQL: f"create role {name} login password {{}}",
+        "mysql": f"create user {name} identified with {kind} as {{}}",
+        "mariadb": f"create user {name} identified via {kind} using {{}}",
+    }[server.flavor]
+    head, _, tail = how.rpartition("{}")
+    return Statement(sql=f"{head}{quoted}{tail}", shown=f"{head}<{kind} verifier>{tail}")
+
+
+def drop(server: ServerIdentity, key: Key) -> Statement:
+    what = "role" if server.flavor == POSTGRESQL else "user"
+    return _plain(f"drop {what} if exists {account(key, server.flavor)}")
+
+
 def shut_out(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
     """Of a pair that take turns, the one whose turn is over: no login, and no password to log in with."""
     return _plain(f"alter role {account(keys[0], server.flavor)} nologin password null")

@@ -50,7 +50,7 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     unverified: bool = False
     plaintext: bool = False
     alternate: str = ""
-    rotation: str = ""
+    rotation: str | tuple[str, ...] = ()
     propagate: bool = True
 
 
@@ -72,10 +72,19 @@ class RotateCredential:
         on = await draft.ground(self, engine)
         found = judged(await engine.accounts(), engine.target.rotation)
         chosen = _chosen(found, args, on.server)
-        given = [_aim(engine, on.server, rows, found, args) for rows in chosen]
+        going_on = _rotations(args) or ("",) * len(chosen)
+        given, left_out = [], []
+        for rows, rotation in zip(chosen, going_on, strict=True):
+            try:
+                given.append(_aim(engine, on.server, rows, found, (args, rotation)))
+            except UsageError as error:
+                if not args.overdue:
+                    raise
+                left_out.append(f"left out: {error.message.removesuffix('; nothing was executed')}")
         if args.alternate:
             given = [await pairs.turned(given[0], args.alternate, found.accounts, store)]
-        rows = [row for some in chosen for row in some]
+        keys = {key for aim in given for key in aim.keys}
+        touched = [row for some in chosen for row in some if row.key in keys]
         told = await propagating.told(given, engine.target)
         return Plan(
             action=self.name,
@@ -85,10 +94,10 @@ class RotateCredential:
             subject={"title": _title(given), "accounts": aims.frozen(given)},
             statements=(*(_shown(on.server, aim) for aim in given), *told.effects),
             confirm=args.plaintext,
-            forecast=(*forecast(given, rows), *told.forecast),
-            warnings=(*warnings(given, rows, engine.target), *told.warnings),
+            forecast=(*forecast(given, touched), *told.forecast),
+            warnings=(*warnings(given, touched, engine.target), *told.warnings, *left_out),
             undo=_undo(given),
-            observed={f"account {label}": value for label, value in _observed(rows)},
+            observed={f"account {label}": value for label, value in _observed(touched)},
             server=on.server,
             made_at=datetime.now(UTC),
             version=__version__,
@@ -166,10 +175,7 @@ class RotateCredential:
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - the store tells
         """The same rotation goes on: what it has done already is seen, not done again."""
-        given = aims_of(plan)
-        if len(given) != 1:
-            return {**plan.args}
-        return {**plan.args, "rotation": given[0].rotation}
+        return {**plan.args, "rotation": [aim.rotation for aim in aims_of(plan)]}
 
 
 # ---- planning ------------------------------------------------------------------------------------
@@ -186,23 +192,30 @@ def _chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[t
         due = [one for one in found.accounts if one.due is Due.OVERDUE]
         users = dict.fromkeys(one.name for one in due)
         return [tuple(one for one in due if one.name == user) for user in users]
-    if (args.rotation or args.alternate) and len(names) != 1:
-        raise UsageError("rotation= and alternate= are of one account; nothing was executed")
+    if args.alternate and len(names) != 1:
+        raise UsageError("alternate= is of one account; nothing was executed")
+    if args.rotation and len(_rotations(args)) != len(names):
+        raise UsageError("as many rotation= as account= are needed; nothing was executed")
     return [aims.rows_of(found.accounts, name, server.flavor) for name in dict.fromkeys(names)]
 
 
 def _aim(
-    engine: Engine, server: ServerIdentity, rows: Sequence[Account], found: Accounts, args: RotateArgs
+    engine: Engine,
+    server: ServerIdentity,
+    rows: Sequence[Account],
+    found: Accounts,
+    wanted: tuple[RotateArgs, str],
 ) -> Aim:
     """Raises UsageError for an account without a password of its own, or with one that is not known."""
     first, rule = rows[0], engine.target.rotation
+    args, rotation = wanted
     _refuse_odd(rows, found, turns=bool(args.alternate))
     kind = aims.kind_for(rows, args.plugin, server)
     same = all(set(one.kinds or ()) == {kind} for one in rows)
     two = args.overlap and same and not (args.plaintext and server.flavor == "mariadb")
     if args.plaintext:
         _refuse_open_wire(engine, server, rows)
-    if any(one.overlap for one in rows) and not args.rotation:
+    if any(one.overlap for one in rows) and not rotation:
         raise UsageError(
             f"{first.name}: an older password is valid from the last rotation, and another would end it; "
             "nothing was executed",
@@ -212,7 +225,7 @@ def _aim(
         user=first.name,
         keys=tuple(one.key for one in rows),
         entry=aims.entry_name(engine.target, first.name),
-        rotation=args.rotation or aims.new_id(),
+        rotation=rotation or aims.new_id(),
         kind=kind,
         retain=two and server.flavor == "mysql",
         keeps_old=two and server.flavor == "mariadb",
@@ -223,6 +236,12 @@ def _aim(
         plaintext=args.plaintext,
         hooks=aims.hooks_of(engine.target, first.name) if args.propagate else (),
     )
+
+
+def _rotations(args: RotateArgs) -> tuple[str, ...]:
+    """The ids of rotations that broke off, one an account."""
+    given = args.rotation
+    return ((given,) if given else ()) if isinstance(given, str) else given
 
 
 def _shown(server: ServerIdentity, aim: Aim) -> str:

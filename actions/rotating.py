@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
 import msgspec
 
 from actions import credential_statements as statements
 from actions.credential_aims import Aim
-from console.dispatch.operator import Operator
-from console.engine.port import Engine, Statement
+from console.engine.port import Engine, Row, Statement
 from console.errors import ActionFailed, OutcomeUnknown, PasswordRefused
 from console.model.probe import Answer, Probe
 from console.model.rotation_state import Held, Move, next_move
@@ -51,10 +51,26 @@ def held(found: Sequence[Entry | None]) -> Held:
     return Held(current=current, pending=pending, previous=previous)
 
 
+class Hands(Protocol):
+    """What a rotation needs of an Operator."""
+
+    @property
+    def secrets(self) -> SecretStore: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    async def execute(self, statement: Statement) -> list[Row]: ...
+
+    async def keep(self, name: str, secret: Secret, what: str) -> None: ...
+
+    async def forget(self, name: str, what: str) -> None: ...
+
+
 class Rotation:
     """One account. `known` is what was asked of the server just before: its answers are not asked again."""
 
-    def __init__(self, aim: Aim, server: ServerIdentity, operator: Operator, *, known: bool) -> None:
+    def __init__(self, aim: Aim, server: ServerIdentity, operator: Hands, *, known: bool) -> None:
         self._aim = aim
         self._server = server
         self._operator = operator

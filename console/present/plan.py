@@ -62,6 +62,8 @@ def conclude(run: Run) -> Said:
     for name, value in run.verify.evidence.items() if run.verify else ():
         if name == "objects":
             said += _objects(value)
+        elif name == "matrix":
+            said += [(Tone.NORMAL, f"  {clean(_row(one), 300)}") for one in value]
         elif not objects or name not in _BY_OBJECT:
             said.append((Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}"))
     if run.error:
@@ -102,6 +104,12 @@ def _objects(found: Sequence[Mapping[str, Any]]) -> Said:
     if len(found) > _OBJECTS:
         said.append((Tone.MUTED, f"  and {len(found) - _OBJECTS:,} more: `dbdeck audit show` has them"))
     return said
+
+
+def _row(one: Mapping[str, Any]) -> str:
+    """One death of a rehearsal."""
+    when = "after" if one.get("after") else "before"
+    return f"died {when} {one.get('effect')}: {one.get('left')}; gone on with: {one.get('end')}"
 
 
 def fact(value: object) -> str:
