@@ -25,6 +25,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """One user with all its rows. `entry` is its name in the store. `cost` is that of the verifier. `pair` is
     who logs in until now, where two roles take turns (PostgreSQL).
 
+    `control`: a wrong password may be tried: the account is not blocked by one or two.
+
     `hooks` are all of its account in the config; `only` are the names of those to run, none: all.
     """
 
@@ -42,6 +44,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     flavor: str
     plaintext: bool = False
     pair: str = ""
+    control: bool = True
     hooks: tuple[Hook, ...] = ()
     only: tuple[str, ...] = ()
 
@@ -67,6 +70,13 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     def identities(self) -> tuple[str, ...]:
         """What the server calls who logs in as it."""
         return tuple(name if host is None else f"{name}@{host}" for name, host in self.keys)
+
+
+TRIES_LEFT = 3  # a wrong password is not tried where fewer block the account
+
+
+def may_be_tried(rows: Sequence[Account]) -> bool:
+    return all(one.tries is None or one.tries >= TRIES_LEFT for one in rows)
 
 
 def aims_of(plan: Plan) -> list[Aim]:

@@ -29,7 +29,11 @@ def forecast(given: Sequence[Aim], rows: Sequence[Account]) -> tuple[str, ...]:
         said.append(
             f"{counted(logged_in, 'session')} of it stay logged in; the next login wants the new password"
         )
-    said.append("proved by a login with the new password, and by one wrong one that has to be refused")
+    for aim in given:
+        wrong = ", and by one wrong one that has to be refused" if aim.control else ""
+        said.append(f"{aim.label}: proved by a login with the new password{wrong}")
+        if not aim.control:
+            said.append(f"{aim.label}: no wrong password is tried, because one or two block it")
     return tuple(said)
 
 
@@ -58,6 +62,11 @@ def warnings(given: Sequence[Aim], rows: Sequence[Account], target: Target) -> t
             "the server is told the password in clear: it may be in its log (log_statement, general log), in "
             "pg_stat_activity and pg_stat_statements"
         )
+    said += [
+        f"{label(*one.key)} also logs in by {', '.join(one.plugins)}: only the password is left to it"
+        for one in rows
+        if VerifierKind.EXTERNAL in (one.kinds or ())
+    ]
     md5 = [label(*one.key) for one in rows if VerifierKind.MD5 in (one.kinds or ())]
     if md5:
         said.append(f"{', '.join(md5)}: md5 becomes scram-sha-256, which clients of before 2017 do not know")

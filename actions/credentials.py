@@ -19,6 +19,7 @@ from actions.hook_carrier import Outcome
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
+from console.audit.mounts import refuse_memory
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
@@ -121,6 +122,7 @@ class RotateCredential:
         """The store keeps what it is given, the stored password is the right one, and a wrong one is not."""
         if store is None:
             raise Refused("there is no keyring to keep the new password in; nothing was executed")
+        _refuse_memory(store)
         await store.canary()
         unverified = bool(plan.args.get("unverified"))
         known = [await _ready(aim, engine, store, unverified=unverified) for aim in aims_of(plan)]
@@ -234,6 +236,7 @@ def _aim(
         alphabet=rule.password.alphabet,
         flavor=server.flavor,
         plaintext=args.plaintext,
+        control=aims.may_be_tried(rows),
         hooks=aims.hooks_of(engine.target, first.name) if args.propagate else (),
     )
 
@@ -316,6 +319,19 @@ def _observed(rows: Sequence[Account]) -> list[tuple[str, str | None]]:
 # ---- before the intent ---------------------------------------------------------------------------
 
 
+def _refuse_memory(store: SecretStore) -> None:
+    """A pending password that a reboot takes away would be on the server alone."""
+    if store.folder is None:
+        return
+    try:
+        refuse_memory(store.folder)
+    except OSError as error:
+        raise Refused(
+            f"{store.name} would not outlive a reboot: {error.strerror}; nothing was executed",
+            "write keyring.vault: a path on a real disk",
+        ) from None
+
+
 async def _ready(aim: Aim, engine: Engine, store: SecretStore, *, unverified: bool) -> bool:
     """Whether the stored password was accepted. Raises Refused where nothing could be proved afterwards."""
     current, pending, _ = await rotating.entries(store, aim.entry)
@@ -329,7 +345,8 @@ async def _ready(aim: Aim, engine: Engine, store: SecretStore, *, unverified: bo
         )
     if current is not None:
         await _accepted(aim, engine, store, current)
-    await _controlled(aim, engine, unverified=unverified)
+    if aim.control:
+        await _controlled(aim, engine, unverified=unverified)
     return current is not None
 
 

@@ -126,7 +126,9 @@ class RetireCredential:
         current, _, previous = await rotating.entries(operator.secrets, aim.entry)
         if plan.subject["overlap"] and current is not None:
             await operator.execute(_statement(plan.server, aim, current))
-        if previous is not None:
+        if previous is not None and not aim.control:
+            operator.evidence["old"] = "not tried: one or two wrong passwords block the account"
+        elif previous is not None:
             seen = await operator.engine.probe(previous.user or aim.user, previous.password)
             operator.evidence["old"] = f"{seen.answer} {seen.why}".strip()
             if seen.answer is Answer.ACCEPTED:
@@ -134,6 +136,7 @@ class RetireCredential:
                     f"{aim.label}: the old password still logs in; it is kept",
                     "does the account have another row, or does the server not look at passwords?",
                 )
+        if previous is not None:
             await operator.forget(aim.entry + rotating.PREVIOUS, "retired")
         return Result(matched=True)
 
@@ -179,6 +182,7 @@ def _aim(engine: Engine, server: ServerIdentity, rows: Sequence[Account]) -> Aim
         entry=aims.entry_name(engine.target, rows[0].name),
         rotation="",
         kind=kinds[0] if kinds else VerifierKind.OTHER,
+        control=aims.may_be_tried(rows),
         flavor=server.flavor,
     )
 

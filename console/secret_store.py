@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from console.errors import OutcomeUnknown, SecretsUnavailable
@@ -29,6 +30,10 @@ class SecretStore(Protocol):
     @property
     def name(self) -> str:
         """For the ledger: which store."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is kept on this machine; None where that is not ours to know."""
 
     async def get(self, name: str) -> Secret | None:
         """None where there is no such entry."""
@@ -57,6 +62,10 @@ class KeyringStore:
     def name(self) -> str:
         vault = self._pinned.vault
         return f"{self._pinned.name} {vault.path}" if vault is not None else self._pinned.name
+
+    @property
+    def folder(self) -> Path | None:
+        return self._pinned.vault.path.parent if self._pinned.vault is not None else None
 
     async def get(self, name: str) -> Secret | None:
         service, entry = split_name(name)

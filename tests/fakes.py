@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -318,6 +319,7 @@ class MemoryStore:
     """A SecretStore in a dictionary. `fail` is raised instead of an answer, by name of the call."""
 
     name = "memory"
+    folder: Path | None = None
 
     def __init__(self) -> None:
         self.entries: dict[tuple[str, str], Secret] = {}

@@ -86,7 +86,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     engine's own words for them. `changed_at` is when the password last changed by the server's clock,
     `unchanged_since` since when its verifier is known to be the same. `valid_until` is when the password
     ends, `expired` that it has. `overlap`: an older password lets in, too.
-    `becomes` is the role it is made at each login (PostgreSQL, ALTER ROLE … SET role).
+    `tries`: so many wrong passwords in a row block it (MySQL, MariaDB); None is no limit, or one that nobody
+    tells. `becomes` is the role it is made at each login (PostgreSQL, ALTER ROLE … SET role).
     """
 
     name: str
@@ -105,6 +106,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     overlap: bool | None = None
     requires_tls: bool | None = None
     becomes: str = ""
+    tries: int | None = None
     logins: Logins | None = None
     dependents: tuple[Dependent, ...] = ()
     due: Due = Due.NO_RULE

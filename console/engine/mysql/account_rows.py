@@ -92,6 +92,7 @@ def _account(row: Record, powers: tuple[Power, ...], granted: Collection[str]) -
         overlap=bool(row["older"])
         or sum(kind not in (VerifierKind.EXTERNAL, VerifierKind.EMPTY) for kind in kinds) > 1,
         requires_tls=str(row["ssl_type"] or "0") != "0",
+        tries=int(row["tries"] or 0) or None,
     )
 
 

@@ -257,3 +257,34 @@ async def test_what_the_server_refuses_leaves_nothing_pending(any_server: Server
             else f"create role {desk.account}"
         )
         await superuser(any_server, again)
+
+
+async def test_an_account_that_two_wrong_passwords_block_is_not_tried_with_one(
+    mysql: MysqlServer, tmp_path: Path
+) -> None:
+    how = f"identified by '{FIRST.reveal()}'"
+    if mysql.flavor == "mysql":
+        how += " failed_login_attempts 1 password_lock_time 1"
+    else:
+        await superuser(mysql, "set global max_password_errors = 1")
+    try:
+        async with rotor_on(mysql, tmp_path, how=how) as desk:
+            plan = await desk.plan("credential.rotate", account=desk.account)
+            assert any("block it" in line for line in plan.forecast)
+            run = await desk.apply(plan)
+            assert run.exit is Exit.OK, run.error
+            await desk.settled()
+            retired = await desk.run("credential.retire", account=desk.account)
+            assert retired.exit is Exit.OK, retired.error
+            await desk.settled()
+    finally:
+        if mysql.flavor == "mariadb":
+            await superuser(mysql, "set global max_password_errors = default", "flush privileges")
+
+
+async def test_a_store_that_a_reboot_empties_is_refused(postgres18: PostgresServer, tmp_path: Path) -> None:
+    async with rotor_on(postgres18, tmp_path) as desk:
+        desk.store.folder = Path("/dev/shm")
+        with pytest.raises(Refused, match="outlive a reboot"):
+            await desk.run("credential.rotate", account=desk.account)
+        assert await desk.kinds() == []

@@ -14,6 +14,8 @@ select u.user as name,
        u.ssl_type as ssl_type,  --: mysql
        json_extract(u.user_attributes, '$.additional_password') is not null as older,  --: mysql>=80014
        0 as older,  --: mysql<80014
+       json_extract(u.user_attributes, '$.Password_locking.failed_login_attempts') as tries,  --: mysql>=80019
+       null as tries,  --: mysql<80019
        0 as is_role,  --: mysql
        concat_ws(',',  --: mysql
          if(u.select_priv = 'Y', 'SELECT', null), if(u.insert_priv = 'Y', 'INSERT', null),  --: mysql
@@ -42,6 +44,7 @@ select u.user as name,
                 @@global.default_password_lifetime) as lifetime_days,  --: mariadb
        coalesce(json_value(u.priv, '$.ssl_type'), '0') as ssl_type,  --: mariadb
        0 as older,  --: mariadb
+       @@global.max_password_errors as tries,  --: mariadb
        coalesce(json_value(u.priv, '$.is_role'), '0') in ('1', 'true') as is_role,  --: mariadb
        coalesce(json_value(u.priv, '$.access'), '0') as rights,  --: mariadb
        unix_timestamp(now(6)) as clock
