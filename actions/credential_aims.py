@@ -18,7 +18,7 @@ from console.model.hooks import AccountRule, Hook
 from console.model.rotation import Rule
 from console.model.target import ServerIdentity, Target
 from console.model.verifiers import POSTGRESQL, VerifierKind
-from console.secrets import in_keyring
+from console.secret_store import account_entry
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,15 +103,9 @@ def rows_of(found: Sequence[Account], wanted: str, flavor: str) -> tuple[Account
 
 def entry_name(target: Target, user: str) -> str:
     """Where the secret is kept. Raises UsageError where dbdeck itself logs in with one kept elsewhere."""
-    own = [one for one in (target.monitor, target.operator) if one is not None and one.user == user]
-    references = {one.password for one in own}
-    given = target.rotation.accounts.get(user, AccountRule()).entry
-    if not references:
-        return given or f"dbdeck/{target.name}/{user}"
-    references |= {f"keyring:{given}"} if given else set()
-    kept = {one.removeprefix("keyring:") for one in references if one is not None and in_keyring(one)}
-    if len(kept) == 1 and len(references) == 1:
-        return kept.pop()
+    found = account_entry(target, user)
+    if found is not None:
+        return found
     raise UsageError(
         f"dbdeck itself logs in to {target.name} as {user}, with a password that is not in the keyring: "
         "it would lock itself out; nothing was executed",

@@ -24,7 +24,7 @@ from console.model.hooks import named
 from console.model.probe import Answer
 from console.model.target import ServerIdentity, Target
 from console.model.verifiers import VerifierKind
-from console.secret_store import SecretStore
+from console.secret_store import PENDING, SecretStore
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 
@@ -173,7 +173,7 @@ async def _ready(aim: Aim, engine: Engine, store: SecretStore) -> None:
         )
     if pending is not None:
         raise Refused(
-            f"{aim.label}: a rotation of it has not ended: {aim.entry}{rotating.PENDING} is kept; "
+            f"{aim.label}: a rotation of it has not ended: {aim.entry}{PENDING} is kept; "
             "nothing was executed",
             "`dbdeck audit list` has its id; `dbdeck apply --resume ID` ends it and runs the hooks, too",
         )

@@ -26,7 +26,7 @@ from console.errors import ActionFailed, Refused
 from console.model.probe import Answer
 from console.model.target import ServerIdentity
 from console.model.verifiers import VerifierKind, make
-from console.secret_store import SecretStore
+from console.secret_store import PENDING, PREVIOUS, SecretStore
 from console.secrets import Entry, Secret
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
@@ -301,7 +301,7 @@ async def _fresh(aim: Aim, server: ServerIdentity, operator: Operator) -> None:
 
 async def _clear(aim: Aim, server: ServerIdentity, operator: Operator) -> None:
     await operator.execute(_drop(server, aim))
-    for end in ("", rotating.PENDING, rotating.PREVIOUS):
+    for end in ("", PENDING, PREVIOUS):
         if await rotating.entry(operator.secrets, aim.entry + end) is not None:
             await operator.forget(aim.entry + end, "of the rehearsal")
 

@@ -23,7 +23,7 @@ from console.model.drain import Drain, drain
 from console.model.probe import Answer
 from console.model.target import ServerIdentity
 from console.model.verifiers import VerifierKind, make
-from console.secret_store import SecretStore
+from console.secret_store import PREVIOUS, SecretStore
 from console.secrets import Entry
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
@@ -137,7 +137,7 @@ class RetireCredential:
                     "does the account have another row, or does the server not look at passwords?",
                 )
         if previous is not None:
-            await operator.forget(aim.entry + rotating.PREVIOUS, "retired")
+            await operator.forget(aim.entry + PREVIOUS, "retired")
         return Result(matched=True)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
@@ -203,7 +203,7 @@ async def _drain(
 ) -> Drain:
     rotation = (current.made_at, current.session) if current is not None and current.rotation else (None, 0)
     if aim.pair:
-        rotation = (datetime.max.replace(tzinfo=UTC), 0)  # all of its sessions are from before
+        rotation = (datetime(9000, 1, 1, tzinfo=UTC), 0)  # all of its sessions are from before
     return drain(aim.user, rotation, await engine.sessions(), server, overlap=overlap)
 
 

@@ -17,10 +17,9 @@ from console.model.probe import Answer, Probe
 from console.model.rotation_state import Held, Move, next_move
 from console.model.target import ServerIdentity
 from console.model.verifiers import POSTGRESQL, Verifier, make, parse
-from console.secret_store import SecretStore
+from console.secret_store import PENDING, PREVIOUS, SecretStore
 from console.secrets import Entry, Secret, entry_of
 
-PENDING, PREVIOUS = "#pending", "#previous"
 _SETTLE = "`dbdeck audit reconcile`, then `dbdeck apply --resume {id}`"
 _IN_CLEAR = "plaintext=true sends it in clear over verified TLS, to a server that judges passwords itself"
 TRIES = 2  # a new secret once, where the server's policy refused the first

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -67,6 +67,18 @@ class Pinned:
 
     def get(self, service: str, name: str) -> Secret | None:
         return self._ask(lambda: _secret(self.open().get_password(service, name)), "read")
+
+    def some(self, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Secret]:
+        """Those of them that there are; of the vault all from one state of its file."""
+
+        def look() -> dict[tuple[str, str], Secret]:
+            if self.vault is not None:
+                return self.vault.again().some(names)
+            backend = self.open()
+            found = {name: _secret(backend.get_password(*name)) for name in names}
+            return {name: value for name, value in found.items() if value is not None}
+
+        return self._ask(look, "read")
 
     def put(self, service: str, name: str, value: Secret) -> None:
         self._ask(lambda: self.open().set_password(service, name, value.reveal()), "written")

@@ -6,16 +6,18 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from console.errors import OutcomeUnknown, SecretsUnavailable
 from console.keyrings import Pinned, current
-from console.secrets import Secret, split_name
+from console.model.target import Target
+from console.secrets import Secret, in_keyring, split_name
 from console.vault.store import CANARY
 
 SECONDS = 10.0
+PENDING, PREVIOUS = "#pending", "#previous"  # behind an account's entry: not proved yet, and the one before
 T = TypeVar("T")
 
 
@@ -37,6 +39,9 @@ class SecretStore(Protocol):
 
     async def get(self, name: str) -> Secret | None:
         """None where there is no such entry."""
+
+    async def some(self, names: Sequence[str]) -> dict[str, Secret]:
+        """Those of these entries that there are, by one look."""
 
     async def put(self, name: str, secret: Secret) -> None:
         """On return it is stored for good."""
@@ -72,10 +77,15 @@ class KeyringStore:
         try:
             return await within(self._seconds, lambda: self._pinned.get(service, entry))
         except TimeoutError:
-            raise SecretsUnavailable(
-                f"{self._silent}: nothing is known about {name}",
-                "a keyring of a desktop may wait for somebody to unlock it",
-            ) from None
+            raise self._unread(name) from None
+
+    async def some(self, names: Sequence[str]) -> dict[str, Secret]:
+        split = {split_name(name): name for name in names}
+        try:
+            found = await within(self._seconds, lambda: self._pinned.some(tuple(split)))
+        except TimeoutError:
+            raise self._unread("what it holds") from None
+        return {split[name]: value for name, value in found.items()}
 
     async def put(self, name: str, secret: Secret) -> None:
         service, entry = split_name(name)
@@ -98,11 +108,29 @@ class KeyringStore:
     def _silent(self) -> str:
         return f"the keyring {self.name} gave no answer within {self._seconds:g} s"
 
+    def _unread(self, what: str) -> SecretsUnavailable:
+        return SecretsUnavailable(
+            f"{self._silent}: nothing is known about {what}",
+            "a keyring of a desktop may wait for somebody to unlock it",
+        )
+
     def _unknown(self, name: str, done: str) -> OutcomeUnknown:
         return OutcomeUnknown(
             f"{self._silent}: nothing is known about {name}; it may have been {done} or not",
             "read it back when the keyring answers again",
         )
+
+
+def account_entry(target: Target, user: str) -> str | None:
+    """The name of an account's entry; None where dbdeck logs in as it with a password kept elsewhere."""
+    references = {one.password for one in (target.monitor, target.operator) if one and one.user == user}
+    rule = target.rotation.accounts.get(user)
+    given = rule.entry if rule is not None else None
+    if not references:
+        return given or f"dbdeck/{target.name}/{user}"
+    references |= {f"keyring:{given}"} if given else set()
+    kept = {one.removeprefix("keyring:") for one in references if one is not None and in_keyring(one)}
+    return kept.pop() if len(kept) == len(references) == 1 else None
 
 
 def of_this_process() -> SecretStore | None:

@@ -329,6 +329,10 @@ class MemoryStore:
     async def get(self, name: str) -> Secret | None:
         return self.entries.get(self._called("get", name))
 
+    async def some(self, names: Sequence[str]) -> dict[str, Secret]:
+        found = {name: await self.get(name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
     async def put(self, name: str, secret: Secret) -> None:
         self.entries[self._called("put", name)] = secret
 

@@ -41,6 +41,15 @@ async def test_what_is_put_is_got_and_what_is_deleted_is_gone(store: SecretStore
     assert await store.get(f"{NAME}.pending") == Secret('{"rotation": 7}')
 
 
+async def test_of_several_names_those_that_are_there_are_got_by_one_look(store: SecretStore) -> None:
+    assert await store.some([NAME]) == {}
+    await store.put(NAME, Secret("one"))
+    await store.put(f"{NAME}#previous", Secret("two"))
+    found = await store.some([NAME, f"{NAME}#pending", f"{NAME}#previous"])
+    assert found == {NAME: Secret("one"), f"{NAME}#previous": Secret("two")}
+    assert await store.some([]) == {}
+
+
 async def test_a_second_delete_is_no_error(store: SecretStore) -> None:
     await store.put(NAME, Secret("one"))
     assert [await store.delete(NAME), await store.delete(NAME)] == [True, False]

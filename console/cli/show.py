@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from console.cli import output
-from console.cli.context import Services, choose, one
-from console.cli.subjects import SUBJECTS, Subject, checking
+from console.cli.context import Services, choose, ledger, one
+from console.cli.subjects import SUBJECTS, Beside, Subject, checking
 from console.cli.unlock import unlock_for
 from console.config import Config
 from console.engine.open import open_engine
@@ -23,6 +24,7 @@ from console.model.guessing import SECONDS
 from console.model.target import Target
 from console.present.table import Column, Line, Tone
 from console.present.units import clean
+from console.secret_store import of_this_process
 
 
 class ShowOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +51,8 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
     subject = checking(config, options.budget) if options.check else SUBJECTS[name]
     name = "account_check" if options.check else name
     chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
-    await unlock_for([seen for target in chosen for seen in (target, *config.replicas_of(target.name))])
+    seen = [one for target in chosen for one in (target, *config.replicas_of(target.name))]
+    await unlock_for(seen, store=subject.of_secrets)
     async with AsyncExitStack() as stack:
         looks = [await _look(config, target, stack) for target in chosen]
         while True:
@@ -62,10 +65,10 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
 
 
 class Look(NamedTuple):
-    """A target, and its replicas by their label; none is connected before it is read."""
+    """A target, and what is beside it; nothing is connected before it is read."""
 
     engine: Engine
-    replicas: Sequence[Engine] = ()
+    beside: Beside = Beside()
     config: Config = Config()
 
 
@@ -73,7 +76,19 @@ async def _look(config: Config, target: Target, stack: AsyncExitStack) -> Look:
     others = config.replicas_of(target.name)
     engine = await stack.enter_async_context(open_engine(target))
     replicas = [await stack.enter_async_context(open_engine(one)) for one in others]
-    return Look(engine, replicas, config)
+    beside = Beside(replicas, of_this_process(), partial(_actions, config, target.name))
+    return Look(engine, beside, config)
+
+
+async def _actions(config: Config, target: str, rotations: Collection[str]) -> Mapping[str, str]:
+    """By the ledger, where it may be read; what it does not tell is no reason to show nothing."""
+    from console.dispatch.history import actions_of
+
+    try:
+        async with ledger(config, write=False) as opened:
+            return await actions_of(opened, target, rotations)
+    except DbdeckError:
+        return {}
 
 
 async def _titled(look: Look, name: str, subject: Subject, form: str, *, many: bool) -> int:
@@ -89,14 +104,15 @@ async def _once(look: Look, name: str, subject: Subject, form: str) -> int:
     problem: DbdeckError | None = None
     try:
         beside = subject.read_beside
-        found = await (beside(engine, look.replicas) if beside else subject.read(engine))
+        found = await (beside(engine, look.beside) if beside else subject.read(engine))
         found = subject.judge(found, look.config, engine.target.name)
     except DbdeckError as error:
         problem = error
     latency = (time.perf_counter() - start) * 1000
+    partly = subject.problem(found) if problem is None else None
     if form == "json":
         rows = subject.rows(found) if problem is None else []
-        document = envelope(name, engine.target, rows, latency, problem)
+        document = envelope(name, engine.target, rows, latency, problem or partly)
         output.document(document | (subject.beside(found) if problem is None else {}))
     if problem is not None:
         output.complaint(problem)
@@ -107,7 +123,7 @@ async def _once(look: Look, name: str, subject: Subject, form: str) -> int:
         _text(subject, found)
     for note in subject.notes(found):
         output.note(f"note: {clean(note)}")
-    return Exit.OK
+    return Exit.OK if partly is None else partly.exit
 
 
 def _text(subject: Subject, found: Any) -> None:

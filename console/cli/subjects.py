@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from console.config import Config
 from console.engine.account_check import check
+from console.engine.drain_board import Actions, drain_board, nobody_knows
 from console.engine.port import Engine
 from console.engine.replicas import index_health
+from console.errors import DbdeckError
 from console.model.account_findings import AccountFinding, Checked
 from console.model.accounts import Account, Accounts, judged
 from console.model.blocking import LockNode
 from console.model.deadlocks import Deadlock, DeadlockHistory
+from console.model.drain import Drain
+from console.model.drain_board import DrainBoard, Draining
 from console.model.horizon import Holder, HolderKind, Horizon
 from console.model.indexes import Finding, IndexFinding, IndexHealth, Severity
 from console.model.progress import Progress, ProgressReport
@@ -26,6 +30,7 @@ from console.present import (
     account_check,
     accounts,
     deadlocks,
+    drain,
     horizon,
     indexes,
     locks,
@@ -35,6 +40,7 @@ from console.present import (
     transactions,
 )
 from console.present.table import Column, Line, Tone
+from console.secret_store import SecretStore
 
 
 def _nothing(_: Any) -> dict[str, Any]:
@@ -45,15 +51,28 @@ def _as_read(found: Any, _: Config, __: str) -> Any:
     return found
 
 
+def _whole(_: Any) -> DbdeckError | None:
+    return None
+
+
 def _no_notes(_: Any) -> Iterable[str]:
     return ()
 
 
+class Beside(NamedTuple):
+    """What some subjects are read with, beside the server itself. `actions` asks the ledger."""
+
+    replicas: Sequence[Engine] = ()
+    store: SecretStore | None = None
+    actions: Actions = nobody_knows
+
+
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """`beside` are fields of the document next to its rows; `notes` say on stderr what could not be seen.
-    `one` is a reading with one row, to tell the fields where there are no rows. `read_beside` reads the
-    replicas too, where they tell what the server alone cannot. `judge` adds what the config says of the
-    target of that name. `paragraphs` are the text where sentences are read, and no table.
+    `one` is a reading with one row, to tell the fields where there are no rows. `read_beside` looks at more
+    than the server, where that alone cannot tell; `of_secrets` says that it looks into the keyring. `judge`
+    adds what the config says of the target of that name. `problem` is why the reading is not whole.
+    `paragraphs` are the text where sentences are read, and no table.
     """
 
     read: Callable[[Engine], Awaitable[Any]]
@@ -65,7 +84,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     beside: Callable[[Any], dict[str, Any]] = _nothing
     notes: Callable[[Any], Iterable[str]] = _no_notes
     summary: Callable[[Any], str] | None = None
-    read_beside: Callable[[Engine, Sequence[Engine]], Awaitable[Any]] | None = None
+    read_beside: Callable[[Engine, Beside], Awaitable[Any]] | None = None
+    of_secrets: bool = False
+    problem: Callable[[Any], DbdeckError | None] = _whole
     judge: Callable[[Any, Config, str], Any] = _as_read
     paragraphs: Callable[[Any], list[tuple[str, Tone]]] | None = None
 
@@ -132,7 +153,7 @@ SUBJECTS = {
     ),
     "indexes": Subject(
         read=lambda engine: engine.index_health(),
-        read_beside=index_health,
+        read_beside=lambda engine, beside: index_health(engine, beside.replicas),
         one=IndexHealth(
             findings=(IndexFinding(finding=Finding.INVALID, severity=Severity.INFO, schema="", table=""),)
         ),
@@ -177,6 +198,22 @@ SUBJECTS = {
         beside=accounts.beside,
         notes=accounts.notes,
         summary=accounts.summary,
+    ),
+    "drain": Subject(
+        read=lambda engine: drain_board(engine, None),
+        read_beside=lambda engine, beside: drain_board(engine, beside.store, beside.actions),
+        of_secrets=True,
+        one=DrainBoard(
+            accounts=(Draining(user="", seen=Drain(user="", rotated_at=None, overlap=False, older=None)),)
+        ),
+        rows=drain.document,
+        columns=drain.COLUMNS,
+        lines=drain.lines,
+        empty=drain.EMPTY,
+        beside=drain.beside,
+        notes=drain.notes,
+        summary=drain.summary,
+        problem=lambda board: board.problem,
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -51,6 +51,28 @@ def told(plan: Plan, entries: Iterable[Entry]) -> tuple[str, ...]:
     times = "once" if len(done) == 1 else f"{len(done)} times"
     said = f"it came back {back} of {len(done)} times" if back else "it was not seen to come back then"
     return (f"the same was done {times} in the last day, last at {latest:%H:%M:%S} UTC: {said}",)
+
+
+async def actions_of(ledger: Ledger, target: str, rotations: Collection[str]) -> dict[str, str]:
+    """The last action of each rotation, rotation id -> action id: what `--resume` takes.
+
+    Those of the last rows are found. Raises AuditUnavailable, and PrivilegeMissing for a login that may
+    only write.
+    """
+    found: dict[str, str] = {}
+    for entry in await ledger.entries(limit=ROWS, kinds=(Kind.INTENT,)):
+        body = fields(entry.body)
+        if body.get("target") != target or entry.action_id is None:
+            continue
+        for rotation in _rotations(body) & set(rotations):
+            found.setdefault(rotation, str(entry.action_id))
+    return found
+
+
+def _rotations(body: Mapping[str, object]) -> set[str]:
+    subject = body.get("subject")
+    accounts = subject.get("accounts") if isinstance(subject, dict) else None
+    return {str(one["rotation"]) for one in accounts or () if isinstance(one, dict) and one.get("rotation")}
 
 
 def _alike(plan: Plan, body: Mapping[str, object]) -> bool:

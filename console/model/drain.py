@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -23,19 +23,25 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True):
     """One account after a rotation. `older` sessions began before the new password was first seen to log in,
-    None where that cannot be told. `newer` ones may have used either, while the old one is valid.
+    `newer` ones since: they may have used either, while the old one is valid. Both are None where that cannot
+    be told. `left` are the older ones.
     """
 
     user: str
     rotated_at: datetime | None
     overlap: bool
     older: int | None
-    newer: int = 0
+    newer: int | None = None
     groups: tuple[Group, ...] = ()
+    left: tuple[Session, ...] = ()
 
     @property
     def drained(self) -> bool:
         return self.older == 0
+
+
+# MySQL and MariaDB tell their uptime in whole seconds.
+_START = timedelta(seconds=2)
 
 
 def drain(
@@ -55,7 +61,7 @@ def drain(
     mine = [one for one in sessions if one.user == user]
     if any(not one.visible for one in mine) or rotated_at is None:
         return Drain(user=user, rotated_at=rotated_at, overlap=overlap, older=None)
-    if server.started_at > rotated_at:
+    if server.started_at > rotated_at + _START:
         old: list[Session] = []
     elif server.flavor == "postgresql":
         old = [one for one in mine if one.started_at is None or one.started_at < rotated_at]
@@ -68,22 +74,20 @@ def drain(
         older=len(old),
         newer=len(mine) - len(old),
         groups=_groups(old, exact=server.flavor == "postgresql"),
+        left=tuple(old),
     )
+
+
+def group_of(session: Session) -> tuple[str, str]:
+    return session.client or "", session.application or ""
 
 
 def _groups(old: Iterable[Session], *, exact: bool) -> tuple[Group, ...]:
     """The largest first."""
     kept = list(old)
-    counts = Counter((one.client or "", one.application or "") for one in kept)
+    counts = Counter(map(group_of, kept))
     starts = {
-        key: min(
-            (
-                one.started_at
-                for one in kept
-                if (one.client or "", one.application or "") == key and one.started_at
-            ),
-            default=None,
-        )
+        key: min((one.started_at for one in kept if group_of(one) == key and one.started_at), default=None)
         for key in counts
     }
     return tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -104,6 +104,15 @@ class Vault:
             return True, {key: value for key, value in opened.entries.items() if key != (service, name)}
 
         return self._change(change, passing=service == CANARY)
+
+    def some(self, wanted: Iterable[Name]) -> dict[Name, Secret]:
+        """Those of them that there are, all of one state of the file."""
+        sealed = self._load()
+        if sealed is None:
+            return {}
+        opened = self._open(sealed)
+        there = [name for name in wanted if name in opened.entries]
+        return {name: self._value(opened, name, opened.entries[name]) for name in there}
 
     def names(self) -> tuple[Name, ...]:
         """No value is opened."""

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from console.cli import output, show
-from console.cli.subjects import SUBJECTS
+from console.cli.subjects import SUBJECTS, Beside
 from console.model.tables import Table
 from console.present import audit
-from tests.fakes import ScriptedEngine, storm
+from tests.fakes import MemoryStore, ScriptedEngine, storm
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
@@ -22,7 +22,8 @@ def printed(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 
 @pytest.mark.parametrize("subject", list(SUBJECTS))
 async def test_a_csv_without_rows_has_its_header(subject: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await show._once(show.Look(ScriptedEngine([])), subject, SUBJECTS[subject], "csv") == 0
+    look = show.Look(ScriptedEngine([]), Beside(store=MemoryStore()))
+    assert await show._once(look, subject, SUBJECTS[subject], "csv") == 0
     (header,) = printed(capsys)
     assert header == list(SUBJECTS[subject].fields)
 

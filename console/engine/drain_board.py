@@ -1,0 +1,123 @@
+"""The drain board of a server, by its accounts and sessions, and by what the store of secrets keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+import msgspec
+
+from console.engine.port import Engine
+from console.errors import ConfigError, DbdeckError, PrivilegeMissing, SecretsUnavailable
+from console.model.drain_board import DrainBoard, Kept, by_user, draining, ordered, overlapping
+from console.model.sessions import Session
+from console.secret_store import PENDING, PREVIOUS, SecretStore, account_entry
+from console.secrets import Secret, entry_of, split_name
+
+STORE_SECONDS = 5.0
+Actions = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
+"""The ledger's actions of rotations, as far as it may be read: rotation id -> action id."""
+_NO_STORE = SecretsUnavailable("there is no keyring here", "`keyring` in the config names one")
+
+
+async def nobody_knows(_: Collection[str]) -> Mapping[str, str]:
+    return {}
+
+
+async def drain_board(
+    engine: Engine, store: SecretStore | None, actions: Actions = nobody_knows
+) -> DrainBoard:
+    """Raises an Unreachable error where the accounts may not be read. A store that is locked or does not
+    answer is a problem of the board, which then has what the server itself keeps.
+    """
+    server = await engine.identity()
+    found = await engine.accounts()
+    users = by_user(found.accounts)
+    sessions, notes = await _sessions(engine)
+    kept: Mapping[str, Kept] | None = None
+    problem: DbdeckError | None = None
+    try:
+        kept = await look(store, _entries(engine, users))
+    except DbdeckError as error:
+        problem = error
+    lines = [
+        draining(rows, None if kept is None else kept.get(user, Kept()), sessions, server)
+        for user, rows in users.items()
+        if overlapping(rows) or (kept is not None and user in kept and kept[user].telling)
+    ]
+    made = DrainBoard(
+        accounts=ordered(lines),
+        now=found.now,
+        store=store.name if store is not None else "",
+        problem=problem,
+        unknown=sum(1 for rows in users.values() if overlapping(rows) is None),
+        notes=(*notes, *(f"{gap.what} may not be read: {gap.remedy}" for gap in found.gaps if not lines)),
+    )
+    return await _named(made, actions)
+
+
+async def _sessions(engine: Engine) -> tuple[Sequence[Session] | None, tuple[str, ...]]:
+    try:
+        return await engine.sessions(), ()
+    except PrivilegeMissing as missing:
+        return None, (f"sessions may not be seen: {missing.message}. {missing.hint}",)
+
+
+async def _named(board: DrainBoard, actions: Actions) -> DrainBoard:
+    """With the actions that `--resume` takes; asked for only where something broke off."""
+    if not board.broken_off:
+        return board
+    known = await actions(board.broken_off)
+    lines = [msgspec.structs.replace(one, action=known.get(one.pending or "", "")) for one in board.accounts]
+    return msgspec.structs.replace(board, accounts=tuple(lines))
+
+
+def _entries(engine: Engine, users: Iterable[str]) -> dict[str, str]:
+    """The entry of each user; without those that can have none."""
+    found = {}
+    for user in users:
+        name = account_entry(engine.target, user)
+        try:
+            split_name(name or "")
+        except ConfigError:
+            continue
+        found[user] = str(name)
+    return found
+
+
+async def look(store: SecretStore | None, entries: Mapping[str, str]) -> dict[str, Kept]:
+    """What is kept of each user of whom more than the current password is. No secret leaves this function.
+
+    Raises SecretsUnavailable, VaultLocked or ConfigError where the store cannot be used.
+    """
+    if store is None:
+        raise _NO_STORE
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            beside = [name + end for name in entries.values() for end in (PENDING, PREVIOUS)]
+            more = await store.some(beside)
+            telling = {
+                user: name
+                for user, name in entries.items()
+                if name + PENDING in more or name + PREVIOUS in more
+            }
+            current = await store.some(list(telling.values()))
+    except TimeoutError:
+        raise SecretsUnavailable(
+            f"the keyring {store.name} gave no answer within {STORE_SECONDS:g} s",
+            "does it wait for somebody?",
+        ) from None
+    return {user: _kept(current.get(name), more, name) for user, name in telling.items()}
+
+
+def _kept(current: Secret | None, more: Mapping[str, Secret], name: str) -> Kept:
+    """Ids and times; an entry without them was stored by hand."""
+    now = entry_of(current) if current is not None else None
+    pending = more.get(name + PENDING)
+    return Kept(
+        rotation=now.rotation if now else "",
+        proved_at=now.made_at if now else None,
+        session=now.session if now else 0,
+        pending=entry_of(pending).rotation if pending is not None else None,
+        previous=name + PREVIOUS in more,
+    )
