@@ -151,6 +151,7 @@ class RotateCredential:
                 operator.evidence.setdefault("moves", {})[aim.label] = one.moves
             done.append(aim.label)
             operator.watch.tell(f"{aim.label}: rotated")
+            operator.evidence.setdefault("kept", {})[aim.label] = await one.kept()
             handed[aim.user] = await propagating.propagate(aim, operator, one.verifier)
             if operator.watch.stop.is_set():
                 break

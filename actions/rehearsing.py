@@ -19,7 +19,7 @@ from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
 from actions.words import counted
 from console import __version__
-from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need, Row, Statement
 from console.errors import ActionFailed, Refused
@@ -81,6 +81,10 @@ class Fuse:
     @property
     def engine(self) -> Engine:
         return self._operator.engine
+
+    @property
+    def watch(self) -> Watch:
+        return Watch()  # its moves are told as one line a death
 
     async def execute(self, statement: Statement) -> list[Row]:
         return await self._over("the statement", lambda: self._operator.execute(statement))

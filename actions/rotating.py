@@ -11,6 +11,7 @@ import msgspec
 
 from actions import credential_statements as statements
 from actions.credential_aims import Aim
+from console.dispatch.action import Watch
 from console.engine.port import Engine, Row, Statement
 from console.errors import ActionFailed, OutcomeUnknown, PasswordRefused
 from console.model.probe import Answer, Probe
@@ -59,6 +60,9 @@ class Hands(Protocol):
     @property
     def engine(self) -> Engine: ...
 
+    @property
+    def watch(self) -> Watch: ...
+
     async def execute(self, statement: Statement) -> list[Row]: ...
 
     async def keep(self, name: str, secret: Secret, what: str) -> None: ...
@@ -89,6 +93,26 @@ class Rotation:
         while (move := await self._next()) is not Move.DONE:
             self.moves.append(str(move))
             await self._do(move)
+            self._tell(move)
+
+    def _tell(self, move: Move) -> None:
+        """What this move came to, for who looks on."""
+        said = {
+            Move.STAGE: f"the new password is kept as {self._aim.entry}{PENDING}",
+            Move.APPLY: "the server was told" if self._applied else "",
+            Move.TRY_PENDING: f"a login with the new password: {self._pending}",
+            Move.PROMOTE: f"promoted: {self._aim.entry} is the new one",
+        }.get(move)
+        if said:
+            self._operator.watch.tell(f"{self._aim.label}: {said}")
+
+    async def kept(self) -> dict[str, str]:
+        """For the outcome: what is kept where, by names of entries, and what is to be done next."""
+        _, _, previous = await entries(self._operator.secrets, self._aim.entry)
+        new, old = f"the new one as {self._aim.entry}", f"the one before as {self._aim.entry}{PREVIOUS}"
+        if previous is None:
+            return {"kept": new}
+        return {"kept": f"{new}, {old}", "next": "credential.retire, once `dbdeck show drain` says drained"}
 
     async def _next(self) -> Move:
         found = held(await entries(self._operator.secrets, self._aim.entry))

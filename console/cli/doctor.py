@@ -15,13 +15,16 @@ import msgspec
 from console.cli import output
 from console.cli.context import Services, choose, ledger
 from console.config import Config
+from console.engine.drain_board import drain_board
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, SecretsUnavailable, VaultLocked, WrongMaster
 from console.keyrings import Pinned, current
+from console.model.accounts import Due, judged, overdue
 from console.model.target import Check, Target
+from console.present import drain as words
 from console.present.table import Tone
-from console.secret_store import SECONDS, within
+from console.secret_store import SECONDS, of_this_process, within
 
 if TYPE_CHECKING:
     from console.vault.store import Vault
@@ -83,6 +86,8 @@ async def _target(target: Target) -> Report:
                 ),
                 *await engine.checks(),
                 await _deadlocks(engine),
+                *await _passwords(engine),
+                *await _rotations(engine),
             ]
     except DbdeckError as error:
         failed = Check(name="reach", ok=False, detail=error.message, hint=error.hint)
@@ -99,6 +104,40 @@ async def _deadlocks(engine: Engine) -> Check:
     if history.notes:
         return Check(name="deadlocks", ok=None, detail=history.notes[0])
     return Check(name="deadlocks", ok=True, detail="can be described")
+
+
+async def _passwords(engine: Engine) -> tuple[Check, ...]:
+    """How many are older than the config wants them, where it wants anything."""
+    if engine.target.rotation.every is None:
+        return ()
+    name = "passwords"
+    try:
+        found = judged(await engine.accounts(), engine.target.rotation).accounts
+    except DbdeckError as error:
+        return (Check(name=name, ok=None, detail=f"their age: {error.message}", hint=error.hint),)
+    late, unknown = overdue(found), sum(1 for one in found if one.due is Due.UNKNOWN)
+    told = f"{late} overdue, {unknown} of unknown age, of {len(found)} accounts"
+    hint = "`dbdeck show accounts` names them" if late or unknown else ""
+    return (Check(name=name, ok=False if late else None if unknown else True, detail=told, hint=hint),)
+
+
+async def _rotations(engine: Engine) -> tuple[Check, ...]:
+    """What rotations left in the keyring, and on the server; nobody is asked for a master."""
+    store, name = of_this_process(), "rotations"
+    if store is None:
+        return ()
+    try:
+        board = await drain_board(engine, store)
+    except DbdeckError as error:
+        told = Check(name=name, ok=None, detail=f"what is left of them: {error.message}", hint=error.hint)
+        return (told,) if engine.target.rotation.every is not None else ()
+    said = words.summary(board)
+    if board.problem is not None:
+        said = f"{said}; what the keyring keeps: {board.problem.message}"
+    broken = any(one.pending is not None for one in board.accounts)
+    whole = board.problem is None and not board.unknown
+    hint = "`dbdeck show drain` tells what is left to do" if board.accounts else ""
+    return (Check(name=name, ok=False if broken else True if whole else None, detail=said, hint=hint),)
 
 
 async def _operator(target: Target) -> Check:

@@ -66,7 +66,7 @@ def number(found: int | None) -> str:
 def left(one: Draining) -> str:
     """In a few words; `details` has the command."""
     if one.pending is not None:
-        return "broke off: go on with it"
+        return "broke off: go on"
     if one.seen.drained:
         return "drained: retire"
     if one.seen.older is None:
@@ -107,7 +107,7 @@ def summary(board: DrainBoard) -> str:
         known = board.problem is None and not board.unknown
         return EMPTY if known else f"{EMPTY}, as far as is known"
     many = len(board.accounts)
-    said = [f"{many} account{'s' if many > 1 else ''} with an old password"]
+    said = [f"{many} account{'s' if many > 1 else ''} to finish"]
     figures = (
         (sum(1 for one in board.accounts if one.pending is not None), "broke off"),
         (sum(1 for one in board.accounts if one.ready), "drained"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 
 from console.audit.ledger import Ledger, open_ledger
@@ -12,12 +12,13 @@ from console.config import Config
 from console.dispatch.action import Watch
 from console.dispatch.dispatcher import Dispatcher, running
 from console.dispatch.effect import Run
+from console.dispatch.history import actions_of
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError
 from console.model.target import Target
-from console.secret_store import of_this_process
+from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
 
 RETRY_SECONDS = 5.0
@@ -43,6 +44,9 @@ class Desk:
             self._engines[target.name] = await self._stack.enter_async_context(open_engine(target))
         return self._engines[target.name]
 
+    def store(self) -> SecretStore | None:
+        return of_this_process()
+
     # ---- the ledger --------------------------------------------------------------------------
 
     def keep_ledger(self, changed: Callable[[], Awaitable[None]]) -> None:
@@ -67,8 +71,7 @@ class Desk:
         password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
         async with open_ledger(audit.url, self.config.journal, password=password) as ledger:
             self.ledger, self.ledger_problem = ledger, None
-            policy, store = self.config.policy, of_this_process()
-            self.dispatcher = Dispatcher(self.registry, ledger, policy, store=store)
+            self.dispatcher = Dispatcher(self.registry, ledger, self.config.policy, store=self.store())
             await changed()
             try:
                 await self._stop.wait()
@@ -90,6 +93,15 @@ class Desk:
         if self.ledger is None:
             return []
         return [intent for intent in await self.ledger.open_intents() if not running(intent)]
+
+    async def actions_of(self, target: Target, rotations: Collection[str]) -> Mapping[str, str]:
+        """What `--resume` takes, by rotation; nothing where the ledger does not tell."""
+        if self.ledger is None:
+            return {}
+        try:
+            return await actions_of(self.ledger, target.name, rotations)
+        except DbdeckError:
+            return {}
 
     # ---- actions -----------------------------------------------------------------------------
 

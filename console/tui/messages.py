@@ -19,14 +19,17 @@ class Asking(Protocol):
 class ActionRequested(Message):
     """A key or a palette entry asks for an action on a subject; arguments as `key=value` would give them.
 
-    With `ask` a person completes the arguments first.
+    With `ask` a person completes the arguments first. `resumes` is the earlier action whose rest is meant.
     """
 
-    def __init__(self, name: str, arguments: dict[str, object], *, ask: bool = False) -> None:
+    def __init__(
+        self, name: str, arguments: dict[str, object], *, ask: bool = False, resumes: str = ""
+    ) -> None:
         super().__init__()
         self.name = name
         self.arguments = arguments
         self.ask = ask
+        self.resumes = resumes
 
 
 class Told(Message):
@@ -63,6 +66,10 @@ class SessionWanted(Message):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+class UnlockWanted(Message):
+    """Ask for the vault's master."""
 
 
 class CheckWanted(Message):

@@ -163,3 +163,21 @@ async def test_without_rotations_nothing_is_kept_or_valid(postgres18: PostgresSe
     done = await board(Deck(tmp_path, postgres18))
     assert done.code == 0, done
     assert "no old password is kept or valid" in done.err + done.out
+
+
+async def test_doctor_tells_what_rotations_left_and_what_is_overdue(
+    any_server: Server, tmp_path: Path
+) -> None:
+    deck = Deck(tmp_path, any_server)
+    account = await rotated(deck)
+    assert (await deck.rotate(account)).code == 0
+    deck.write(deck.values | {"rotation": {"every": "90d"}})
+    checks = {one["name"]: one for one in (await deck.call("doctor", "-t", "t", "--json")).rows[-1]["checks"]}
+    assert "to finish" in checks["rotations"]["detail"]
+    assert "show drain" in checks["rotations"]["hint"]
+    assert "overdue" in checks["passwords"]["detail"]
+    assert checks["passwords"]["ok"] is (True if isinstance(any_server, MysqlServer) else None)
+    deck.env = {}
+    locked = {one["name"]: one for one in (await deck.call("doctor", "-t", "t", "--json")).rows[-1]["checks"]}
+    assert locked["rotations"]["ok"] is None
+    assert "locked" in locked["rotations"]["detail"]

@@ -50,6 +50,10 @@ class ActingPane(Pane[D, T]):
     def action_of(self, item: T | None, name: str) -> str:  # noqa: ARG002 - most verbs are one action
         return self.verbs[name].action
 
+    def resumes(self, item: T | None, name: str) -> str:  # noqa: ARG002 - most verbs begin something
+        """The earlier action whose rest this is; empty where it is none."""
+        return ""
+
     def has(self, name: str) -> bool:  # noqa: ARG002 - most verbs are for every engine
         """Whether this engine has what the verb does; else its key is not shown."""
         return True
@@ -79,7 +83,8 @@ class ActingPane(Pane[D, T]):
         if isinstance(self.screen, Asking):
             self.screen.asking = True
         given = self.arguments(item, name)
-        self.post_message(ActionRequested(self.action_of(item, name), given, ask=verb.ask))
+        resumes = self.resumes(item, name)
+        self.post_message(ActionRequested(self.action_of(item, name), given, ask=verb.ask, resumes=resumes))
 
 
 def session_arguments(session: Session) -> dict[str, object]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+from uuid import UUID
 
 from rich.text import Text
 from textual import work
@@ -15,7 +17,8 @@ from console.dispatch.action import Approval, Plan, Watch
 from console.dispatch.effect import Run
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
-from console.errors import DbdeckError
+from console.errors import DbdeckError, VaultLocked
+from console.keyrings import current
 from console.model.target import Target
 from console.present import plan as words
 from console.present.audit import open_line
@@ -25,6 +28,10 @@ from console.tui.messages import ActionRequested, Told
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen, drawn, failed
 from console.tui.screens.text import TextScreen
+from console.tui.screens.unlock import UnlockScreen
+
+T = TypeVar("T")
+_WITHOUT = "Enter unlocks; Esc goes on without: nothing is executed that needs it"
 
 
 class ActingScreen(Screen[None]):
@@ -62,13 +69,14 @@ class ActingScreen(Screen[None]):
         """One dialog at a time: a second key-press means the first one, or came too late to mean anything."""
         if not self._deciding:
             self._deciding = self.asking = True
-            self._act(event.name, event.arguments, ask=event.ask)
+            self._act(event)
 
     @work(group="actions")
-    async def _act(self, name: str, arguments: dict[str, object], *, ask: bool) -> None:
+    async def _act(self, event: ActionRequested) -> None:
         """Plan, show, ask, run, tell. Whatever goes wrong before the intent ends here, with its reason."""
+        name = event.name
         try:
-            approved = await self._approved(name, arguments, ask=ask)
+            approved = await self._approved(event)
             run = await self._run(name, *approved) if approved else None
         except DbdeckError as error:
             self._not_done(name, error)
@@ -90,20 +98,52 @@ class ActingScreen(Screen[None]):
         if self.is_active:
             self.app.push_screen(TextScreen(title, drawn(said)))
 
-    async def _approved(
-        self, name: str, arguments: dict[str, object], *, ask: bool
-    ) -> tuple[Plan, Approval] | None:
+    async def _approved(self, event: ActionRequested) -> tuple[Plan, Approval] | None:
         """None, and said why, when nothing is to be run."""
         try:
-            dispatcher = self._desk.acting()
-            given = await self._arguments(name, arguments) if ask else arguments
+            self._desk.acting()
+            given = await self._arguments(event.name, event.arguments) if event.ask else event.arguments
             if given is None:
-                self._not_done(name)
+                self._not_done(event.name)
                 return None
-            planning = asyncio.create_task(dispatcher.plan(name, self._engine, given))
-            return await self._confirmed(name, planning)
+            planning = asyncio.create_task(self._planned(event, given))
+            return await self._confirmed(event.name, planning)
         finally:
             self._deciding = self.asking = False
+
+    async def _planned(self, event: ActionRequested, given: dict[str, object]) -> Plan:
+        """A vault that is locked is unlocked over the dialog that waits for the plan."""
+
+        async def plan() -> Plan:
+            dispatcher = self._desk.acting()
+            if event.resumes:
+                return await dispatcher.resume(UUID(event.resumes), self._engine)
+            return await dispatcher.plan(event.name, self._engine, given)
+
+        return await self._unlocking(plan)
+
+    async def _unlocking(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call, once more where it wanted the vault and somebody unlocked it. Nothing was done before:
+        who needs a secret asks for it before the intent.
+        """
+        try:
+            return await call()
+        except VaultLocked:
+            if not await self.unlocked():
+                raise
+        return await call()
+
+    async def unlocked(self) -> bool:
+        """Ask for the vault's master; whether there is one to unlock, and it was."""
+        pinned = current()
+        try:
+            if pinned is None or pinned.vault is None or not await asyncio.to_thread(pinned.vault.exists):
+                return False
+        except DbdeckError:
+            return False
+        answer: asyncio.Future[bool | None] = asyncio.get_running_loop().create_future()
+        self.app.push_screen(UnlockScreen(pinned.vault, foot=_WITHOUT), answer.set_result)
+        return bool(await answer)
 
     async def _arguments(self, name: str, arguments: dict[str, object]) -> dict[str, object] | None:
         asking = ArgumentsScreen(self._desk.registry.get(name), arguments)
@@ -127,9 +167,13 @@ class ActingScreen(Screen[None]):
     async def _run(self, name: str, plan: Plan, approval: Approval) -> Run:
         self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
         watch = Watch(seconds=self._desk.config.thresholds.watch, tell=self._tell(name))
-        dispatcher = self._desk.acting()
-        running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
-        return await asyncio.shield(running)
+
+        async def run() -> Run:
+            dispatcher = self._desk.acting()
+            running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
+            return await asyncio.shield(running)
+
+        return await self._unlocking(run)
 
     def _tell(self, name: str) -> _Telling:
         return _Telling(self, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +22,15 @@ from console.model.target import ServerIdentity, Target
 from console.present import target as bar
 from console.tui.alerts import call
 from console.tui.desk import Desk
-from console.tui.messages import Alarm, CheckWanted, MeasureWanted, SessionWanted, TargetWanted, Told
+from console.tui.messages import (
+    Alarm,
+    CheckWanted,
+    MeasureWanted,
+    SessionWanted,
+    TargetWanted,
+    Told,
+    UnlockWanted,
+)
 from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.locks import LocksPane
@@ -84,6 +93,8 @@ class MainScreen(ActingScreen):
                     refusal=self.refusal,
                     thresholds=self._desk.config.thresholds,
                     rotation=self._rotation,
+                    store=self._desk.store,
+                    actions=partial(self._desk.actions_of, self.target),
                 )
             )
         yield Input(placeholder="filter: only lines that contain this", id="filter")
@@ -173,6 +184,14 @@ class MainScreen(ActingScreen):
         if keys and pane.grid.move_to(keys[0]):
             return
         self.post_message(Told(f"session {event.number} is not in the lock tree now", bad=True))
+
+    def on_unlock_wanted(self, event: UnlockWanted) -> None:  # noqa: ARG002 - Textual's signature
+        self._unlock_vault()
+
+    @work(exclusive=True, group="unlock")
+    async def _unlock_vault(self) -> None:
+        if await self.unlocked():
+            self.pane.again()
 
     def on_check_wanted(self, event: CheckWanted) -> None:  # noqa: ARG002 - Textual's signature
         self.app.push_screen(AccountCheckScreen(self._engine, self._rotation))

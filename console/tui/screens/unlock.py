@@ -17,6 +17,8 @@ from console.present.units import clean
 from console.secrets import Secret
 from console.vault.store import Vault
 
+UNREACHABLE = "Enter unlocks; Esc goes on without: targets that need it stay unreachable"
+
 
 class HiddenInput(Input):
     """Never copied: the terminal's clipboard is a place that others read."""
@@ -55,8 +57,9 @@ class UnlockScreen(ModalScreen[bool]):
         Binding("escape", "leave", "Go on without", id="unlock.leave"),
     ]
 
-    def __init__(self, vault: Vault, why: str = "") -> None:
+    def __init__(self, vault: Vault, why: str = "", *, foot: str = UNREACHABLE) -> None:
         super().__init__()
+        self._foot = foot
         self._vault = vault
         self._why = why
 
@@ -66,8 +69,7 @@ class UnlockScreen(ModalScreen[bool]):
             yield Static(f"Its master opens the passwords in {self._vault.path}.", markup=False)
             yield HiddenInput("master")
             yield Static(self._why, id="wrong", markup=False)
-            foot = "Enter unlocks; Esc goes on without: targets that need it stay unreachable"
-            yield Static(foot, classes="foot", markup=False)
+            yield Static(self._foot, classes="foot", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(HiddenInput).focus()

@@ -10,13 +10,17 @@ import msgspec
 
 from console.audit.record import Entry
 from console.config import Thresholds
+from console.engine.drain_board import Actions, drain_board
 from console.engine.port import Engine
 from console.engine.replicas import index_health
 from console.model.accounts import Accounts, judged
+from console.model.drain_board import DrainBoard
 from console.model.rotation import Rule
+from console.secret_store import SecretStore
 from console.tui.panes.accounts import AccountsPane
 from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
+from console.tui.panes.drain import DrainPane
 from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.indexes import IndexesPane
 from console.tui.panes.locks import LocksPane
@@ -35,6 +39,7 @@ TABS = (
     Tab("3", "indexes", "Indexes"),
     Tab("3", "progress", "Progress"),
     Tab("4", "accounts", "Accounts"),
+    Tab("4", "drain", "Drain"),
     Tab("9", "audit", "Audit"),
 )
 BY_KEY = {tab.key: tab for tab in reversed(TABS)}
@@ -56,6 +61,11 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Callable[[str], str]
     thresholds: Thresholds
     rotation: Rule
+    store: Callable[[], SecretStore | None]
+    actions: Actions
+
+    async def drain(self) -> DrainBoard:
+        return await drain_board(self.engine, self.store(), self.actions)
 
     async def accounts(self) -> Accounts:
         return judged(await self.engine.accounts(), self.rotation)
@@ -72,5 +82,6 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield TablesPane(engine.tables, every=slower, refusal=refusal)
     yield IndexesPane(partial(index_health, engine, of.replicas), every=slower, refusal=refusal)
     yield ProgressPane(engine.progress, every=every, refusal=refusal)
-    yield AccountsPane(of.accounts, every=slower)
+    yield AccountsPane(of.accounts, every=slower, refusal=refusal)
+    yield DrainPane(of.drain, every=slower, refusal=refusal, target=engine.target.name)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)
