@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from actions import credential_aims as aims
+from actions import credential_fingerprints as fingerprints
 from actions import credential_pairs as pairs
 from actions import credential_statements as statements
 from actions import draft, propagating, rotating
@@ -134,6 +135,7 @@ class RotateCredential:
         """One account after the other; what stands still for one of them ends the run."""
         done: list[str] = []
         handed: dict[str, tuple[Outcome, ...]] = {}
+        key = await fingerprints.key_for(operator)
         for place, aim in enumerate(aims_of(plan)):
             known = plan.evidence.get("known", [])
             one = rotating.Rotation(
@@ -150,6 +152,7 @@ class RotateCredential:
             finally:
                 operator.evidence.setdefault("moves", {})[aim.label] = one.moves
             done.append(aim.label)
+            await fingerprints.mark(aim, operator, key, one.verifier)
             operator.watch.tell(f"{aim.label}: rotated")
             operator.evidence.setdefault("kept", {})[aim.label] = await one.kept()
             handed[aim.user] = await propagating.propagate(aim, operator, one.verifier)
@@ -173,8 +176,10 @@ class RotateCredential:
     ) -> Verdict:
         if store is None:
             return Verdict(state="undecidable", summary="there is no keyring to look into")
-        seen = [await _seen(aim, engine, store, plan.evidence) for aim in aims_of(plan)]
-        return _verdict(seen)
+        seen = [(aim, await _seen(aim, engine, store, plan.evidence)) for aim in aims_of(plan)]
+        done = [aim for aim, (state, _) in seen if state == "done"]
+        found = await fingerprints.found(done, engine, store, plan.evidence)
+        return _verdict([one for _, one in seen]).with_evidence(found)
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - the store tells
         """The same rotation goes on: what it has done already is seen, not done again."""

@@ -18,6 +18,8 @@ from console.model import ed25519, scram, sha256_crypt
 
 POSTGRESQL = "postgresql"  # for `plugin`: PostgreSQL tells its kinds apart by the text
 FINGERPRINT_BYTES = 16
+FINGERPRINT_KEY = "dbdeck/fingerprint-key"  # its name in the store of secrets
+KEY_BYTES = 32
 MOST_BYTES = 256  # CRYPT_MAX_PASSWORD_SIZE: MySQL refuses longer ones
 
 
@@ -91,6 +93,7 @@ class Verifier:
 
 _NATIVE = re.compile(r"\*[0-9A-F]{40}")
 _OLD = re.compile(r"[0-9a-f]{16}")
+_KEY = re.compile(rf"[0-9a-f]{{{2 * KEY_BYTES}}}")
 _EXTERNAL = frozenset({
     "auth_socket", "unix_socket", "auth_pam", "auth_pam_compat", "pam", "dialog", "gssapi", "named_pipe",
     "authentication_ldap_simple", "authentication_ldap_sasl", "authentication_kerberos",
@@ -176,9 +179,21 @@ def make(kind: VerifierKind, password: Password, *, cost: int = 0, salt: bytes =
     return made
 
 
-def fingerprint(key: bytes, verifier: str) -> str:
+def fingerprint(key: bytes, verifier: Verifier | str) -> str:
     """HMAC-SHA256 of a verifier, its first 16 bytes in hex: tells that it changed, and nothing else."""
-    return hmac.digest(key, verifier.encode(), "sha256")[:FINGERPRINT_BYTES].hex()
+    text = verifier if isinstance(verifier, str) else verifier.reveal()
+    return hmac.digest(key, text.encode(), "sha256")[:FINGERPRINT_BYTES].hex()
+
+
+def fingerprint_key(kept: Concealed) -> bytes | None:
+    """The key from its entry in the store, which has it in hex; None for an entry that is no such key."""
+    text = kept.reveal()
+    return bytes.fromhex(text) if _KEY.fullmatch(text) else None
+
+
+def key_id(key: bytes) -> str:
+    """Tells two keys apart, and nothing else: fingerprints made with different ones say nothing."""
+    return fingerprint(key, FINGERPRINT_KEY)[:16]
 
 
 def _revealed(password: Password) -> str:

@@ -21,7 +21,7 @@ from tests.integration.actions.test_rotate_crash import Crash, Fuse, FusedStore,
 from tests.servers.pgbouncer import PgBouncer, pgbouncer_before
 from tests.servers.postgres import PostgresServer
 
-ROTATION = 5  # effects: pending, the statement, previous, current, pending removed
+ROTATION = 6  # effects: the key of fingerprints, pending, the statement, previous, current, pending removed
 HOOKS = 4  # .pgpass, the list, RELOAD, the program
 
 

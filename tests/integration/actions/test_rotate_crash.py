@@ -11,6 +11,7 @@ import pytest
 
 import actions
 from console.audit.ledger import open_ledger
+from console.audit.record import Entry as Ledgered
 from console.audit.record import Kind
 from console.dispatch.action import Approval
 from console.dispatch.dispatcher import Dispatcher
@@ -20,6 +21,7 @@ from console.engine.open import open_engine, open_operator
 from console.errors import Exit, Locked
 from console.model.policy import Policy
 from console.model.probe import Answer
+from console.model.verifiers import FINGERPRINT_KEY
 from console.secrets import Secret, entry_of
 from tests.fakes import MemoryStore
 from tests.integration.actions.rotors import FIRST, new_account, over_for
@@ -59,7 +61,7 @@ class FusedStore(MemoryStore):
         self.fuse = Fuse()
 
     async def put(self, name: str, secret: Secret) -> None:
-        if "#" in name or name.startswith("dbdeck/t/"):
+        if name.startswith("dbdeck/t/") or name == FINGERPRINT_KEY:
             await self.fuse.over(lambda: super(FusedStore, self).put(name, secret))
         else:
             await super().put(name, secret)
@@ -121,8 +123,15 @@ class Setting:
                 await here.close()
             assert run.exit is Exit.OK, run.error
 
+    async def entries(self) -> list[Ledgered]:
+        """The ledger's rows, newest first."""
+        url = f"sqlite:///{self.folder}/audit.db"
+        async with open_ledger(url, self.folder / "journal", write=False) as ledger:
+            return await ledger.entries()
+
     async def check(self) -> None:
-        assert {name for _, name in self.store.entries} == {self.account, f"{self.account}#previous"}
+        kept = {self.account, f"{self.account}#previous", "fingerprint-key"}
+        assert {name for _, name in self.store.entries} == kept
         current = entry_of(self.store.entries["dbdeck/t", self.account]).password
         previous = entry_of(self.store.entries["dbdeck/t", f"{self.account}#previous"]).password
         assert previous == FIRST
@@ -174,7 +183,7 @@ async def test_it_dies_at_any_effect_and_is_resumed(
     any_server: Server, tmp_path: Path, *, after: bool
 ) -> None:
     effects = await effects_of(any_server, tmp_path / "whole")
-    assert effects == 5  # pending, the statement, previous, current, pending removed
+    assert effects == 6  # the key of fingerprints, pending, the statement, previous, current, pending removed
     for point in range(1, effects + 1):
         here = await setting(any_server, tmp_path / str(point))
         with pytest.raises(Crash):
