@@ -154,7 +154,7 @@ class RotateCredential:
             done.append(aim.label)
             await fingerprints.mark(aim, operator, key, one.verifier)
             operator.watch.tell(f"{aim.label}: rotated")
-            operator.evidence.setdefault("kept", {})[aim.label] = await one.kept()
+            await one.report()
             handed[aim.user] = await propagating.propagate(aim, operator, one.verifier)
             if operator.watch.stop.is_set():
                 break

@@ -83,6 +83,10 @@ class Fuse:
         return self._operator.engine
 
     @property
+    def evidence(self) -> dict[str, Any]:
+        return {}
+
+    @property
     def watch(self) -> Watch:
         return Watch()  # its moves are told as one line a death
 

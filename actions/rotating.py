@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -63,6 +63,9 @@ class Hands(Protocol):
     @property
     def watch(self) -> Watch: ...
 
+    @property
+    def evidence(self) -> dict[str, Any]: ...
+
     async def execute(self, statement: Statement) -> list[Row]: ...
 
     async def keep(self, name: str, secret: Secret, what: str) -> None: ...
@@ -106,13 +109,14 @@ class Rotation:
         if said:
             self._operator.watch.tell(f"{self._aim.label}: {said}")
 
-    async def kept(self) -> dict[str, str]:
+    async def report(self) -> None:
         """For the outcome: what is kept where, by names of entries, and what is to be done next."""
         _, _, previous = await entries(self._operator.secrets, self._aim.entry)
-        new, old = f"the new one as {self._aim.entry}", f"the one before as {self._aim.entry}{PREVIOUS}"
-        if previous is None:
-            return {"kept": new}
-        return {"kept": f"{new}, {old}", "next": "credential.retire, once `dbdeck show drain` says drained"}
+        old = "" if previous is None else f", the one before as {self._aim.entry}{PREVIOUS}"
+        kept = self._operator.evidence.setdefault("kept", {})
+        kept[self._aim.label] = f"the new one as {self._aim.entry}{old}"
+        if previous is not None:
+            self._operator.evidence["next"] = "credential.retire, once `dbdeck show drain` says drained"
 
     async def _next(self) -> Move:
         found = held(await entries(self._operator.secrets, self._aim.entry))

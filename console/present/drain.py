@@ -127,6 +127,7 @@ def details(board: DrainBoard, one: Draining, target: str) -> list[tuple[str, st
         ("before", _before(one)),
         *(("", group(found, board.now)) for found in one.seen.groups),
         ("since", _since(one)),
+        ("first", "`dbdeck audit reconcile`, where its end is not known" if one.pending is not None else ""),
         ("next", clean(command(one, target)) or _wait(one)),
     ]
     return [(word, value) for word, value in pairs if value]
@@ -137,7 +138,7 @@ def _rotated(one: Draining, now: datetime | None) -> str:
         return f"{UNKNOWN}: when is not known"
     said = f"{one.rotated_at:%Y-%m-%d %H:%M:%S} UTC, {since(one.rotated_at, now)} ago"
     if one.seen.rotated_at is not None and one.kept is not None:
-        return f"{said}, by rotation {clean(one.kept.rotation, 100)}"
+        return f"{said}, by rotation {short(one.kept.rotation)}"
     return f"{said}, by the server's date of the password; by which rotation is not known"
 
 
@@ -152,7 +153,7 @@ def _overlap(one: Draining) -> str:
 def _broke_off(one: Draining) -> str:
     if one.pending is None:
         return ""
-    whose = f"of rotation {clean(one.pending, 100)}" if one.pending else "that was stored by hand"
+    whose = f"of rotation {short(one.pending)}" if one.pending else "that was stored by hand"
     return f"a pending password {whose} is kept; the server has it or not, and a login tells which"
 
 

@@ -129,6 +129,7 @@ class ActingScreen(Screen[None]):
         try:
             return await call()
         except VaultLocked:
+            self.post_message(Told("the vault is locked: nothing was executed yet"))
             if not await self.unlocked():
                 raise
         return await call()
