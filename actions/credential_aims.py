@@ -25,6 +25,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """One user with all its rows. `entry` is its name in the store. `cost` is that of the verifier. `pair` is
     who logs in until now, where two roles take turns (PostgreSQL).
 
+    `unverified`: a login may prove nothing, because the server lets anybody in; the stored verifier has to.
     `control`: a wrong password may be tried: the account is not blocked by one or two.
 
     `hooks` are all of its account in the config; `only` are the names of those to run, none: all.
@@ -45,6 +46,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     plaintext: bool = False
     pair: str = ""
     control: bool = True
+    unverified: bool = False
     hooks: tuple[Hook, ...] = ()
     only: tuple[str, ...] = ()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,8 @@ import msgspec
 from actions import credential_aims as aims
 from actions import credential_fingerprints as fingerprints
 from actions import credential_pairs as pairs
+from actions import credential_proof as proof
+from actions import credential_ready as readiness
 from actions import credential_statements as statements
 from actions import draft, propagating, rotating
 from actions.credential_aims import Aim, aims_of
@@ -20,16 +21,13 @@ from actions.hook_carrier import Outcome
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
-from console.audit.mounts import refuse_memory
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.errors import DbdeckError, OutcomeUnknown, Refused, UsageError
 from console.model.accounts import Account, Accounts, Due, judged
-from console.model.probe import Answer
 from console.model.target import ServerIdentity, TlsMode
 from console.secret_store import SecretStore
-from console.secrets import Entry, Secret
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 
@@ -123,10 +121,10 @@ class RotateCredential:
         """The store keeps what it is given, the stored password is the right one, and a wrong one is not."""
         if store is None:
             raise Refused("there is no keyring to keep the new password in; nothing was executed")
-        _refuse_memory(store)
+        readiness.refuse_volatile(store)
         await store.canary()
         unverified = bool(plan.args.get("unverified"))
-        known = [await _ready(aim, engine, store, unverified=unverified) for aim in aims_of(plan)]
+        known = [await readiness.ready(aim, engine, store, unverified=unverified) for aim in aims_of(plan)]
         return {"store": store.name, "known": known}
 
     # ---- the effect -----------------------------------------------------------------------------
@@ -176,10 +174,10 @@ class RotateCredential:
     ) -> Verdict:
         if store is None:
             return Verdict(state="undecidable", summary="there is no keyring to look into")
-        seen = [(aim, await _seen(aim, engine, store, plan.evidence)) for aim in aims_of(plan)]
+        seen = [(aim, await proof.seen(aim, engine, store, plan.evidence)) for aim in aims_of(plan)]
         done = [aim for aim, (state, _) in seen if state == "done"]
         found = await fingerprints.found(done, engine, store, plan.evidence)
-        return _verdict([one for _, one in seen]).with_evidence(found)
+        return proof.verdict([one for _, one in seen]).with_evidence(found)
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - the store tells
         """The same rotation goes on: what it has done already is seen, not done again."""
@@ -243,6 +241,7 @@ def _aim(
         flavor=server.flavor,
         plaintext=args.plaintext,
         control=aims.may_be_tried(rows),
+        unverified=args.unverified,
         hooks=aims.hooks_of(engine.target, first.name) if args.propagate else (),
     )
 
@@ -320,117 +319,3 @@ def _observed(rows: Sequence[Account]) -> list[tuple[str, str | None]]:
          one.changed_at.isoformat() if one.changed_at else ", ".join(map(str, one.kinds or ())))
         for one in rows
     ]  # fmt: skip
-
-
-# ---- before the intent ---------------------------------------------------------------------------
-
-
-def _refuse_memory(store: SecretStore) -> None:
-    """A pending password that a reboot takes away would be on the server alone."""
-    if store.folder is None:
-        return
-    try:
-        refuse_memory(store.folder)
-    except OSError as error:
-        raise Refused(
-            f"{store.name} would not outlive a reboot: {error.strerror}; nothing was executed",
-            "write keyring.vault: a path on a real disk",
-        ) from None
-
-
-async def _ready(aim: Aim, engine: Engine, store: SecretStore, *, unverified: bool) -> bool:
-    """Whether the stored password was accepted. Raises Refused where nothing could be proved afterwards."""
-    current, pending, _ = await rotating.entries(store, aim.entry)
-    if pending is not None:
-        return False  # the machine asks for itself
-    if current is None and aim.keeps_old:
-        raise Refused(
-            f"{aim.label}: to stay valid, the old password has to be known, and {aim.entry} is not in "
-            f"{store.name}; nothing was executed",
-            f"`dbdeck secret set {aim.entry}`, or overlap=false",
-        )
-    if current is not None:
-        await _accepted(aim, engine, store, current)
-    if aim.control:
-        await _controlled(aim, engine, unverified=unverified)
-    return current is not None
-
-
-async def _accepted(aim: Aim, engine: Engine, store: SecretStore, current: Entry) -> None:
-    user = current.user or aim.pair or aim.user
-    seen = await engine.probe(user, current.password)
-    if seen.answer is Answer.REJECTED:
-        raise Refused(
-            f"{aim.label}: the server does not take the password of {aim.entry}: {seen.why}; it was changed "
-            "by somebody else, or belongs to another account; nothing was executed",
-            f"`dbdeck secret set {aim.entry}` with the right one, or `dbdeck secret remove {aim.entry}`",
-        )
-    foreign = rotating.misled(aim, seen, user)
-    if seen.answer is Answer.UNKNOWN or foreign:
-        raise Refused(
-            f"{aim.label}: a new password could not be proved here: {foreign or seen.why}; "
-            "nothing was executed",
-            f"log in as {user} from this machine must be possible ({store.name} has its password)",
-        )
-
-
-async def _controlled(aim: Aim, engine: Engine, *, unverified: bool) -> None:
-    """The one wrong password of a rotation: a server that takes it proves nothing with the right one."""
-    seen = await engine.probe(aim.user, Secret(secrets.token_urlsafe(24)))
-    if seen.answer is Answer.REJECTED or unverified:
-        return
-    if seen.answer is Answer.ACCEPTED:
-        raise Refused(
-            f"{aim.label}: the server lets anybody in from here whatever the password (trust, or an account "
-            "without one), so that a new one could not be proved; nothing was executed",
-            "mend pg_hba.conf or the account; unverified=true goes on and says that it is not proved",
-        )
-    raise Refused(f"{aim.label}: a login could not be tried: {seen.why}; nothing was executed")
-
-
-# ---- the proof -----------------------------------------------------------------------------------
-
-
-async def _seen(aim: Aim, engine: Engine, store: SecretStore, evidence: Mapping[str, Any]) -> tuple[str, str]:
-    """(state, sentence) of one account with its hooks: done | half | not done | unknown."""
-    state, text = await _password_seen(aim, engine, store)
-    if state != "done" or not aim.hooks:
-        return state, text
-    found = await propagating.outcomes(aim, engine, store, evidence)
-    if propagating.failed(found):
-        return "half", f"{text}; {propagating.complaint(found)}"
-    return state, f"{text}; {counted(len(found), 'hook')} done"
-
-
-async def _password_seen(aim: Aim, engine: Engine, store: SecretStore) -> tuple[str, str]:
-    current, pending, _ = await rotating.entries(store, aim.entry)
-    ours = current is not None and current.rotation == aim.rotation
-    if pending is None and not ours:
-        return "not done", f"{aim.label}: no secret of this rotation is kept"
-    looked = current if pending is None else pending
-    seen = await rotating.probe_entry(engine, aim, looked)
-    foreign = rotating.misled(aim, seen, (looked.user if looked else "") or aim.user)
-    if seen.answer is Answer.UNKNOWN or foreign:
-        return "unknown", f"{aim.label}: {foreign or seen.why}"
-    if pending is None:
-        done = seen.answer is Answer.ACCEPTED
-        return ("done", f"{aim.label}: its new password logs in") if done else (
-            "unknown", f"{aim.label}: the stored password is not accepted: {seen.why}")  # fmt: skip
-    if seen.answer is Answer.ACCEPTED:
-        return "half", f"{aim.label}: the server takes the new password, which is still kept as pending"
-    old = await rotating.probe_entry(engine, aim, current)
-    if old.answer is Answer.ACCEPTED or current is None:
-        return "not done", f"{aim.label}: the server takes the old password; a pending one is kept"
-    return "unknown", f"{aim.label}: the server takes neither the pending nor the stored password"
-
-
-def _verdict(seen: Sequence[tuple[str, str]]) -> Verdict:
-    states = [state for state, _ in seen]
-    summary = "; ".join(text for _, text in seen) or "there was nothing to do"
-    if "unknown" in states:
-        return Verdict(state="undecidable", summary=summary)
-    if all(state == "done" for state in states):
-        return Verdict(state="applied", summary=summary)
-    if all(state == "not done" for state in states):
-        return Verdict(state="not_applied", summary=summary)
-    return Verdict(state="partial", summary=summary)

@@ -84,6 +84,7 @@ class Rotation:
         self._pending: Answer | None = None
         self._current: Answer | None = Answer.ACCEPTED if known else None
         self._applied = False
+        self._acknowledged = False
         self._refused = 0
         self.moves: list[str] = []
         self.verifier: Verifier | None = None  # what the server was told, for those who need just that
@@ -163,6 +164,7 @@ class Rotation:
         statement, hidden = await self._statement()
         try:
             await self._operator.execute(statement)
+            self._acknowledged = True
         except PasswordRefused as error:
             await self._again(error)
             return
@@ -216,6 +218,8 @@ class Rotation:
     async def _try_pending(self) -> None:
         self._first = await self._probe(PENDING)
         self._pending = self._first.answer
+        if self._aim.unverified and self._pending is Answer.ACCEPTED and not self._acknowledged:
+            self._pending = Answer.UNKNOWN  # a server that lets anybody in says nothing
 
     async def _try_current(self) -> None:
         self._current = (await self._probe("")).answer

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -136,6 +137,29 @@ async def test_a_server_that_trusts_everybody_proves_nothing(
         finally:
             hba.write_text(before)
             await superuser(postgres, "select pg_reload_conf()", "select pg_sleep(0.3)")
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_where_anybody_is_let_in_only_the_stored_verifier_proves_it(
+    postgres: PostgresServer, tmp_path: Path, *, readable: bool
+) -> None:
+    seer: dict[str, Any] = {"monitor": {"user": "postgres"}, "host": postgres.host, "tls": "off"}
+    over = seer if readable else {}
+    async with rotor_on(postgres, tmp_path, **over) as desk:
+        hba = postgres.scratch.data / "pg_hba.conf"
+        before = hba.read_text()
+        try:
+            anybody = f"host all {desk.account} 127.0.0.1/32 trust\nlocal all {desk.account} trust\n"
+            hba.write_text(anybody + before)
+            await superuser(postgres, "select pg_reload_conf()", "select pg_sleep(0.3)")
+            run = await desk.run("credential.rotate", account=desk.account, unverified=True)
+            assert run.verify is not None
+            assert "lets anybody in" in run.verify.summary
+            assert run.exit is (Exit.OK if readable else Exit.UNKNOWN), run.error
+        finally:
+            hba.write_text(before)
+            await superuser(postgres, "select pg_reload_conf()", "select pg_sleep(0.3)")
+        assert await desk.answer(await desk.password()) is Answer.ACCEPTED
 
 
 async def test_valid_until_moves_with_the_password(postgres: PostgresServer, tmp_path: Path) -> None:
