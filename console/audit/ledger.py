@@ -118,11 +118,16 @@ class Ledger:
         action_id: UUID | None = None,
         kinds: Collection[Kind] | None = None,
         newest_first: bool = True,
+        containing: str | None = None,
     ) -> list[Entry]:
-        """Raises AuditUnavailable; PrivilegeMissing for a login that may only write."""
-        return await self._table.entries(
-            Query(limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first)
+        """`containing`: only rows with this piece of text in their body.
+
+        Raises AuditUnavailable; PrivilegeMissing for a login that may only write.
+        """
+        wanted = Query(
+            limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing
         )
+        return await self._table.entries(wanted)
 
     def stream(self) -> AsyncIterator[Entry]:
         """All rows of one moment, oldest first, in little memory; for exports."""

@@ -14,7 +14,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, choose, ledger, one
-from console.cli.subjects import SUBJECTS, Beside, Subject, checking
+from console.cli.subjects import SUBJECTS, Beside, Subject, checking, comparing
 from console.cli.unlock import unlock_for
 from console.config import Config
 from console.engine.open import open_engine
@@ -48,7 +48,7 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
     if options.check and (name != "accounts" or options.watch is not None):
         raise UsageError("--check is for `show accounts`, and without --watch; nothing was read")
     config = services.config()
-    subject = checking(config, options.budget) if options.check else SUBJECTS[name]
+    subject = _subject(name, config, options)
     name = "account_check" if options.check else name
     chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
     seen = [one for target in chosen for one in (target, *config.replicas_of(target.name))]
@@ -62,6 +62,12 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
             if options.watch is None:
                 return code
             await asyncio.sleep(options.watch)
+
+
+def _subject(name: str, config: Config, options: ShowOptions) -> Subject:
+    if options.check:
+        return checking(config, options.budget)
+    return comparing(config) if name == "accounts" else SUBJECTS[name]
 
 
 class Look(NamedTuple):

@@ -8,7 +8,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from console.audit.record import Entry
+from console.audit.rotations import rotation_rows
+from console.cli.context import ledger
 from console.config import Config
+from console.dispatch.drift import Sentinel
 from console.engine.account_check import check
 from console.engine.drain_board import Actions, drain_board, nobody_knows
 from console.engine.port import Engine
@@ -40,7 +44,7 @@ from console.present import (
     transactions,
 )
 from console.present.table import Column, Line, Tone
-from console.secret_store import SecretStore
+from console.secret_store import SecretStore, of_this_process
 
 
 def _nothing(_: Any) -> dict[str, Any]:
@@ -192,7 +196,7 @@ SUBJECTS = {
         judge=lambda found, config, target: judged(found, config.rotation.of(target)),
         one=Accounts(accounts=(Account(name=""),)),
         rows=accounts.document,
-        columns=accounts.COLUMNS,
+        columns=accounts.columns,
         lines=accounts.lines,
         empty="no account is known",
         beside=accounts.beside,
@@ -218,10 +222,35 @@ SUBJECTS = {
 }
 
 
+def sentinel(engine: Engine, config: Config) -> Sentinel:
+    async def rows() -> list[Entry]:
+        async with ledger(config, write=False) as opened:
+            return await rotation_rows(opened)
+
+    return Sentinel(engine, rows, of_this_process())
+
+
+def comparing(config: Config) -> Subject:
+    """`show accounts`: compared with what our rotations set, once a target however often it is read."""
+    sentinels: dict[str, Sentinel] = {}
+
+    async def read(engine: Engine) -> Accounts:
+        found, name = await engine.accounts(), engine.target.name
+        looking = sentinels.setdefault(name, sentinel(engine, config))
+        return judged(found, config.rotation.of(name), await looking.look(found))
+
+    return msgspec.structs.replace(SUBJECTS["accounts"], read=read, judge=_as_read)
+
+
 def checking(config: Config, seconds: float) -> Subject:
     """`show accounts --check`: what it reads depends on the config, and takes as long as it may."""
+
+    async def read(engine: Engine) -> Checked:
+        rule, look = config.rotation.of(engine.target.name), sentinel(engine, config).look
+        return await check(engine, rule, seconds=seconds, look=look)
+
     return Subject(
-        read=lambda engine: check(engine, config.rotation.of(engine.target.name), seconds=seconds),
+        read=read,
         one=Checked(
             findings=(AccountFinding(severity=Severity.INFO, account="", what="", why="", remedy=""),)
         ),

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 
 from console.engine.port import Engine
 from console.errors import PrivilegeMissing
 from console.model.account_findings import Checked, findings
-from console.model.accounts import judged
+from console.model.accounts import Accounts, judged
+from console.model.drift import Drifts
 from console.model.guessing import SECONDS, Guesses, Stored, common, guess
 from console.model.rotation import Rule
 
 
-async def check(engine: Engine, rule: Rule, *, seconds: float = SECONDS) -> Checked:
+async def nobody(_: Accounts) -> Drifts:
+    return Drifts()
+
+
+async def check(
+    engine: Engine,
+    rule: Rule,
+    *,
+    seconds: float = SECONDS,
+    look: Callable[[Accounts], Awaitable[Drifts]] = nobody,
+) -> Checked:
     """Nobody logs in: guesses are compared with the stored verifiers, in a thread, for `seconds` at most.
 
     The monitor's login reads them, and no other: an operator's connection is opened only for what is
-    recorded. Raises an Unreachable error where the accounts themselves may not be read.
+    recorded. `look` compares passwords with what our rotations set. Raises an Unreachable error where the
+    accounts themselves may not be read.
     """
-    found = judged(await engine.accounts(), rule)
-    notes = [f"unknown: {gap.what}. {gap.remedy}" for gap in found.gaps]
+    read = await engine.accounts()
+    drifts = await look(read)
+    found = judged(read, rule, drifts)
+    notes = [*(f"unknown: {gap.what}. {gap.remedy}" for gap in found.gaps), *drifts.notes]
     guesses: Guesses | None = None
     try:
         stored = await engine.verifiers()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
 from console.model.accounts import Account, Accounts, Due, Key, label
+from console.model.drift import Drift
 from console.model.guessing import Guesses
 from console.model.hosts import inside, order
 from console.model.indexes import Severity
@@ -35,6 +37,10 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 _OPEN = ("%", "")
 _EXPECTED = ("root", "postgres", "mysql", "rdsadmin", "cloudsqladmin", "azure_superuser")
 _CHANGE = "give it a new password; `show accounts` tells who uses it"
+_FOREIGN = (
+    "find out who did it and look at its sessions; then `dbdeck secret set` the password it has now, or "
+    "`dbdeck secret remove` the one it had, and credential.rotate it"
+)
 _MIGRATE = {
     VerifierKind.MD5: (
         Severity.WARN,
@@ -74,6 +80,8 @@ def findings(found: Accounts, guesses: Guesses | None) -> tuple[AccountFinding, 
 
 
 def _of(one: Account) -> Iterator[AccountFinding]:
+    if one.drift.drift is Drift.CHANGED:
+        yield _finding(Severity.BAD, one, "changed outside", f"its password {changed_outside(one)}", _FOREIGN)
     yield from _open_doors(one)
     for kind in dict.fromkeys(one.kinds or ()):
         if kind in _MIGRATE:
@@ -92,6 +100,19 @@ def _of(one: Account) -> Iterator[AccountFinding]:
         yield _finding(
             Severity.WARN, one, "overdue", "its password is older than `rotation.every` allows", _CHANGE
         )
+
+
+def changed_outside(one: Account) -> str:
+    """Between when and when; MySQL and MariaDB keep the moment themselves."""
+    since = one.drift.since
+    after = f" after {_moment(since)}" if since else ""
+    own = one.changed_at is not None and since is not None and one.changed_at > since
+    at = f", at {_moment(one.changed_at)} by the server's own date" if own and one.changed_at else ""
+    return f"was changed{after} by none of dbdeck's rotations{at}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _open_doors(one: Account) -> Iterator[AccountFinding]:

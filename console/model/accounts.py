@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from console.model.drift import Compared, Drift, Drifts
 from console.model.indexes import Severity
 from console.model.rotation import Rule
 from console.model.verifiers import VerifierKind
@@ -87,7 +88,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     `unchanged_since` since when its verifier is known to be the same. `valid_until` is when the password
     ends, `expired` that it has. `overlap`: an older password lets in, too.
     `tries`: so many wrong passwords in a row block it (MySQL, MariaDB); None is no limit, or one that nobody
-    tells. `becomes` is the role it is made at each login (PostgreSQL, ALTER ROLE … SET role).
+    tells. `becomes` is the role it is made at each login (PostgreSQL, ALTER ROLE … SET role). `drift` is
+    what the verifier says beside the fingerprint that our last rotation left.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     due: Due = Due.NO_RULE
     age: float | None = None
     age_at_least: float | None = None
+    drift: Compared = Compared()
 
     @property
     def key(self) -> Key:
@@ -149,26 +152,37 @@ def label(name: str, host: str | None) -> str:
     return name if host is None else f"{name or chr(39) * 2}@{host}"
 
 
+NOBODY = Drifts()
+
+
 # ---- judgement -------------------------------------------------------------------------------
 
 
-def judged(found: Accounts, rule: Rule, unchanged: Mapping[Key, datetime] | None = None) -> Accounts:
+def judged(found: Accounts, rule: Rule, drifts: Drifts = NOBODY) -> Accounts:
     """Ages, what is overdue, and the order of the view: the most dangerous users first, all hosts of a
     user side by side, roles and the server's own accounts last.
 
-    `unchanged` is since when a verifier is known to be the same, where the engine itself keeps no date: by
-    the fingerprints in the ledger.
+    `drifts` are accounts compared with our last rotation. Where the engine itself keeps no date, a verifier
+    that is the same has the age of that rotation.
     """
-    known = unchanged or {}
-    accounts = [_aged(one, found.now, rule, known.get(one.key)) for one in found.accounts]
-    return msgspec.structs.replace(found, accounts=tuple(_ordered(accounts)))
+    accounts = [_aged(_dated(one, drifts.of.get(one.key)), found.now, rule) for one in found.accounts]
+    notes = (*found.notes, *drifts.notes)
+    return msgspec.structs.replace(found, accounts=tuple(_ordered(accounts)), notes=notes)
 
 
-def _aged(one: Account, now: datetime | None, rule: Rule, unchanged: datetime | None) -> Account:
-    since = unchanged or one.unchanged_since
+def _dated(one: Account, drift: Compared | None) -> Account:
+    if drift is None:
+        return one
+    date: dict[str, datetime | None] = {}
+    if drift.drift is Drift.SAME and one.changed_at is None:
+        date = {"changed_at" if drift.exact else "unchanged_since": drift.since}
+    return msgspec.structs.replace(one, drift=drift, **date)
+
+
+def _aged(one: Account, now: datetime | None, rule: Rule) -> Account:
     age = _seconds(one.changed_at, now)
-    least = age if age is not None else _seconds(since, now)
-    aged = msgspec.structs.replace(one, unchanged_since=since, age=age, age_at_least=least)
+    least = age if age is not None else _seconds(one.unchanged_since, now)
+    aged = msgspec.structs.replace(one, age=age, age_at_least=least)
     return msgspec.structs.replace(aged, due=_due(aged, rule), logins=_evicted(aged))
 
 
@@ -215,6 +229,11 @@ def _ordered(accounts: Sequence[Account]) -> list[Account]:
         )
 
     return sorted(accounts, key=place)
+
+
+def drifted(accounts: Iterable[Account]) -> int:
+    """How many have a password that somebody else set after our last rotation."""
+    return sum(1 for one in accounts if one.drift.drift is Drift.CHANGED)
 
 
 def overdue(accounts: Iterable[Account]) -> int:

@@ -7,7 +7,20 @@ from typing import Any
 
 import msgspec
 
-from console.model.accounts import Account, Accounts, Dependent, Due, Gap, Logins, Power, label, overdue
+from console.model.account_findings import changed_outside
+from console.model.accounts import (
+    Account,
+    Accounts,
+    Dependent,
+    Due,
+    Gap,
+    Logins,
+    Power,
+    drifted,
+    label,
+    overdue,
+)
+from console.model.drift import Drift
 from console.model.indexes import Severity
 from console.model.verifiers import VerifierKind
 from console.present.table import Column, Line, Tone
@@ -25,6 +38,8 @@ COLUMNS = (
     Column(title="used by", width=7, align="right", drop=7),
     Column(title="dangerous rights", width=16, grow=True),
 )
+DRIFT = Column(title="ours", width=7)
+_DRIFT = 5  # its place: beside the age it speaks of
 _KIND = {
     VerifierKind.SCRAM: "scram",
     VerifierKind.CACHING_SHA2: "caching_sha2",
@@ -41,11 +56,22 @@ def name(one: Account) -> str:
     return clean(label(one.name, one.host), 200)
 
 
+def columns(found: Accounts) -> tuple[Column, ...]:
+    """With one for drift, where dbdeck has rotated any of these accounts."""
+    return (*COLUMNS[:_DRIFT], DRIFT, *COLUMNS[_DRIFT:]) if _compared(found) else COLUMNS
+
+
+def _compared(found: Accounts) -> bool:
+    return any(one.drift.told for one in found.accounts)
+
+
 def lines(found: Accounts) -> list[Line]:
-    return [_line(one) for one in found.accounts]
+    """Cells for `columns`."""
+    compared = _compared(found)
+    return [_line(one, compared=compared) for one in found.accounts]
 
 
-def _line(one: Account) -> Line:
+def _line(one: Account, *, compared: bool) -> Line:
     return Line(
         key=label(one.name, one.host),
         cells=(
@@ -54,6 +80,7 @@ def _line(one: Account) -> Line:
             kind(one),
             password_age(one),
             _DUE.get(one.due, one.due),
+            *((drift(one),) if compared else ()),
             "" if one.role else sessions(one.logins),
             "" if one.role else older(one),
             tls(one.logins),
@@ -94,6 +121,13 @@ def password_age(one: Account) -> str:
     if one.age is None and one.age_at_least is not None:
         return f">{age(one.age_at_least)}"
     return age(one.age)
+
+
+def drift(one: Account) -> str:
+    """`same` as our rotation set it, or `changed`; empty where dbdeck never rotated it."""
+    if one.drift.drift is Drift.UNKNOWN:
+        return UNKNOWN if one.drift.told else ""
+    return str(one.drift.drift)
 
 
 def sessions(logins: Logins | None) -> str:
@@ -144,6 +178,8 @@ def tone(one: Account) -> Tone:
         return Tone.MUTED
     if one.no_password and one.host is not None:
         return Tone.BAD
+    if one.drift.drift is Drift.CHANGED:
+        return Tone.BAD
     if one.due is Due.OVERDUE:
         return Tone.BAD if one.worst is Severity.BAD else Tone.WARN
     stale = bool(one.logins and one.logins.before)
@@ -159,6 +195,7 @@ def summary(found: Accounts) -> str:
     said = [f"{len(people)} of {len(found.accounts)} may log in"]
     figures = (
         (bad, "with rights over everything"),
+        (drifted(found.accounts), "changed outside"),
         (overdue(found.accounts), "overdue"),
         (sum(1 for one in people if one.due is Due.UNKNOWN), "of unknown age"),
         (sum(1 for one in people if one.no_password and one.host is not None), "without a password"),
@@ -172,6 +209,7 @@ def details(one: Account) -> list[tuple[str, str]]:
     pairs = [
         ("account", f"{name(one)}, {login(one)}{', of the server itself' if one.system else ''}"),
         ("password", _password(one)),
+        ("ours", _ours(one)),
         ("ends", _ends(one)),
         ("cadence", "" if one.due is Due.NO_RULE else str(one.due)),
         ("sessions", _sessions(one)),
@@ -201,6 +239,19 @@ def _password(one: Account) -> str:
     else:
         said += ", when it was changed is unknown"
     return f"{said}; an older one lets in, too" if one.overlap else said
+
+
+def _ours(one: Account) -> str:
+    found = one.drift
+    if not found.told:
+        return ""
+    if found.drift is Drift.UNKNOWN:
+        return f"{UNKNOWN}: {found.why}"
+    seen = f" (looked at {found.seen_at:%H:%M:%S} UTC)" if found.seen_at else ""
+    if found.drift is Drift.CHANGED:
+        return f"no: it {changed_outside(one)}{seen}"
+    since = f" of {found.since:%Y-%m-%d %H:%M} UTC" if found.since else ""
+    return f"as our last rotation{since} left it{seen}"
 
 
 def _ends(one: Account) -> str:
@@ -264,6 +315,10 @@ def _row(one: Account) -> dict[str, Any]:
         "valid_until": one.valid_until,
         "expired": one.expired,
         "due": one.due,
+        "drift": one.drift.drift,
+        "drift_since": one.drift.since,
+        "drift_seen_at": one.drift.seen_at,
+        "drift_why": one.drift.why or None,
         "sessions": logins
         and {
             "total": logins.total,
@@ -288,6 +343,7 @@ def beside(found: Accounts) -> dict[str, Any]:
     return {
         "server_time": found.now,
         "overdue": overdue(found.accounts),
+        "changed_outside": drifted(found.accounts),
         "outgoing": [msgspec.structs.asdict(one) for one in found.outgoing],
         "unknown": [msgspec.structs.asdict(gap) for gap in found.gaps],
         "notes": list(found.notes),

@@ -14,12 +14,14 @@ from console.model.accounts import (
     Due,
     Logins,
     Power,
+    drifted,
     graph,
     judged,
     label,
     powers_of,
     reach,
 )
+from console.model.drift import Compared, Drift, Drifts
 from console.model.indexes import Severity
 from console.model.rotation import Rule
 from console.model.verifiers import VerifierKind
@@ -55,10 +57,32 @@ def test_what_has_no_date_is_unknown_and_not_in_time() -> None:
     assert due(one()) is Due.UNKNOWN
 
 
+def same_since(at: datetime, *, exact: bool = False) -> Drifts:
+    return Drifts(of={("app", None): Compared(drift=Drift.SAME, since=at, exact=exact)})
+
+
+def test_a_verifier_that_is_still_ours_is_as_old_as_our_rotation() -> None:
+    found = Accounts(accounts=(one(),), now=NOW)
+    ours = judged(found, RULE, same_since(NOW - 3 * DAY, exact=True)).accounts[0]
+    assert (ours.due, ours.age, ours.changed_at) == (Due.IN_TIME, 3 * 86400, NOW - 3 * DAY)
+
+
+def test_the_date_that_a_server_keeps_itself_is_not_replaced() -> None:
+    found = Accounts(accounts=(one(changed_at=NOW - DAY),), now=NOW)
+    assert judged(found, RULE, same_since(NOW - 3 * DAY, exact=True)).accounts[0].changed_at == NOW - DAY
+
+
+def test_a_password_that_was_changed_outside_has_no_age_of_ours() -> None:
+    drift = Compared(drift=Drift.CHANGED, since=NOW - DAY)
+    seen = judged(Accounts(accounts=(one(),), now=NOW), RULE, Drifts(of={("app", None): drift}))
+    assert (seen.accounts[0].age, seen.accounts[0].due) == (None, Due.UNKNOWN)
+    assert drifted(seen.accounts) == 1
+
+
 def test_a_verifier_that_stayed_the_same_for_too_long_is_overdue() -> None:
     found = Accounts(accounts=(one(),), now=NOW)
-    long_ = judged(found, RULE, {("app", None): NOW - 100 * DAY}).accounts[0]
-    short = judged(found, RULE, {("app", None): NOW - 10 * DAY}).accounts[0]
+    long_ = judged(found, RULE, same_since(NOW - 100 * DAY)).accounts[0]
+    short = judged(found, RULE, same_since(NOW - 10 * DAY)).accounts[0]
     assert (long_.due, long_.age, long_.age_at_least) == (Due.OVERDUE, None, 100 * 86400)
     assert (short.due, short.age_at_least) == (Due.UNKNOWN, 10 * 86400)
 

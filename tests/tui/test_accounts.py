@@ -6,18 +6,33 @@ import asyncio
 import time
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from console.audit.record import Kind
 from console.errors import PrivilegeMissing
 from console.model.accounts import Account, Accounts, Gap, Logins, Power
 from console.model.guessing import Stored
 from console.model.indexes import Severity
-from console.model.verifiers import POSTGRESQL, VerifierKind, make, parse
+from console.model.verifiers import (
+    FINGERPRINT_KEY,
+    POSTGRESQL,
+    Verifier,
+    VerifierKind,
+    fingerprint,
+    key_id,
+    make,
+    parse,
+)
+from console.present import accounts as words
+from console.secrets import Secret
+from console.tui.panes.pane import Pane
+from console.tui.screens import main
 from console.tui.screens.account_check import AccountCheckScreen
-from tests.fakes import NOW
+from tests.fakes import NOW, MemoryStore
 from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
 
 ROOT = Account(
@@ -103,3 +118,54 @@ async def test_what_cannot_be_checked_is_told_with_the_grant(
         await until(pilot, lambda: "no password was checked" in page(town))
         assert "GRANT it;" in page(town)
         assert "any host" in page(town)  # what needs no verifier is still judged
+
+
+# ---- compared with our rotations -----------------------------------------------------------------
+
+
+async def rotated(stage: Stage, store: MemoryStore, verifier: Verifier) -> None:
+    """As credential.rotate leaves it in the ledger."""
+    key = bytes(32)
+    await store.put(FINGERPRINT_KEY, Secret(key.hex()))
+    ledger, action = stage.app.desk.ledger, uuid4()
+    assert ledger is not None
+    about = {"action": "credential.rotate", "target": "shop"}
+    subject = {"accounts": [{"keys": [["root", "%"]], "rotation": "r"}]}
+    server = {"system_id": stage.engine.server.system_id}
+    await ledger.append(Kind.INTENT, action, {**about, "subject": subject, "server": server})
+    marks = {"fingerprints": {"root@%": fingerprint(key, verifier)}, "fingerprint_key": key_id(key)}
+    end = {**about, "status": "applied", "verify": {"evidence": marks}}
+    await ledger.append_late(Kind.OUTCOME, action, end)
+
+
+async def test_a_password_changed_outside_is_told_when_the_view_is_opened_or_refreshed(
+    town: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    monkeypatch.setattr(main, "of_this_process", lambda: store)
+    ours, theirs = (parse(make(VerifierKind.SCRAM, word), POSTGRESQL) for word in ("ours", "theirs"))
+    assert ours is not None
+    async with shown(town, WIDE) as pilot:
+        await rotated(town, store, ours)
+        town.engine.kept = (Stored(name="root", host="%", verifier=ours),)
+        lines = await accounts(pilot, town)
+        await until(pilot, lambda: cells_of(town.main.pane)[0][5] == "same")
+        polls = town.main.pane.reading.taken_at
+        town.engine.kept = (Stored(name="root", host="%", verifier=theirs),)
+        town.main.pane.feed.delay = 0.1
+        Pane.again(town.main.pane)  # as a poll does, which looks at no verifier
+        await until(pilot, lambda: town.main.pane.reading.taken_at != polls)
+        assert cells_of(town.main.pane)[0][5] == "same"
+        await pilot.press("r")
+        await until(pilot, lambda: cells_of(town.main.pane)[0][5] == "changed")
+        assert len(cells_of(town.main.pane)[0]) == len(lines[0])
+        details = str(town.main.pane.query_one(".details", Static).render())
+        assert "by none of dbdeck's rotations" in details
+        await pilot.press("c")
+        await until(pilot, lambda: "root@%: changed outside" in page(town))
+
+
+async def test_without_a_rotation_of_ours_there_is_no_such_column(town: Stage) -> None:
+    async with shown(town, WIDE) as pilot:
+        lines = await accounts(pilot, town)
+        assert len(lines[0]) == len(words.COLUMNS)

@@ -108,7 +108,8 @@ class MysqlTable(ServerTable[Connection]):
         action = _text(query.action_id)
         kinds = None if query.kinds is None else ",".join(query.kinds)
         limit = _ALL if query.limit is None else query.limit
-        return [_entry(row) for row in await self._read(text, action, action, kinds, kinds, limit)]
+        values = (action, action, kinds, kinds, query.containing, query.containing, limit)
+        return [_entry(row) for row in await self._read(text, *values)]
 
     async def candidates(self) -> list[Candidate]:
         return [

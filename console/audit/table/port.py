@@ -37,11 +37,12 @@ class Duplicate(NotTaken):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows to read; `limit` None means all."""
+    """Which rows to read; `limit` None means all. `containing` is a piece of the body's text."""
 
     limit: int | None = None
     action_id: UUID | None = None
     kinds: Collection[str] | None = None
+    containing: str | None = None
     newest_first: bool = True
 
 

@@ -197,6 +197,7 @@ class SqliteTable:
         values = {
             "action_id": str(query.action_id) if query.action_id else None,
             "kinds": f",{','.join(query.kinds)}," if query.kinds is not None else None,
+            "containing": query.containing,
             "limit": -1 if query.limit is None else query.limit,
         }
         with self._read() as connection:

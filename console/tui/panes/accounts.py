@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
 from console.model.accounts import Account, Accounts, label
 from console.present import accounts
-from console.present.table import Line
+from console.present.table import Column, Line
 from console.tui.messages import CheckWanted
 from console.tui.panes.acting import ActingPane, Verb
 from console.tui.widgets.bars import Key
@@ -33,6 +33,29 @@ class AccountsPane(ActingPane[Accounts, Account]):
         Binding("l", "request('lock')", "Lock or unlock the account", id="accounts.lock"),
         Binding("c", "check", "Try weak passwords offline", id="accounts.check"),
     ]
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[Accounts]],
+        *,
+        every: float,
+        refusal: Callable[[str], str],
+        renew: Callable[[], None],
+    ) -> None:
+        """`renew`: the next reading compares passwords with our rotations again; no poll does."""
+        super().__init__(read, every=every, refusal=refusal)
+        self._renew = renew
+
+    def start(self) -> None:
+        self._renew()
+        super().start()
+
+    def again(self) -> None:
+        self._renew()
+        super().again()
+
+    def columns_of(self, data: Accounts) -> Sequence[Column]:
+        return accounts.columns(data)
 
     def items_of(self, data: Accounts) -> Sequence[Account]:
         return data.accounts

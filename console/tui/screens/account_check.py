@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
 from textual import work
@@ -14,6 +15,8 @@ from textual.widgets import Static
 from console.engine.account_check import check
 from console.engine.port import Engine
 from console.errors import DbdeckError
+from console.model.accounts import Accounts
+from console.model.drift import Drifts
 from console.model.guessing import SECONDS
 from console.model.rotation import Rule
 from console.present import account_check as words
@@ -31,8 +34,10 @@ class AccountCheckScreen(ModalScreen[None]):
         Binding("escape,q", "leave", "Close", id="account-check.close"),
     ]
 
-    def __init__(self, engine: Engine, rule: Rule) -> None:
+    def __init__(self, engine: Engine, rule: Rule, look: Callable[[Accounts], Awaitable[Drifts]]) -> None:
+        """`look` compares passwords with what our rotations set."""
         super().__init__()
+        self._look = look
         self._engine = engine
         self._rule = rule
 
@@ -49,7 +54,7 @@ class AccountCheckScreen(ModalScreen[None]):
     @work(exclusive=True)
     async def _check(self) -> None:
         try:
-            said = words.text(await check(self._engine, self._rule))
+            said = words.text(await check(self._engine, self._rule, look=self._look))
         except DbdeckError as error:
             said = f"nothing was checked: {error.message}\n{error.hint}"
         self.query_one("#account-check", Static).update(said)

@@ -16,10 +16,13 @@ from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher, Input
 
 from console.audit.record import Entry
+from console.audit.rotations import rotation_rows
+from console.dispatch.drift import Sentinel
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import ServerIdentity, Target
 from console.present import target as bar
+from console.secret_store import of_this_process
 from console.tui.alerts import call
 from console.tui.desk import Desk
 from console.tui.messages import (
@@ -78,6 +81,7 @@ class MainScreen(ActingScreen):
         self._latency = bar.Latency()
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
+        self._sentinel = Sentinel(engine, self._rotation_rows, of_this_process())
 
     def compose(self) -> ComposeResult:
         target_bar = TargetBar(id="target")
@@ -95,6 +99,7 @@ class MainScreen(ActingScreen):
                     rotation=self._rotation,
                     store=self._desk.store,
                     actions=partial(self._desk.actions_of, self.target),
+                    sentinel=self._sentinel,
                 )
             )
         yield Input(placeholder="filter: only lines that contain this", id="filter")
@@ -117,6 +122,12 @@ class MainScreen(ActingScreen):
             self._desk.acting()
             return []
         return await self._desk.ledger.entries(limit=_LEDGER_ROWS)
+
+    async def _rotation_rows(self) -> list[Entry]:
+        if self._desk.ledger is None:
+            self._desk.acting()
+            return []
+        return await rotation_rows(self._desk.ledger)
 
     # ---- what is seen -------------------------------------------------------------------------
 
@@ -194,7 +205,8 @@ class MainScreen(ActingScreen):
             self.pane.again()
 
     def on_check_wanted(self, event: CheckWanted) -> None:  # noqa: ARG002 - Textual's signature
-        self.app.push_screen(AccountCheckScreen(self._engine, self._rotation))
+        self._sentinel.again()
+        self.app.push_screen(AccountCheckScreen(self._engine, self._rotation, self._sentinel.look))
 
     def on_measure_wanted(self, event: MeasureWanted) -> None:
         self.app.push_screen(MeasureScreen(self._engine, event.schema, event.name))
@@ -252,6 +264,7 @@ class MainScreen(ActingScreen):
         if problem is not None:
             self.post_message(Told(f"nothing can be executed: {problem.message}", bad=True))
         elif self._desk.ledger is not None:
+            self._sentinel.again()
             self.show_unsettled()
             if self._known:
                 self._keep_lifeboat()

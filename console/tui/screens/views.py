@@ -10,6 +10,7 @@ import msgspec
 
 from console.audit.record import Entry
 from console.config import Thresholds
+from console.dispatch.drift import Sentinel
 from console.engine.drain_board import Actions, drain_board
 from console.engine.port import Engine
 from console.engine.replicas import index_health
@@ -63,12 +64,14 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     rotation: Rule
     store: Callable[[], SecretStore | None]
     actions: Actions
+    sentinel: Sentinel
 
     async def drain(self) -> DrainBoard:
         return await drain_board(self.engine, self.store(), self.actions)
 
     async def accounts(self) -> Accounts:
-        return judged(await self.engine.accounts(), self.rotation)
+        found = await self.engine.accounts()
+        return judged(found, self.rotation, await self.sentinel.look(found))
 
 
 def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
@@ -82,6 +85,6 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield TablesPane(engine.tables, every=slower, refusal=refusal)
     yield IndexesPane(partial(index_health, engine, of.replicas), every=slower, refusal=refusal)
     yield ProgressPane(engine.progress, every=every, refusal=refusal)
-    yield AccountsPane(of.accounts, every=slower, refusal=refusal)
+    yield AccountsPane(of.accounts, every=slower, refusal=refusal, renew=of.sentinel.again)
     yield DrainPane(of.drain, every=slower, refusal=refusal, target=engine.target.name)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)

@@ -2,5 +2,6 @@ select *
 from entry
 where (:action_id is null or action_id = :action_id)
   and (:kinds is null or instr(:kinds, ',' || kind || ','))
+  and (:containing is null or instr(body, :containing))
 order by id {order}
 limit :limit
