@@ -9,8 +9,10 @@ import msgspec
 
 from console.engine.port import Engine
 from console.errors import ConfigError, DbdeckError, PrivilegeMissing, SecretsUnavailable
-from console.model.drain_board import DrainBoard, Kept, by_user, draining, ordered, overlapping
+from console.model.accounts import Account
+from console.model.drain_board import DrainBoard, Draining, Kept, by_user, draining, ordered, overlapping
 from console.model.sessions import Session
+from console.model.target import ServerIdentity
 from console.secret_store import PENDING, PREVIOUS, SecretStore, account_entry
 from console.secrets import Secret, entry_of, split_name
 
@@ -41,7 +43,7 @@ async def drain_board(
     except DbdeckError as error:
         problem = error
     lines = [
-        draining(rows, None if kept is None else kept.get(user, Kept()), sessions, server)
+        _line(rows, None if kept is None else kept.get(user, Kept()), sessions, server, users)
         for user, rows in users.items()
         if overlapping(rows) or (kept is not None and user in kept and kept[user].telling)
     ]
@@ -54,6 +56,16 @@ async def drain_board(
         notes=(*notes, *(f"{gap.what} may not be read: {gap.remedy}" for gap in found.gaps if not lines)),
     )
     return await _named(made, actions)
+
+
+def _line(
+    rows: Sequence[Account],
+    kept: Kept | None,
+    sessions: Sequence[Session] | None,
+    server: ServerIdentity,
+    users: Mapping[str, Sequence[Account]],
+) -> Draining:
+    return draining(rows, kept, sessions, server, users.get(kept.turn_over, ()) if kept else ())
 
 
 async def _sessions(engine: Engine) -> tuple[Sequence[Session] | None, tuple[str, ...]]:
@@ -113,11 +125,16 @@ async def look(store: SecretStore | None, entries: Mapping[str, str]) -> dict[st
 def _kept(current: Secret | None, more: Mapping[str, Secret], name: str) -> Kept:
     """Ids and times; an entry without them was stored by hand."""
     now = entry_of(current) if current is not None else None
-    pending = more.get(name + PENDING)
+    pending, before = more.get(name + PENDING), more.get(name + PREVIOUS)
+    turns = now.user if now else "", entry_of(before).user if before is not None else ""
+    both = all(turns) and turns[0] != turns[1]
     return Kept(
         rotation=now.rotation if now else "",
         proved_at=now.made_at if now else None,
         session=now.session if now else 0,
         pending=entry_of(pending).rotation if pending is not None else None,
-        previous=name + PREVIOUS in more,
+        previous=before is not None,
+        turn=turns[0] if both else "",
+        turn_over=turns[1] if both else "",
+        users=frozenset(entry_of(one).user for one in (current, pending, before) if one is not None),
     )

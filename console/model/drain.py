@@ -73,7 +73,7 @@ def drain(
         overlap=overlap,
         older=len(old),
         newer=len(mine) - len(old),
-        groups=_groups(old, exact=server.flavor == "postgresql"),
+        groups=groups(old, exact=server.flavor == "postgresql"),
         left=tuple(old),
     )
 
@@ -82,7 +82,7 @@ def group_of(session: Session) -> tuple[str, str]:
     return session.client or "", session.application or ""
 
 
-def _groups(old: Iterable[Session], *, exact: bool) -> tuple[Group, ...]:
+def groups(old: Iterable[Session], *, exact: bool) -> tuple[Group, ...]:
     """The largest first."""
     kept = list(old)
     counts = Counter(map(group_of, kept))

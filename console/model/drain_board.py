@@ -9,7 +9,7 @@ import msgspec
 
 from console.errors import DbdeckError
 from console.model.accounts import Account, label
-from console.model.drain import Drain, drain, group_of
+from console.model.drain import Drain, drain, group_of, groups
 from console.model.sessions import Session, State
 from console.model.target import ServerIdentity
 
@@ -20,7 +20,9 @@ _MAGIC = str.maketrans({char: f"[{char}]" for char in "*?["})
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """What the store of secrets holds of an account. `rotation`, `proved_at` and `session` are of the current
     password, by the rotation that made it; empty where it was stored by hand. `pending` is the rotation that
-    left one, "" one that was stored by hand; None is none.
+    left one, "" one that was stored by hand; None is none. `turn_over` is the one of two roles that take
+    turns who logged in before, `turn` the one who does now; empty where the account is one. `users` are whom
+    its entries are for.
     """
 
     rotation: str = ""
@@ -28,6 +30,9 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     session: int = 0
     pending: str | None = None
     previous: bool = False
+    turn: str = ""
+    turn_over: str = ""
+    users: frozenset[str] = frozenset()
 
     @property
     def telling(self) -> bool:
@@ -52,6 +57,11 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def pending(self) -> str | None:
         return None if self.kept is None else self.kept.pending
+
+    @property
+    def paired(self) -> bool:
+        """Two roles take turns: only the ledger's action knows the other one."""
+        return self.kept is not None and bool(self.kept.users - {"", self.user})
 
     @property
     def rotated_at(self) -> datetime | None:
@@ -97,12 +107,19 @@ def overlapping(rows: Sequence[Account]) -> bool | None:
 
 
 def draining(
-    rows: Sequence[Account], kept: Kept | None, sessions: Sequence[Session] | None, server: ServerIdentity
+    rows: Sequence[Account],
+    kept: Kept | None,
+    sessions: Sequence[Session] | None,
+    server: ServerIdentity,
+    over: Sequence[Account] = (),
 ) -> Draining:
-    """`sessions` None: they may not be seen."""
+    """`sessions` None: they may not be seen. `over` are the rows of `turn_over`."""
     user, two = rows[0].name, overlapping(rows)
     proved = (kept.proved_at, kept.session) if kept is not None and kept.rotation else (None, 0)
-    if sessions is None:
+    if kept is not None and kept.turn_over:
+        two = any(one.may_login for one in over)
+        seen = _other_turn(kept, sessions, overlap=two)
+    elif sessions is None:
         seen = Drain(user=user, rotated_at=proved[0], overlap=bool(two), older=None)
     else:
         seen = drain(user, proved, sessions, server, overlap=bool(two))
@@ -114,7 +131,22 @@ def draining(
         kept=kept,
         overlap=two,
         changed_at=max((one.changed_at for one in rows if one.changed_at), default=None),
-        rivals=tuple(one for one in sessions or () if one.user == user and one.id not in left),
+        rivals=tuple(one for one in sessions or () if one.user == seen.user and one.id not in left),
+    )
+
+
+def _other_turn(kept: Kept, sessions: Sequence[Session] | None, *, overlap: bool) -> Drain:
+    """Whoever is logged in as the role whose turn is over is from before, whenever the session began."""
+    left = tuple(one for one in sessions or () if one.user == kept.turn_over)
+    known = sessions is not None and all(one.visible for one in left)
+    return Drain(
+        user=kept.turn_over,
+        rotated_at=kept.proved_at,
+        overlap=overlap,
+        older=len(left) if known else None,
+        newer=sum(one.user == kept.turn for one in sessions or ()) if known else None,
+        groups=groups(left, exact=True) if known else (),
+        left=left if known else (),
     )
 
 
@@ -150,12 +182,12 @@ def idle_group(one: Draining) -> dict[str, object] | None:
     """The arguments of `session.terminate_idle` for the largest group from before that is idle in
     transactions, two at least; None where no pattern means these and nobody else.
     """
-    groups: dict[tuple[str, str], list[Session]] = {}
+    found: dict[tuple[str, str], list[Session]] = {}
     for session in one.seen.left:
         if session.state in _IDLE and session.protection is None:
-            groups.setdefault(group_of(session), []).append(session)
-    for sessions in sorted(groups.values(), key=len, reverse=True):
-        given = {"user": one.user, "client": sessions[0].client, "application": sessions[0].application}
+            found.setdefault(group_of(session), []).append(session)
+    for sessions in sorted(found.values(), key=len, reverse=True):
+        given = {"user": one.seen.user, "client": sessions[0].client, "application": sessions[0].application}
         if len(sessions) > 1 and all(given.values()) and not _others(given, one.rivals):
             patterns = {name: str(value).translate(_MAGIC) for name, value in given.items()}
             least = min(session.state_seconds or 0.0 for session in sessions)

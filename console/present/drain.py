@@ -97,6 +97,8 @@ def command(one: Draining, target: str) -> str:
     if one.pending is not None:
         if one.action:
             return f"dbdeck apply --resume {one.action} {on}"
+        if one.paired:
+            return f"dbdeck apply --resume ID {on}"
         known = f" rotation={one.pending}" if one.pending else ""
         return f"dbdeck apply credential.rotate {on} {account}{known}"
     return f"dbdeck apply credential.retire {on} {account}" if one.seen.drained else ""
@@ -123,6 +125,7 @@ def details(board: DrainBoard, one: Draining, target: str) -> list[tuple[str, st
         ("account", ", ".join(clean(host, 200) for host in one.hosts) or clean(one.user, 200)),
         ("rotated", _rotated(one, board.now)),
         ("overlap", _overlap(one)),
+        ("turn", _turn(one)),
         ("broke off", _broke_off(one)),
         ("before", _before(one)),
         *(("", group(found, board.now)) for found in one.seen.groups),
@@ -143,11 +146,22 @@ def _rotated(one: Draining, now: datetime | None) -> str:
 
 
 def _overlap(one: Draining) -> str:
+    if one.kept is not None and one.kept.turn_over:
+        return f"{clean(one.kept.turn_over, 100)} may {'still' if one.overlap else 'not'} log in"
     valid = {True: "the server takes both passwords", False: "the server takes the new password only"}
     said = valid.get(one.overlap, f"{UNKNOWN}: whether the server takes two may not be seen")  # type: ignore[arg-type]
     if one.kept is None:
         return f"{said}; whether the old one is kept is unknown"
     return f"{said}; the old one is {'kept' if one.kept.previous else 'not kept'}"
+
+
+def _turn(one: Draining) -> str:
+    kept = one.kept
+    if kept is None or not kept.turn_over:
+        return ""
+    return (
+        f"{clean(kept.turn, 100)} logs in now; whoever is logged in as {clean(kept.turn_over, 100)} is left"
+    )
 
 
 def _broke_off(one: Draining) -> str:
@@ -195,6 +209,8 @@ def _row(one: Draining) -> dict[str, Any]:
     return {
         "account": one.user,
         "hosts": list(one.hosts),
+        "turn": kept.turn or None if kept else None,
+        "turn_over": kept.turn_over or None if kept else None,
         "rotated_at": one.seen.rotated_at,
         "changed_at": one.changed_at,
         "rotation": kept.rotation or None if kept else None,

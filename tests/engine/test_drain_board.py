@@ -14,6 +14,7 @@ from console.engine.drain_board import drain_board
 from console.errors import PrivilegeMissing, SecretsUnavailable, VaultLocked
 from console.model.accounts import Account, Accounts
 from console.model.sessions import State
+from console.present import drain as words
 from console.secrets import Entry, Secret
 from tests.fakes import NOW, MemoryStore, ScriptedEngine, make_session
 
@@ -126,3 +127,38 @@ async def test_overlaps_that_may_not_be_seen_are_counted(engine: ScriptedEngine,
     engine.people = Accounts(accounts=(Account(name="dark", overlap=None),), now=NOW)
     board = await drain_board(engine, store)
     assert (board.accounts, board.unknown) == ((), 1)
+
+
+async def test_of_two_that_take_turns_whoever_is_the_other_one_is_left(
+    engine: ScriptedEngine, store: MemoryStore
+) -> None:
+    """Also those who logged in after the rotation: the other role has no new password."""
+
+    def of(user: str) -> Secret:
+        return Entry(password=Secret(HUSH), rotation="r2", user=user, made_at=ROTATED).sealed()
+
+    await store.put("dbdeck/shop/app", of("app"))
+    await store.put("dbdeck/shop/app#previous", of("app_b"))
+    engine.list = [
+        make_session(n, user=user, started_at=ROTATED + timedelta(minutes=n))
+        for n, user in enumerate(("app_b", "app", "app_b"))
+    ]
+    engine.people = Accounts(
+        accounts=(*engine.people.accounts, Account(name="app_b", overlap=False)), now=NOW
+    )
+    line = next(one for one in (await drain_board(engine, store)).accounts if one.user == "app")
+    assert (line.seen.older, line.seen.newer, line.overlap) == (2, 1, True)
+    assert {one.user for one in line.seen.left} == {"app_b"}
+    engine.people = Accounts(accounts=(Account(name="app"), Account(name="app_b", may_login=False)), now=NOW)
+    line = next(one for one in (await drain_board(engine, store)).accounts if one.user == "app")
+    assert line.overlap is False
+
+
+async def test_what_only_the_ledger_knows_of_two_roles_is_resumed_by_it_alone(
+    engine: ScriptedEngine, store: MemoryStore
+) -> None:
+    other = Entry(password=Secret(HUSH), rotation="r3", user="app_b").sealed()
+    await store.put("dbdeck/shop/app#pending", other)
+    line = (await drain_board(engine, store)).accounts[0]
+    assert line.paired
+    assert words.command(line, "shop") == "dbdeck apply --resume ID -t shop"

@@ -127,6 +127,8 @@ def _no_retire(item: Draining) -> str:
 
 
 def _no_rotate(item: Draining) -> str:
+    if item.pending is not None and item.paired and not item.action:
+        return "two roles take turns: `dbdeck apply --resume ID`; `dbdeck audit list` has the id"
     return "" if item.pending is not None else "no rotation of it broke off; 4 Accounts rotates it anew"
 
 

@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from console.engine.drain_board import drain_board
 from console.errors import Exit, UsageError
 from console.model.probe import Answer
 from console.secrets import Secret
-from tests.integration.actions.conftest import superuser
+from tests.integration.actions.conftest import superuser, until
 from tests.integration.actions.rotors import FIRST, Rotor, new_account, rotor_on
 from tests.servers.postgres import PostgresServer
 
@@ -105,3 +106,25 @@ async def test_two_that_own_apart_are_refused_with_what_to_do(desk: Rotor) -> No
     with pytest.raises(UsageError, match="do not become one owner") as refused:
         await desk.plan("credential.rotate", account=desk.account, alternate=other)
     assert "SET role" in refused.value.hint
+
+
+async def test_the_drain_board_counts_the_one_whose_turn_is_over(desk: Rotor) -> None:
+    other = await paired(desk)
+    old = await connect(desk, desk.account, FIRST)
+    await rotate(desk, other)
+    kept = await desk.kept()
+    assert kept is not None
+    new = await connect(desk, other, kept.password)
+    late = await connect(desk, desk.account, FIRST)  # it logs in until it is retired
+    for session, left in ((None, 2), (late, 1), (old, 0)):
+        if session is not None:
+            await session.close()
+
+        async def seen(left: int = left) -> bool:
+            board = await drain_board(desk.engine, desk.store)
+            line = next(one for one in board.accounts if one.user == desk.account)
+            assert line.overlap is True
+            return (line.seen.older, line.seen.newer) == (left, 1)
+
+        await until(seen)
+    await new.close()
