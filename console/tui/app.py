@@ -67,8 +67,9 @@ class ConsoleApp(TightApp[int]):
         self.open_target(next(iter(self.desk.config.targets)))
 
     async def _ledger_changed(self) -> None:
+        """A screen that is not there yet looks for itself when it is."""
         for screen in self.screen_stack:
-            if isinstance(screen, MainScreen):
+            if isinstance(screen, MainScreen) and screen.is_mounted:
                 screen.ledger_changed()
 
     @work(exclusive=True, group="target")

@@ -71,13 +71,14 @@ class Desk:
         password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
         async with open_ledger(audit.url, self.config.journal, password=password) as ledger:
             self.ledger, self.ledger_problem = ledger, None
-            self.dispatcher = Dispatcher(self.registry, ledger, self.config.policy, store=self.store())
-            await changed()
+            dispatcher = Dispatcher(self.registry, ledger, self.config.policy, store=self.store())
+            self.dispatcher = dispatcher
             try:
+                await changed()
                 await self._stop.wait()
             finally:
                 await self._settle()
-                await self.dispatcher.close()
+                await dispatcher.close()
                 self.ledger = self.dispatcher = None
 
     def acting(self) -> Dispatcher:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 import actions
 from console.config import Audit, Config, TargetEntry, Thresholds
@@ -104,11 +105,12 @@ async def shown(stage: Stage, size: tuple[int, int] = NARROW) -> AsyncIterator[P
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
-    for _ in range(200):
+    for _ in range(500):
         await pilot.pause(0.02)
         try:
             if holds():
                 return
         except StopIteration:
             continue
-    raise AssertionError(f"never held; the screen is {pilot.app.screen}")
+    said = " | ".join(str(one.render()) for one in pilot.app.screen.query(Static))
+    raise AssertionError(f"never held; the screen is {pilot.app.screen}: {said[:2000]}")

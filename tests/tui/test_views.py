@@ -13,13 +13,17 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+import actions
 from console.audit.ledger import open_ledger
-from console.config import Alert
+from console.config import Alert, Audit, Config
+from console.dispatch.registry import Registry
+from console.errors import AuditUnavailable
 from console.model.deadlocks import Deadlock, DeadlockHistory, LockRef, Participant
 from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
 from console.model.sessions import Session, State
 from console.model.target import Environment
 from console.model.transactions import OpenTransaction
+from console.tui.desk import Desk
 from console.tui.messages import ActionRequested
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen
@@ -304,12 +308,14 @@ async def test_keys_typed_before_the_dialog_is_there_are_no_shortcuts(stage: Sta
 
 async def test_escape_leaves_a_plan_that_is_still_being_made(stage: Stage) -> None:
     async with shown(stage) as pilot:
-        stage.engine.before_read = asyncio.Event().wait
+        hang = asyncio.Event()
+        stage.engine.before_read = hang.wait
         await pilot.press("t")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
         await pilot.press("escape")
         await until(pilot, lambda: "nothing was executed" in stage.status)
-        stage.engine.before_read = lambda: None
+        hang.set()
+        await until(pilot, lambda: "live" in stage.bar)  # old data would take no key
         await pilot.press("t")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
 
@@ -359,3 +365,20 @@ async def test_a_result_does_not_cover_a_dialog(stage: Stage) -> None:
         await until(pilot, lambda: "session.terminate on shop: done" in stage.status)
         await pilot.press(*" user=x")
         assert pilot.app.screen.query_one(Input).value == "older_than=10m user=x"
+
+
+async def test_a_listener_that_breaks_leaves_no_closed_ledger_behind(tmp_path: Path) -> None:
+    """What cannot record must say so, and not look as if it could."""
+    audit = Audit(url=f"sqlite:///{tmp_path}/audit.db", journal=str(tmp_path / "journal"))
+    desk = Desk(Config(audit=audit), Registry(actions.ALL))
+
+    async def broken() -> None:
+        raise RuntimeError("the screen is not there")
+
+    desk.keep_ledger(broken)
+    assert desk._keeper is not None
+    await asyncio.wait([desk._keeper], timeout=10)
+    assert isinstance(desk._keeper.exception(), RuntimeError)
+    assert (desk.ledger, desk.dispatcher) == (None, None)
+    with pytest.raises(AuditUnavailable):
+        desk.acting()
