@@ -166,14 +166,27 @@ class Rotation:
             await self._operator.execute(statement)
             self._acknowledged = True
         except PasswordRefused as error:
+            self._keep_where_some_rows_may_have_it(error, hidden)
             await self._again(error)
             return
         except OutcomeUnknown:
             self.moves.append("answer lost")
         except ActionFailed as error:
+            self._keep_where_some_rows_may_have_it(error, hidden)
             await self._operator.forget(self._aim.entry + PENDING, "the server refused the statement")
             raise _without(error, hidden) from None
         self._applied, self._pending, self._current = True, None, None
+
+    def _keep_where_some_rows_may_have_it(self, error: ActionFailed, hidden: Sequence[str]) -> None:
+        """MariaDB goes through the rows of ALTER USER one by one, and leaves those that it changed before one
+        failed; MySQL's is atomic (manual 15.7.1.1). Raises OutcomeUnknown: both passwords stay.
+        """
+        if self._server.flavor == "mariadb" and len(self._aim.keys) > 1:
+            raise OutcomeUnknown(
+                f"{_without(error, hidden).message}; some rows of {self._aim.label} may have the new one: "
+                "both are kept",
+                _SETTLE,
+            ) from None
 
     async def _statement(self) -> tuple[Statement, tuple[str, ...]]:
         """And what of it no message may repeat."""
