@@ -19,6 +19,7 @@ import yaml
 
 from console.errors import ConfigError
 from console.keyrings import Keyring, check
+from console.model.backups import Drills, source_fault
 from console.model.hooks import faults
 from console.model.policy import Policy
 from console.model.rotation import Rotation
@@ -81,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     policy: Policy = Policy()
     thresholds: Thresholds = Thresholds()
     rotation: Rotation = Rotation()
+    drills: Drills = Drills()
     theme: str = "dbdeck"
     keys: dict[str, str] = {}
 
@@ -94,7 +96,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def target(self, name: str) -> Target:
         """Raises ConfigError with the nearest name."""
         if name in self.targets:
-            return _target(name, self.targets[name], self.rotation)
+            return _target(name, self.targets[name], self.rotation, self.drills)
         near = difflib.get_close_matches(name, self.targets, n=1)
         raise ConfigError(
             f"the config has no target {name!r}",
@@ -106,7 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return Path(self.audit.journal).expanduser()
 
 
-def _target(name: str, entry: TargetEntry, rotation: Rotation) -> Target:
+def _target(name: str, entry: TargetEntry, rotation: Rotation, drills: Drills) -> Target:
     return Target(
         name=name,
         engine=entry.engine,
@@ -121,6 +123,7 @@ def _target(name: str, entry: TargetEntry, rotation: Rotation) -> Target:
         log=str(Path(entry.log).expanduser()) if entry.log else None,
         labels=entry.labels,
         rotation=rotation.of(name),
+        drills=drills.of(name),
     )
 
 
@@ -155,21 +158,33 @@ def parse(text: str, name: str = "config") -> Config:
     except msgspec.ValidationError as error:
         raise _explain(str(error), lines, name) from None
     _refuse_keyring(config.keyring, lines, name)
-    _refuse_rules_of_nobody(config, lines, name)
+    for section in ("rotation", "drills"):
+        _refuse_rules_of_nobody(config, section, lines, name)
+    _refuse_sources(config, lines, name)
     _refuse_hooks(config, lines, name)
     return config
 
 
-def _refuse_rules_of_nobody(config: Config, lines: Mapping[Path_, int], name: str) -> None:
+def _refuse_rules_of_nobody(config: Config, section: str, lines: Mapping[Path_, int], name: str) -> None:
     """A rule for a target that does not exist protects nothing."""
-    for target in config.rotation.targets:
+    for target in getattr(config, section).targets:
         if target not in config.targets:
             near = difflib.get_close_matches(target, config.targets, n=1)
             raise ConfigError(
-                f"{name}, line {lines.get(('rotation', 'targets', target), 1)}: "
-                f"rotation.targets names {target!r}, which is no target",
+                f"{name}, line {lines.get((section, 'targets', target), 1)}: "
+                f"{section}.targets names {target!r}, which is no target",
                 f"did you mean {near[0]}?" if near else f"it has: {', '.join(config.targets) or 'none'}",
             )
+
+
+def _refuse_sources(config: Config, lines: Mapping[Path_, int], name: str) -> None:
+    """What the types do not say of sources of backups."""
+    for target, own in config.drills.targets.items():
+        for source, one in own.sources.items():
+            fault = source_fault(one, config.targets[target].engine)
+            if fault:
+                place = ("drills", "targets", target, "sources", source)
+                raise ConfigError(f"{name}, line {lines.get(place, 1)}: {'.'.join(place)}: {fault}")
 
 
 def _refuse_hooks(config: Config, lines: Mapping[Path_, int], name: str) -> None:

@@ -18,9 +18,10 @@ from console.cli.context import Services, dispatcher, ledger, one
 from console.cli.run import interrupted
 from console.cli.unlock import unlock_for
 from console.config import Config
-from console.dispatch.action import Action, Approval, Keeping, Plan, Watch
-from console.dispatch.dispatcher import Dispatcher, draw_up
+from console.dispatch.action import Action, Approval, Keeping, Offline, Plan, Watch
+from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Failure, Run
+from console.dispatch.planning import Known, draw_up
 from console.dispatch.policy import must_type_name
 from console.dispatch.registry import Registry, pairs, parse_args
 from console.engine.open import open_engine
@@ -134,7 +135,7 @@ async def _planned(services: Services, action: Action[Any], engine: Engine, args
             runner = Dispatcher(services.registry(), opened, config.policy, store=of_this_process())
             return await runner.plan(action.name, engine, msgspec.to_builtins(args))
     except AuditUnavailable:
-        return await draw_up(action, engine, args, of_this_process())
+        return await draw_up(action, engine, args, Known(of_this_process()))
 
 
 def _document(plan: Plan) -> dict[str, Any]:
@@ -244,6 +245,8 @@ async def _apply(
     action = registry.get(shown.action)
     args = parse_args(action, saved.args if saved else _given(arguments, options.args_from))
     target = _acted_on(config, saved.target if saved else options.target, options, shown)
+    if not isinstance(action, Offline):
+        _read_only(target)
     await unlock_for([target], store=isinstance(action, Keeping))
     async with dispatcher(config, registry) as runner, open_engine(target) as engine:
         key = options.idempotency_key
@@ -263,6 +266,7 @@ async def _resume(config: Config, registry: Registry, options: ApplyOptions, sho
             f"{options.resume!r} is no id of an action; nothing was executed", "`dbdeck audit list` has them"
         ) from None
     target = _acted_on(config, options.target, options, shown)
+    _read_only(target)
     await unlock_for([target], store=True)  # what is resumed is not known yet
     async with dispatcher(config, registry) as runner, open_engine(target) as engine:
         plan = await runner.resume(earlier, engine)
@@ -273,7 +277,6 @@ async def _resume(config: Config, registry: Registry, options: ApplyOptions, sho
 def _acted_on(config: Config, name: str | None, options: ApplyOptions, shown: _Shown) -> Target:
     target = one(config, name)
     shown.target = target.name
-    _read_only(target)
     _check_key(options.idempotency_key)
     return target
 

@@ -94,7 +94,8 @@ async def dispatcher(config: Config, registry: Registry) -> AsyncIterator[Dispat
     from console.secret_store import of_this_process
 
     async with ledger(config, write=True) as opened:
-        made = Dispatcher(registry, opened, config.policy, store=of_this_process())
+        locks = config.journal.parent / "locks"
+        made = Dispatcher(registry, opened, config.policy, store=of_this_process(), locks=locks)
         try:
             yield made
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
@@ -106,16 +106,34 @@ class Stop(asyncio.Event):
         self.set()
 
 
+class Advance(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a long phase is. `total` None: nobody knows; `eta` are the seconds left, as far as one can
+    tell, and `why` what that rests on.
+    """
+
+    phase: str
+    done: float
+    total: float | None = None
+    unit: str = ""
+    eta: float | None = None
+    why: str = ""
+
+
+def _unseen(_: Advance) -> None:
+    """Nobody looks."""
+
+
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """Who looks on while an action runs.
 
     `seconds`: how long its consequences are followed at most once the effect is proved. `tell` hears
-    what happens, a line at a time. `stop` set: an action of several effects starts no further one, and
-    following ends; what was begun is finished and recorded.
+    what happens, a line at a time, `advance` how far it is. `stop` set: an action of several effects starts
+    no further one, and following ends; what was begun is finished and recorded.
     """
 
     seconds: float = 30.0
     tell: Callable[[str], None] = _nobody
+    advance: Callable[[Advance], None] = _unseen
     stop: Stop = msgspec.field(default_factory=Stop)
 
 
@@ -191,6 +209,27 @@ class Lasting(Protocol):
     """
 
     lasting: Literal[True]
+
+
+@runtime_checkable
+class Offline(Protocol):
+    """An action that acts on something else than its target's server, which may be down: it gets no
+    connection, and its locks hold on this machine.
+    """
+
+    offline: Literal[True]
+
+
+Past = Callable[[], Awaitable[Sequence[dict[str, Any]]]]
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """An action that is planned by how earlier runs of it on the target ended, too."""
+
+    async def plan_recalled(self, engine: Engine, args: Any, past: Past) -> Plan:
+        """As `plan`. `past` reads the evidence of their outcomes, the newest first, from the ledger."""
+        ...
 
 
 @runtime_checkable

@@ -7,10 +7,13 @@ run is finished and recorded, whatever the caller does.
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,13 +31,15 @@ from console.dispatch.action import (
     Keeping,
     Lasting,
     Needy,
+    Offline,
     Plan,
-    Remembering,
     Resumable,
     Watch,
 )
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
+from console.dispatch.nowhere import nowhere
+from console.dispatch.planning import Known, draw_up, may_not, planned
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
@@ -43,7 +48,6 @@ from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
 
-_TOLD = 5
 VALID_FOR = timedelta(minutes=2)
 
 
@@ -58,12 +62,14 @@ class Dispatcher:
         *,
         opener: Opener = open_operator,
         store: SecretStore | None = None,
+        locks: Path | None = None,
     ) -> None:
         self.registry = registry
         self._ledger = ledger
         self._policy = policy
         self._opener = opener
         self.store = store
+        self._locks = locks or Path(tempfile.gettempdir()) / f"dbdeck-locks-{os.geteuid()}"
         self._lifeboats: dict[str, Lifeboat] = {}
 
     def lifeboat(self, target: Target) -> Lifeboat:
@@ -77,7 +83,7 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         parsed = parse_args(action, given)
-        plan = await draw_up(action, engine, parsed, self.store)
+        plan = await draw_up(action, engine, parsed, self._known(name, engine.target))
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
@@ -175,7 +181,7 @@ class Dispatcher:
         watch = watch or Watch()
         action = self.registry.get(plan.action)
         await self._ask_policy(plan, engine.target, approval)
-        async with self._connection(action, engine.target) as connection:
+        async with self._connection(action, plan, engine.target) as connection:
             await self._same_server(plan, connection)
             async with _holding(connection, _locks(action, plan), plan):
                 await self._recheck(action, plan, engine)
@@ -187,10 +193,15 @@ class Dispatcher:
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
 
+    def _known(self, name: str, target: Target) -> Known:
+        return Known(self.store, partial(history.evidence, self._ledger, name, target.name))
+
     def _connection(
-        self, action: Action[Any], target: Target
+        self, action: Action[Any], plan: Plan, target: Target
     ) -> AbstractAsyncContextManager[OperatorConnection]:
-        """The warm connection; one of its own for what may take hours."""
+        """The warm connection; one of its own for what may take hours; none for what needs no server."""
+        if isinstance(action, Offline):
+            return nowhere(self._locks, plan.server)
         return self._opener(target) if isinstance(action, Lasting) else self.lifeboat(target).board()
 
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> None:
@@ -219,7 +230,8 @@ class Dispatcher:
             )
 
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
-        fresh = await planned(action, engine, parse_args(action, plan.args), self.store)
+        known = self._known(plan.action, engine.target)
+        fresh = await planned(action, engine, parse_args(action, plan.args), known)
         changed = [
             _change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
@@ -234,7 +246,7 @@ class Dispatcher:
         """What the operator lacks is told before anything is recorded, where it can be."""
         missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
         if missing:
-            reason = _may_not(connection.user, missing)
+            reason = may_not(connection.user, missing)
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
 
@@ -272,41 +284,12 @@ class Dispatcher:
         }
 
 
-async def planned(
-    action: Action[Any], engine: Engine, args: msgspec.Struct, store: SecretStore | None
-) -> Plan:
-    """By what the store holds, too, where the action looks at it. Raises as `Action.plan`."""
-    if isinstance(action, Remembering):
-        return await action.plan_kept(engine, args, store)
-    return await action.plan(engine, args)
-
-
-async def draw_up(
-    action: Action[Any], engine: Engine, args: msgspec.Struct, store: SecretStore | None = None
-) -> Plan:
-    """The action's plan, with what its operator lacks where the monitor can tell. Raises as `Action.plan`."""
-    plan = await planned(action, engine, args, store)
-    operator = engine.target.operator
-    if operator is None or plan.refusals or not isinstance(action, Needy):
-        return plan
-    missing = await engine.lacking(action.needs(plan))
-    if not missing:
-        return plan
-    said = f"{_may_not(operator.user, missing)}; without it nothing will be executed"
-    return msgspec.structs.replace(plan, warnings=(said, *plan.warnings))
-
-
 def _change(key: str, before: object, now: object) -> str:
     """What is observed of tables and indexes is their number, which only one made anew has another of."""
     if key.partition(" ")[0] in ("table", "index") and isinstance(before, int):
         gone = "is gone" if now is None else "was dropped and made anew, or built anew"
         return f"{key} {gone}"
     return f"{key} was {before!r} and is {now!r}"
-
-
-def _may_not(user: str, missing: Sequence[str]) -> str:
-    more = f" and {len(missing) - _TOLD} more" if len(missing) > _TOLD else ""
-    return f"{user} may not: {'; '.join(one.rstrip(';') for one in missing[:_TOLD])}{more}"
 
 
 def running(intent: OpenIntent) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from console.errors import DbdeckError
 
 LOOK_BACK = timedelta(days=1)
 ROWS = 400
+EVIDENCE_ROWS = 1000
 
 
 async def before(ledger: Ledger, plan: Plan) -> tuple[str, ...]:
@@ -28,6 +29,21 @@ async def before(ledger: Ledger, plan: Plan) -> tuple[str, ...]:
     except DbdeckError:
         return ()
     return told(plan, entries)
+
+
+async def evidence(ledger: Ledger, action: str, target: str) -> Sequence[dict[str, Any]]:
+    """What the outcomes of an action on a target told, the newest first. Raises AuditUnavailable, and
+    PrivilegeMissing for a login that may only write.
+    """
+    found = []
+    entries = await ledger.entries(limit=EVIDENCE_ROWS, kinds=(Kind.OUTCOME,), containing=f'"{action}"')
+    for entry in entries:
+        body = fields(entry.body)
+        verified = body.get("verify")
+        seen = verified.get("evidence") if isinstance(verified, dict) else None
+        if (body.get("action"), body.get("target")) == (action, target) and isinstance(seen, dict):
+            found.append({**seen, "ended_at": entry.at.isoformat(), "action_id": str(entry.action_id)})
+    return found
 
 
 def told(plan: Plan, entries: Iterable[Entry]) -> tuple[str, ...]:

@@ -157,14 +157,20 @@ def _may_enter(folder: Path, account: Account) -> bool:
     return bool(found.st_mode & stat.S_IXOTH)
 
 
-def lease(pid_file: str, data: str, stop_signal: str, account: Account | None = None) -> Lease:
-    """Make a private directory and put a guard over it; the names are relative to the directory."""
+def lease(
+    pid_file: str, data: str, stop_signal: str, account: Account | None = None, base: Path | None = None
+) -> Lease:
+    """Make a private directory and put a guard over it; the names are relative to the directory.
+
+    `base` is where it is made, the system's folder for temporary files unless given. Raises UsageError.
+    """
     account = account or unprivileged()
-    base = Path(tempfile.gettempdir()).resolve()
+    here = "set TMPDIR" if base is None else "set drills.scratch"
+    base = Path(base or tempfile.gettempdir()).resolve()
     if not reachable(base, account):
         raise UsageError(
             f"{base} cannot be entered by the user the server has to run as",
-            "set TMPDIR to a folder that every user can enter, such as /tmp",
+            f"{here} to a folder that every user can enter, such as /tmp",
         )
     root = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
     lock = -1
@@ -208,9 +214,9 @@ def _start_guard(root: Path, data: Path, pid_file: Path, stop: str) -> subproces
     )
 
 
-def sweep() -> list[Path]:
+def sweep(base: Path | None = None) -> list[Path]:
     """Stop and remove what dead owners left behind; a live owner's directory is never touched."""
-    base = Path(tempfile.gettempdir()).resolve()
+    base = Path(base or tempfile.gettempdir()).resolve()
     return [root for root in sorted(base.glob(f"{PREFIX}*")) if _abandoned(root) and _clear(root)]
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from console import programs
 from console.audit.ledger import Ledger
-from console.audit.record import Kind
+from console.audit.record import Kind as RowKind
 from console.dispatch import files, process
 from console.dispatch.action import Action, Keeping, Plan, Step, Stepwise, Verdict, Watch
+from console.dispatch.enclosure import Enclosure, Kind, enclosure
 from console.engine import pooler
 from console.engine.port import READ_SECONDS, Engine, OperatorConnection, Row, Statement
 from console.errors import ActionFailed, AuditUnavailable
@@ -28,7 +30,7 @@ class Record:
 
     def __init__(self, ledger: Ledger, action_id: UUID, about: Mapping[str, object]) -> None:
         self._ledger = ledger
-        self._action_id = action_id
+        self.action_id = action_id
         self._about = about
         self._declared: set[tuple[str, str]] = set()
         self.steps = 0
@@ -48,7 +50,7 @@ class Record:
             what |= {"subject": subject, "before": self.taken[-1].answer if self.taken else None}
         body = {**self._about, "step": self.steps + 1, **what, "timeout": timeout}
         try:
-            await self._ledger.append(Kind.STEP, self._action_id, body)
+            await self._ledger.append(RowKind.STEP, self.action_id, body)
         except AuditUnavailable as error:
             raise ActionFailed(
                 f"the step was not recorded and therefore not executed: {error.message}", error.hint
@@ -89,6 +91,10 @@ class Operator:
     @property
     def session_id(self) -> int:
         return self._connection.session_id
+
+    @property
+    def action_id(self) -> UUID:
+        return self._record.action_id
 
     @property
     def steps(self) -> int:
@@ -164,6 +170,18 @@ class Operator:
         await store.delete(name)
 
     # ---- beyond the server ----------------------------------------------------------------------
+
+    def enclosure(self, kind: Kind, base: Path, *, closed: bool) -> AbstractAsyncContextManager[Enclosure]:
+        """A private directory below `base` for a restored server; all that is done in it is recorded before.
+
+        Raises Refused where it is to be closed to the network and cannot be.
+        """
+        return enclosure(kind, base, self._record.tell, closed=closed)
+
+    async def run_tool(self, call: programs.Call, what: str) -> programs.Heard:
+        """Record that a program will be run as ourselves, and run it. Raises ActionFailed if not run."""
+        await self._record.tell([f"run {shlex.join(call.argv)}: {what}"], call.seconds)
+        return await programs.hear(call)
 
     async def write_file(self, path: Path, change: files.Change, what: str) -> None:
         """Record that a file will be changed, and change it: `change` gets its text, or None, and gives the

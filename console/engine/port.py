@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -13,6 +15,7 @@ from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
+from console.model.inventory import Contents, Inventory, Wanted
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -116,6 +119,56 @@ class MaintenanceReads(Protocol):
     async def disk(self, schema: str, name: str) -> Disk:
         """Free space where this table lies, as far as anybody can know it."""
         ...
+
+
+class Snapshot(Protocol):
+    """One moment of a database, held open: what is read by it is of that moment, whoever writes meanwhile."""
+
+    @property
+    def id(self) -> str:
+        """What `pg_dump --snapshot` takes; empty on engines that cannot share one."""
+        ...
+
+    @property
+    def taken_at(self) -> datetime:
+        """By the server's clock."""
+        ...
+
+    @property
+    def position(self) -> str:
+        """The LSN, or the binary log's file, offset and GTID set; empty where there is none."""
+        ...
+
+    async def inventory(self) -> Inventory: ...
+
+    async def contents(self, wanted: Wanted) -> Contents: ...
+
+
+class ContentReads(Protocol):
+    """What is in the databases of a server. Not for polling: each call has a connection of its own, which
+    ends with it, and its limits are the caller's. The rules are those of `Engine`.
+    """
+
+    async def databases(self) -> tuple[str, ...]:
+        """Those that hold users' data; no template, no system schema."""
+        ...
+
+    async def inventory(self, database: str) -> Inventory:
+        """Every object of a database; of the server itself (roles, users, grants) where it is empty."""
+        ...
+
+    async def contents(self, database: str, wanted: Wanted) -> Contents:
+        """Rows and checksums of its tables, the cheapest first, until the time given is up."""
+        ...
+
+    async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
+        """The first value of the answer to a read of the user's own, as text; None for no row or NULL.
+
+        It runs read-only. Raises ActionFailed with what the server said.
+        """
+        ...
+
+    def snapshot(self, database: str) -> AbstractAsyncContextManager[Snapshot]: ...
 
 
 class Engine(MaintenanceReads, Protocol):

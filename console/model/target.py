@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
 
 import msgspec
 
+from console.model.backups import DrillRule
+from console.model.login import EngineKind as EngineKind
+from console.model.login import Login as Login
 from console.model.rotation import Rule
 from console.model.tls import TlsMode as TlsMode
-
-
-class EngineKind(StrEnum):
-    POSTGRES = "postgres"
-    MYSQL = "mysql"
 
 
 class Environment(StrEnum):
@@ -24,23 +21,12 @@ class Environment(StrEnum):
     DEMO = "demo"
 
 
-class Login(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who logs in. `password` is a reference (keyring: env: file: command:), never a password.
-
-    None sends none: peer, trust, `.pgpass` and `~/.my.cnf` decide. `port` is another port of the same
-    server for this login alone: MySQL's admin_port, MariaDB's extra_port.
-    """
-
-    user: str
-    password: str | None = None
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
-
-
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """One server of the config. `host` is a name, an address, or the folder of a unix socket.
 
     Without an operator login the target is read-only. `log` is the server's own log as a path on this
-    machine, for servers whose log cannot be read through SQL. `rotation` is what holds for its passwords.
+    machine, for servers whose log cannot be read through SQL. `rotation` is what holds for its passwords,
+    `drills` for its backups.
     """
 
     name: str
@@ -56,6 +42,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     log: str | None = None
     labels: dict[str, str] = {}
     rotation: Rule = Rule()
+    drills: DrillRule = DrillRule()
 
     @property
     def local(self) -> bool:

@@ -71,7 +71,13 @@ class Desk:
         password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
         async with open_ledger(audit.url, self.config.journal, password=password) as ledger:
             self.ledger, self.ledger_problem = ledger, None
-            dispatcher = Dispatcher(self.registry, ledger, self.config.policy, store=self.store())
+            dispatcher = Dispatcher(
+                self.registry,
+                ledger,
+                self.config.policy,
+                store=self.store(),
+                locks=self.config.journal.parent / "locks",
+            )
             self.dispatcher = dispatcher
             try:
                 await changed()

@@ -1,0 +1,119 @@
+"""What a drill hands to whoever restores a backup, and what it gets back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from console.dispatch.action import Advance, Watch
+from console.dispatch.enclosure import Enclosure, Kind
+from console.errors import Cancelled
+from console.model.backups import Backup, DrillRule, Source
+from console.model.drills import Check, Phase, PhaseName
+from console.model.target import Target
+
+T = TypeVar("T")
+
+
+class Space(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore will take on the scratch disk; `why` is how that was reckoned."""
+
+    bytes: int
+    inodes: int = 0
+    why: str = ""
+
+
+class Site:
+    """One drill at work: its rule, its backup, its enclosure, and its clock."""
+
+    def __init__(self, rule: DrillRule, source: Source, backup: Backup, watch: Watch) -> None:
+        self.rule = rule
+        self.source = source
+        self.backup = backup
+        self.watch = watch
+        self.to_time: datetime | None = None
+        self.phases: list[Phase] = []
+        self.checks: list[Check] = []
+        self.tools: dict[str, str] = {}
+
+    @asynccontextmanager
+    async def phase(self, name: PhaseName, size: int | None = None) -> AsyncIterator[None]:
+        """Time what happens in it; several stretches of one phase add up in the report."""
+        self.watch.tell(f"{name} …")
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name=name, seconds=time.monotonic() - start, bytes=size))
+
+    def advance(self, phase: PhaseName, done: float, total: float | None, unit: str = "") -> None:
+        """How far a phase is, with what is left of it by the rate since it began."""
+        self.watch.advance(Advance(phase=phase, done=done, total=total, unit=unit))
+
+    async def unless_stopped(self, work: Awaitable[T]) -> T:
+        """The work's result. Raises Cancelled, once the work has ended, where a stop was asked for."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self.watch.stop.wait())
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Cancelled(f"stopped by {self.watch.stop.by or 'its caller'}")
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """The server that a restore ended with, in its enclosure. `target` leads to it, to each of `databases`
+    with its `database` replaced. `newest` is the last thing it replayed, where it replays.
+    """
+
+    target: Target
+    databases: tuple[str, ...]
+    newest: datetime | None = None
+    newest_from: str = ""
+    whole_cluster: bool = True  # roles and the like are in it
+
+
+class Restorer(Protocol):
+    """How the backups of one method are restored. It raises ActionFailed only where the drill itself could
+    not go on; what is wrong with the backup is a failed Check.
+    """
+
+    kind: Kind
+
+    async def tools(self, site: Site) -> list[Check]:
+        """Whether the programs are there, of versions that can read this backup; nothing is written.
+
+        It leaves what it found in `site.tools` (name -> version).
+        """
+        ...
+
+    async def space(self, site: Site) -> Space: ...
+
+    async def media(self, site: Site, enclosure: Enclosure) -> list[Check]:
+        """The backup's own files: complete, with the right checksums."""
+        ...
+
+    async def restore(self, site: Site, enclosure: Enclosure) -> Restored | None:
+        """A running server with the data in it. None where the backup cannot be restored: `site.checks` got
+        the failed check that says why. Its time is in `site.phases`: RESTORE, then RECOVER.
+        """
+        ...
+
+    async def fence(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:
+        """That what was restored reaches nobody, by its own word."""
+        ...
+
+    async def integrity(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:
+        """What is sound in it: sequences, foreign keys, indexes, heap, collations. May change the copy."""
+        ...

@@ -1,0 +1,28 @@
+"""All backups of a target, from all of its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+
+from console.errors import DbdeckError
+from console.model.backups import Backup, Catalogue, DrillRule, Method, Source
+
+Find = Callable[[str, Source, DrillRule], Awaitable[tuple[Backup, ...]]]
+FINDERS: Mapping[Method, Find] = {}
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+
+async def catalogue(rule: DrillRule) -> Catalogue:
+    """A source that cannot be read is a problem of its own, and hides no other."""
+    found: list[Backup] = []
+    problems = []
+    for name, source in rule.sources.items():
+        try:
+            found += await FINDERS[source.method](name, source, rule)
+        except DbdeckError as error:
+            problems.append(f"{name}: {error.message}")
+        except OSError as error:
+            problems.append(f"{name}: {error.filename or source.path}: {error.strerror}")
+    found.sort(key=lambda one: one.started_at or _NEVER, reverse=True)
+    return Catalogue(backups=tuple(found), problems=tuple(problems))

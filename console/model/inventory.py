@@ -1,0 +1,151 @@
+"""What is in a database, by kind and name, and what two of them differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+Objects = dict[str, dict[str, str]]
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one database; `database` empty is what belongs to the server: roles, memberships, databases, and
+    (MySQL, MariaDB) users and their grants.
+
+    Kind of object -> its full name -> fingerprint of its definition (empty: none is taken). Kinds are words
+    people use: table, view, function, trigger, grant, role. Fingerprints are comparable between servers of
+    one flavour and major version. `unseen` are kinds this login may not see, each with the GRANT: they are
+    neither there nor missing.
+    """
+
+    database: str
+    flavor: str
+    version: int
+    objects: Objects
+    unseen: dict[str, str] = {}
+
+    def count(self) -> int:
+        return sum(map(len, self.objects.values()))
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """`missing` and `more` than expected, `changed` in their definition: kind and name of each."""
+
+    missing: tuple[tuple[str, str], ...] = ()
+    more: tuple[tuple[str, str], ...] = ()
+    changed: tuple[tuple[str, str], ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.more or self.changed)
+
+
+def differences(expected: Inventory, found: Inventory) -> Difference:
+    """Definitions are compared only between servers of one major version: their wording changes."""
+    alike = (expected.flavor, expected.version) == (found.flavor, found.version)
+    unseen = sorted({*expected.unseen, *found.unseen})
+    kinds = [kind for kind in sorted({*expected.objects, *found.objects}) if kind not in unseen]
+    missing, more, changed = [], [], []
+    for kind in kinds:
+        wanted, have = expected.objects.get(kind, {}), found.objects.get(kind, {})
+        missing += [(kind, name) for name in sorted(wanted.keys() - have.keys())]
+        more += [(kind, name) for name in sorted(have.keys() - wanted.keys())]
+        changed += [
+            (kind, name)
+            for name in sorted(wanted.keys() & have.keys())
+            if alike and wanted[name] and have[name] and wanted[name] != have[name]
+        ]
+    return Difference(missing=tuple(missing), more=tuple(more), changed=tuple(changed), unseen=tuple(unseen))
+
+
+class TableContent(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read of one table's rows. `rows` None: not counted; `exact` False: an estimate.
+
+    `checksum` is over all rows, or over those whose key's hash is 0 modulo `sample`; it does not depend on
+    the order of rows, and is comparable between servers of one flavour. `empty_after` says that a restore
+    leaves it empty by design: an unlogged table in a physical backup.
+    """
+
+    name: str
+    rows: int | None = None
+    exact: bool = True
+    checksum: str = ""
+    sample: int = 1
+    unlogged: bool = False
+    why: str = ""  # why it was not counted or not summed
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """The tables of one database, as far as the time given went."""
+
+    database: str
+    tables: tuple[TableContent, ...] = ()
+    seconds: float = 0.0
+
+    def by_name(self) -> Mapping[str, TableContent]:
+        return {one.name: one for one in self.tables}
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """How to look at contents: at most `seconds` in all; the named tables as they were looked at before.
+
+    `like` are the tables of a baseline: the same sample is taken of each, so that sums can be compared.
+    """
+
+    seconds: float
+    like: tuple[TableContent, ...] = ()
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore is compared with: taken in the backup's own snapshot (`exact`), or of the live server.
+
+    `contents` of an exact one are equal or the backup is bad; of the live server, within the drift allowed.
+    """
+
+    exact: bool
+    taken_at: datetime
+    origin: str
+    inventories: tuple[Inventory, ...] = ()
+    contents: tuple[Contents, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def inventory(self, database: str) -> Inventory | None:
+        return next((one for one in self.inventories if one.database == database), None)
+
+    def content(self, database: str) -> Contents | None:
+        return next((one for one in self.contents if one.database == database), None)
+
+
+class FileSum(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a backup: its size in bytes and its SHA-256."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What `backup.take` writes beside a backup: what it should hold, and what it was made with.
+
+    `files` are by their path within the backup. `position` is the snapshot's LSN, GTID or binlog position.
+    """
+
+    version: int = 1
+    target: str
+    method: str
+    started_at: datetime
+    ended_at: datetime
+    server: str
+    version_num: int
+    command: tuple[str, ...]
+    tool: str
+    position: str = ""
+    files: dict[str, FileSum] = {}
+    baseline: Baseline
+
+
+def named(pairs: Sequence[tuple[str, str]], most: int = 20) -> str:
+    """In words: `view shop.daily, function shop.tax(numeric) and 3 more`."""
+    told = ", ".join(f"{kind} {name}" for kind, name in pairs[:most])
+    return f"{told} and {len(pairs) - most} more" if len(pairs) > most else told

@@ -1,0 +1,157 @@
+"""Programs whose words we want: run without a shell, in a clean environment, heard as they speak, and ended
+with all that they started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import signal
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NamedTuple
+
+from console.errors import ActionFailed
+
+TERM_SECONDS = 5.0
+KEPT_LINES = 40  # of what it complained, from the end
+MOST = 64 << 20  # bytes of its answer
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LINE = 1 << 20
+
+
+def _nobody(_: str) -> None:
+    """Nobody listens."""
+
+
+class Heard(NamedTuple):
+    """`code` is its exit code, negative for a signal; None: it did not end in time and was killed. `answer`
+    is what it wrote to stdout, `complaint` the last lines of stderr.
+    """
+
+    code: int | None
+    answer: bytes
+    complaint: str
+
+    @property
+    def how(self) -> str:
+        if self.code is None:
+            return "did not end in time and was killed"
+        return f"was ended by signal {-self.code}" if self.code < 0 else f"ended with exit code {self.code}"
+
+    @property
+    def why(self) -> str:
+        """In one line: how it ended, and the last it said."""
+        last = next((line for line in reversed(self.complaint.splitlines()) if line.strip()), "")
+        return f"{self.how}: {last}" if last else self.how
+
+
+class Call(NamedTuple):
+    """How a program is run. `stdin` and `stdout` are open files, where it reads and writes itself;
+    `line` hears each line of its stderr, and of its stdout where that is not a file and `both` is set.
+    `options` are keywords of subprocess: the user it runs as.
+    """
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = {}
+    stdin: IO[bytes] | None = None
+    stdout: IO[bytes] | None = None
+    line: Callable[[str], None] = _nobody
+    both: bool = False
+    seconds: float | None = None
+    options: Mapping[str, Any] = {}
+
+
+async def hear(call: Call) -> Heard:
+    """Run it to its end. Cancelled, it is ended first, with its group. Raises ActionFailed where it could
+    not be started.
+    """
+    process = await _start(call)
+    try:
+        async with asyncio.timeout(call.seconds):
+            answer, complaint = await asyncio.gather(_answer(process, call), _complaint(process, call))
+            code: int | None = await process.wait()
+    except TimeoutError:
+        await end(process)
+        return Heard(None, b"", "")
+    except BaseException:
+        await asyncio.shield(end(process))
+        raise
+    return Heard(code, answer, complaint)
+
+
+async def _start(call: Call) -> asyncio.subprocess.Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *call.argv,
+            stdin=call.stdin or asyncio.subprocess.DEVNULL,
+            stdout=call.stdout or asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd="/",
+            env={**clean_environment(), **call.env},
+            start_new_session=True,
+            limit=_LINE,
+            **call.options,
+        )
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ActionFailed(f"{call.argv[0]} could not be run: {why}") from None
+
+
+async def _answer(process: asyncio.subprocess.Process, call: Call) -> bytes:
+    if process.stdout is None:
+        return b""
+    if call.both:
+        async for line in _lines(process.stdout):
+            call.line(line)
+        return b""
+    kept = bytearray()
+    while block := await process.stdout.read(1 << 16):
+        kept += block[: max(0, MOST - len(kept))]
+    return bytes(kept)
+
+
+async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
+    kept: deque[str] = deque(maxlen=KEPT_LINES)
+    if process.stderr is not None:
+        async for line in _lines(process.stderr):
+            kept.append(line)
+            call.line(line)
+    return "\n".join(kept)
+
+
+async def _lines(stream: asyncio.StreamReader) -> Any:
+    """Each line as text; of one that is longer than any line, its parts."""
+    rest = b""
+    while block := await stream.read(1 << 16):
+        *whole, rest = (rest + block).split(b"\n")
+        if len(rest) > _LINE:
+            whole, rest = [*whole, rest], b""
+        for line in whole:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+async def end(process: asyncio.subprocess.Process, first: int = signal.SIGTERM) -> None:
+    """The program, and what it started that is still in its group."""
+    for number in (first, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TERM_SECONDS):
+                await process.wait()
+        if process.returncode is not None and number != signal.SIGKILL:
+            # Its children may have outlived it; SIGKILL to the group finds them, or nobody.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            return
+
+
+def clean_environment() -> dict[str, str]:
+    """Nothing of ours but who we are: our own may hold secrets, PGOPTIONS or LD_PRELOAD."""
+    person = pwd.getpwuid(os.geteuid())
+    kept = {"PATH": _PATH, "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": person.pw_dir, "USER": person.pw_name}
+    return kept | ({"TMPDIR": os.environ["TMPDIR"]} if "TMPDIR" in os.environ else {})
