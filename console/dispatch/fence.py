@@ -14,15 +14,18 @@ from console import programs
 from console.dispatch.lease import Account
 from console.errors import ActionFailed
 
+_READS = ("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search")
+
 
 @cache
 def _tool(name: str) -> str | None:
     return shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin")
 
 
-def wrapped(account: Account, *, closed: bool, end: str = "KILL") -> list[str]:
+def wrapped(account: Account, *, closed: bool, end: str = "KILL", reads: bool = False) -> list[str]:
     """The words before an argv. `end` is the signal it gets when we are gone, however we went.
 
+    `reads`: where we are root, it may read what only we may, and has no other right of root's.
     Raises ActionFailed where the system has no such programs.
     """
     unshare, setpriv, prlimit = _tool("unshare"), _tool("setpriv"), _tool("prlimit")
@@ -38,6 +41,7 @@ def wrapped(account: Account, *, closed: bool, end: str = "KILL") -> list[str]:
     words += [setpriv, "--no-new-privs", "--pdeathsig", end]
     if root:
         words += ["--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups"]
+        words += [*_READS] if reads else []
     return [*words, "--"]
 
 
