@@ -92,7 +92,7 @@ class Listener:
         copy = _COPY.search(text)
         subject = f"table data {copy[1]}" if copy and not self._subject else self._subject
         if level is None:
-            self.fatal = _safe(text)
+            self.fatal, subject = _safe(text), ""  # it is about the archive, not about an item
         message = level[1] if level else text
         self.faults.append(Fault(_cause(message), subject, _safe(message)))
 

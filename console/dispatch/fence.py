@@ -14,7 +14,11 @@ from console import programs
 from console.dispatch.lease import Account
 from console.errors import ActionFailed
 
-_READS = ("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search")
+# access(2) asks by the real user, without capabilities, unless no_setuid_fixup is set (capabilities(7)).
+_READS = (
+    *("--securebits", "+no_setuid_fixup", "--bounding-set", "-all,+dac_read_search"),
+    *("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"),
+)
 
 
 @cache
