@@ -70,9 +70,9 @@ class PgDumpRestorer:
         async with site.phase(PhaseName.MEDIA, site.backup.bytes):
             sums = await site.unless_stopped(asyncio.to_thread(sums_of, Path(site.backup.path)))
             if _is_archive(site):
-                return [*_known(site), sums, await self._read_through(site, enclosure)]
+                return [*first_sight(site), sums, await self._read_through(site, enclosure)]
             return [
-                *_known(site),
+                *first_sight(site),
                 sums,
                 await site.unless_stopped(asyncio.to_thread(_whole, Path(site.backup.path))),
             ]
@@ -148,7 +148,7 @@ def _in(enclosure: Enclosure, programs: postgres_tools.Programs, name: str) -> s
 # ---- media ---------------------------------------------------------------------------------------
 
 
-def _known(site: Site) -> list[Check]:
+def first_sight(site: Site) -> list[Check]:
     """What was wrong with it at first sight."""
     return [
         Check(area=Area.MEDIA, name="first sight", outcome=Outcome.FAILED, detail=one)
