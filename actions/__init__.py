@@ -6,6 +6,7 @@ from typing import Any
 
 from actions.chains import BreakChain
 from actions.credentials import RotateCredential
+from actions.drills import BackupDrill
 from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
@@ -41,4 +42,5 @@ ALL: tuple[Action[Any], ...] = (
     LockCredential(),
     RehearseCredential(),
     PropagateCredential(),
+    BackupDrill(),
 )
