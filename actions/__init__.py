@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actions.backups import TakeBackup
 from actions.chains import BreakChain
 from actions.credentials import RotateCredential
 from actions.drills import BackupDrill
@@ -42,5 +43,6 @@ ALL: tuple[Action[Any], ...] = (
     LockCredential(),
     RehearseCredential(),
     PropagateCredential(),
+    TakeBackup(),
     BackupDrill(),
 )

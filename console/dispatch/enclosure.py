@@ -49,7 +49,8 @@ class Work(NamedTuple):
     """A program's run in it. `what` is said of it in the ledger beside its words.
 
     `ours`: run as ourselves, for what the server's user may not read. `online`: outside of the fence's
-    closed network, for tools that fetch from elsewhere; never for a server.
+    closed network, for tools that fetch from elsewhere; never for a server. `reads`: it may read, and only
+    read, what only we may: the backup, where we are root and its user is not.
     """
 
     argv: Sequence[str]
@@ -62,6 +63,7 @@ class Work(NamedTuple):
     seconds: float | None = None
     ours: bool = False
     online: bool = False
+    reads: bool = False
 
 
 class Enclosure:
@@ -100,6 +102,15 @@ class Enclosure:
             return binaries
         return self._held.copy_program(binaries.parent, binaries.parent.name) / binaries.name
 
+    def write(self, path: Path, text: str) -> Path:
+        """A new file of the server's user, in a folder made by `folder`; never through a link."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            if os.geteuid() == 0:
+                os.fchown(descriptor, self.account.uid, self.account.gid)
+            file.write(text)
+        return path
+
     def readable(self, path: Path) -> bool:
         """Can the server's user enter this folder, through all of its parents?"""
         return reachable(path, self.account)
@@ -134,7 +145,8 @@ class Enclosure:
 
     def _before(self, work: Work) -> list[str]:
         account = Account(os.geteuid(), os.getegid()) if work.ours else self.account
-        return fence.wrapped(account, self._fence._replace(closed=self.closed and not work.online))
+        of = self._fence._replace(closed=self.closed and not work.online)
+        return fence.wrapped(account, of, reads=work.reads)
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """The server's user has no home worth reading: no .pgpass, no .my.cnf, no psqlrc."""

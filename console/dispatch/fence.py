@@ -17,6 +17,12 @@ from console import programs
 from console.dispatch.lease import Account
 from console.errors import ActionFailed, Refused
 
+# access(2) asks by the real user, without capabilities, unless no_setuid_fixup is set (capabilities(7)).
+_READS = (
+    *("--securebits", "+no_setuid_fixup", "--bounding-set", "-all,+dac_read_search"),
+    *("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"),
+)
+
 
 @cache
 def _tool(name: str) -> str | None:
@@ -30,9 +36,10 @@ class Fence(NamedTuple):
     apart: bool
 
 
-def wrapped(account: Account, of: Fence, *, end: str = "KILL") -> list[str]:
+def wrapped(account: Account, of: Fence, *, end: str = "KILL", reads: bool = False) -> list[str]:
     """The words before an argv. `end` is the signal a program that is not apart gets when we are gone.
 
+    `reads`: where we are root, it may read what only we may, and has no other right of root's.
     Raises ActionFailed where the system has no such programs.
     """
     unshare, setpriv, prlimit = _tool("unshare"), _tool("setpriv"), _tool("prlimit")
@@ -51,6 +58,7 @@ def wrapped(account: Account, of: Fence, *, end: str = "KILL") -> list[str]:
     words += [setpriv, "--no-new-privs"]
     if root and account.uid != 0:
         words += ["--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups"]
+        words += [*_READS] if reads else []
     # Changing the user takes the signal of the parent's death away; so it is set anew.
     words += ["--pdeathsig", "KILL" if of.apart else end]
     return [*words, "--"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
+
+import msgspec
 
 from console import programs
 from console.audit.ledger import Ledger
@@ -16,12 +19,15 @@ from console.dispatch import files, process
 from console.dispatch.action import Action, Keeping, Plan, Step, Stepwise, Verdict, Watch
 from console.dispatch.enclosure import Enclosure, Kind, enclosure
 from console.engine import pooler
+from console.engine.open import open_engine
 from console.engine.port import READ_SECONDS, Engine, OperatorConnection, Row, Statement
 from console.errors import ActionFailed, AuditUnavailable
 from console.model.hooks import PoolerAdmin
+from console.model.login import Login
 from console.secret_store import SecretStore
 from console.secrets import Secret
 
+T = TypeVar("T")
 Another = Callable[[], AbstractAsyncContextManager[OperatorConnection]]
 
 
@@ -190,6 +196,17 @@ class Operator:
         """Record that a program will be run as ourselves, and run it. Raises ActionFailed if not run."""
         await self._record.tell([f"run {shlex.join(call.argv)}: {what}"], call.seconds)
         return await programs.hear(call)
+
+    async def on_disk(self, what: str, work: Callable[[], T]) -> T:
+        """Record what will be done to files of this machine, and do it, off the loop. Raises what it does."""
+        await self._record.tell([what], None)
+        return await asyncio.to_thread(work)
+
+    @asynccontextmanager
+    async def reading_as(self, login: Login) -> AsyncIterator[Engine]:
+        """The reads of the target with another login: what a backup's own login sees."""
+        async with open_engine(msgspec.structs.replace(self.engine.target, monitor=login)) as engine:
+            yield engine
 
     async def write_file(self, path: Path, change: files.Change, what: str) -> None:
         """Record that a file will be changed, and change it: `change` gets its text, or None, and gives the

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the servers that the tests run on. Safe to repeat: what is there is left alone.
 #
-#   PostgreSQL 15, PgBouncer    Debian packages (root)
-#   and MariaDB
+#   PostgreSQL 15, PgBouncer,   Debian packages (root)
+#   pgBackRest, Barman, MariaDB
 #   PostgreSQL 17 and 18        wheels, into the cache
 #   MySQL 9                     Debian unstable's mysql-server-core with its libraries, unpacked into
 #                               the cache; never installed (root, for debootstrap)
@@ -51,7 +51,7 @@ debian_servers() {
   command -v apt-get >/dev/null || { give_up "no apt-get here: PostgreSQL 15, PgBouncer, MariaDB and MySQL are left out"; return; }
   # The last five are what the PostgreSQL 17 wheel is linked with.
   local wanted
-  mapfile -t wanted < <(missing_packages postgresql-15 pgbouncer mariadb-server debootstrap \
+  mapfile -t wanted < <(missing_packages postgresql-15 pgbouncer mariadb-server debootstrap pgbackrest barman \
     libxml2 libgssapi-krb5-2 libssl3 libzstd1 liblz4-1)
   [ "${#wanted[@]}" -gt 0 ] || { say "Debian packages: nothing to do"; return; }
   [ "$(id -u)" = 0 ] || { give_up "not root; missing Debian packages: ${wanted[*]}"; return; }
