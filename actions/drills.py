@@ -63,7 +63,7 @@ class BackupDrill:
     name = "backup.drill"
     summary = "restore a backup into a private server, compare and measure it, remove it"
     risk = Risk.MEDIUM
-    flavors = ("postgresql", "mysql", "mariadb")
+    flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
     offline: Literal[True] = True
     Args = DrillArgs
 
