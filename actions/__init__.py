@@ -7,6 +7,7 @@ from typing import Any
 from actions.backups import TakeBackup
 from actions.chains import BreakChain
 from actions.credentials import RotateCredential
+from actions.drills import BackupDrill
 from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
@@ -43,4 +44,5 @@ ALL: tuple[Action[Any], ...] = (
     RehearseCredential(),
     PropagateCredential(),
     TakeBackup(),
+    BackupDrill(),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -18,6 +18,8 @@ from console.model.backups import Backup, DrillRule, Source
 from console.model.drills import Check, Phase, PhaseName
 from console.model.target import Target
 
+_QUIET_SECONDS = 5.0
+_NOTHING: Mapping[str, float] = {}
 T = TypeVar("T")
 
 
@@ -32,7 +34,15 @@ class Space(msgspec.Struct, frozen=True, kw_only=True):
 class Site:
     """One drill at work: its rule, its backup, its enclosure, and its clock."""
 
-    def __init__(self, rule: DrillRule, source: Source, backup: Backup, watch: Watch) -> None:
+    def __init__(
+        self,
+        rule: DrillRule,
+        source: Source,
+        backup: Backup,
+        watch: Watch,
+        expected: Mapping[str, float] = _NOTHING,
+    ) -> None:
+        """`expected`: how many seconds each phase took last time."""
         self.rule = rule
         self.source = source
         self.backup = backup
@@ -41,20 +51,43 @@ class Site:
         self.phases: list[Phase] = []
         self.checks: list[Check] = []
         self.tools: dict[str, str] = {}
+        self._expected = expected
+        self._began = 0.0
+        self._told = 0.0
 
     @asynccontextmanager
     async def phase(self, name: PhaseName, size: int | None = None) -> AsyncIterator[None]:
         """Time what happens in it; several stretches of one phase add up in the report."""
         self.watch.tell(f"{name} …")
-        start = time.monotonic()
+        start = self._began = time.monotonic()
+        clock = asyncio.create_task(self._by_the_clock(name))
         try:
             yield
         finally:
+            clock.cancel()
             self.phases.append(Phase(name=name, seconds=time.monotonic() - start, bytes=size))
 
     def advance(self, phase: PhaseName, done: float, total: float | None, unit: str = "") -> None:
         """How far a phase is, with what is left of it by the rate since it began."""
-        self.watch.advance(Advance(phase=phase, done=done, total=total, unit=unit))
+        self._told = time.monotonic()
+        spent = self._told - self._began
+        left = None if not total or done <= 0 else max(0.0, spent * (total - done) / done)
+        why = "" if left is None else "by the rate so far"
+        self.watch.advance(Advance(phase=phase, done=done, total=total, unit=unit, eta=left, why=why))
+
+    async def _by_the_clock(self, phase: PhaseName) -> None:
+        """Where nobody knows how far a phase is, it is as far as it was after this time when drilled last."""
+        expected = self._expected.get(phase)
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            if now - self._told < _QUIET_SECONDS:
+                continue
+            spent = now - self._began
+            eta = None if expected is None else max(0.0, expected - spent)
+            total = None if expected is None else max(expected, spent)
+            why = "" if expected is None else "as long as last time"
+            self.watch.advance(Advance(phase=phase, done=spent, total=total, unit="s", eta=eta, why=why))
 
     async def unless_stopped(self, work: Awaitable[T]) -> T:
         """The work's result. Raises Cancelled, once the work has ended, where a stop was asked for."""
