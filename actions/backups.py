@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -42,7 +42,7 @@ class TakeArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     source: Name
     database: str = ""
-    name: Name | Literal[""] = ""
+    name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
 
 
 class Order(NamedTuple):

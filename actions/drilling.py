@@ -27,7 +27,6 @@ from actions.drill_checks import (
 from actions.drill_choice import Chosen
 from actions.restorers import RESTORERS
 from actions.restoring import Restored, Restorer, Site, Space
-from actions.words import counted
 from console.dispatch.enclosure import Enclosure
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
@@ -178,10 +177,6 @@ class Drill:
         restored = await site.unless_stopped(self._restorer.restore(site, enclosure))
         if restored is None:
             return
-        came = f"{counted(len(restored.databases), 'database')} of {restored.target.name}"
-        site.checks.append(
-            Check(area=Area.RECOVERY, name="the restored server answers", outcome=Outcome.PASSED, detail=came)
-        )
         site.checks += await site.unless_stopped(self._restorer.fence(site, enclosure, restored))
         if any(one.area is Area.FENCE and one.outcome is Outcome.FAILED for one in site.checks):
             raise ActionFailed("the restored server is not fenced in; it was stopped and removed unread")

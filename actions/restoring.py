@@ -52,18 +52,24 @@ class Site:
         self.checks: list[Check] = []
         self.tools: dict[str, str] = {}
         self._expected = expected
+        self._open: PhaseName | None = None
         self._began = 0.0
         self._told = 0.0
 
     @asynccontextmanager
     async def phase(self, name: PhaseName, size: int | None = None) -> AsyncIterator[None]:
         """Time what happens in it; several stretches of one phase add up in the report."""
+        if self._open is name:  # a stretch within itself is not told and counted twice
+            yield
+            return
         self.watch.tell(f"{name} …")
+        self._open = name
         start = self._began = time.monotonic()
         clock = asyncio.create_task(self._by_the_clock(name))
         try:
             yield
         finally:
+            self._open = None
             clock.cancel()
             self.phases.append(Phase(name=name, seconds=time.monotonic() - start, bytes=size))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -113,6 +113,22 @@ def notes(board: DrillBoard) -> Iterable[str]:
                 else f"was proved {age((board.at - one.proved_at).total_seconds())} ago"
             )
             yield f"{one.source} {last}, due every {age(one.cadence)}"
+
+
+def concluded(found: Iterable[Mapping[str, Any]]) -> list[tuple[Tone, str]]:
+    """What an outcome tells of its drills."""
+    said: list[tuple[Tone, str]] = []
+    for one in found:
+        verdict = Verdict(one["verdict"])
+        made = f"{one.get('made')} of {one.get('checks')} checks made"
+        said.append(
+            (_TONE[verdict], f"  {one['source']} {clean(str(one['backup']), 200)}: {verdict.upper()}, {made}")
+        )
+        said += [(Tone.BAD, f"    {clean(reason, 500)}") for reason in one.get("reasons") or ()]
+        phases = ", ".join(f"{name} {span(seconds)}" for name, seconds in (one.get("phases") or {}).items())
+        said.append((Tone.MUTED, f"    {phases}"))
+        said.append((Tone.MUTED, f"    report: {one.get('report') or 'was not written'}"))
+    return said
 
 
 # ---- trends -------------------------------------------------------------------------------------------
