@@ -11,7 +11,7 @@ from actions import postgres_fence as fence
 from actions import postgres_integrity, postgres_recovery, postgres_tools
 from actions.postgres_fence import Cluster
 from actions.postgres_recovery import Recovery
-from actions.restore_pg_dump import first_sight, sums_of
+from actions.restore_pg_dump import sums_of
 from actions.restore_progress import filling
 from actions.restoring import Restored, Site, Space
 from actions.wal_archives import archive_in
@@ -37,12 +37,12 @@ class PgBasebackupRestorer:
     async def tools(self, site: Site) -> list[Check]:
         if any(one.startswith(pg_basebackup.INCREMENTAL) for one in site.backup.notes):
             why = "an incremental backup is restored with those it builds on: join them with pg_combinebackup"
-            return [Check(area=Area.MEDIA, name="tools", outcome=Outcome.BROKEN, detail=why)]
+            return [Check(area=Area.GROUND, name="tools", outcome=Outcome.BROKEN, detail=why)]
         tar = await asyncio.to_thread(pg_basebackup.tar_of, Path(site.backup.path))
         unpacker = _UNPACK.get(tar.suffix) if tar else None
         if unpacker and tools.program(unpacker[1]) is None:
             why = f"{unpacker[1]} is not installed, which {tar} is compressed with"
-            return [Check(area=Area.MEDIA, name="tools", outcome=Outcome.BROKEN, detail=why)]
+            return [Check(area=Area.GROUND, name="tools", outcome=Outcome.BROKEN, detail=why)]
         return await physical_tools(site, NEEDED)
 
     async def space(self, site: Site) -> Space:
@@ -53,13 +53,11 @@ class PgBasebackupRestorer:
         return Space(bytes=int(size * 1.1) + REPLAY_ROOM, inodes=files + 1000, why=f"{why}, a tenth, and WAL")
 
     async def media(self, site: Site, enclosure: Enclosure) -> list[Check]:
-        async with site.phase(PhaseName.MEDIA, site.backup.bytes):
-            path = Path(site.backup.path)
-            sums = await site.unless_stopped(asyncio.to_thread(sums_of, path))
-            found = [*first_sight(site), sums]
-            if site.backup.format != "plain":
-                return found  # a tar file is verified when it is unpacked
-            return [*found, await verified(site, enclosure, path)]
+        path = Path(site.backup.path)
+        sums = await site.unless_stopped(asyncio.to_thread(sums_of, path))
+        if site.backup.format != "plain":
+            return [sums]  # a tar file is verified when it is unpacked
+        return [sums, await verified(site, enclosure, path)]
 
     async def restore(self, site: Site, enclosure: Enclosure) -> Restored | None:
         programs = await physical_programs(site, NEEDED)
@@ -90,14 +88,14 @@ async def physical_tools(site: Site, needed: tuple[str, ...]) -> list[Check]:
     """Only programs of the same major version can read a copy of files."""
     if site.backup.version is None:
         why = "the backup does not tell its major version, and only that can read it"
-        return [Check(area=Area.MEDIA, name="tools", outcome=Outcome.BROKEN, detail=why)]
+        return [Check(area=Area.GROUND, name="tools", outcome=Outcome.BROKEN, detail=why)]
     if (
         site.to_time is not None
         and site.backup.started_at is not None
         and site.to_time < site.backup.started_at
     ):
         why = f"{site.to_time:%Y-%m-%d %H:%M:%S%z} is before this backup began: choose an older one"
-        return [Check(area=Area.MEDIA, name="tools", outcome=Outcome.BROKEN, detail=why)]
+        return [Check(area=Area.GROUND, name="tools", outcome=Outcome.BROKEN, detail=why)]
     found = await postgres_tools.find(site, site.backup.version, needed, same=True)
     if found is None:
         return [postgres_tools.lacking(site, site.backup.version, needed, same=True)]
