@@ -44,7 +44,7 @@ from console.model.drills import (
     judge,
 )
 from console.model.instants import instant
-from console.model.inventory import Baseline, Wanted
+from console.model.inventory import Baseline, Wanted, of_databases
 from console.present.units import size as in_bytes
 
 INODES_SPARE = 1000
@@ -215,6 +215,8 @@ class Drill:
         for database in (*([""] if restored.whole_cluster else []), *restored.databases):
             expected = self._baseline.inventory(database) if self._baseline else None
             have = await engine.inventory(database)
+            if not database and expected is not None and not self._chosen.source.method.physical:
+                expected, have = (of_databases(one, restored.databases) for one in (expected, have))
             if database or expected is not None:
                 found += inventory_check(expected, have, self._baseline)
         if not restored.whole_cluster:

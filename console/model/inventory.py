@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -28,6 +28,38 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     def count(self) -> int:
         return sum(map(len, self.objects.values()))
+
+
+def of_databases(server: Inventory, databases: Collection[str]) -> Inventory:
+    """What belongs to the server, without other databases and the rights on them: a backup of some holds no
+    others.
+    """
+    kept = {
+        kind: {name: one for name, one in objects.items() if _within(kind, name, databases)}
+        for kind, objects in server.objects.items()
+    }
+    return msgspec.structs.replace(server, objects=kept)
+
+
+def _within(kind: str, name: str, databases: Collection[str]) -> bool:
+    if kind == "database":
+        return _plain(name) in databases
+    return kind != "grant" or _concerns(name, databases)
+
+
+def _plain(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') and name.endswith('"') else name
+
+
+def _concerns(grant: str, databases: Collection[str]) -> bool:
+    """Of PostgreSQL's grants on a server's objects: `database shop to app_user`."""
+    what, _, rest = grant.partition(" ")
+    return what != "database" or any(rest.startswith(f"{_quoted(one)} to ") for one in databases)
+
+
+def _quoted(name: str) -> str:
+    plain = name.isidentifier() and name.islower() and name.isascii()
+    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
