@@ -151,7 +151,7 @@ async def fence(enclosure: Enclosure, restored: Restored) -> list[Check]:
         Check(
             area=Area.FENCE,
             name="doors",
-            outcome=Outcome.BROKEN if wrong else Outcome.PASSED,
+            outcome=Outcome.FAILED if wrong else Outcome.PASSED,
             detail="; ".join(wrong)
             or "no address, no archiving, no replication, no library, no worker of others",
             seconds=time.monotonic() - began,

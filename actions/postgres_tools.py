@@ -65,7 +65,7 @@ def lacking(site: Site, least: int | None, needed: Sequence[str], *, same: bool)
     which = "PostgreSQL" if least is None else f"PostgreSQL {least}{'' if same else ' or newer'}"
     where = f"in {site.rule.binaries}" if site.rule.binaries else "on this machine"
     return Check(
-        area=Area.MEDIA,
+        area=Area.GROUND,
         name="tools",
         outcome=Outcome.BROKEN,
         detail=f"no {which} with {', '.join(needed)} {where}: install it, or name its folder as `binaries`",
@@ -75,7 +75,7 @@ def lacking(site: Site, least: int | None, needed: Sequence[str], *, same: bool)
 def there(site: Site, found: Programs, needed: Sequence[str]) -> Check:
     site.tools |= dict.fromkeys(("postgres", *needed), f"{found.major}.{found.minor}")
     return Check(
-        area=Area.MEDIA,
+        area=Area.GROUND,
         name="tools",
         outcome=Outcome.PASSED,
         detail=f"PostgreSQL {found.major}.{found.minor} in {found.folder}",

@@ -67,15 +67,11 @@ class PgDumpRestorer:
         return Space(bytes=size + _WAL + _EMPTY_CLUSTER, inodes=5000, why=why)
 
     async def media(self, site: Site, enclosure: Enclosure) -> list[Check]:
-        async with site.phase(PhaseName.MEDIA, site.backup.bytes):
-            sums = await site.unless_stopped(asyncio.to_thread(sums_of, Path(site.backup.path)))
-            if _is_archive(site):
-                return [*_known(site), sums, await self._read_through(site, enclosure)]
-            return [
-                *_known(site),
-                sums,
-                await site.unless_stopped(asyncio.to_thread(_whole, Path(site.backup.path))),
-            ]
+        path = Path(site.backup.path)
+        sums = await site.unless_stopped(asyncio.to_thread(sums_of, path))
+        if _is_archive(site):
+            return [sums, await self._read_through(site, enclosure)]
+        return [sums, await site.unless_stopped(asyncio.to_thread(_whole, path))]
 
     async def _read_through(self, site: Site, enclosure: Enclosure) -> Check:
         """pg_restore reads all of it and writes nothing: a cut, a missing file and rot in gzip end it."""
@@ -146,14 +142,6 @@ def _in(enclosure: Enclosure, programs: postgres_tools.Programs, name: str) -> s
 
 
 # ---- media ---------------------------------------------------------------------------------------
-
-
-def _known(site: Site) -> list[Check]:
-    """What was wrong with it at first sight."""
-    return [
-        Check(area=Area.MEDIA, name="first sight", outcome=Outcome.FAILED, detail=one)
-        for one in site.backup.faults
-    ]
 
 
 def sums_of(path: Path) -> Check:
@@ -243,14 +231,6 @@ async def _fill(site: Site, enclosure: Enclosure, made: Cluster, target: Target)
     databases = await _databases(job)
     if not databases:
         return None
-    site.checks.append(
-        Check(
-            area=Area.RECOVERY,
-            name="the restored server answers",
-            outcome=Outcome.PASSED if enclosure.serving else Outcome.FAILED,
-            detail=f"with {', '.join(databases)}",
-        )
-    )
     first = msgspec.structs.replace(target, database=databases[0])
     return Restored(target=first, databases=databases, whole_cluster=whole)
 

@@ -10,11 +10,16 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from actions.restoring import Site
 from console.backups.pg_archive import Archive, Entry
+from console.model.drills import PhaseName
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 1.0
 _INDEX_SHARE = 0.5  # of the data's weight; measured for pgbench tables: indexes take half as long as COPY
@@ -109,3 +114,21 @@ async def looking(look: Callable[[], None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def filling(site: Site, folders: Sequence[Path], total: int | None, work: Awaitable[T]) -> T:
+    """The work's result; meanwhile how much of `total` bytes lies in the folders."""
+
+    def look() -> None:
+        site.advance(PhaseName.RESTORE, sum(map(bytes_in, folders)), total, "B")
+
+    async with looking(look):
+        return await site.unless_stopped(work)
+
+
+def bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actions.restore_pg_dump import PgDumpRestorer
+from actions.restore_pg_physical import PgBasebackupRestorer
 from actions.restoring import Restorer
 from console.model.backups import Method
 
 RESTORERS: Mapping[Method, Restorer] = {
     Method.PG_DUMP: PgDumpRestorer(),
+    Method.PG_BASEBACKUP: PgBasebackupRestorer(),
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from console.backups import pg_dump
+from console.backups import pg_basebackup, pg_dump
 from console.errors import DbdeckError
 from console.model.backups import Backup, Catalogue, DrillRule, Method, Source
 
 Find = Callable[[str, Source, DrillRule], Awaitable[tuple[Backup, ...]]]
 FINDERS: Mapping[Method, Find] = {
     Method.PG_DUMP: pg_dump.find,
+    Method.PG_BASEBACKUP: pg_basebackup.find,
 }
 _NEVER = datetime.fromtimestamp(0, UTC)
 

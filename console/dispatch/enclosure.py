@@ -74,8 +74,8 @@ class Enclosure:
         self._tell = tell
         self._stack = stack
         self._served: asyncio.subprocess.Process | None = None
-        self._doors: dict[tuple[str, int, str], OperatorConnection] = {}
-        self._engines: dict[tuple[str, int, str], Engine] = {}
+        self._doors: dict[tuple[str, str, str], OperatorConnection] = {}
+        self._engines: dict[tuple[str, str, str], Engine] = {}
         self._fence = of
         self.commands: list[str] = []
 
@@ -227,7 +227,7 @@ class Enclosure:
 
     async def reading(self, target: Target) -> Engine:
         """The reads of a database of the restored server; closed with the enclosure."""
-        key = (target.host, target.port, target.database)
+        key = (target.host, target.monitor.user, target.database)
         if key not in self._engines:
             self._engines[key] = await self._stack.enter_async_context(open_engine(target))
         return self._engines[key]
@@ -237,7 +237,7 @@ class Enclosure:
     ) -> list[Row]:
         """Record a statement, and run it on the restored server. Raises as `Operator.execute`."""
         await self._tell([f"{target.name}: {statement.shown}"], timeout)
-        key = (target.host, target.port, target.database)
+        key = (target.host, target.operator.user if target.operator else "", target.database)
         if key not in self._doors:
             self._doors[key] = await self._stack.enter_async_context(open_operator(target))
         return await self._doors[key].run(statement, timeout=timeout)
