@@ -188,6 +188,7 @@ class Drill:
         engine = await enclosure.reading(restored.target)
         budget = seconds_of(self._rule.budget)
         self._baseline = await baseline_of(self._chosen, self._operator.engine, restored.databases, budget)
+        self.site.baseline = self._baseline
         await self._noted("the inventory", Area.INVENTORY, partial(self._inventories, engine, restored))
         for database in restored.databases:
             await self._noted(f"rows of {database}", Area.ROWS, partial(self._contents, engine, database))

@@ -119,6 +119,12 @@ OBJECTS = st.dictionaries(
 )
 
 
+def test_an_invalid_index_that_a_dump_left_out_is_not_missing() -> None:
+    wanted = inventory({"invalid index": {"shop.twice": "a"}})
+    assert not differences(wanted, inventory({}))
+    assert differences(inventory({}), wanted).more == (("invalid index", "shop.twice"),)
+
+
 @given(OBJECTS, OBJECTS)
 def test_differences_are_mirrored(one: dict[str, dict[str, str]], other: dict[str, dict[str, str]]) -> None:
     there, back = differences(inventory(one), inventory(other)), differences(inventory(other), inventory(one))
