@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
+from console.backups import mysqldump
 from console.errors import DbdeckError
 from console.model.backups import Backup, Catalogue, DrillRule, Method, Source
 
 Find = Callable[[str, Source, DrillRule], Awaitable[tuple[Backup, ...]]]
-FINDERS: Mapping[Method, Find] = {}
+FINDERS: Mapping[Method, Find] = {
+    Method.MYSQLDUMP: mysqldump.find,
+}
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 

@@ -39,6 +39,8 @@ class Kind(NamedTuple):
 
 POSTGRES = Kind("data/postmaster.pid", "QUIT", ("postgres", "nobody"))
 MYSQL = Kind("data/mysqld.pid", "TERM", ("mysql", "nobody"))
+# MySQL takes SIGQUIT for a request to write everything down first.
+_AT_ONCE = {"QUIT": signal.SIGQUIT, "TERM": signal.SIGKILL}
 
 
 def _nobody(_: str) -> None:
@@ -242,7 +244,7 @@ async def enclosure(kind: Kind, base: Path, tell: Tell, *, closed: bool) -> Asyn
             try:
                 yield made
             finally:
-                await asyncio.shield(asyncio.ensure_future(made.stop()))
+                await asyncio.shield(asyncio.ensure_future(made.stop(_AT_ONCE[kind.stop])))
     finally:
         # A second Ctrl-C cancels our waiting, not the clean-up.
         await asyncio.shield(asyncio.ensure_future(held.close()))

@@ -22,6 +22,7 @@ class Outcome(StrEnum):
 class Area(StrEnum):
     """What a check is about."""
 
+    GROUND = "ground"  # programs, disk: what a drill stands on
     MEDIA = "media"  # the backup's own files: checksums, manifest, completeness
     FENCE = "fence"  # the restored server reaches nobody
     RECOVERY = "recovery"  # it came up, and as far as it should

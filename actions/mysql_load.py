@@ -1,0 +1,141 @@
+"""Statements of a dump or of binary logs, loaded by the server's own client; and what it stopped at."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from actions.mysql_fence import Scratch
+from actions.restoring import Site
+from console.backups.mysql_text import subject_at
+from console.backups.unpacking import packing, unpacked
+from console.dispatch.enclosure import Enclosure, Work
+from console.errors import ActionFailed
+from console.model.drills import PhaseName
+from console.programs import Heard
+
+_ERROR = re.compile(r"ERROR (\d+) \((\w+)\) at line (\d+)(?: in file: '[^']*')?: (.*)")
+# Of these the server repeats values of rows: duplicate keys, wrong values, what a parser stopped at.
+_REPEATS = frozenset({1062, 1064, 1048, 1264, 1265, 1292, 1366, 1406, 1411, 1586, 3140, 4025})
+_LOOK_SECONDS = 0.25
+
+
+class Refusal(NamedTuple):
+    """What a server did not take: its number, its words without values, and the line of the file."""
+
+    code: int
+    words: str
+    line: int
+
+
+def client(scratch: Scratch, *more: str) -> list[str]:
+    """Without --force: it stops at the first statement that is refused."""
+    return [
+        str(scratch.tools.client.path),
+        f"--defaults-file={scratch.options}",
+        "--batch",
+        "--default-character-set=utf8mb4",
+        "--max-allowed-packet=1G",
+        "--binary-mode",
+        *more,
+    ]
+
+
+def refusal(complaint: str) -> Refusal | None:
+    found = _ERROR.search(complaint)
+    if found is None:
+        return None
+    code = int(found[1])
+    words = "its words may hold values of rows and are left out" if code in _REPEATS else found[4]
+    return Refusal(code, words, int(found[3]))
+
+
+async def load(site: Site, enclosure: Enclosure, scratch: Scratch, path: Path, database: str = "") -> str:
+    """Why it could not be loaded to its end, naming what it stopped at; empty where it was.
+
+    The file is opened by us and read by the client, so that progress is where both stand in it.
+    """
+    size = (await asyncio.to_thread(path.stat)).st_size
+    with await asyncio.to_thread(path.open, "rb") as file:
+        watching = asyncio.ensure_future(_progress(site, file, size))
+        try:
+            heard, unpacker = await site.unless_stopped(_run(enclosure, scratch, file, path, database))
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+    if heard.code != 0:
+        return await asyncio.to_thread(_explained, path, heard)
+    return f"{path.name} cannot be unpacked: {unpacker.why}" if unpacker and unpacker.code != 0 else ""
+
+
+async def _run(
+    enclosure: Enclosure, scratch: Scratch, file: IO[bytes], path: Path, database: str
+) -> tuple[Heard, Heard | None]:
+    argv = client(scratch, *([f"--database={database}"] if database else []))
+    how = packing(path)
+    if not how.name:
+        return await enclosure.run(Work(argv, f"load {path.name}", stdin=file)), None
+    if how.path is None:
+        raise ActionFailed(f"{path} cannot be read: {how.fault}")
+    unpack = Work([str(how.path), "-dc"], f"unpack {path.name}", stdin=file)
+    return await piped(enclosure, unpack, Work(argv, f"load {path.name}"))
+
+
+async def piped(enclosure: Enclosure, first: Work, second: Work) -> tuple[Heard, Heard]:
+    """(how the second ended, how the first did). Both run at once; one that ends ends the other."""
+    reads, writes = os.pipe()
+    with os.fdopen(reads, "rb") as out, os.fdopen(writes, "wb") as into:
+        return await _both(
+            _closing(enclosure.run(second._replace(stdin=out)), out.close),
+            _closing(enclosure.run(first._replace(stdout=into)), into.close),
+        )
+
+
+async def _closing(work: Awaitable[Heard], close: Callable[[], None]) -> Heard:
+    """Our own end of the pipe goes with the program, or the other one would never hear of its end."""
+    try:
+        return await work
+    finally:
+        with contextlib.suppress(OSError):
+            close()
+
+
+async def _both(second: Awaitable[Heard], first: Awaitable[Heard]) -> tuple[Heard, Heard]:
+    tasks = [asyncio.ensure_future(second), asyncio.ensure_future(first)]
+    try:
+        done = await asyncio.gather(*tasks)
+    finally:
+        for one in tasks:
+            one.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return done[0], done[1]
+
+
+async def _progress(site: Site, file: IO[bytes], size: int) -> None:
+    """The client's stdin is our open file: its place in it is ours."""
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        site.advance(PhaseName.RESTORE, os.lseek(file.fileno(), 0, os.SEEK_CUR), size, "bytes")
+
+
+def _explained(path: Path, heard: Heard) -> str:
+    found = refusal(heard.complaint)
+    if found is None:
+        return f"the client {heard.why}"
+    with contextlib.suppress(ActionFailed, OSError), _lines(path) as lines:
+        subject = subject_at(lines, found.line)
+        if subject:
+            return f"it stops at line {found.line}, at {subject}: {found.words} ({found.code})"
+    return f"it stops at line {found.line}: {found.words} ({found.code})"
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[IO[bytes]]:
+    with unpacked(path) as stream:
+        yield stream
