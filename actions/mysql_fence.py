@@ -196,8 +196,17 @@ def _admit(enclosure: Enclosure, socket: Path) -> tuple[Path, Path]:
     options, first = folder / "client.cnf", folder / "first.sql"
     owner = enclosure.account.uid, enclosure.account.gid
     _write(options, f'[client]\nuser={ADMIN}\npassword="{word}"\nsocket={socket}\n', owner)
-    _write(first, "".join(f"{line};\n" for line in _entry(word)), owner)
+    _write(first, "".join(f"{line};\n" for line in (*_entry(word), *_PROXY)), owner)
     return options, first
+
+
+# PROXY is no part of all privileges and can only be handed on, and a dump of users gives it to root again.
+_PROXY = (
+    "REPLACE INTO mysql.proxies_priv (host, user, proxied_host, proxied_user, with_grant, grantor)"  # noqa: S608
+    f" SELECT 'localhost', '{ADMIN}', proxied_host, proxied_user, 1, ''"
+    " FROM mysql.proxies_priv WHERE user = 'root' AND host = 'localhost'",
+    "FLUSH PRIVILEGES",
+)
 
 
 def _entry(word: str) -> tuple[str, ...]:

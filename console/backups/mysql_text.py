@@ -42,7 +42,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sections(msgspec.Struct, kw_only=True):
-    """All that a dump holds by its comments, and whether its last line is there."""
+    """All that a dump holds by its comments, and whether its last line is there. Tables and views are named
+    with their database, where the dump has several or names it.
+    """
 
     databases: list[str] = []
     tables: list[str] = []
@@ -58,6 +60,7 @@ class Sections(msgspec.Struct, kw_only=True):
     completed_on: str = ""
     position: tuple[str, int] | None = None
     gtid: str = ""
+    current: str = ""  # the database that follows, while it is read
     bytes: int = 0
     lines: int = 0
 
@@ -66,7 +69,7 @@ class Sections(msgspec.Struct, kw_only=True):
         """What it certainly does not hold, whatever the server has."""
         if not self.comments:
             return ("made without comments: nobody can tell from it whether it is whole",)
-        bare = sorted(set(self.tables) - set(self.data))
+        bare = sorted(one for one in set(self.tables) - set(self.data) if not one.startswith("mysql."))
         said = (
             (not self.routines, "no procedures and functions: made without --routines"),
             (not self.events, "no events: made without --events"),
@@ -162,6 +165,7 @@ def _remark(line: bytes, found: Sections) -> None:
     current = _CURRENT.match(line)
     if current is not None:
         name = current[1].decode("utf-8", "replace").replace("``", "`")
+        found.current = name
         if name not in found.databases:
             found.databases.append(name)
         found.accounts = found.accounts or name == "mysql"
@@ -174,14 +178,10 @@ def _enter(what: bytes, name: str, found: Sections) -> None:
         found.routines = True
     elif what == b"Dumping events for database":
         found.events = True
-    elif what == b"Table structure for table":
-        found.tables.append(name)
-    elif what == b"Dumping data for table":
-        found.data.append(name)
-    elif what == b"Final view structure for view":
-        found.finished_views.append(name)
-    elif what.startswith(b"Temporary"):
-        found.views.append(name)
+    else:
+        named = f"{found.current}.{name}" if found.current else name
+        kept = {b"Table": found.tables, b"Dumping": found.data, b"Final": found.finished_views}
+        kept.get(what.partition(b" ")[0], found.views if what.startswith(b"Temporary") else []).append(named)
 
 
 def subject_at(lines: Iterable[bytes], number: int) -> str:
@@ -196,15 +196,23 @@ def subject_at(lines: Iterable[bytes], number: int) -> str:
         if section is not None:
             what, name = section["what"].decode(), section["name"].decode("utf-8", "replace")
             subject = f"{what[0].lower()}{what[1:]} {name}"
-        elif line.startswith((b"CREATE ", b"/*!50003 CREATE")):
-            made = _MADE.search(line)
-            if made is not None:
-                subject = f"{made[1].decode().lower()} {made[2].decode('utf-8', 'replace')}"
+        else:
+            subject = _made_by(line) or subject
     return subject
+
+
+def _made_by(line: bytes) -> str:
+    """What one line makes or grants; empty where it does neither."""
+    if line.startswith((b"CREATE ", b"/*!50003 CREATE", b"/*!50106 CREATE")):
+        made = _MADE.search(line)
+        return f"{made[1].decode().lower()} {made[2].decode('utf-8', 'replace')}" if made else ""
+    granted = _GRANTED.match(line)
+    return f"grants of {granted[1].decode('utf-8', 'replace').replace('`', '')}" if granted else ""
 
 
 _MADE = re.compile(
     rb"\b(PROCEDURE|FUNCTION|TRIGGER|EVENT|TABLE|USER|ROLE|DATABASE|SEQUENCE)\s+"
-    rb"(?:/\*!32312 )?(?:IF NOT EXISTS(?:\*/)? )?`?([^`\s(]+)`?",
+    rb"(?:/\*!32312 )?(?:IF NOT EXISTS(?:\*/)? )?`?([^`\s(;]+)`?",
     re.IGNORECASE,
 )
+_GRANTED = re.compile(rb"GRANT .* TO (`(?:[^`]|``)*`(?:@`[^`]*`)?)")
