@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from actions.restoring import Restored, Site
-from console.backups.mysql_programs import Program, find, flavor_of, label
+from console.backups.mysql_programs import Program, find, flavor_of, label, names_of
 from console.dispatch.enclosure import Enclosure, Work
 from console.dispatch.lease import tail
 from console.engine.port import Row, Statement
@@ -64,11 +64,11 @@ _ONLY = {
 
 
 class Tools(NamedTuple):
-    """`install` only of MariaDB: MySQL's server makes its own data folder."""
+    """`all` has them by their role, also others that were asked for."""
 
     server: Program
     client: Program
-    install: Program | None
+    all: Mapping[str, Program]
 
 
 class Scratch(NamedTuple):
@@ -84,29 +84,25 @@ def checked(name: str, outcome: Outcome, detail: str = "", area: Area = Area.GRO
     return Check(area=area, name=name, outcome=outcome, detail=detail)
 
 
-async def find_tools(site: Site) -> Tools | Check:
-    """The programs for this backup, or the check that says which is not there."""
+async def find_tools(site: Site, more: Sequence[str] = ()) -> Tools | Check:
+    """The programs for this backup, or the check that says which is not there. `more` are other roles."""
     flavor = flavor_of(site.backup.server)
-    found: list[Program] = []
-    for role in ("server", "client", *(["install"] if flavor == "mariadb" else [])):
+    found: dict[str, Program] = {}
+    for role in ("server", "client", *more):
+        if role == "install" and flavor == "mysql":  # its server makes its data folder itself
+            continue
         one = await find(role, flavor, site.rule.binaries)
         if one is None:
             where = site.rule.binaries or "the usual folders"
-            lacks = f"{label(flavor)}: {_MISSING[role]} in {where}"
+            what = names_of(role, flavor)[0]
+            lacks = f"{label(flavor)}: no {what} in {where}"
             return checked(
                 "programs", Outcome.BROKEN, f"{lacks}; install it, or set `binaries` for this target"
             )
-        found.append(one)
-        if role != "install":
+        found[role] = one
+        if one.version != (0, 0, 0):
             site.tools[one.path.name] = one.words
-    return Tools(found[0], found[1], found[2] if len(found) > 2 else None)
-
-
-_MISSING = {
-    "server": "no server",
-    "client": "no command line client",
-    "install": "no mariadb-install-db",
-}
+    return Tools(found["server"], found["client"], found)
 
 
 def age_check(site: Site, tools: Tools, *, physical: bool) -> Check:
@@ -131,8 +127,8 @@ async def initialise(enclosure: Enclosure, tools: Tools) -> None:
     data = enclosure.folder("data")
     temporary = temporary_folder(enclosure)
     argv = [*server_argv(enclosure, tools.server), f"--datadir={data}", f"--tmpdir={temporary}"]
-    if tools.install is not None:
-        argv = [str(tools.install.path), "--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}"]
+    if "install" in tools.all:
+        argv = [str(tools.all["install"].path), "--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}"]
         argv += ["--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=normal"]
     else:
         argv.append("--initialize-insecure")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from actions.mysql_fence import Scratch
+from actions.mysql_fence import Scratch, log_end
 from actions.restoring import Site
 from console.backups.mysql_text import subject_at
 from console.backups.unpacking import packing, unpacked
@@ -23,6 +23,10 @@ from console.programs import Heard
 _ERROR = re.compile(r"ERROR (\d+) \((\w+)\) at line (\d+)(?: in file: '[^']*')?: (.*)")
 # Of these the server repeats values of rows: duplicate keys, wrong values, what a parser stopped at.
 _REPEATS = frozenset({1062, 1064, 1048, 1264, 1265, 1292, 1366, 1406, 1411, 1586, 3140, 4025})
+# Disk full, table full (which is the disk, too), out of memory; MySQL "Server Error Message Reference".
+_FULL = frozenset({1021, 1114, 1037, 1038, 1041})
+_LACKS = frozenset({1115, 1273, 1286, 1524})  # character set, collation, storage engine, plugin
+_GONE = frozenset({2002, 2006, 2013, 1053})
 _LOOK_SECONDS = 0.25
 
 
@@ -70,6 +74,7 @@ async def load(site: Site, enclosure: Enclosure, scratch: Scratch, path: Path, d
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
     if heard.code != 0:
+        refuse_ground(enclosure, heard)
         return await asyncio.to_thread(_explained, path, heard)
     return f"{path.name} cannot be unpacked: {unpacker.why}" if unpacker and unpacker.code != 0 else ""
 
@@ -91,13 +96,13 @@ async def piped(enclosure: Enclosure, first: Work, second: Work) -> tuple[Heard,
     """(how the second ended, how the first did). Both run at once; one that ends ends the other."""
     reads, writes = os.pipe()
     with os.fdopen(reads, "rb") as out, os.fdopen(writes, "wb") as into:
-        return await _both(
-            _closing(enclosure.run(second._replace(stdin=out)), out.close),
-            _closing(enclosure.run(first._replace(stdout=into)), into.close),
+        return await both(
+            closing(enclosure.run(second._replace(stdin=out)), out.close),
+            closing(enclosure.run(first._replace(stdout=into)), into.close),
         )
 
 
-async def _closing(work: Awaitable[Heard], close: Callable[[], None]) -> Heard:
+async def closing(work: Awaitable[Heard], close: Callable[[], None]) -> Heard:
     """Our own end of the pipe goes with the program, or the other one would never hear of its end."""
     try:
         return await work
@@ -106,7 +111,7 @@ async def _closing(work: Awaitable[Heard], close: Callable[[], None]) -> Heard:
             close()
 
 
-async def _both(second: Awaitable[Heard], first: Awaitable[Heard]) -> tuple[Heard, Heard]:
+async def both(second: Awaitable[Heard], first: Awaitable[Heard]) -> tuple[Heard, Heard]:
     tasks = [asyncio.ensure_future(second), asyncio.ensure_future(first)]
     try:
         done = await asyncio.gather(*tasks)
@@ -115,6 +120,21 @@ async def _both(second: Awaitable[Heard], first: Awaitable[Heard]) -> tuple[Hear
             one.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return done[0], done[1]
+
+
+def refuse_ground(enclosure: Enclosure, heard: Heard) -> None:
+    """Raises ActionFailed where this machine, and not the backup, is why a server took no statement."""
+    found = refusal(heard.complaint)
+    code = found.code if found else 0
+    if code in _FULL or "errno: 28" in heard.complaint or "No space left" in heard.complaint:
+        raise ActionFailed("the scratch disk is full; nothing was found out about the backup")
+    if found and code in _LACKS:
+        raise ActionFailed(
+            f"the server here lacks what the backup needs: {found.words} ({code})",
+            "install it, or set `binaries` to a server that has it",
+        )
+    if code in _GONE or not enclosure.serving:
+        raise ActionFailed(f"the scratch server went away: {heard.why}\n{log_end(enclosure)}")
 
 
 async def _progress(site: Site, file: IO[bytes], size: int) -> None:

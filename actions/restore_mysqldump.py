@@ -21,6 +21,8 @@ from actions.mysql_fence import (
     told,
 )
 from actions.mysql_load import load
+from actions.mysql_replay import Start, replay
+from actions.mysql_soundness import soundness
 from actions.restoring import Restored, Site, Space
 from console.backups.mysql_text import Head, Sections
 from console.backups.mysqldump import USERS, dump_of, head_of, sections_of
@@ -42,7 +44,7 @@ class MysqldumpRestorer:
         self._tools: WeakKeyDictionary[Site, Tools] = WeakKeyDictionary()
 
     async def tools(self, site: Site) -> list[Check]:
-        found = await find_tools(site)
+        found = await find_tools(site, ("install",))
         if isinstance(found, Check):
             return [found]
         self._tools[site] = found
@@ -93,11 +95,24 @@ class MysqldumpRestorer:
             site.checks.append(checked("the dump is loaded", Outcome.FAILED, why, Area.RECOVERY))
             return None
         site.checks.append(checked("the dump is loaded", Outcome.PASSED, area=Area.RECOVERY))
-        return await restored(enclosure, scratch, whole=_has_accounts(path, sections))
+        newest = None
+        if site.to_time is not None:
+            done = await replay(site, enclosure, scratch, _end_of(head or Head(), sections))
+            if done is None:
+                return None
+            newest = done.newest
+        rows = await told(enclosure, scratch.target, "SHOW DATABASES")
+        return Restored(
+            target=scratch.target,
+            databases=databases_known(rows),
+            newest=newest,
+            newest_from="the binary logs" if newest else "",
+            whole_cluster=_has_accounts(path, sections),
+        )
 
     async def _server(self, site: Site, enclosure: Enclosure) -> Scratch:
         if site not in self._tools:
-            found = await find_tools(site)
+            found = await find_tools(site, ("install",))
             if isinstance(found, Check):
                 raise ActionFailed(found.detail)
             self._tools[site] = found
@@ -107,8 +122,8 @@ class MysqldumpRestorer:
     async def fence(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:  # noqa: ARG002 - the port
         return await fence_checks(enclosure, restored)
 
-    async def integrity(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:  # noqa: ARG002 - the port
-        return []
+    async def integrity(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:
+        return await soundness(site, enclosure, restored)
 
 
 def _dump(site: Site) -> Path:
@@ -117,6 +132,11 @@ def _dump(site: Site) -> Path:
     if path is None:
         raise ActionFailed(f"{site.backup.path} is no dump, or is gone")
     return path
+
+
+def _end_of(head: Head, sections: Sections) -> Start:
+    file, offset = head.position or sections.position or ("", 4)
+    return Start(file, offset, head.gtid or sections.gtid)
 
 
 def _whole(found: Sections) -> Check:
@@ -151,8 +171,3 @@ async def _load_all(
     if not why:
         await let_in_again(enclosure, scratch)
     return why
-
-
-async def restored(enclosure: Enclosure, scratch: Scratch, *, whole: bool) -> Restored:
-    rows = await told(enclosure, scratch.target, "SHOW DATABASES")
-    return Restored(target=scratch.target, databases=databases_known(rows), whole_cluster=whole)

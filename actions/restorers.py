@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from actions.restore_mariabackup import PhysicalRestorer
+from actions.restore_mydumper import MydumperRestorer
 from actions.restore_mysqldump import MysqldumpRestorer
 from actions.restoring import Restorer
 from console.model.backups import Method
 
 RESTORERS: Mapping[Method, Restorer] = {
     Method.MYSQLDUMP: MysqldumpRestorer(),
+    Method.MYDUMPER: MydumperRestorer(),
+    Method.MARIABACKUP: PhysicalRestorer(),
+    Method.XTRABACKUP: PhysicalRestorer(),
 }

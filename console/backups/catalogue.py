@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from console.backups import mysqldump
+from console.backups import mariabackup, mydumper, mysqldump, xtrabackup
 from console.errors import DbdeckError
 from console.model.backups import Backup, Catalogue, DrillRule, Method, Source
 
 Find = Callable[[str, Source, DrillRule], Awaitable[tuple[Backup, ...]]]
 FINDERS: Mapping[Method, Find] = {
     Method.MYSQLDUMP: mysqldump.find,
+    Method.MYDUMPER: mydumper.find,
+    Method.MARIABACKUP: mariabackup.find,
+    Method.XTRABACKUP: xtrabackup.find,
 }
 _NEVER = datetime.fromtimestamp(0, UTC)
 

@@ -53,6 +53,11 @@ def flavor_of(server: str) -> str:
     return "mariadb" if server.startswith("MariaDB") else "mysql"
 
 
+def names_of(role: str, flavor: str) -> tuple[str, ...]:
+    """What such a program may be called, the newest name first."""
+    return _NAMES[role][flavor]
+
+
 async def find(role: str, flavor: str, given: str | None) -> Program | None:
     """The first program for this role that is of this flavour: in the folder given or beside it, else where
     systems have them. A MariaDB that calls itself mysqld is no MySQL.
