@@ -128,7 +128,12 @@ async def initialise(enclosure: Enclosure, tools: Tools) -> None:
     temporary = temporary_folder(enclosure)
     argv = [*server_argv(enclosure, tools.server), f"--datadir={data}", f"--tmpdir={temporary}"]
     if "install" in tools.all:
-        argv = [str(tools.all["install"].path), "--no-defaults", f"--datadir={data}", f"--tmpdir={temporary}"]
+        argv = [
+            runnable(enclosure, tools.all["install"]),
+            "--no-defaults",
+            f"--datadir={data}",
+            f"--tmpdir={temporary}",
+        ]
         argv += ["--skip-test-db", "--skip-name-resolve", "--auth-root-authentication-method=normal"]
     else:
         argv.append("--initialize-insecure")
@@ -139,8 +144,12 @@ async def initialise(enclosure: Enclosure, tools: Tools) -> None:
 
 def server_argv(enclosure: Enclosure, server: Program) -> list[str]:
     """Its first words: where the server's user can run it, and without this machine's options."""
-    folder = enclosure.usable(server.path.parent)
-    return [str(folder / server.path.name), "--no-defaults"]
+    return [runnable(enclosure, server), "--no-defaults"]
+
+
+def runnable(enclosure: Enclosure, program: Program) -> str:
+    """Its path, or that of a copy that the server's user can reach."""
+    return str(enclosure.usable(program.path.parent) / program.path.name)
 
 
 def temporary_folder(enclosure: Enclosure) -> Path:

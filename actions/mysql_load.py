@@ -9,11 +9,11 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Protocol
 
-from actions.mysql_fence import Scratch, log_end
+from actions.mysql_fence import Scratch, log_end, runnable
 from actions.restoring import Site
-from console.backups.mysql_text import subject_at
+from console.backups.mysql_text import FLUSH, subject_at
 from console.backups.unpacking import packing, unpacked
 from console.dispatch.enclosure import Enclosure, Work
 from console.errors import ActionFailed
@@ -28,6 +28,7 @@ _FULL = frozenset({1021, 1114, 1037, 1038, 1041})
 _LACKS = frozenset({1115, 1273, 1286, 1524})  # character set, collation, storage engine, plugin
 _GONE = frozenset({2002, 2006, 2013, 1053})
 _LOOK_SECONDS = 0.25
+_BLOCK = 1 << 20
 
 
 class Refusal(NamedTuple):
@@ -38,10 +39,10 @@ class Refusal(NamedTuple):
     line: int
 
 
-def client(scratch: Scratch, *more: str) -> list[str]:
+def client(enclosure: Enclosure, scratch: Scratch, *more: str) -> list[str]:
     """Without --force: it stops at the first statement that is refused."""
     return [
-        str(scratch.tools.client.path),
+        runnable(enclosure, scratch.tools.client),
         f"--defaults-file={scratch.options}",
         "--batch",
         "--default-character-set=utf8mb4",
@@ -60,16 +61,27 @@ def refusal(complaint: str) -> Refusal | None:
     return Refusal(code, words, int(found[3]))
 
 
-async def load(site: Site, enclosure: Enclosure, scratch: Scratch, path: Path, database: str = "") -> str:
+async def load(
+    site: Site,
+    enclosure: Enclosure,
+    scratch: Scratch,
+    path: Path,
+    *,
+    database: str = "",
+    flushes: bool = False,
+) -> str:
     """Why it could not be loaded to its end, naming what it stopped at; empty where it was.
 
-    The file is opened by us and read by the client, so that progress is where both stand in it.
+    The file is opened by us and read by the client, so that progress is where both stand in it. `flushes`:
+    it has the server read its accounts in the middle, which is left out: we would lose our rights there.
     """
     size = (await asyncio.to_thread(path.stat)).st_size
     with await asyncio.to_thread(path.open, "rb") as file:
         watching = asyncio.ensure_future(_progress(site, file, size))
+        argv = client(enclosure, scratch, *([f"--database={database}"] if database else []))
+        into = Work(argv, f"load {path.name}")
         try:
-            heard, unpacker = await site.unless_stopped(_run(enclosure, scratch, file, path, database))
+            heard, unpacker = await site.unless_stopped(_run(enclosure, into, file, path, flushes=flushes))
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -80,16 +92,18 @@ async def load(site: Site, enclosure: Enclosure, scratch: Scratch, path: Path, d
 
 
 async def _run(
-    enclosure: Enclosure, scratch: Scratch, file: IO[bytes], path: Path, database: str
+    enclosure: Enclosure, into: Work, file: IO[bytes], path: Path, *, flushes: bool
 ) -> tuple[Heard, Heard | None]:
-    argv = client(scratch, *([f"--database={database}"] if database else []))
     how = packing(path)
-    if not how.name:
-        return await enclosure.run(Work(argv, f"load {path.name}", stdin=file)), None
-    if how.path is None:
+    if not how.name and not flushes:
+        return await enclosure.run(into._replace(stdin=file)), None
+    if how.name and how.path is None:
         raise ActionFailed(f"{path} cannot be read: {how.fault}")
-    unpack = Work([str(how.path), "-dc"], f"unpack {path.name}", stdin=file)
-    return await piped(enclosure, unpack, Work(argv, f"load {path.name}"))
+    argv = [str(how.path), "-dc"] if how.name else ["cat"]
+    unpack = Work(argv, f"read {path.name}", stdin=file)
+    if flushes:
+        return await through(enclosure, unpack, into, WithoutFlush())
+    return await piped(enclosure, unpack, into)
 
 
 async def piped(enclosure: Enclosure, first: Work, second: Work) -> tuple[Heard, Heard]:
@@ -135,6 +149,75 @@ def refuse_ground(enclosure: Enclosure, heard: Heard) -> None:
         )
     if code in _GONE or not enclosure.serving:
         raise ActionFailed(f"the scratch server went away: {heard.why}\n{log_end(enclosure)}")
+
+
+class Passing(Protocol):
+    """What looks at a stream between two programs, and may change it."""
+
+    def block(self, data: bytes) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+class WithoutFlush:
+    """Lines that have the server read its accounts are left out. Rows have no line breaks of their own."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def block(self, data: bytes) -> bytes:
+        whole, mark, rest = (self._rest + data).rpartition(b"\n")
+        if len(rest) > len(_FLUSH_LINE):  # too long to be one
+            whole, mark, rest = self._rest + data, b"", b""
+        self._rest = rest
+        return _FLUSHES.sub(b"", whole) + mark
+
+    def end(self) -> bytes:
+        rest, self._rest = self._rest, b""
+        return rest
+
+
+_FLUSH_LINE = FLUSH + b";"
+_FLUSHES = re.compile(rb"^" + re.escape(_FLUSH_LINE), re.MULTILINE)
+
+
+async def through(enclosure: Enclosure, first: Work, second: Work, passing: Passing) -> tuple[Heard, Heard]:
+    """As `piped`, with what passes looked at."""
+    from_first, into_us = os.pipe()
+    from_us, into_second = os.pipe()
+    with (
+        os.fdopen(from_first, "rb", buffering=0) as source,
+        os.fdopen(into_us, "wb") as out,
+        os.fdopen(from_us, "rb") as into,
+        os.fdopen(into_second, "wb", buffering=0) as drain,
+    ):
+        carrying = asyncio.create_task(_carry(source, drain, passing))
+        try:
+            return await both(
+                closing(enclosure.run(second._replace(stdin=into)), into.close),
+                closing(enclosure.run(first._replace(stdout=out)), out.close),
+            )
+        finally:
+            # Both programs have ended, and their ends of the pipes with them: no thread waits for anything.
+            out.close()
+            into.close()
+            await asyncio.gather(carrying, return_exceptions=True)
+
+
+async def _carry(source: IO[bytes], drain: IO[bytes], passing: Passing) -> None:
+    try:
+        while block := await asyncio.to_thread(source.read, _BLOCK):
+            await asyncio.to_thread(_write_all, drain, passing.block(block))
+        await asyncio.to_thread(_write_all, drain, passing.end())
+    finally:
+        drain.close()
+        source.close()
+
+
+def _write_all(drain: IO[bytes], block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[drain.write(view) :]
 
 
 async def _progress(site: Site, file: IO[bytes], size: int) -> None:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import stat
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from actions.mysql_fence import Scratch, checked
-from actions.mysql_load import both, client, closing, refusal, refuse_ground
+from actions.mysql_fence import Scratch, checked, runnable
+from actions.mysql_load import client, refusal, refuse_ground, through
 from actions.restoring import Site
 from console.backups import binlog
-from console.backups.mysql_programs import Program, find
+from console.backups.mysql_programs import find
 from console.dispatch.enclosure import Enclosure, Work
 from console.dispatch.lease import Account
 from console.errors import ActionFailed
 from console.model.drills import Area, Check, Outcome, PhaseName
 
 _NAME = "binary logs are replayed"
-_BLOCK = 1 << 20
 _KEPT = 1 << 16  # bytes of a line that is not at its end yet; longer ones are rows
 # What stands above a statement or a commit: #251126 15:30:26 server id 1 … Xid = 31
 _APPLIED = re.compile(
@@ -59,7 +57,9 @@ async def replay(site: Site, enclosure: Enclosure, scratch: Scratch, start: Star
     site.tools[tool.path.name] = tool.words
     async with site.phase(PhaseName.RECOVER, sum(one.stat().st_size for one in logs)):
         readable = await _readable(enclosure, logs)
-        argv = _argv(tool, scratch.tools.server.flavor, start, until) + [str(one) for one in readable]
+        argv = [runnable(enclosure, tool), *_argv(scratch.tools.server.flavor, start, until)] + [
+            str(one) for one in readable
+        ]
         heard = _Heard(site, [one.stat().st_size for one in logs])
         why = await _piped(site, enclosure, scratch, argv, heard)
     if why:
@@ -147,12 +147,12 @@ def may_read(path: Path, account: Account) -> bool:
     return bool(found.st_mode & stat.S_IROTH)
 
 
-def _argv(tool: Program, flavor: str, start: Start, until: datetime) -> list[str]:
+def _argv(flavor: str, start: Start, until: datetime) -> list[str]:
     """--stop-datetime is a local time of whoever runs it, which is UTC in here (TZ): research 3.11 of drills.
 
     Without its GTIDs a MySQL log can be replayed where gtid_mode is off, as it is on the copy.
     """
-    argv = [str(tool.path), "--no-defaults", f"--stop-datetime={until.astimezone(UTC):%Y-%m-%d %H:%M:%S}"]
+    argv = ["--no-defaults", f"--stop-datetime={until.astimezone(UTC):%Y-%m-%d %H:%M:%S}"]
     if flavor == "mysql":
         argv.append("--skip-gtids")
     if start.file:
@@ -172,9 +172,8 @@ class _Heard:
         self._at = 0
         self._rest = b""
         self.newest: datetime | None = None
-        self.done = 0
 
-    def block(self, data: bytes) -> None:
+    def block(self, data: bytes) -> bytes:
         whole, _, rest = (self._rest + data).rpartition(b"\n")
         self._rest = rest[:_KEPT]
         for found in _AT.finditer(whole):
@@ -185,10 +184,12 @@ class _Heard:
         applied = list(_APPLIED.finditer(whole))
         if applied:
             self.newest = _when(applied[-1])
-        self.done = sum(self._sizes[: self._file]) + self._at
+        done = sum(self._sizes[: self._file]) + self._at
+        self._site.advance(PhaseName.RECOVER, done, sum(self._sizes), "bytes")
+        return data
 
-    def tell(self) -> None:
-        self._site.advance(PhaseName.RECOVER, self.done, sum(self._sizes), "bytes")
+    def end(self) -> bytes:
+        return b""
 
 
 def _when(found: re.Match[bytes]) -> datetime:
@@ -199,49 +200,12 @@ def _when(found: re.Match[bytes]) -> datetime:
 
 async def _piped(site: Site, enclosure: Enclosure, scratch: Scratch, argv: list[str], heard: _Heard) -> str:
     """Why it was not replayed to its end; empty where it was."""
-    from_logs, into_us = os.pipe()
-    from_us, into_server = os.pipe()
-    with (
-        os.fdopen(from_logs, "rb", buffering=0) as first,
-        os.fdopen(into_us, "wb") as second,
-        os.fdopen(from_us, "rb") as third,
-        os.fdopen(into_server, "wb", buffering=0) as fourth,
-    ):
-        passing = asyncio.create_task(_pass_on(first, fourth, heard))
-        reader = enclosure.run(Work(argv, "read the binary logs", stdout=second))
-        loader = enclosure.run(Work(client(scratch), "replay the binary logs", stdin=third))
-        try:
-            loaded, read = await site.unless_stopped(
-                both(closing(loader, third.close), closing(reader, second.close))
-            )
-        finally:
-            # Both programs have ended, so nothing is waited for in a thread.
-            for end in (second, third):
-                end.close()
-            await asyncio.gather(passing, return_exceptions=True)
+    reader = Work(argv, "read the binary logs")
+    loader = Work(client(enclosure, scratch), "replay the binary logs")
+    loaded, read = await site.unless_stopped(through(enclosure, reader, loader, heard))
     if loaded.code != 0:
         refuse_ground(enclosure, loaded)
         found = refusal(loaded.complaint)
-        return (
-            f"the server refuses a statement: {found.words} ({found.code})"
-            if found
-            else f"the client {loaded.why}"
-        )
+        words = f"{found.words} ({found.code})" if found else ""
+        return f"the server refuses a statement: {words}" if words else f"the client {loaded.why}"
     return "" if read.code == 0 else f"the binary logs cannot be read: {read.why}"
-
-
-async def _pass_on(source: IO[bytes], drain: IO[bytes], heard: _Heard) -> None:
-    try:
-        while block := await asyncio.to_thread(source.read, _BLOCK):
-            heard.block(block)
-            heard.tell()
-            await asyncio.to_thread(_write_all, drain, block)
-    finally:
-        drain.close()
-        source.close()
-
-
-def _write_all(drain: IO[bytes], block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[drain.write(view) :]

@@ -16,6 +16,7 @@ from actions.mysql_fence import (
     fence_checks,
     find_tools,
     log_end,
+    runnable,
     start,
     temporary_folder,
     told,
@@ -122,7 +123,20 @@ def _paged(folder: Path) -> list[Path]:
 async def _pages(site: Site, enclosure: Enclosure, tool: Program, folder: Path) -> Check:
     """By one program that names each file whose pages are wrong."""
     names = [word for pattern in _PAGES for word in ("-o", "-name", pattern)][1:]
-    argv = ["find", str(folder), "-type", "f", "(", *names, ")", "!", "-exec", str(tool.path), "{}", ";"]
+    argv = [
+        "find",
+        str(folder),
+        "-type",
+        "f",
+        "(",
+        *names,
+        ")",
+        "!",
+        "-exec",
+        runnable(enclosure, tool),
+        "{}",
+        ";",
+    ]
     files = _paged(folder)
     ours = not may_read_all(enclosure, folder, files)
     argv += ["-print"]
@@ -174,7 +188,7 @@ async def _prepared(site: Site, enclosure: Enclosure, tools: Tools, data: Path) 
     """Why it could not be made consistent; empty where it is. Only the last line is to be believed."""
     if told_in(data, CHECKPOINTS).get("backup_type") in _PREPARED:
         return ""
-    argv = [str(tools.all["backup"].path), "--no-defaults", "--prepare", f"--target-dir={data}"]
+    argv = [runnable(enclosure, tools.all["backup"]), "--no-defaults", "--prepare", f"--target-dir={data}"]
     argv += [f"--tmpdir={temporary_folder(enclosure)}", "--use-memory=256M"]
     work = Work(argv, "make the copy consistent", both=True)
     lines: list[str] = []

@@ -15,6 +15,7 @@ from actions.mysql_fence import (
     fence_checks,
     find_tools,
     initialise,
+    runnable,
     start,
     told,
 )
@@ -141,7 +142,11 @@ async def _load(site: Site, enclosure: Enclosure, scratch: Scratch, tools: Tools
         if _REFUSED.search(line):
             refused.append(line)
 
-    argv = [str(tools.all["loader"].path), f"--defaults-file={scratch.options}", f"--socket={scratch.socket}"]
+    argv = [
+        runnable(enclosure, tools.all["loader"]),
+        f"--defaults-file={scratch.options}",
+        f"--socket={scratch.socket}",
+    ]
     argv += ["--directory", str(folder), "--threads", str(site.source.jobs), "--verbose", "3"]
     work = Work(argv, "load the dump", line=hear, both=True)
     heard = await site.unless_stopped(enclosure.run(work))

@@ -163,7 +163,7 @@ async def _load_all(
         await told(enclosure, scratch.target, f"CREATE DATABASE IF NOT EXISTS {name}")
     if sections.accounts:
         await clear_accounts(enclosure, scratch)
-    why = await load(site, enclosure, scratch, path, head.database)
+    why = await load(site, enclosure, scratch, path, database=head.database, flushes=sections.flushes)
     beside = path.parent / USERS
     if not why and path.name.startswith("dump.sql") and beside.is_file():
         await clear_accounts(enclosure, scratch)

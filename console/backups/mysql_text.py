@@ -26,6 +26,7 @@ _COMPLETED = re.compile(rb"-- Dump completed(?: on (\d{4}-\d\d-\d\d +\d{1,2}:\d\
 _SETS = (b"/*!40101 SET", b"/*M!999999", b"/*!40103 SET", b"/*!50503 SET")
 
 HEAD_BYTES = 1 << 16
+FLUSH = b"/*! FLUSH PRIVILEGES */"  # what --flush-privileges writes, in a line of its own
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Sections(msgspec.Struct, kw_only=True):
     events: bool = False
     triggers: int = 0
     accounts: bool = False
+    flushes: bool = False  # it has the server read its accounts in the middle
     comments: bool = False
     completed: bool = False
     completed_on: str = ""
@@ -131,7 +133,9 @@ def scan(lines: Iterable[bytes], seen: Callable[[int], None] = _unseen) -> Secti
     for line in lines:
         found.bytes += len(line)
         found.lines += 1
-        if line.startswith((b"-- ", b"/*!50003 ", b"CREATE ", b"SET @@GLOBAL.GTID", b"GRANT ", b"CHANGE ")):
+        if line.startswith(
+            (b"-- ", b"/*!50003 ", b"CREATE ", b"SET @@GLOBAL.GTID", b"GRANT ", b"CHANGE ", FLUSH)
+        ):
             _note(line, found)
         if line.strip():
             last = line
@@ -145,6 +149,9 @@ def scan(lines: Iterable[bytes], seen: Callable[[int], None] = _unseen) -> Secti
     return found
 
 
+_TELLING = (b"-- ", b"/*!50003 ", b"CREATE ", b"SET @@GLOBAL.GTID", b"GRANT ", b"CHANGE ", FLUSH)
+
+
 def _note(line: bytes, found: Sections) -> None:
     section = _SECTION.match(line) if line.startswith(b"-- ") else None
     if section is not None:
@@ -153,6 +160,8 @@ def _note(line: bytes, found: Sections) -> None:
         _remark(line, found)
     elif line.startswith((b"CREATE USER", b"GRANT ")):
         found.accounts = True
+    elif line.startswith(FLUSH):
+        found.flushes = True
     elif _TRIGGER.match(line):
         found.triggers += 1
     elif line.startswith((b"SET @@GLOBAL.GTID", b"CHANGE ")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import msgspec
 from console.backups import manifest
 from console.backups.mysql_text import HEAD_BYTES, Head, Sections, read_head, scan
 from console.backups.tools import size_of
-from console.backups.unpacking import PACKED, packing, unpacked
+from console.backups.unpacking import PACKED, beginning, packing, unpacked
 from console.errors import ActionFailed
 from console.model.backups import Backup, DrillRule, Method, Source
 from console.model.inventory import Manifest
@@ -66,14 +66,25 @@ def _look(source: str, entry: Path) -> Backup | None:
     )
     if fault := packing(path).fault:
         return msgspec.structs.replace(backup, faults=(fault,))
+    head, known = head_of(path), _manifest(entry)
+    if head is None:
+        return None if size else msgspec.structs.replace(backup, faults=("it is empty",))
+    sections, fault = None, ""
+    if path.stat().st_size <= _READ_WHOLE:
+        try:
+            sections = sections_of(path)
+        except ActionFailed as error:
+            fault = error.message
+    backup = _described(backup, entry, head, sections, known)
+    return msgspec.structs.replace(backup, faults=(fault,), notes=backup.notes[:1]) if fault else backup
+
+
+def _manifest(entry: Path) -> Manifest | None:
+    """A manifest that cannot be read is told where it is compared with."""
     try:
-        head = head_of(path)
-        if head is None:
-            return None if size else msgspec.structs.replace(backup, faults=("it is empty",))
-        sections = sections_of(path) if path.stat().st_size <= _READ_WHOLE else None
-        return _described(backup, entry, head, sections, manifest.read(entry))
-    except ActionFailed as error:
-        return msgspec.structs.replace(backup, faults=(error.message,))
+        return manifest.read(entry)
+    except ActionFailed:
+        return None
 
 
 def _described(
@@ -113,20 +124,14 @@ def position_words(head: Head, sections: Sections | None = None) -> str:
 
 
 def head_of(path: Path) -> Head | None:
-    """Raises ActionFailed for a damaged file, OSError for one that cannot be read."""
-    with unpacked(path) as stream:
-        text = b"".join(_blocks(stream.read, HEAD_BYTES))
-    return read_head(text)
-
-
-def _blocks(read: Callable[[int], bytes], wanted: int) -> Iterator[bytes]:
-    while wanted > 0 and (block := read(wanted)):
-        wanted -= len(block)
-        yield block
+    """Raises OSError for a file that cannot be read."""
+    return read_head(beginning(path, HEAD_BYTES))
 
 
 def sections_of(path: Path, seen: Callable[[int], None] = lambda _: None) -> Sections:
-    """The whole file read, once as long as it does not change. Raises as `head_of`."""
+    """The whole file read, once as long as it does not change. Raises ActionFailed for a damaged
+    file, OSError for one that cannot be read.
+    """
     state = path.stat()
     key = (str(path), state.st_mtime_ns, state.st_size)
     if key not in _scanned:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import subprocess
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -32,6 +31,25 @@ class Packing(NamedTuple):
 def packing(path: Path) -> Packing:
     name = PACKED.get(path.suffix, "")
     return Packing(name, program(name) if name else None)
+
+
+def beginning(path: Path, wanted: int) -> bytes:
+    """The first bytes of what is in a file, as far as they can be read: its end may be damaged."""
+    how = packing(path)
+    if how.name == "gzip":
+        with path.open("rb") as packed:
+            return _inflated(packed.read(wanted), wanted)
+    found = b""
+    with suppress(ActionFailed), unpacked(path) as stream:
+        while len(found) < wanted and (block := stream.read(wanted - len(found))):
+            found += block
+    return found
+
+
+def _inflated(data: bytes, wanted: int) -> bytes:
+    with suppress(zlib.error):
+        return zlib.decompressobj(wbits=31).decompress(data, wanted)
+    return b""
 
 
 @contextmanager
@@ -76,7 +94,7 @@ def _unpacking(path: Path, program_path: str) -> Iterator[IO[bytes]]:
             process.kill()
         said = process.stderr.read() if process.stderr else b""
         for stream in (process.stdout, process.stderr):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if stream is not None:
                     stream.close()
         process.wait()

@@ -74,6 +74,7 @@ class Enclosure:
         self._tell = tell
         self._stack = stack
         self._served: asyncio.subprocess.Process | None = None
+        self._copies: dict[Path, Path] = {}
         self._doors: dict[tuple[str, int, str], OperatorConnection] = {}
         self._engines: dict[tuple[str, int, str], Engine] = {}
         self.closed = closed
@@ -95,7 +96,10 @@ class Enclosure:
         """The folder of programs, or a copy of what it is in where the server's user cannot reach it."""
         if reachable(binaries, self.account):
             return binaries
-        return self._held.copy_program(binaries.parent, binaries.parent.name) / binaries.name
+        if binaries.parent not in self._copies:
+            name = f"{len(self._copies)}-{binaries.parent.name}"
+            self._copies[binaries.parent] = self._held.copy_program(binaries.parent, name)
+        return self._copies[binaries.parent] / binaries.name
 
     def readable(self, path: Path) -> bool:
         """Can the server's user enter this folder, through all of its parents?"""
