@@ -44,7 +44,7 @@ from console.model.drills import (
     judge,
 )
 from console.model.instants import instant
-from console.model.inventory import Baseline, Wanted
+from console.model.inventory import Baseline, Wanted, of_databases
 from console.present.units import size as in_bytes
 
 INODES_SPARE = 1000
@@ -188,6 +188,7 @@ class Drill:
         engine = await enclosure.reading(restored.target)
         budget = seconds_of(self._rule.budget)
         self._baseline = await baseline_of(self._chosen, self._operator.engine, restored.databases, budget)
+        self.site.baseline = self._baseline
         await self._noted("the inventory", Area.INVENTORY, partial(self._inventories, engine, restored))
         for database in restored.databases:
             await self._noted(f"rows of {database}", Area.ROWS, partial(self._contents, engine, database))
@@ -215,6 +216,8 @@ class Drill:
         for database in (*([""] if restored.whole_cluster else []), *restored.databases):
             expected = self._baseline.inventory(database) if self._baseline else None
             have = await engine.inventory(database)
+            if not database and expected is not None and not self._chosen.source.method.physical:
+                expected, have = (of_databases(one, restored.databases) for one in (expected, have))
             if database or expected is not None:
                 found += inventory_check(expected, have, self._baseline)
         if not restored.whole_cluster:

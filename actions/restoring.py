@@ -16,6 +16,7 @@ from console.dispatch.enclosure import Enclosure, Kind
 from console.errors import Cancelled
 from console.model.backups import Backup, DrillRule, Source
 from console.model.drills import Check, Phase, PhaseName
+from console.model.inventory import Baseline
 from console.model.target import Target
 
 _QUIET_SECONDS = 5.0
@@ -48,6 +49,7 @@ class Site:
         self.backup = backup
         self.watch = watch
         self.to_time: datetime | None = None
+        self.baseline: Baseline | None = None  # what the copy is compared with, once it is known
         self.phases: list[Phase] = []
         self.checks: list[Check] = []
         self.tools: dict[str, str] = {}

@@ -39,6 +39,8 @@ class Kind(NamedTuple):
 
 POSTGRES = Kind("data/postmaster.pid", "QUIT", ("postgres", "nobody"))
 MYSQL = Kind("data/mysqld.pid", "TERM", ("mysql", "nobody"))
+# MySQL takes SIGQUIT for a request to write everything down first.
+_AT_ONCE = {"QUIT": signal.SIGQUIT, "TERM": signal.SIGKILL}
 
 
 def _nobody(_: str) -> None:
@@ -77,6 +79,7 @@ class Enclosure:
         self._doors: dict[tuple[str, str, str], OperatorConnection] = {}
         self._engines: dict[tuple[str, str, str], Engine] = {}
         self._fence = of
+        self._copies: dict[Path, Path] = {}
         self.commands: list[str] = []
 
     @property
@@ -100,7 +103,10 @@ class Enclosure:
         """The folder of programs, or a copy of what it is in where the server's user cannot reach it."""
         if reachable(binaries, self.account):
             return binaries
-        return self._held.copy_program(binaries.parent, binaries.parent.name) / binaries.name
+        if binaries.parent not in self._copies:
+            name = f"{len(self._copies)}-{binaries.parent.name}"
+            self._copies[binaries.parent] = self._held.copy_program(binaries.parent, name)
+        return self._copies[binaries.parent] / binaries.name
 
     def write(self, path: Path, text: str) -> Path:
         """A new file of the server's user, in a folder made by `folder`; never through a link."""
@@ -271,7 +277,7 @@ async def enclosure(kind: Kind, base: Path, tell: Tell, *, closed: bool) -> Asyn
             try:
                 yield made
             finally:
-                await asyncio.shield(asyncio.ensure_future(made.stop()))
+                await asyncio.shield(asyncio.ensure_future(made.stop(_AT_ONCE[kind.stop])))
     finally:
         # A second Ctrl-C cancels our waiting, not the clean-up.
         await asyncio.shield(asyncio.ensure_future(held.close()))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from console.model.backups import DrillRule, Method, Source, TargetDrills, source_fault
 from console.model.drill_history import DrillRecord, coverage, records, states
 from console.model.drills import Area, Check, Outcome, Verdict, judge
-from console.model.inventory import Inventory, differences
+from console.model.inventory import Inventory, differences, of_databases
 from console.model.target import EngineKind
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -95,9 +95,34 @@ def test_a_kind_that_may_not_be_seen_is_neither_there_nor_missing() -> None:
     assert seen.unseen == ("function",)
 
 
+def test_a_backup_of_one_database_is_not_blamed_for_the_others() -> None:
+    server = inventory(
+        {
+            "database": {"shop": "a", '"Other one"': "b"},
+            "grant": {
+                "database shop to app": "c",
+                'database "Other one" to app': "c",
+                "tablespace t to app": "d",
+            },
+            "role": {"app": "e"},
+        }
+    )
+    kept = of_databases(server, ("shop",)).objects
+    assert list(kept["database"]) == ["shop"]
+    assert list(kept["grant"]) == ["database shop to app", "tablespace t to app"]
+    assert kept["role"] == {"app": "e"}
+    assert next(iter(of_databases(server, ("Other one",)).objects["grant"])) == 'database "Other one" to app'
+
+
 OBJECTS = st.dictionaries(
     st.sampled_from(["table", "view"]), st.dictionaries(st.sampled_from("abcd"), st.sampled_from("xy"))
 )
+
+
+def test_an_invalid_index_that_a_dump_left_out_is_not_missing() -> None:
+    wanted = inventory({"invalid index": {"shop.twice": "a"}})
+    assert not differences(wanted, inventory({}))
+    assert differences(inventory({}), wanted).more == (("invalid index", "shop.twice"),)
 
 
 @given(OBJECTS, OBJECTS)

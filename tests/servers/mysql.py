@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,8 +60,10 @@ class MysqlServer:
     host = "127.0.0.1"
     superuser = "root"
 
-    def __init__(self, flavor: Flavor) -> None:
+    def __init__(self, flavor: Flavor, more: Sequence[str] = ()) -> None:
+        """`more` are options of the server, which win over ours."""
         self.name = flavor
+        self.more = tuple(more)
         self.flavor = flavor
         self._held = lease("data/mysqld.pid", "data", "TERM", unprivileged(("mysql", "nobody")))
         self._process: subprocess.Popen[bytes] | None = None
@@ -137,6 +140,10 @@ class MysqlServer:
         return self._tls.ca
 
     @property
+    def data(self) -> Path:
+        return self._data
+
+    @property
     def pid(self) -> int | None:
         """The server's process id, or None while it is down."""
         return None if self._process is None else self._process.pid
@@ -193,6 +200,7 @@ class MysqlServer:
             *(f"--socket={self.socket}", f"--pid-file={self._data}/mysqld.pid"),
             *(f"--ssl-ca={self._tls.ca}", f"--ssl-cert={self._tls.certificate}"),
             f"--ssl-key={self._tls.key}",
+            *self.more,
         ]
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C in the terminal is for pytest.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,6 +78,27 @@ def mysqld_argv(root: Path) -> list[str]:
         f"--plugin-dir={root}/usr/lib/mysql/plugin",
         "--secure-file-priv=NULL",
     ]
+
+
+def mysql_tools(folder: Path) -> Path:
+    """A folder with the programs of MySQL under their own names, as an installed one has them."""
+    root = mysql_root()
+    server = mysqld_argv(root)
+    at = server.index(str(root / "usr" / "sbin" / "mysqld"))
+    options = [one for one in server[at + 1 :] if not one.startswith(("--defaults-file", "--secure"))]
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
+    for name in ("mysqld", "mysql", "mysqldump", "mysqlbinlog", "innochecksum"):
+        place = root / "usr" / ("sbin" if name == "mysqld" else "bin") / name
+        if not place.is_file():
+            raise Missing(f"{name} of MySQL is not installed (make servers)")
+        # The option that it is to read no file has to be its first.
+        more = shlex.join(options) if name == "mysqld" else ""
+        start = shlex.join([*server[:at], str(place)])
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nfirst=$1\n[ $# -eq 0 ] || shift\nexec {start} "$first" {more} "$@"\n')
+        script.chmod(0o755)
+    return folder
 
 
 def version(name: str) -> str:

