@@ -83,10 +83,12 @@ def _reached(entry: Entry, places: Iterable[tuple[Path, int]]) -> int:
 
 
 def places_in(root: Path) -> list[tuple[Path, int]]:
-    """The files at or below `root` that are being read, and up to where; by Linux's /proc."""
+    """The files at or below `root` that pg_restore reads, and up to where; by Linux's /proc."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
+            if (process / "comm").read_bytes() != b"pg_restore\n":
+                continue
             for one in os.scandir(process / "fd"):
                 place = Path(one.path).readlink()
                 if place == root or root in place.parents:

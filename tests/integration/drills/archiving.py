@@ -35,9 +35,11 @@ class Archived:
     def binaries(self) -> Path:
         return self.server.binaries
 
-    async def connect(self, database: str = "postgres") -> asyncpg.Connection[asyncpg.Record]:
+    async def connect(
+        self, database: str = "postgres", user: str = "postgres"
+    ) -> asyncpg.Connection[asyncpg.Record]:
         host = str(self.server.socket_dir)
-        return await asyncpg.connect(host=host, port=self.server.port, user="postgres", database=database)
+        return await asyncpg.connect(host=host, port=self.server.port, user=user, database=database)
 
     async def sql(self, *statements: str, database: str = "postgres") -> object:
         """The first value of the last one."""
@@ -85,8 +87,20 @@ class Archived:
         assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def base_backup(self, place: Path, *options: str) -> None:
-        connection = ["-h", str(self.server.socket_dir), "-p", str(self.server.port), "-U", "postgres"]
+    @asynccontextmanager
+    async def renamed(self, name: str) -> AsyncIterator[None]:
+        """The role that initdb made has another name; needs a superuser `helper`."""
+        for one, other in (("postgres", name), (name, "postgres")):
+            connection = await self.connect(user="helper")
+            try:
+                await connection.execute(f"alter role {one} rename to {other}")
+            finally:
+                await connection.close()
+            if other == name:
+                yield
+
+    def base_backup(self, place: Path, *options: str, user: str = "postgres") -> None:
+        connection = ["-h", str(self.server.socket_dir), "-p", str(self.server.port), "-U", user]
         self.run(str(self.binaries / "pg_basebackup"), *connection, "-c", "fast", "-D", str(place), *options)
 
 
