@@ -22,10 +22,13 @@ class Programs(NamedTuple):
         return str(self.folder / name)
 
 
-async def find(site: Site, least: int | None, needed: Sequence[str], *, same: bool) -> Programs | None:
-    """The folder whose server is of major version `least` (None is any), or with `same` unset a newer one."""
+async def find(given: str | None, least: int | None, needed: Sequence[str], *, same: bool) -> Programs | None:
+    """The folder whose server is of major version `least` (None is any), or with `same` unset a newer one.
+
+    `given` is the folder that the config names.
+    """
     fits: list[Programs] = []
-    for folder in _folders(least, site.rule.binaries, same=same):
+    for folder in _folders(least, given, same=same):
         if not all((folder / name).is_file() for name in ("postgres", *needed)):
             continue
         try:

@@ -53,7 +53,7 @@ class PgDumpRestorer:
     async def tools(self, site: Site) -> list[Check]:
         archive = await _archive(site)
         least = _least(site, archive)
-        found = await postgres_tools.find(site, least, _NEEDED, same=False)
+        found = await postgres_tools.find(site.rule.binaries, least, _NEEDED, same=False)
         if found is None:
             return [postgres_tools.lacking(site, least, _NEEDED, same=False)]
         return [postgres_tools.there(site, found, _NEEDED)]
@@ -131,7 +131,9 @@ def _least(site: Site, archive: Archive | None) -> int | None:
 
 
 async def _programs(site: Site) -> postgres_tools.Programs:
-    found = await postgres_tools.find(site, _least(site, await _archive(site)), _NEEDED, same=False)
+    found = await postgres_tools.find(
+        site.rule.binaries, _least(site, await _archive(site)), _NEEDED, same=False
+    )
     if found is None:
         raise ActionFailed("the programs that were there before the restore are gone")
     return found

@@ -129,6 +129,16 @@ def _of_files(plain: Backup, path: Path) -> Backup:
     return _labelled(msgspec.structs.replace(plain, format="plain", version=version), label)
 
 
+def read_label(folder: Path) -> Label | None:
+    """Of a plain or a tar backup; None where it cannot be read."""
+    tar = tar_of(folder)
+    try:
+        text = _texts(tar).get(LABEL) if tar else (folder / LABEL).read_text(errors="replace")
+    except OSError:
+        return None
+    return label_of(text) if text else None
+
+
 def _number(path: Path) -> int | None:
     try:
         return int(path.read_text(encoding="ascii").strip())
