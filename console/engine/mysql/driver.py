@@ -39,6 +39,8 @@ _ALWAYS = (
 READ_LIMITS = _ALWAYS.format(row=1, ro=1, ms=3000, s=3) + (
     " /*!80000 , information_schema_stats_expiry = 0 */ /*M! , lock_wait_timeout = 0 */"
 )
+# Reading whole databases takes as long as its caller lets it; each statement gets a limit of its own.
+CONTENT_LIMITS = _ALWAYS.format(row=1, ro=1, ms=0, s=0)
 # An action's own statement may be long (its timeout is the caller's); waiting for a lock never is.
 # Some statements answer with the text of an error and without its number: in a language we can read.
 OPERATOR_LIMITS = _ALWAYS.format(row=2, ro=0, ms=0, s=0) + ", lc_messages = 'en_US'"

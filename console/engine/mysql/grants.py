@@ -86,3 +86,13 @@ def _like(pattern: str, text: str, *, wild: bool) -> bool:
 
 
 _LIKE = {"%": ".*", "_": "."}
+
+
+def covers(grants: Sequence[Grant], schema: str, rights: Sequence[str], *, table: str = "") -> bool:
+    """Whether one of these rights is held on all of a database, or on one table of it."""
+    need = Need(schema=schema, name=table or "*")
+    for grant in grants:
+        whole = grant.name == "*" or (table and grant.name == table)
+        if whole and not grant.covers(need).isdisjoint({*rights, "ALL PRIVILEGES", "ALL"}):
+            return True
+    return False
