@@ -94,7 +94,7 @@ class BackupDrill:
             undo="nothing to undo: what is restored is removed again",
             observed={f"backup {one.name}": f"{one.backup.id} of {one.backup.bytes} bytes" for one in picked},
             likeness="",
-            server=_of_backups(picked, engine),
+            server=of_backups(picked, engine),
             made_at=now,
         )
 
@@ -226,7 +226,7 @@ def _warnings(picked: Sequence[Chosen], rule: DrillRule) -> list[str]:
     return said
 
 
-def _of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
+def of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
     """There is no server to be the same at the end: the backups are frozen instead."""
     version = next((one.backup.version for one in picked if one.backup.version), 0)
     flavor = "postgresql" if engine.target.engine is EngineKind.POSTGRES else "mysql"
