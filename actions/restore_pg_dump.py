@@ -30,7 +30,7 @@ from console.errors import ActionFailed
 from console.model.drills import Area, Check, Outcome, PhaseName
 from console.model.target import Target
 
-_NEEDED = ("initdb", "pg_restore", "psql")
+_NEEDED = ("postgres", "initdb", "pg_restore", "psql")
 # Nothing is to be durable, and COPY into a table of its own transaction writes no WAL then.
 _SETTINGS = {
     "wal_level": "minimal",
