@@ -152,6 +152,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None = None
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan's `observed` and `refusals` are now."""
+
+    observed: dict[str, Any]
+    refusals: tuple[str, ...] = ()
+
+
 ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
 
 
@@ -191,6 +198,15 @@ class Lasting(Protocol):
     """
 
     lasting: Literal[True]
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """An action whose preconditions can be looked at again for less than a new plan costs."""
+
+    async def look(self, plan: Plan, engine: Engine) -> Look:
+        """Everything in the plan's `observed`, and every reason to refuse. Raises as `Action.plan`."""
+        ...
 
 
 @runtime_checkable
