@@ -62,9 +62,10 @@ class MydumperRestorer:
         found = await find_tools(site, ("install", "loader"))
         if isinstance(found, Check):
             raise ActionFailed(found.detail)
-        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
+        async with site.phase(PhaseName.PREPARE):
             await initialise(enclosure, found)
             scratch = await start(site, enclosure, found)
+        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
             folder = await _within_reach(enclosure, Path(site.backup.path))
             why = await _load(site, enclosure, scratch, found, folder)
         outcome = Outcome.FAILED if why else Outcome.PASSED

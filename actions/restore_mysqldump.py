@@ -88,8 +88,9 @@ class MysqldumpRestorer:
         except ActionFailed as error:
             site.checks.append(checked("the dump is loaded", Outcome.FAILED, error.message, Area.RECOVERY))
             return None
-        async with site.phase(PhaseName.RESTORE, path.stat().st_size):
+        async with site.phase(PhaseName.PREPARE):
             scratch = await self._server(site, enclosure)
+        async with site.phase(PhaseName.RESTORE, path.stat().st_size):
             why = await _load_all(site, enclosure, scratch, (path, head or Head(), sections))
         if why:
             site.checks.append(checked("the dump is loaded", Outcome.FAILED, why, Area.RECOVERY))

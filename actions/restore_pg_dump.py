@@ -95,12 +95,13 @@ class PgDumpRestorer:
 
     async def restore(self, site: Site, enclosure: Enclosure) -> Restored | None:
         programs = await _programs(site)
-        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
+        async with site.phase(PhaseName.PREPARE):
             made = fence.cluster(enclosure, programs.folder, programs.major)
             await _initialise(site, enclosure, made)
             await fence.start(enclosure, made, _SETTINGS, "an empty server for the dump")
             target = fence.target_of(made)
             await site.unless_stopped(enclosure.answering(target, made.log))
+        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
             return await _fill(site, enclosure, made, target)
 
     async def fence(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:  # noqa: ARG002

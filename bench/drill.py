@@ -1,7 +1,8 @@
 """What a drill's restore costs beside the bare tools: `python bench/drill.py [--scale 20] [--jobs 2]`.
 
 A pgbench database on an embedded PostgreSQL. In turn, a few rounds each: `pg_restore -j` of a directory dump
-into a running server with default settings beside the restore phase of `backup.drill`; and `cp -a` of a base
+into a running server with default settings beside the restore phase of `backup.drill` (the empty server is made before it, as there);
+and `cp -a` of a base
 backup beside the restore phase of a drill of it. The time that verifying takes is told apart. Prints medians
 and their ratio, and writes JSON with --json FILE.
 """
@@ -76,7 +77,7 @@ def config_of(server: ScratchServer, folder: Path, jobs: int) -> Path:
         "targets": {
             "bench": {
                 "engine": "postgres", "host": str(server.socket_dir), "port": server.port,
-                "database": DATABASE, "environment": "dev", "tls": "off", "monitor": login, "operator": login,
+                "database": DATABASE, "environment": "dev", "tls": "off", "monitor": {**login}, "operator": {**login},
             }
         },
         "drills": {
@@ -126,7 +127,7 @@ async def measure(scale: int, jobs: int, rounds: int) -> dict[str, Any]:
             for _ in range(rounds):
                 found["pg_restore"].append(bare_restore(server, dump, jobs))
                 phases = drill(config, "dump")
-                found["drill"].append(phases["restore"] + phases.get("recover", 0.0))
+                found["drill"].append(phases["restore"])
                 found["verify"].append(phases["verify"])
                 found["cp"].append(bare_copy(base, folder / "copy"))
                 phases = drill(config, "base")
