@@ -15,18 +15,21 @@ from console.model.target import ServerIdentity, TlsMode
 
 
 class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`account`: a role, a MySQL user with all its rows, or one row as `user@host`; repeated for several. Or
-    `overdue`: all whose password is older than the config's `rotation`. `overlap`: the old password stays
-    valid until `credential.retire`, where the server can keep two. `plugin` moves a MySQL or MariaDB account
-    to another kind. `plaintext` sends the password itself, over verified TLS only, where a server takes no
-    verifier: the target's name has to be typed. `unverified` goes on where the server lets anybody in
-    without looking at the password. `alternate` is the other of two PostgreSQL roles that take turns, so that
-    the one before stays valid; both become one owner (ALTER ROLE … SET role). `rotation` is the id of one
-    that broke off. `propagate`: run the account's hooks afterwards.
+    """`account`: a role, a MySQL user with all its rows, or one row as `user@host`; repeated for several.
+    Or `overdue`: all that the Accounts view calls so. `leave_out`: who cannot be rotated now is left out
+    and named, and the others are rotated; `overdue` does so by itself, and else all are refused.
+    `overlap`: the old password stays valid until `credential.retire`, where the server can keep two.
+    `plugin` moves a MySQL or MariaDB account to another kind. `plaintext` sends the password itself, over
+    verified TLS only, where a server takes no verifier: the target's name has to be typed. `unverified`
+    goes on where the server lets anybody in without looking at the password. `alternate` is the other of
+    two PostgreSQL roles that take turns, so that the one before stays valid; both become one owner (ALTER
+    ROLE … SET role). `rotation` is the id of one that broke off. `propagate`: run the account's hooks
+    afterwards.
     """
 
     account: str | tuple[str, ...] = ()
     overdue: bool = False
+    leave_out: bool = False
     overlap: bool = True
     plugin: str = ""
     unverified: bool = False

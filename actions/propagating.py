@@ -15,7 +15,6 @@ from actions.hook_carrier import Carrier, Handed, Outcome, Seen, State
 from actions.hook_exec import ExecCarrier
 from actions.hook_files import of_my_cnf, of_pgpass
 from actions.hook_pooler import PoolerCarrier
-from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
@@ -196,12 +195,13 @@ def complaint(found: Sequence[Outcome]) -> str:
     return f"{len(missed)} of {counted(len(found), 'hook')} {verb} not done: {why}"
 
 
-def tell_failed(handed: Mapping[str, tuple[Outcome, ...]], target: Target) -> None:
-    """Raises PartlyRefused where a hook was not done: the rotation itself stays done."""
+def complaints(handed: Mapping[str, tuple[Outcome, ...]], target: Target) -> tuple[str, str] | None:
+    """(what was not done, what to do) of rotations whose hooks failed; None where all were done."""
     missed = {user: some for user, found in handed.items() if (some := failed(found))}
-    if missed:
-        said = [f"{user} has its new password, and {complaint(handed[user])}" for user in missed]
-        raise PartlyRefused("; ".join(said), again(target, missed))
+    if not missed:
+        return None
+    said = [f"{user} has its new password, and {complaint(handed[user])}" for user in missed]
+    return "; ".join(said), again(target, missed)
 
 
 def again(target: Target, missed: Mapping[str, Sequence[Outcome]]) -> str:

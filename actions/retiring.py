@@ -15,6 +15,7 @@ from actions.credential_aims import Aim, aims_of
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.errors import ActionFailed, Refused, UsageError
@@ -49,13 +50,13 @@ class RetireCredential:
     Args = RetireArgs
 
     async def plan(self, engine: Engine, args: RetireArgs) -> Plan:
-        return await self.plan_kept(engine, args, None)
+        return await self.plan_kept(engine, args, Memory())
 
-    async def plan_kept(self, engine: Engine, args: RetireArgs, store: SecretStore | None) -> Plan:
+    async def plan_kept(self, engine: Engine, args: RetireArgs, memory: Memory) -> Plan:
         on = await draft.ground(self, engine)
         rows = aims.rows_of((await engine.accounts()).accounts, args.account, on.server.flavor)
         aim = _aim(engine, on.server, rows)
-        current, _, previous = await _entries(aim, store)
+        current, _, previous = await _entries(aim, memory.store)
         turn = _turn_over(current, previous)
         overlap = any(one.overlap for one in rows) or bool(turn)
         if turn:

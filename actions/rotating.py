@@ -211,7 +211,7 @@ class Rotation:
         self._refused += 1
         await self._operator.forget(self._aim.entry + PENDING, "the server refused it")
         if self._refused == TRIES:
-            raise ActionFailed(
+            raise PasswordRefused(
                 f"{error.message}; {self._aim.label} has the password it had",
                 error.hint if self._aim.plaintext else _IN_CLEAR,
             )

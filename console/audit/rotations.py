@@ -103,11 +103,13 @@ def _run(entry: Entry, body: _Body) -> _Run:
     accounts = _mapping(body, "subject").get("accounts")
     aims = accounts if isinstance(accounts, list) else []
     keys = [one.get("keys") for one in aims if isinstance(one, dict)]
+    left_out = _mapping(_mapping(_mapping(body, "plan"), "evidence"), "left_out")
+    found = (_labels(one) for one in keys if isinstance(one, list))
     return _Run(
         at=entry.at,
         target=str(body.get("target")),
         server=str(_mapping(body, "server").get("system_id")),
-        accounts=tuple(_labels(one) for one in keys if isinstance(one, list)),
+        accounts=tuple(rows for rows in found if " and ".join(rows) not in left_out),
     )
 
 

@@ -237,7 +237,7 @@ def comparing(config: Config) -> Subject:
     async def read(engine: Engine) -> Accounts:
         found, name = await engine.accounts(), engine.target.name
         looking = sentinels.setdefault(name, sentinel(engine, config))
-        return judged(found, config.rotation.of(name), await looking.look(found))
+        return await looking.judge(found, config.rotation.of(name))
 
     return msgspec.structs.replace(SUBJECTS["accounts"], read=read, judge=_as_read)
 

@@ -7,7 +7,7 @@ run is finished and recorded, whatever the caller does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,13 +31,15 @@ from console.dispatch.action import (
     Plan,
     Remembering,
     Resumable,
+    Sparing,
     Watch,
 )
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
+from console.dispatch.memory import Memory
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
-from console.engine.port import Engine, OperatorConnection
+from console.engine.port import Engine, Need, OperatorConnection
 from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
@@ -64,6 +66,7 @@ class Dispatcher:
         self._policy = policy
         self._opener = opener
         self.store = store
+        self.memory = Memory(store, ledger)
         self._lifeboats: dict[str, Lifeboat] = {}
 
     def lifeboat(self, target: Target) -> Lifeboat:
@@ -77,7 +80,7 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         parsed = parse_args(action, given)
-        plan = await draw_up(action, engine, parsed, self.store)
+        plan = await draw_up(action, engine, parsed, self.memory)
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
@@ -179,7 +182,7 @@ class Dispatcher:
             await self._same_server(plan, connection)
             async with _holding(connection, _locks(action, plan), plan):
                 await self._recheck(action, plan, engine)
-                await self._may(action, plan, connection)
+                plan = await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch))
@@ -219,7 +222,7 @@ class Dispatcher:
             )
 
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
-        fresh = await planned(action, engine, parse_args(action, plan.args), self.store)
+        fresh = await planned(action, engine, parse_args(action, plan.args), self.memory)
         changed = [
             _change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
@@ -230,13 +233,25 @@ class Dispatcher:
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
 
-    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> None:
+    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> Plan:
         """What the operator lacks is told before anything is recorded, where it can be."""
+        if apart := _apart(action, plan):
+            return await self._spare(action, plan, await _unfit(apart, connection.missing, connection.user))
         missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
         if missing:
             reason = _may_not(connection.user, missing)
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
+        return plan
+
+    async def _spare(self, action: Action[Any], plan: Plan, unfit: Mapping[str, str]) -> Plan:
+        if not isinstance(action, Sparing) or not unfit:
+            return plan
+        try:
+            return action.without(plan, unfit)
+        except Refused as error:
+            await self._record_refusal(plan, error.message)
+            raise
 
     async def _ready(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan:
         """The plan with what its action found out last, where it looks at secrets."""
@@ -272,28 +287,42 @@ class Dispatcher:
         }
 
 
-async def planned(
-    action: Action[Any], engine: Engine, args: msgspec.Struct, store: SecretStore | None
-) -> Plan:
-    """By what the store holds, too, where the action looks at it. Raises as `Action.plan`."""
+async def planned(action: Action[Any], engine: Engine, args: msgspec.Struct, memory: Memory) -> Plan:
+    """By more than the server, where the action looks at it. Raises as `Action.plan`."""
     if isinstance(action, Remembering):
-        return await action.plan_kept(engine, args, store)
+        return await action.plan_kept(engine, args, memory)
     return await action.plan(engine, args)
 
 
-async def draw_up(
-    action: Action[Any], engine: Engine, args: msgspec.Struct, store: SecretStore | None = None
-) -> Plan:
+async def draw_up(action: Action[Any], engine: Engine, args: msgspec.Struct, memory: Memory) -> Plan:
     """The action's plan, with what its operator lacks where the monitor can tell. Raises as `Action.plan`."""
-    plan = await planned(action, engine, args, store)
+    plan = await planned(action, engine, args, memory)
     operator = engine.target.operator
     if operator is None or plan.refusals or not isinstance(action, Needy):
         return plan
+    if apart := _apart(action, plan):
+        unfit = await _unfit(apart, engine.lacking, operator.user)
+        out = tuple(f"{name} will be left out: {why}" for name, why in unfit.items())
+        return msgspec.structs.replace(plan, warnings=(*out, *plan.warnings))
     missing = await engine.lacking(action.needs(plan))
     if not missing:
         return plan
     said = f"{_may_not(operator.user, missing)}; without it nothing will be executed"
     return msgspec.structs.replace(plan, warnings=(said, *plan.warnings))
+
+
+def _apart(action: Action[Any], plan: Plan) -> Mapping[str, tuple[Need, ...]]:
+    return action.apart(plan) if isinstance(action, Sparing) else {}
+
+
+async def _unfit(
+    apart: Mapping[str, tuple[Need, ...]],
+    ask: Callable[[Sequence[Need]], Awaitable[tuple[str, ...]]],
+    user: str,
+) -> dict[str, str]:
+    """Of subjects that go on without each other: whose rights the operator lacks, and which."""
+    missing = {name: await ask(needs) for name, needs in apart.items()}
+    return {name: _may_not(user, lacks) for name, lacks in missing.items() if lacks}
 
 
 def _change(key: str, before: object, now: object) -> str:

@@ -1,0 +1,31 @@
+"""What an action is planned by beside the server: the store, and what the ledger tells. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.audit.ledger import Ledger
+from console.audit.record import Entry
+from console.audit.rotations import rotation_rows
+from console.dispatch.drift import Sentinel
+from console.engine.port import Engine
+from console.errors import AuditUnavailable
+from console.model.accounts import Accounts
+from console.secret_store import SecretStore
+
+
+class Memory:
+    """`store` None: there is no keyring here. Without a ledger what it would tell is unknown."""
+
+    def __init__(self, store: SecretStore | None = None, ledger: Ledger | None = None) -> None:
+        self.store = store
+        self._ledger = ledger
+
+    async def judge(self, engine: Engine, found: Accounts) -> Accounts:
+        """As the Accounts view has them, looked at anew. Raises nothing: what is not seen is noted."""
+        return await Sentinel(engine, self._rotations, self.store).judge(found, engine.target.rotation)
+
+    async def _rotations(self) -> Sequence[Entry]:
+        if self._ledger is None:
+            raise AuditUnavailable("the ledger could not be opened", "`dbdeck doctor` tells why")
+        return await rotation_rows(self._ledger)
