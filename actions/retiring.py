@@ -24,8 +24,8 @@ from console.model.drain import Drain, drain
 from console.model.probe import Answer
 from console.model.target import ServerIdentity
 from console.model.verifiers import VerifierKind, make
-from console.secret_store import PREVIOUS, SecretStore
-from console.secrets import Entry
+from console.secret_store import SecretStore
+from console.secrets import PREVIOUS, Entry
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 LISTED = 5

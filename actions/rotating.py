@@ -18,8 +18,8 @@ from console.model.probe import Answer, Probe
 from console.model.rotation_state import Held, Move, next_move
 from console.model.target import ServerIdentity
 from console.model.verifiers import POSTGRESQL, Verifier, make, parse
-from console.secret_store import PENDING, PREVIOUS, SecretStore
-from console.secrets import Entry, Secret, entry_of
+from console.secret_store import SecretStore
+from console.secrets import PENDING, PREVIOUS, Entry, Secret, entry_of
 
 _SETTLE = "`dbdeck audit reconcile`, then `dbdeck apply --resume {id}`"
 _IN_CLEAR = "plaintext=true sends it in clear over verified TLS, to a server that judges passwords itself"

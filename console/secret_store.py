@@ -17,7 +17,6 @@ from console.secrets import Secret, in_keyring, split_name
 from console.vault.store import CANARY
 
 SECONDS = 10.0
-PENDING, PREVIOUS = "#pending", "#previous"  # behind an account's entry: not proved yet, and the one before
 T = TypeVar("T")
 
 

@@ -13,8 +13,8 @@ from console.model.accounts import Account
 from console.model.drain_board import DrainBoard, Draining, Kept, by_user, draining, ordered, overlapping
 from console.model.sessions import Session
 from console.model.target import ServerIdentity
-from console.secret_store import PENDING, PREVIOUS, SecretStore, account_entry
-from console.secrets import Secret, entry_of, split_name
+from console.secret_store import SecretStore, account_entry
+from console.secrets import PENDING, PREVIOUS, Secret, entry_of, split_name
 
 STORE_SECONDS = 5.0
 Actions = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
