@@ -20,11 +20,11 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     and named, and the others are rotated; `overdue` does so by itself, and else all are refused.
     `overlap`: the old password stays valid until `credential.retire`, where the server can keep two.
     `plugin` moves a MySQL or MariaDB account to another kind. `plaintext` sends the password itself, over
-    verified TLS only, where a server takes no verifier: the target's name has to be typed. `unverified`
-    goes on where the server lets anybody in without looking at the password. `alternate` is the other of
-    two PostgreSQL roles that take turns, so that the one before stays valid; both become one owner (ALTER
-    ROLE … SET role). `rotation` is the id of one that broke off. `propagate`: run the account's hooks
-    afterwards.
+    verified TLS or a unix socket only, where a server takes no verifier: the target's name has to be
+    typed. `unverified` goes on where the server lets anybody in without looking at the password.
+    `alternate` is the other of two PostgreSQL roles that take turns, so that the one before stays valid;
+    both become one owner (ALTER ROLE … SET role). `rotation` is the id of one that broke off.
+    `propagate`: run the account's hooks afterwards.
     """
 
     account: str | tuple[str, ...] = ()
@@ -41,8 +41,8 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[tuple[Account, ...]]:
     """The rows of each user. Raises UsageError."""
-    names = [args.account] if isinstance(args.account, str) else list(args.account)
-    if bool(names) is args.overdue:
+    wanted = names(args)
+    if bool(wanted) is args.overdue:
         raise UsageError(
             "which accounts? nothing was executed", "give account=NAME, or overdue=true for all that are"
         )
@@ -50,11 +50,11 @@ def chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[tu
         due = [one for one in found.accounts if one.due is Due.OVERDUE]
         users = dict.fromkeys(one.name for one in due)
         return [tuple(one for one in due if one.name == user) for user in users]
-    if args.alternate and len(names) != 1:
+    if args.alternate and len(wanted) != 1:
         raise UsageError("alternate= is of one account; nothing was executed")
-    if args.rotation and len(rotations(args)) != len(names):
+    if args.rotation and len(rotations(args)) != len(wanted):
         raise UsageError("as many rotation= as account= are needed; nothing was executed")
-    return [aims.rows_of(found.accounts, name, server.flavor) for name in dict.fromkeys(names)]
+    return [aims.rows_of(found.accounts, name, server.flavor) for name in dict.fromkeys(wanted)]
 
 
 def aim(
@@ -98,6 +98,10 @@ def aim(
     )
 
 
+def names(args: RotateArgs) -> list[str]:
+    return [args.account] if isinstance(args.account, str) else list(args.account)
+
+
 def rotations(args: RotateArgs) -> tuple[str, ...]:
     """The ids of rotations that broke off, one an account."""
     given = args.rotation
@@ -105,10 +109,12 @@ def rotations(args: RotateArgs) -> tuple[str, ...]:
 
 
 def _refuse_open_wire(engine: Engine, server: ServerIdentity, rows: Sequence[Account]) -> None:
-    """Raises UsageError: a password in clear goes over a wire whose other end was verified, or not at all."""
-    if not server.tls or engine.target.tls not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
+    """Raises UsageError: a password in clear goes to an end that was verified, or to a socket, or nowhere."""
+    verified = server.tls and engine.target.tls in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA)
+    if not (verified or engine.target.local):
         raise UsageError(
-            f"plaintext=true: {engine.target.name} is not reached over verified TLS; nothing was executed",
+            f"plaintext=true: {engine.target.name} is reached neither over verified TLS nor by a unix "
+            "socket; nothing was executed",
             "write tls: verify-full for this target",
         )
     if len(rows) > 1 and server.flavor == "mariadb":

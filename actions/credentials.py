@@ -11,6 +11,7 @@ import msgspec
 from actions import credential_aims as aims
 from actions import credential_choice as choice
 from actions import credential_fingerprints as fingerprints
+from actions import credential_own as own
 from actions import credential_pairs as pairs
 from actions import credential_proof as proof
 from actions import credential_ready as readiness
@@ -52,7 +53,7 @@ class RotateCredential:
 
     async def plan_kept(self, engine: Engine, args: RotateArgs, memory: Memory) -> Plan:
         on = await draft.ground(self, engine)
-        read = await engine.accounts()
+        read = await own.accounts(engine, choice.names(args))
         found = await memory.judge(engine, read) if args.overdue else read
         given, left_out = await _given(engine, on.server, found, args)
         if args.alternate:
@@ -89,10 +90,10 @@ class RotateCredential:
         return tuple(f"credential:{user}" for user in users)
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
-        return tuple(need for aim in aims_of(plan) for need in _needs(aim))
+        return tuple(need for aim in aims_of(plan) for need in own.needs(aim))
 
     def apart(self, plan: Plan) -> Mapping[str, tuple[Need, ...]]:
-        return {aim.label: _needs(aim) for aim in aims_of(plan)} if spare.spares(plan) else {}
+        return {aim.label: own.needs(aim) for aim in aims_of(plan)} if spare.spares(plan) else {}
 
     def without(self, plan: Plan, why: Mapping[str, str]) -> Plan:
         return spare.without(plan, why)
@@ -195,6 +196,7 @@ async def _given(
     for rows, rotation in zip(chosen, going_on, strict=True):
         try:
             aim = choice.aim(engine, server, rows, found, (args, rotation))
+            aim = await own.by_own_right(aim, rows, engine, server)
             await propagating.told([aim], engine.target)
         except UsageError as error:
             if not (args.overdue or args.leave_out):
@@ -203,14 +205,6 @@ async def _given(
         else:
             given.append(aim)
     return given, left_out
-
-
-def _needs(aim: Aim) -> tuple[Need, ...]:
-    """CREATE USER on MySQL and MariaDB; what PostgreSQL asks for is asked of the role itself."""
-    found = [Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",))]
-    if aim.flavor == "mariadb" and aim.plaintext:
-        found.append(Need(schema="mysql", name="*", privileges=("UPDATE",)))  # of SET PASSWORD
-    return tuple(found)
 
 
 def _left(out: Mapping[str, str]) -> tuple[str, ...]:

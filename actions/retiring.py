@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from actions import credential_aims as aims
+from actions import credential_own as own
 from actions import credential_statements as statements
 from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
@@ -54,7 +55,8 @@ class RetireCredential:
 
     async def plan_kept(self, engine: Engine, args: RetireArgs, memory: Memory) -> Plan:
         on = await draft.ground(self, engine)
-        rows = aims.rows_of((await engine.accounts()).accounts, args.account, on.server.flavor)
+        found = await own.accounts(engine, [args.account])
+        rows = aims.rows_of(found.accounts, args.account, on.server.flavor)
         aim = _aim(engine, on.server, rows)
         current, _, previous = await _entries(aim, memory.store)
         turn = _turn_over(current, previous)
@@ -77,6 +79,7 @@ class RetireCredential:
                 "title": f"retire the old password of {aim.label}",
                 "accounts": aims.frozen([aim]),
                 "overlap": overlap,
+                "own": _is_own(aim, engine),
             },
             statements=_shown(on.server, aim) if overlap else (),
             forecast=_forecast(seen, overlap=overlap),
@@ -95,9 +98,8 @@ class RetireCredential:
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         if not plan.statements:
             return ()
-        return tuple(
-            Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",)) for aim in aims_of(plan)
-        )
+        of = own.TO_KEEP_BOTH if plan.subject.get("own") else own.OF_OTHERS
+        return tuple(msgspec.structs.replace(of, role=aim.user) for aim in aims_of(plan))
 
     async def ready(self, plan: Plan, engine: Engine, store: SecretStore | None) -> dict[str, Any]:
         """The new password has to log in before the old one goes."""
@@ -154,9 +156,9 @@ class RetireCredential:
     ) -> Verdict:
         (aim,) = aims_of(plan)
         _, _, previous = await _entries(aim, store)
-        found = (await engine.accounts()).accounts
-        rows = [one for one in found if one.key in aim.keys]
-        if any(one.overlap is None for one in rows):
+        found = await own.accounts(engine, aim.identities)
+        rows = [one for one in found.accounts if one.key in aim.keys]
+        if plan.subject["overlap"] and any(one.overlap is None for one in rows):
             return Verdict(
                 state="undecidable", summary=f"{aim.label}: whether two passwords are valid is unknown"
             )
@@ -186,6 +188,12 @@ def _aim(engine: Engine, server: ServerIdentity, rows: Sequence[Account]) -> Aim
         control=aims.may_be_tried(rows),
         flavor=server.flavor,
     )
+
+
+def _is_own(aim: Aim, engine: Engine) -> bool:
+    """MySQL lets an account end its own old password with less than CREATE USER."""
+    operator = engine.target.operator
+    return aim.flavor == "mysql" and operator is not None and operator.user == aim.user
 
 
 async def _entries(aim: Aim, store: SecretStore | None) -> tuple[Entry | None, Entry | None, Entry | None]:

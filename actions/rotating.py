@@ -194,13 +194,19 @@ class Rotation:
         if pending is None:
             raise ActionFailed(f"{self._aim.label}: its pending secret is gone; nothing was sent")
         if self._aim.plaintext:
-            clear = statements.set_plaintext(self._server, self._aim.keys, self._aim.new, pending.password)
-            return clear, (pending.password.reveal(),)
+            return self._in_clear(current, pending)
         verifier = make(self._aim.kind, pending.password, cost=self._aim.cost)
         old = make(self._aim.kind, current.password) if self._aim.new.keeps_old and current else ""
         made = statements.set_password(self._server, self._aim.keys, self._aim.new, verifier, old)
         self.verifier = parse(verifier, self._plugin, user=self._aim.user)
         return made, (verifier, old)
+
+    def _in_clear(self, current: Entry | None, pending: Entry) -> tuple[Statement, tuple[str, ...]]:
+        old = current.password if current and statements.replaces(self._server, self._aim.new) else None
+        if old is None and statements.replaces(self._server, self._aim.new):
+            raise ActionFailed(f"{self._aim.label}: its own old password is gone; nothing was sent")
+        clear = statements.set_plaintext(self._server, self._aim.keys, self._aim.new, pending.password, old)
+        return clear, (pending.password.reveal(), old.reveal() if old else "")
 
     @property
     def _plugin(self) -> str:

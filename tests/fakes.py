@@ -13,7 +13,7 @@ import msgspec
 
 from console.engine.port import Need, Row, Statement
 from console.errors import OutcomeUnknown
-from console.model.accounts import Accounts
+from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -226,6 +226,10 @@ class ScriptedEngine:
     async def accounts(self) -> Accounts:
         await self._read()
         return self.people
+
+    async def own_account(self) -> Account | None:
+        await self._read()
+        return None
 
     async def verifiers(self) -> tuple[Stored, ...]:
         await self._read()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.engine.mysql import probe
-from console.engine.mysql.accounts import accounts, verifiers
+from console.engine.mysql.accounts import accounts, own, verifiers
 from console.engine.mysql.checks import findings
 from console.engine.mysql.deadlocks import Deadlocks
 from console.engine.mysql.disk import disk, measurement, refuse_to_measure
@@ -24,7 +24,7 @@ from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.engine.port import Need
-from console.model.accounts import Accounts
+from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -108,6 +108,10 @@ class MysqlEngine:
         """Raises PrivilegeMissing rather than show no accounts."""
         async with self._link.lock:
             return await accounts(self._link)
+
+    async def own_account(self) -> Account | None:
+        async with self._link.lock:
+            return await own(self._link)
 
     async def verifiers(self) -> tuple[Stored, ...]:
         """Raises PrivilegeMissing."""
