@@ -83,6 +83,19 @@ class Pinned:
     def put(self, service: str, name: str, value: Secret) -> None:
         self._ask(lambda: self.open().set_password(service, name, value.reveal()), "written")
 
+    def claim(self, service: str, name: str, value: Secret) -> Secret | None:
+        """Store it where there is none, and give back what is kept then."""
+
+        def look_and_store() -> Secret | None:
+            if self.vault is not None:
+                return self.vault.again().claim(service, name, value)
+            if (found := _secret(self.open().get_password(service, name))) is not None:
+                return found
+            self.open().set_password(service, name, value.reveal())
+            return _secret(self.open().get_password(service, name))
+
+        return self._ask(look_and_store, "written")
+
     def delete(self, service: str, name: str) -> bool:
         """Whether there was such an entry."""
 

@@ -24,8 +24,8 @@ class SecretStore(Protocol):
     """Secrets by SERVICE/NAME. Every `get` reads what the store really holds.
 
     Everything raises SecretsUnavailable, VaultLocked or ConfigError when the store cannot be used; then
-    nothing was changed. `put` and `delete` raise OutcomeUnknown when no answer came in time: the secret
-    may have been stored or not, and a later `get` tells.
+    nothing was changed. `put`, `claim` and `delete` raise OutcomeUnknown when no answer came in time: the
+    secret may have been stored or not, and a later `get` tells.
     """
 
     @property
@@ -44,6 +44,13 @@ class SecretStore(Protocol):
 
     async def put(self, name: str, secret: Secret) -> None:
         """On return it is stored for good."""
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        """Store it where there is no such entry; what is kept then, by whoever was first.
+
+        In the vault under its lock. Other keyrings have none: two at once may both write, and the later one
+        is kept. Who needs the same value twice looks again.
+        """
 
     async def delete(self, name: str) -> bool:
         """Whether there was such an entry. A second time it is false, and no error."""
@@ -90,6 +97,13 @@ class KeyringStore:
         service, entry = split_name(name)
         try:
             await within(self._seconds, lambda: self._pinned.put(service, entry, secret))
+        except TimeoutError:
+            raise self._unknown(name, "stored") from None
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        service, entry = split_name(name)
+        try:
+            return await within(self._seconds, lambda: self._pinned.claim(service, entry, secret))
         except TimeoutError:
             raise self._unknown(name, "stored") from None
 

@@ -340,6 +340,9 @@ class MemoryStore:
     async def put(self, name: str, secret: Secret) -> None:
         self.entries[self._called("put", name)] = secret
 
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        return self.entries.setdefault(self._called("claim", name), secret)
+
     async def delete(self, name: str) -> bool:
         return self.entries.pop(self._called("delete", name), None) is not None
 

@@ -157,6 +157,12 @@ class Operator:
                 f"{store.name} does not give back {name} as it was stored", "look at it with another tool"
             )
 
+    async def claim(self, name: str, secret: Secret, what: str) -> Secret | None:
+        """Record that an entry will be stored where there is none. What is kept then, whoever stored it."""
+        store = self.secrets
+        await self._record.tell([f"store {name} in {store.name} where there is none: {what}"], None)
+        return await store.claim(name, secret)
+
     async def forget(self, name: str, what: str) -> None:
         """Record that an entry will be removed, and remove it; none is as good."""
         store = self.secrets
