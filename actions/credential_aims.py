@@ -30,7 +30,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
 
     `own`: dbdeck's login changes itself, by what each account may do to its own password.
 
-    `hooks` are all of its account in the config; `only` are the names of those to run, none: all.
+    `hooks` are all of its account in the config; `only` are the names of those to run, none: all. `handed` is
+    what earlier runs of this rotation noted as done; `unsure`: nobody can tell what they did.
     """
 
     user: str
@@ -52,6 +53,8 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = False
     hooks: tuple[Hook, ...] = ()
     only: tuple[str, ...] = ()
+    handed: tuple[str, ...] = ()
+    unsure: bool = False
 
     @property
     def label(self) -> str:

@@ -55,7 +55,7 @@ class RotateCredential:
         on = await draft.ground(self, engine)
         read = await own.accounts(engine, choice.names(args))
         found = await memory.judge(engine, read) if args.overdue else read
-        given, left_out = await _given(engine, on.server, found, args)
+        given, left_out = await _given(engine, on.server, found, args, memory)
         if args.alternate:
             given = [await pairs.turned(given[0], args.alternate, found.accounts, memory.store)]
         keys = {key for aim in given for key in aim.keys}
@@ -186,7 +186,7 @@ class RotateCredential:
 
 
 async def _given(
-    engine: Engine, server: ServerIdentity, found: Accounts, args: RotateArgs
+    engine: Engine, server: ServerIdentity, found: Accounts, args: RotateArgs, memory: Memory
 ) -> tuple[list[Aim], dict[str, str]]:
     """And whom a run that leaves out leaves out, with the reason. Raises UsageError in any other run."""
     chosen = choice.chosen(found, args, server)
@@ -197,6 +197,7 @@ async def _given(
         try:
             aim = choice.aim(engine, server, rows, found, (args, rotation))
             aim = await own.by_own_right(aim, rows, engine, server)
+            aim = await _gone_on(aim, memory) if rotation else aim
             await propagating.told([aim], engine.target)
         except UsageError as error:
             if not (args.overdue or args.leave_out):
@@ -205,6 +206,14 @@ async def _given(
         else:
             given.append(aim)
     return given, left_out
+
+
+async def _gone_on(aim: Aim, memory: Memory) -> Aim:
+    """With what earlier runs of the same rotation did that no look can tell."""
+    if not any(hook.exec for hook in aim.hooks):
+        return aim
+    handed = await memory.handed(aim.rotation)
+    return msgspec.structs.replace(aim, handed=tuple(sorted(handed or ())), unsure=handed is None)
 
 
 def _left(out: Mapping[str, str]) -> tuple[str, ...]:

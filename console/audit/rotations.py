@@ -28,6 +28,20 @@ async def rotation_rows(ledger: Ledger) -> list[Entry]:
     return await ledger.entries(kinds=_KINDS, newest_first=False, containing=f'"action":"{ROTATE}"')
 
 
+HANDED: Final = "handed"  # in a note of a rotation: what was handed on, that no look can tell afterwards
+
+
+async def noted(ledger: Ledger, rotation: str) -> frozenset[str]:
+    """What the runs of a rotation noted as handed on. Raises AuditUnavailable, PrivilegeMissing."""
+    rows = await ledger.entries(kinds=(Kind.NOTE,), containing=f'"rotation":"{rotation}"')
+    return handed((_mapping(fields(row.body), "seen") for row in rows), rotation)
+
+
+def handed(seen: Iterable[_Body], rotation: str) -> frozenset[str]:
+    mine = (one for one in seen if one.get("rotation") == rotation)
+    return frozenset(str(one[HANDED]) for one in mine if HANDED in one)
+
+
 class _Run(msgspec.Struct, frozen=True, kw_only=True):
     """One rotation of one or several accounts; `status` None while its end is not known."""
 

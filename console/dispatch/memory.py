@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from console.audit.ledger import Ledger
 from console.audit.record import Entry
-from console.audit.rotations import rotation_rows
+from console.audit.rotations import noted, rotation_rows
 from console.dispatch.drift import Sentinel
 from console.engine.port import Engine
-from console.errors import AuditUnavailable
+from console.errors import AuditUnavailable, DbdeckError
 from console.model.accounts import Accounts
 from console.secret_store import SecretStore
 
@@ -24,6 +24,13 @@ class Memory:
     async def judge(self, engine: Engine, found: Accounts) -> Accounts:
         """As the Accounts view has them, looked at anew. Raises nothing: what is not seen is noted."""
         return await Sentinel(engine, self._rotations, self.store).judge(found, engine.target.rotation)
+
+    async def handed(self, rotation: str) -> frozenset[str] | None:
+        """What this rotation noted as handed on, by whichever of its runs; None where nobody can tell."""
+        try:
+            return await noted(self._ledger, rotation) if self._ledger is not None else None
+        except DbdeckError:
+            return None
 
     async def _rotations(self) -> Sequence[Entry]:
         if self._ledger is None:

@@ -57,6 +57,15 @@ class Record:
         if subject is not None:
             self.taken.append(Step(subject=subject))
 
+    async def note(self, text: str, seen: Mapping[str, object]) -> None:
+        """What came of an effect, for a run that goes on after a death. Raises nothing: it has happened."""
+        try:
+            await self._ledger.append_late(
+                Kind.NOTE, self._action_id, {**self._about, "text": text, "seen": seen}
+            )
+        except AuditUnavailable:
+            return
+
     def __contains__(self, statement: Statement) -> bool:
         return (statement.sql, statement.shown) in self._declared
 
@@ -133,6 +142,10 @@ class Operator:
         if statement not in self._record:
             raise ActionFailed(f"not recorded and therefore not executed: {statement.shown}")
         return await self._connection.run(statement, timeout=timeout)
+
+    async def note(self, text: str, seen: Mapping[str, object]) -> None:
+        """Record what came of an effect that no look can tell afterwards. Raises nothing."""
+        await self._record.note(text, seen)
 
     # ---- secrets --------------------------------------------------------------------------------
 

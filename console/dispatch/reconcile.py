@@ -19,6 +19,8 @@ from console.errors import DbdeckError, UsageError
 from console.model.target import Target
 from console.secret_store import SecretStore
 
+NOTES = "notes"  # in a plan's evidence: what its run noted of effects that no look can tell
+
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is applied | not_applied | undecidable; only the first two end the freeze."""
@@ -92,6 +94,9 @@ async def _look(
         return Verdict(state="undecidable", summary="its target is not in this config")
     try:
         plan = msgspec.convert(intent.body.get("plan"), Plan)
+        notes = await ledger.entries(action_id=intent.action_id, kinds=(Kind.NOTE,), newest_first=False)
+        seen = [fields(note.body).get("seen") for note in notes]
+        plan = msgspec.structs.replace(plan, evidence={**plan.evidence, **({NOTES: seen} if seen else {})})
         action = registry.get(plan.action)
         async with open_engine(target) as engine:
             changed = server_changes(plan.server, await engine.identity())
