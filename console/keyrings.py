@@ -80,6 +80,11 @@ class Pinned:
 
         return self._ask(look, "read")
 
+    def names(self) -> tuple[tuple[str, str], ...] | None:
+        """None where the backend has no way to list them: `keyring` knows none."""
+        vault = self.vault
+        return None if vault is None else self._ask(lambda: vault.again().names(), "read")
+
     def put(self, service: str, name: str, value: Secret) -> None:
         self._ask(lambda: self.open().set_password(service, name, value.reveal()), "written")
 

@@ -42,6 +42,9 @@ class SecretStore(Protocol):
     async def some(self, names: Sequence[str]) -> dict[str, Secret]:
         """Those of these entries that there are, by one look."""
 
+    async def names(self) -> tuple[str, ...] | None:
+        """Of all entries; None where the store cannot list them (all but the vault)."""
+
     async def put(self, name: str, secret: Secret) -> None:
         """On return it is stored for good."""
 
@@ -92,6 +95,13 @@ class KeyringStore:
         except TimeoutError:
             raise self._unread("what it holds") from None
         return {split[name]: value for name, value in found.items()}
+
+    async def names(self) -> tuple[str, ...] | None:
+        try:
+            found = await within(self._seconds, self._pinned.names)
+        except TimeoutError:
+            raise self._unread("what it holds") from None
+        return None if found is None else tuple(f"{service}/{entry}" for service, entry in found)
 
     async def put(self, name: str, secret: Secret) -> None:
         service, entry = split_name(name)

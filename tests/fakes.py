@@ -337,6 +337,9 @@ class MemoryStore:
         found = {name: await self.get(name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
+    async def names(self) -> tuple[str, ...] | None:
+        return tuple(f"{service}/{entry}" for service, entry in self.entries)
+
     async def put(self, name: str, secret: Secret) -> None:
         self.entries[self._called("put", name)] = secret
 
