@@ -78,6 +78,8 @@ async def found(
 
 def _add(evidence: dict[str, Any], more: Found, key: bytes | None) -> None:
     for name, values in more.items():
+        if not values:
+            continue
         evidence.setdefault(name, {}).update(values)
     if key is not None:
         evidence["fingerprint_key"] = key_id(key)

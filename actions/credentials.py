@@ -151,7 +151,8 @@ class RotateCredential:
             handed[aim.user] = await propagating.propagate(aim, operator, one.verifier)
             if operator.watch.stop.is_set():
                 break
-        operator.evidence[spare.LEFT_OUT] = left
+        if left:
+            operator.evidence[spare.LEFT_OUT] = left
         _tell_rest(done, left, propagating.complaints(handed, operator.engine.target))
         return Result(matched=bool(done))
 
@@ -272,7 +273,9 @@ def _title(given: Sequence[Aim], left_out: Mapping[str, str]) -> str:
 
 
 def _undo(given: Sequence[Aim]) -> str:
-    if given and all(aim.overlap for aim in given):
+    if not given:
+        return "there is nothing to undo"
+    if all(aim.overlap for aim in given):
         return "the old password stays valid until credential.retire"
     return "nothing undoes it; the old password stays in the keyring under #previous"
 

@@ -97,10 +97,12 @@ async def propagate(aim: Aim, operator: Operator, verifier: Verifier | None = No
 
     `verifier` is what was just sent to the server. How each ended is in the operator's evidence, too.
     """
+    hooks = chosen(aim)
+    if not hooks:
+        return ()
     kept: list[dict[str, Any]] = []
     operator.evidence.setdefault(EVIDENCE, {})[aim.label] = kept
-    hooks = chosen(aim)
-    handed = await _handed(aim, hooks, operator, verifier) if hooks else None
+    handed = await _handed(aim, hooks, operator, verifier)
     found = []
     for label, hook in hooks:
         carrier = carrier_of(hook, aim.user, operator.engine.target)

@@ -133,7 +133,7 @@ class RetireCredential:
             operator.evidence["old"] = "not tried: one or two wrong passwords block the account"
         elif previous is not None:
             seen = await operator.engine.probe(previous.user or aim.user, previous.password)
-            operator.evidence["old"] = f"{seen.answer} {seen.why}".strip()
+            operator.evidence["old"] = f"{seen.answer}{f' ({seen.why})' if seen.why else ''}"
             if seen.answer is Answer.ACCEPTED:
                 raise ActionFailed(
                     f"{aim.label}: the old password still logs in; it is kept",

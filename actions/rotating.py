@@ -103,12 +103,15 @@ class Rotation:
         """What this move came to, for who looks on."""
         said = {
             Move.STAGE: f"the new password is kept as {self._aim.entry}{PENDING}",
-            Move.APPLY: "the server was told" if self._applied else "",
+            Move.APPLY: self._sent() if self._applied else "",
             Move.TRY_PENDING: f"a login with the new password: {self._pending}",
             Move.PROMOTE: f"promoted: {self._aim.entry} is the new one",
         }.get(move)
         if said:
             self._operator.watch.tell(f"{self._aim.label}: {said}")
+
+    def _sent(self) -> str:
+        return "the server was told" if self._acknowledged else "the statement was sent, its answer was lost"
 
     async def report(self) -> None:
         """For the outcome: what is kept where, by names of entries, and what is to be done next."""

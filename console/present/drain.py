@@ -172,6 +172,8 @@ def _rotated(one: Draining, now: datetime | None) -> str:
 def _overlap(one: Draining) -> str:
     if one.kept is not None and one.kept.turn_over:
         return f"{clean(one.kept.turn_over, 100)} may {'still' if one.overlap else 'not'} log in"
+    if one.pending is not None and not one.overlap:
+        return "the server takes one password, the current or the pending one"
     valid = {True: "the server takes both passwords", False: "the server takes the new password only"}
     said = valid.get(one.overlap, f"{UNKNOWN}: whether the server takes two may not be seen")  # type: ignore[arg-type]
     if one.kept is None:
