@@ -76,7 +76,7 @@ class RotateCredential:
             },
             statements=(*(_shown(on.server, aim) for aim in given), *told.effects),
             confirm=args.plaintext,
-            forecast=(*forecast(given, touched), *told.forecast),
+            forecast=(*_seen_first(args), *forecast(given, touched), *told.forecast),
             warnings=(*warnings(given, touched, engine.target), *told.warnings, *_left(left_out), *unsure),
             undo=_undo(given),
             observed={f"account {label}": value for label, value in _observed(touched)},
@@ -215,6 +215,14 @@ async def _gone_on(aim: Aim, memory: Memory) -> Aim:
         return aim
     handed = await memory.handed(aim.rotation)
     return msgspec.structs.replace(aim, handed=tuple(sorted(handed or ())), unsure=handed is None)
+
+
+def _seen_first(args: RotateArgs) -> tuple[str, ...]:
+    if not choice.rotations(args):
+        return ()
+    return (
+        "it goes on: what is done already is seen, and what is pending is tried before the server is told",
+    )
 
 
 def _left(out: Mapping[str, str]) -> tuple[str, ...]:
