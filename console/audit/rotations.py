@@ -55,8 +55,10 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
 
     def sent_none(self, rows: tuple[str, ...]) -> bool:
         """What the run itself wrote down of an account says that its password was not touched."""
-        moves = _mapping(self.evidence, "moves").get(" and ".join(rows))
-        return isinstance(moves, list) and "apply" not in moves
+        name = " and ".join(rows)
+        moves = _mapping(self.evidence, "moves").get(name)
+        unsent = isinstance(moves, list) and "apply" not in moves
+        return unsent or name in _mapping(self.evidence, "left_out")
 
 
 def rotations(entries: Iterable[Entry], target: str, server: str) -> dict[str, Rotated]:

@@ -222,6 +222,10 @@ async def test_one_whose_password_the_server_refuses_keeps_nobody_else(
         assert await desk.secret_of(desk.account) == old
         assert await desk.kept("#pending") is None
         assert await desk.secret_of(desk.other) != before
+        # The server said no: its rotation before is the last one, and nothing of this one is open.
+        server = (await desk.engine.identity()).system_id
+        known = rotations(await rotation_rows(desk.ledger), "t", server).get(desk.late(desk.account))
+        assert known is None or not known.unsettled
 
 
 def picky(name: str) -> Callable[[Any], Any]:
