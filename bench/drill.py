@@ -1,10 +1,9 @@
 """What a drill's restore costs beside the bare tools: `python bench/drill.py [--scale 20] [--jobs 2]`.
 
 A pgbench database on an embedded PostgreSQL. In turn, a few rounds each: `pg_restore -j` of a directory dump
-into a running server with default settings beside the restore phase of `backup.drill` (the empty server is made before it, as there);
-and `cp -a` of a base
-backup beside the restore phase of a drill of it. The time that verifying takes is told apart. Prints medians
-and their ratio, and writes JSON with --json FILE.
+into a running server with default settings beside the restore phase of `backup.drill`, which follows the one
+that makes the empty server; and `cp -a` of a base backup beside the restore phase of a drill of it. The time
+that verifying takes is told apart. Prints medians and their ratio, and writes JSON with --json FILE.
 """
 
 from __future__ import annotations
@@ -77,7 +76,8 @@ def config_of(server: ScratchServer, folder: Path, jobs: int) -> Path:
         "targets": {
             "bench": {
                 "engine": "postgres", "host": str(server.socket_dir), "port": server.port,
-                "database": DATABASE, "environment": "dev", "tls": "off", "monitor": {**login}, "operator": {**login},
+                "database": DATABASE, "environment": "dev", "tls": "off", "monitor": {**login},
+                "operator": {**login},
             }
         },
         "drills": {

@@ -17,6 +17,11 @@ DRILL = "backup.drill"
 Past = Callable[[], Awaitable[Sequence[dict[str, Any]]]]  # evidence of all drills, the newest first
 
 
+async def nothing_past() -> Sequence[dict[str, Any]]:
+    """Without a ledger nothing is known of earlier drills."""
+    return ()
+
+
 async def read_backups(target: Target, past: Past) -> BackupBoard:
     """A ledger that cannot be read leaves it unknown what was proved, and says so."""
     found = await catalogue(target.drills)

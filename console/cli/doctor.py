@@ -134,7 +134,7 @@ async def _rotations(engine: Engine) -> tuple[Check, ...]:
     said = words.summary(board)
     if board.problem is not None:
         said = f"{said}; what the keyring keeps: {board.problem.message}"
-    broken = any(one.pending is not None for one in board.accounts)
+    broken = any(one.pending is not None and not one.gone for one in board.accounts)
     whole = board.problem is None and not board.unknown
     hint = "`dbdeck show drain` tells what is left to do" if board.accounts else ""
     return (Check(name=name, ok=False if broken else True if whole else None, detail=said, hint=hint),)

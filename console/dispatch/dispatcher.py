@@ -35,12 +35,14 @@ from console.dispatch.action import (
     Offline,
     Plan,
     Resumable,
+    Sparing,
     Watch,
 )
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
+from console.dispatch.memory import Memory
 from console.dispatch.nowhere import nowhere
-from console.dispatch.planning import Known, draw_up, may_not, planned
+from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
@@ -69,6 +71,7 @@ class Dispatcher:
         self._opener = opener
         self.store = store
         self._locks = locks or Path(tempfile.gettempdir()) / f"dbdeck-locks-{os.geteuid()}"
+        self.memory = Memory(store, ledger)
         self._lifeboats: dict[str, Lifeboat] = {}
 
     def lifeboat(self, target: Target) -> Lifeboat:
@@ -82,7 +85,7 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         parsed = parse_args(action, given)
-        plan = await draw_up(action, engine, parsed, self._known(name, engine.target))
+        plan = await draw_up(action, engine, parsed, self.memory)
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
@@ -184,16 +187,13 @@ class Dispatcher:
             await self._same_server(plan, connection)
             async with _holding(connection, _locks(action, plan), plan):
                 await self._recheck(action, plan, engine)
-                await self._may(action, plan, connection)
+                plan = await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch))
                 intent = intents.body(plan, approval, engine.target, connection.user)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
-
-    def _known(self, name: str, target: Target) -> Known:
-        return Known(self.store, partial(history.evidence, self._ledger, name, target.name))
 
     def _connection(
         self, action: Action[Any], plan: Plan, target: Target
@@ -243,17 +243,27 @@ class Dispatcher:
     async def _look(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan | Look:
         if isinstance(action, Looking):
             return await action.look(plan, engine)
-        return await planned(
-            action, engine, parse_args(action, plan.args), self._known(plan.action, engine.target)
-        )
+        return await planned(action, engine, parse_args(action, plan.args), self.memory)
 
-    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> None:
+    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> Plan:
         """What the operator lacks is told before anything is recorded, where it can be."""
+        if apart := apart_of(action, plan):
+            return await self._spare(action, plan, await unfit_of(apart, connection.missing, connection.user))
         missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
         if missing:
             reason = may_not(connection.user, missing)
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
+        return plan
+
+    async def _spare(self, action: Action[Any], plan: Plan, unfit: Mapping[str, str]) -> Plan:
+        if not isinstance(action, Sparing) or not unfit:
+            return plan
+        try:
+            return action.without(plan, unfit)
+        except Refused as error:
+            await self._record_refusal(plan, error.message)
+            raise
 
     async def _ready(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan:
         """The plan with what its action found out last, where it looks at secrets."""

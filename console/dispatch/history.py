@@ -76,15 +76,25 @@ def told(plan: Plan, entries: Iterable[Entry]) -> tuple[str, ...]:
 async def actions_of(ledger: Ledger, target: str, rotations: Collection[str]) -> dict[str, str]:
     """The last action of each rotation, rotation id -> action id: what `--resume` takes.
 
-    Those of the last rows are found. Raises AuditUnavailable, and PrivilegeMissing for a login that may
-    only write.
+    The last rows are looked at first, and then the whole ledger for each that is not among them. Raises
+    AuditUnavailable, and PrivilegeMissing for a login that may only write.
     """
+    wanted = set(rotations)
+    found = _named(await ledger.entries(limit=ROWS, kinds=(Kind.INTENT,)), target, wanted)
+    for rotation in sorted(wanted - found.keys()):
+        rows = await ledger.entries(kinds=(Kind.INTENT,), containing=f'"rotation":"{rotation}"')
+        found |= _named(rows, target, {rotation})
+    return found
+
+
+def _named(entries: Iterable[Entry], target: str, wanted: Collection[str]) -> dict[str, str]:
+    """Newest first: the last action of a rotation that was resumed is the one to go on with."""
     found: dict[str, str] = {}
-    for entry in await ledger.entries(limit=ROWS, kinds=(Kind.INTENT,)):
+    for entry in entries:
         body = fields(entry.body)
         if body.get("target") != target or entry.action_id is None:
             continue
-        for rotation in _rotations(body) & set(rotations):
+        for rotation in _rotations(body) & set(wanted):
             found.setdefault(rotation, str(entry.action_id))
     return found
 

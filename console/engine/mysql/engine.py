@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 from console.engine.mysql import probe
-from console.engine.mysql.accounts import accounts, verifiers
+from console.engine.mysql.accounts import accounts, own, verifiers
 from console.engine.mysql.checks import findings
 from console.engine.mysql.contents import ask, contents
 from console.engine.mysql.deadlocks import Deadlocks
@@ -29,7 +29,7 @@ from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.engine.port import Need
-from console.model.accounts import Accounts
+from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -114,6 +114,10 @@ class MysqlEngine:
         """Raises PrivilegeMissing rather than show no accounts."""
         async with self._link.lock:
             return await accounts(self._link)
+
+    async def own_account(self) -> Account | None:
+        async with self._link.lock:
+            return await own(self._link)
 
     async def verifiers(self) -> tuple[Stored, ...]:
         """Raises PrivilegeMissing."""

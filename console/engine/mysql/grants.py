@@ -55,7 +55,9 @@ def lacking(lines: Sequence[str], needs: Sequence[Need], account: str) -> tuple[
     said = []
     for need in needs:
         held = frozenset[str]().union(*(grant.covers(need) for grant in grants))
-        missing = [one for one in need.privileges if one not in held and "ALL PRIVILEGES" not in held]
+        if held & {*need.enough, "ALL PRIVILEGES"}:
+            continue
+        missing = [one for one in need.privileges if one not in held]
         if missing:
             table = _shown(need)
             rights = ", ".join(missing)
