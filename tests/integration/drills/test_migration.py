@@ -182,6 +182,19 @@ async def test_a_script_that_commits_itself_is_run_as_it_stands(shop: Shop) -> N
     assert 0.3 < lock["seconds"] < 3
 
 
+async def test_a_script_can_be_run_as_it_stands_where_it_could_be_one_transaction(shop: Shop) -> None:
+    done = await shop.rehearse(
+        "alter table orders add column a int;\nalter table missing add column b int;",
+        "select 1;",
+        "apart=true",
+    )
+    assert done.code == 1
+    report = shop.report()
+    assert not report["up"]["one_transaction"]
+    assert report["up"]["changed"]["changed"] == [["table", "public.orders"]]
+    assert report["astray"]["changed"] == [["table", "public.orders"]]
+
+
 async def test_what_is_rewritten_is_named(shop: Shop) -> None:
     done = await shop.rehearse("alter table orders alter column customer_id type bigint;")
     assert done.code == 0, done.err
