@@ -7,10 +7,12 @@ from typing import Any
 from actions.backups import TakeBackup
 from actions.chains import BreakChain
 from actions.credentials import RotateCredential
+from actions.drills import BackupDrill
 from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
 from actions.locking import LockCredential
+from actions.migrations import RehearseMigration
 from actions.prepared_transactions import RollbackPrepared
 from actions.propagation import PropagateCredential
 from actions.rehearsing import RehearseCredential
@@ -43,4 +45,6 @@ ALL: tuple[Action[Any], ...] = (
     RehearseCredential(),
     PropagateCredential(),
     TakeBackup(),
+    BackupDrill(),
+    RehearseMigration(),
 )

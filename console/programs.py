@@ -51,7 +51,7 @@ class Heard(NamedTuple):
 class Call(NamedTuple):
     """How a program is run. `stdin` and `stdout` are open files, where it reads and writes itself;
     `line` hears each line of its stderr, and of its stdout where that is not a file and `both` is set.
-    `options` are keywords of subprocess: the user it runs as.
+    `end` is the signal that ends it early. `options` are keywords of subprocess: the user it runs as.
     """
 
     argv: Sequence[str]
@@ -61,6 +61,7 @@ class Call(NamedTuple):
     line: Callable[[str], None] = _nobody
     both: bool = False
     seconds: float | None = None
+    end: int = signal.SIGTERM
     options: Mapping[str, Any] = {}
 
 
@@ -74,10 +75,10 @@ async def hear(call: Call) -> Heard:
             answer, complaint = await asyncio.gather(_answer(process, call), _complaint(process, call))
             code: int | None = await process.wait()
     except TimeoutError:
-        await end(process)
+        await end(process, call.end)
         return Heard(None, b"", "")
     except BaseException:
-        await asyncio.shield(end(process))
+        await asyncio.shield(end(process, call.end))
         raise
     return Heard(code, answer, complaint)
 

@@ -19,6 +19,7 @@ from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
+from console.model.inventory import Contents, Inventory, Wanted
 from console.model.locks import Claim, Wait, wait_graph
 from console.model.probe import Answer, Probe
 from console.model.progress import ProgressReport
@@ -84,6 +85,22 @@ def storm(waiters: int = 3) -> list[Session]:
     return [root, *(make_session(n) for n in range(2, waiters + 2))]
 
 
+class ScriptedSnapshot:
+    """A moment of a scripted engine's database."""
+
+    id, position, taken_at = "00000003-1", "0/1500000", NOW
+
+    def __init__(self, engine: ScriptedEngine, database: str) -> None:
+        self._engine = engine
+        self._database = database
+
+    async def inventory(self) -> Inventory:
+        return await self._engine.inventory(self._database)
+
+    async def contents(self, wanted: Wanted) -> Contents:
+        return await self._engine.contents(self._database, wanted)
+
+
 class ScriptedEngine:
     """An Engine over a list of sessions: the first holds a row, all others that are active want it.
 
@@ -112,6 +129,9 @@ class ScriptedEngine:
         self.lacks: tuple[str, ...] = ()
         self.people = Accounts()
         self.kept: tuple[Stored, ...] = ()
+        self.inventories: dict[str, Inventory] = {}
+        self.rows: dict[str, Contents] = {}
+        self.answers: dict[str, str] = {}
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -200,6 +220,29 @@ class ScriptedEngine:
     async def progress(self) -> ProgressReport:
         await self._read()
         return self.at_work
+
+    async def databases(self) -> tuple[str, ...]:
+        await self._read()
+        return tuple(name for name in self.inventories if name)
+
+    async def inventory(self, database: str) -> Inventory:
+        await self._read()
+        return self.inventories.get(
+            database, Inventory(database=database, flavor="postgresql", version=18, objects={})
+        )
+
+    async def contents(self, database: str, wanted: Wanted) -> Contents:
+        await self._read()
+        return self.rows.get(database, Contents(database=database))
+
+    async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
+        await self._read()
+        return self.answers.get(sql)
+
+    @asynccontextmanager
+    async def snapshot(self, database: str) -> AsyncIterator[ScriptedSnapshot]:
+        await self._read()
+        yield ScriptedSnapshot(self, database)
 
     async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
         await self._read()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from console.backups import mariabackup, mydumper, mysqldump, xtrabackup
+from console.backups import mariabackup, mydumper, mysqldump, pg_basebackup, pg_dump, xtrabackup
 from console.errors import DbdeckError
 from console.model.backups import Backup, Catalogue, DrillRule, Method, Source
 
 Find = Callable[[str, Source, DrillRule], Awaitable[tuple[Backup, ...]]]
 FINDERS: Mapping[Method, Find] = {
+    Method.PG_DUMP: pg_dump.find,
+    Method.PG_BASEBACKUP: pg_basebackup.find,
     Method.MYSQLDUMP: mysqldump.find,
     Method.MYDUMPER: mydumper.find,
     Method.MARIABACKUP: mariabackup.find,

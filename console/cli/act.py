@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, dispatcher, ledger, one
+from console.cli.meter import Meter, tell_progress
 from console.cli.run import interrupted
 from console.cli.unlock import unlock_for
 from console.config import Config
@@ -30,7 +30,6 @@ from console.errors import AuditUnavailable, DbdeckError, Exit, Refused, Stale, 
 from console.model.target import Target
 from console.present import plan as words
 from console.present.table import Column, Line
-from console.present.units import clean
 from console.secret_store import of_this_process
 
 PLAN_MINUTES = 30
@@ -288,15 +287,9 @@ async def _carry_out(
     shown.statements = plan.statements
     approval = _approve(plan, engine.target, options)
     seconds = options.watch if options.watch is not None else config.thresholds.watch
-    watch = Watch(seconds=seconds, tell=_tell_progress)
+    watch = Watch(seconds=seconds, tell=tell_progress, advance=Meter())
     key = options.idempotency_key
     shown.run = await runner.apply(plan, engine, approval, idempotency_key=key, watch=watch)
-
-
-def _tell_progress(text: str) -> None:
-    """On stderr, and never the end of a run: nobody may be listening any more."""
-    with contextlib.suppress(OSError):
-        output.note(f"dbdeck: {clean(text)}")
 
 
 def _read_only(target: Target) -> None:

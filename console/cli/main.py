@@ -40,7 +40,7 @@ class Duration(click.ParamType[float]):
 
 F = TypeVar("F", bound=Callable[..., Any])
 SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress",
-            "accounts", "drain")  # fmt: skip
+            "accounts", "drain", "backups", "drills")  # fmt: skip
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 

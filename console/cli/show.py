@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -82,7 +82,13 @@ async def _look(config: Config, target: Target, stack: AsyncExitStack) -> Look:
     others = config.replicas_of(target.name)
     engine = await stack.enter_async_context(open_engine(target))
     replicas = [await stack.enter_async_context(open_engine(one)) for one in others]
-    beside = Beside(replicas, of_this_process(), partial(_actions, config, target.name))
+    beside = Beside(
+        replicas=replicas,
+        store=of_this_process(),
+        actions=partial(_actions, config, target.name),
+        past=partial(_past, config),
+        every=config.drills.targets,
+    )
     return Look(engine, beside, config)
 
 
@@ -95,6 +101,15 @@ async def _actions(config: Config, target: str, rotations: Collection[str]) -> M
             return await actions_of(opened, target, rotations)
     except DbdeckError:
         return {}
+
+
+async def _past(config: Config) -> Sequence[dict[str, Any]]:
+    """How drills ended, by the ledger. Raises what its opening raises."""
+    from console.backups.board import DRILL
+    from console.dispatch.history import evidence
+
+    async with ledger(config, write=False) as opened:
+        return await evidence(opened, DRILL)
 
 
 async def _titled(look: Look, name: str, subject: Subject, form: str, *, many: bool) -> int:

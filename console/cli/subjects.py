@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -10,9 +10,11 @@ import msgspec
 
 from console.audit.record import Entry
 from console.audit.rotations import rotation_rows
+from console.backups.board import Past, read_backups, read_drills
 from console.cli.context import ledger
 from console.config import Config
 from console.dispatch.drift import Sentinel
+from console.dispatch.planning import nothing_past
 from console.engine.account_check import check
 from console.engine.drain_board import Actions, drain_board, nobody_knows
 from console.engine.port import Engine
@@ -20,10 +22,14 @@ from console.engine.replicas import index_health
 from console.errors import DbdeckError
 from console.model.account_findings import AccountFinding, Checked
 from console.model.accounts import Account, Accounts, judged
+from console.model.backup_board import BackupBoard, DrillBoard, Kept
+from console.model.backups import Backup, Method, TargetDrills
 from console.model.blocking import LockNode
 from console.model.deadlocks import Deadlock, DeadlockHistory
 from console.model.drain import Drain
 from console.model.drain_board import DrainBoard, Draining
+from console.model.drill_history import DrillRecord
+from console.model.drills import Verdict
 from console.model.horizon import Holder, HolderKind, Horizon
 from console.model.indexes import Finding, IndexFinding, IndexHealth, Severity
 from console.model.progress import Progress, ProgressReport
@@ -33,8 +39,10 @@ from console.model.transactions import OpenTransaction
 from console.present import (
     account_check,
     accounts,
+    backups,
     deadlocks,
     drain,
+    drills,
     horizon,
     indexes,
     locks,
@@ -63,12 +71,19 @@ def _no_notes(_: Any) -> Iterable[str]:
     return ()
 
 
+_NONE: Mapping[str, TargetDrills] = {}
+
+
 class Beside(NamedTuple):
-    """What some subjects are read with, beside the server itself. `actions` asks the ledger."""
+    """What some subjects are read with, beside the server itself. `actions` and `past` ask the ledger, the
+    latter for how drills ended; `every` are the backups of all targets.
+    """
 
     replicas: Sequence[Engine] = ()
     store: SecretStore | None = None
     actions: Actions = nobody_knows
+    past: Past = nothing_past
+    every: Mapping[str, TargetDrills] = _NONE
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +120,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 _NOBODY = Session(id=0, started_at=None)
 _NEVER = datetime.fromtimestamp(0, UTC)
+
+_NO_DRILL = DrillRecord(
+    id="", source="", backup="", method="", verdict=Verdict.ABORTED, started_at=_NEVER, seconds=0.0
+)
 
 SUBJECTS = {
     "locks": Subject(
@@ -218,6 +237,30 @@ SUBJECTS = {
         notes=drain.notes,
         summary=drain.summary,
         problem=lambda board: board.problem,
+    ),
+    "backups": Subject(
+        read=lambda engine: read_backups(engine.target, nothing_past),
+        read_beside=lambda engine, beside: read_backups(engine.target, beside.past),
+        one=BackupBoard(kept=(Kept(backup=Backup(source="", id="", method=Method.PG_DUMP, path="")),)),
+        rows=backups.document,
+        columns=backups.COLUMNS,
+        lines=backups.lines,
+        empty=backups.EMPTY,
+        beside=backups.beside,
+        notes=backups.notes,
+        summary=backups.summary,
+    ),
+    "drills": Subject(
+        read=lambda engine: read_drills(engine.target, _NONE, nothing_past),
+        read_beside=lambda engine, beside: read_drills(engine.target, beside.every, beside.past),
+        one=DrillBoard(drills=(_NO_DRILL,)),
+        rows=drills.document,
+        columns=drills.COLUMNS,
+        lines=drills.lines,
+        empty=drills.EMPTY,
+        beside=drills.beside,
+        notes=drills.notes,
+        summary=drills.summary,
     ),
 }
 

@@ -20,7 +20,7 @@ from console.dispatch import fence
 from console.dispatch.lease import Account, Lease, lease, reachable, tail, unprivileged
 from console.engine.open import open_engine, open_operator
 from console.engine.port import Engine, OperatorConnection, Row, Statement
-from console.errors import ActionFailed, DbdeckError, Refused
+from console.errors import ActionFailed, DbdeckError
 from console.model.target import Target
 from console.programs import Heard
 
@@ -51,7 +51,8 @@ class Work(NamedTuple):
     """A program's run in it. `what` is said of it in the ledger beside its words.
 
     `ours`: run as ourselves, for what the server's user may not read. `online`: outside of the fence's
-    closed network, for tools that fetch from elsewhere; never for a server.
+    closed network, for tools that fetch from elsewhere; never for a server. `reads`: it may read, and only
+    read, what only we may: the backup, where we are root and its user is not.
     """
 
     argv: Sequence[str]
@@ -64,21 +65,27 @@ class Work(NamedTuple):
     seconds: float | None = None
     ours: bool = False
     online: bool = False
+    reads: bool = False
 
 
 class Enclosure:
-    """Made by an Operator. `closed` is whether the kernel keeps its programs from the network."""
+    """Made by an Operator."""
 
-    def __init__(self, held: Lease, tell: Tell, stack: AsyncExitStack, *, closed: bool) -> None:
+    def __init__(self, held: Lease, tell: Tell, stack: AsyncExitStack, of: fence.Fence) -> None:
         self._held = held
         self._tell = tell
         self._stack = stack
         self._served: asyncio.subprocess.Process | None = None
+        self._doors: dict[tuple[str, str, str], OperatorConnection] = {}
+        self._engines: dict[tuple[str, str, str], Engine] = {}
+        self._fence = of
         self._copies: dict[Path, Path] = {}
-        self._doors: dict[tuple[str, int, str], OperatorConnection] = {}
-        self._engines: dict[tuple[str, int, str], Engine] = {}
-        self.closed = closed
         self.commands: list[str] = []
+
+    @property
+    def closed(self) -> bool:
+        """Whether the kernel keeps its programs from the network."""
+        return self._fence.closed
 
     @property
     def root(self) -> Path:
@@ -100,6 +107,15 @@ class Enclosure:
             name = f"{len(self._copies)}-{binaries.parent.name}"
             self._copies[binaries.parent] = self._held.copy_program(binaries.parent, name)
         return self._copies[binaries.parent] / binaries.name
+
+    def write(self, path: Path, text: str) -> Path:
+        """A new file of the server's user, in a folder made by `folder`; never through a link."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            if os.geteuid() == 0:
+                os.fchown(descriptor, self.account.uid, self.account.gid)
+            file.write(text)
+        return path
 
     def readable(self, path: Path) -> bool:
         """Can the server's user enter this folder, through all of its parents?"""
@@ -129,12 +145,14 @@ class Enclosure:
                 both=work.both,
                 seconds=work.seconds,
                 options={"umask": 0o077},
+                end=signal.SIGKILL,
             )
         )
 
     def _before(self, work: Work) -> list[str]:
         account = Account(os.geteuid(), os.getegid()) if work.ours else self.account
-        return fence.wrapped(account, closed=self.closed and not work.online)
+        of = self._fence._replace(closed=self.closed and not work.online)
+        return fence.wrapped(account, of, reads=work.reads)
 
     def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
         """The server's user has no home worth reading: no .pgpass, no .my.cnf, no psqlrc."""
@@ -158,7 +176,7 @@ class Enclosure:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
             self._served = await asyncio.create_subprocess_exec(
-                *fence.wrapped(self.account, closed=self.closed, end=end),
+                *fence.wrapped(self.account, self._fence, end=end),
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
@@ -196,18 +214,26 @@ class Enclosure:
             f"the restored server does not answer: {how}\n{await asyncio.to_thread(tail, log)}"
         )
 
-    async def stop(self, number: int = signal.SIGQUIT) -> None:
-        """End the server at once: nothing of it is to be kept."""
+    async def stop(self, number: int = signal.SIGKILL) -> None:
+        """End the server by a signal, and at once where it does not heed it: nothing of it is to be kept."""
         await self._hang_up()
-        if self._served is not None and self._served.returncode is None:
-            await programs.end(self._served, number)
-        self._served = None
+        served, self._served = self._served, None
+        if served is None or served.returncode is not None:
+            return
+        if number != signal.SIGKILL:
+            for pid in _inner(served.pid) if self._fence.apart else [served.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(programs.TERM_SECONDS):
+                    await served.wait()
+        await programs.end(served, signal.SIGKILL)
 
     # ---- its data ---------------------------------------------------------------------------------
 
     async def reading(self, target: Target) -> Engine:
         """The reads of a database of the restored server; closed with the enclosure."""
-        key = (target.host, target.port, target.database)
+        key = (target.host, target.monitor.user, target.database)
         if key not in self._engines:
             self._engines[key] = await self._stack.enter_async_context(open_engine(target))
         return self._engines[key]
@@ -217,7 +243,7 @@ class Enclosure:
     ) -> list[Row]:
         """Record a statement, and run it on the restored server. Raises as `Operator.execute`."""
         await self._tell([f"{target.name}: {statement.shown}"], timeout)
-        key = (target.host, target.port, target.database)
+        key = (target.host, target.operator.user if target.operator else "", target.database)
         if key not in self._doors:
             self._doors[key] = await self._stack.enter_async_context(open_operator(target))
         return await self._doors[key].run(statement, timeout=timeout)
@@ -228,6 +254,13 @@ class Enclosure:
         await self._stack.aclose()
 
 
+def _inner(pid: int) -> list[int]:
+    """The children of `unshare`, by our numbers: the server is one, whatever its own number is."""
+    with contextlib.suppress(OSError):
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
 @asynccontextmanager
 async def enclosure(kind: Kind, base: Path, tell: Tell, *, closed: bool) -> AsyncIterator[Enclosure]:
     """Gone with all its files and its server at the end of the block, and when we are killed.
@@ -235,15 +268,11 @@ async def enclosure(kind: Kind, base: Path, tell: Tell, *, closed: bool) -> Asyn
     Raises Refused where it is to be closed to the network and the kernel does not do that.
     """
     account = unprivileged(kind.users)
-    if closed and (why := await fence.objection(account)):
-        raise Refused(
-            f"a restored server cannot be kept from the network here: {why}; nothing was restored",
-            "allow user namespaces, run as root, or write `network: open` below `drills` in the config",
-        )
+    of = await fence.possible(account, closed=closed)
     held = await asyncio.to_thread(lease, kind.pid_file, "data", kind.stop, account, base)
     try:
         async with AsyncExitStack() as stack:
-            made = Enclosure(held, tell, stack, closed=closed)
+            made = Enclosure(held, tell, stack, of)
             await tell([f"make {held.root}, which is removed when the drill ends"], None)
             try:
                 yield made

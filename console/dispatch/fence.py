@@ -1,7 +1,9 @@
 """What keeps a restored server from everybody: no network, no rights, no core dumps, and an end with ours.
 
-The programs are those of util-linux. `unshare --net` gives each program a network namespace of its own that
-has not even a loopback that is up; Unix sockets still work, as they are files.
+The programs are those of util-linux. `unshare` gives each program namespaces of its own: a network without
+even a loopback that is up (Unix sockets still work, as they are files); process numbers, so that with the
+program all ends that it started; and shared memory, so that none is left. When we are gone, however we went,
+the kernel kills `unshare`, and with it the program.
 """
 
 from __future__ import annotations
@@ -9,10 +11,17 @@ from __future__ import annotations
 import os
 import shutil
 from functools import cache
+from typing import NamedTuple
 
 from console import programs
 from console.dispatch.lease import Account
-from console.errors import ActionFailed
+from console.errors import ActionFailed, Refused
+
+# access(2) asks by the real user, without capabilities, unless no_setuid_fixup is set (capabilities(7)).
+_READS = (
+    *("--securebits", "+no_setuid_fixup", "--bounding-set", "-all,+dac_read_search"),
+    *("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"),
+)
 
 
 @cache
@@ -20,31 +29,68 @@ def _tool(name: str) -> str | None:
     return shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin")
 
 
-def wrapped(account: Account, *, closed: bool, end: str = "KILL") -> list[str]:
-    """The words before an argv. `end` is the signal it gets when we are gone, however we went.
+class Fence(NamedTuple):
+    """What a program is kept from: `closed` the network, `apart` the processes and memory of others."""
 
+    closed: bool
+    apart: bool
+
+
+def wrapped(account: Account, of: Fence, *, end: str = "KILL", reads: bool = False) -> list[str]:
+    """The words before an argv. `end` is the signal a program that is not apart gets when we are gone.
+
+    `reads`: where we are root, it may read what only we may, and has no other right of root's.
     Raises ActionFailed where the system has no such programs.
     """
     unshare, setpriv, prlimit = _tool("unshare"), _tool("setpriv"), _tool("prlimit")
-    if setpriv is None or prlimit is None or (closed and unshare is None):
+    if setpriv is None or prlimit is None or (unshare is None and any(of)):
         raise ActionFailed(
             "a restored server cannot be fenced in: unshare, setpriv and prlimit are not all installed",
             "install util-linux",
         )
     root = os.geteuid() == 0
-    words = [prlimit, "--core=0:0", "--"]
-    if closed and unshare is not None:
-        words += [unshare, *([] if root else ["--user", "--map-current-user"]), "--net", "--"]
-    words += [setpriv, "--no-new-privs", "--pdeathsig", end]
-    if root:
+    words = [prlimit, "--core=0:0", "--", setpriv, "--pdeathsig", "KILL" if of.apart else end, "--"]
+    if unshare is not None and any(of):
+        words += [unshare, *([] if root else ["--user", "--map-current-user"])]
+        words += ["--net"] if of.closed else []
+        words += ["--ipc", "--pid", "--fork", "--kill-child"] if of.apart else []
+        words += ["--"]
+    words += [setpriv, "--no-new-privs"]
+    if root and account.uid != 0:
         words += ["--reuid", str(account.uid), "--regid", str(account.gid), "--clear-groups"]
+        words += [*_READS] if reads else []
+    # Changing the user takes the signal of the parent's death away; so it is set anew.
+    words += ["--pdeathsig", "KILL" if of.apart else end]
     return [*words, "--"]
+
+
+async def possible(account: Account, *, closed: bool) -> Fence:
+    """The best fence there is here. Raises Refused where it is to be closed and cannot be."""
+    if closed:
+        why = await objection(account)
+        if why:
+            raise Refused(
+                f"a restored server cannot be kept from the network here: {why}; nothing was restored",
+                "allow user namespaces, run as root, or write `network: open` below `drills` in the config",
+            )
+        return Fence(closed=True, apart=True)
+    try:
+        words = wrapped(account, Fence(closed=False, apart=True))
+        heard = await programs.hear(programs.Call([*words, "true"], seconds=10))
+    except ActionFailed:
+        return Fence(closed=False, apart=False)
+    return Fence(closed=False, apart=heard.code == 0)
 
 
 async def objection(account: Account) -> str:
     """Why the kernel gives no network namespace here; empty where it does."""
     try:
-        argv = [*wrapped(account, closed=True), "cat", "/proc/net/route", "/proc/net/ipv6_route"]
+        argv = [
+            *wrapped(account, Fence(closed=True, apart=True)),
+            "cat",
+            "/proc/net/route",
+            "/proc/net/ipv6_route",
+        ]
         heard = await programs.hear(programs.Call(argv, seconds=10))
     except ActionFailed as error:
         return error.message

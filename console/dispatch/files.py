@@ -67,6 +67,32 @@ async def rewrite_file(path: Path, change: Change) -> None:
         ) from None
 
 
+async def save(path: Path, text: str) -> None:
+    """A file of our own, as a whole, readable by its owner alone; its folder is made where there is none.
+
+    Raises ActionFailed where it was not written.
+    """
+
+    def write() -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        try:
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _NEW), "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.rename(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    try:
+        await within(SECONDS, write)
+    except TimeoutError:
+        raise ActionFailed(f"no answer from the disk of {path} within {SECONDS:g} s") from None
+    except OSError as error:
+        raise ActionFailed(f"{path} was not written: {error.strerror}") from None
+
+
 async def look(path: Path) -> Sight:
     """What a plan tells of it. Raises nothing for what is seen."""
     try:

@@ -31,9 +31,10 @@ async def before(ledger: Ledger, plan: Plan) -> tuple[str, ...]:
     return told(plan, entries)
 
 
-async def evidence(ledger: Ledger, action: str, target: str) -> Sequence[dict[str, Any]]:
-    """What the outcomes of an action on a target told, the newest first. Raises AuditUnavailable, and
-    PrivilegeMissing for a login that may only write.
+async def evidence(ledger: Ledger, action: str, target: str | None = None) -> Sequence[dict[str, Any]]:
+    """What the outcomes of an action told, on a target or on all, the newest first.
+
+    Raises AuditUnavailable, and PrivilegeMissing for a login that may only write.
     """
     found = []
     entries = await ledger.entries(limit=EVIDENCE_ROWS, kinds=(Kind.OUTCOME,), containing=f'"{action}"')
@@ -41,8 +42,10 @@ async def evidence(ledger: Ledger, action: str, target: str) -> Sequence[dict[st
         body = fields(entry.body)
         verified = body.get("verify")
         seen = verified.get("evidence") if isinstance(verified, dict) else None
-        if (body.get("action"), body.get("target")) == (action, target) and isinstance(seen, dict):
-            found.append({**seen, "ended_at": entry.at.isoformat(), "action_id": str(entry.action_id)})
+        fits = body.get("action") == action and target in (None, body.get("target"))
+        if fits and isinstance(seen, dict):
+            about = {"target": body.get("target"), "action_id": str(entry.action_id)}
+            found.append({**seen, **about, "ended_at": entry.at.isoformat()})
     return found
 
 

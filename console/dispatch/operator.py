@@ -184,6 +184,14 @@ class Operator:
         """
         return enclosure(kind, base, self._record.tell, closed=closed)
 
+    async def save(self, path: Path, text: str, what: str) -> None:
+        """Record that a file will be written, and write it as a whole, with its folder where there is none.
+
+        Raises ActionFailed where it was not written.
+        """
+        await self._record.tell([f"write {path}: {what}"], files.SECONDS)
+        await files.save(path, text)
+
     async def run_tool(self, call: programs.Call, what: str) -> programs.Heard:
         """Record that a program will be run as ourselves, and run it. Raises ActionFailed if not run."""
         await self._record.tell([f"run {shlex.join(call.argv)}: {what}"], call.seconds)

@@ -171,7 +171,7 @@ class ContentReads(Protocol):
     def snapshot(self, database: str) -> AbstractAsyncContextManager[Snapshot]: ...
 
 
-class Engine(MaintenanceReads, Protocol):
+class Engine(MaintenanceReads, ContentReads, Protocol):
     """The reads of one target. Every method raises an Unreachable error or returns what it saw.
 
     A lost connection is opened again by the next call; nothing is retried inside a call.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -125,6 +126,14 @@ class DrillRule(TargetDrills, frozen=True, kw_only=True, forbid_unknown_fields=T
     scratch: str = _SCRATCH
     reports: str = _REPORTS
     network: Network = "closed"
+
+    @property
+    def scratch_folder(self) -> Path:
+        return Path(self.scratch).expanduser()
+
+    @property
+    def reports_folder(self) -> Path:
+        return Path(self.reports).expanduser()
 
 
 class Drills(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

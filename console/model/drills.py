@@ -85,6 +85,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     began; `rto_seconds`: what restoring and recovering took. `left` is what could not be removed.
     """
 
+    id: str
     action_id: str
     target: str
     source: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 Objects = dict[str, dict[str, str]]
+NOT_DUMPED = frozenset({"invalid index"})  # only a copy of files has them, and nobody misses one
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +31,38 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
         return sum(map(len, self.objects.values()))
 
 
+def of_databases(server: Inventory, databases: Collection[str]) -> Inventory:
+    """What belongs to the server, without other databases and the rights on them: a backup of some holds no
+    others.
+    """
+    kept = {
+        kind: {name: one for name, one in objects.items() if _within(kind, name, databases)}
+        for kind, objects in server.objects.items()
+    }
+    return msgspec.structs.replace(server, objects=kept)
+
+
+def _within(kind: str, name: str, databases: Collection[str]) -> bool:
+    if kind == "database":
+        return _plain(name) in databases
+    return kind != "grant" or _concerns(name, databases)
+
+
+def _plain(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') and name.endswith('"') else name
+
+
+def _concerns(grant: str, databases: Collection[str]) -> bool:
+    """Of PostgreSQL's grants on a server's objects: `database shop to app_user`."""
+    what, _, rest = grant.partition(" ")
+    return what != "database" or any(rest.startswith(f"{_quoted(one)} to ") for one in databases)
+
+
+def _quoted(name: str) -> str:
+    plain = name.isidentifier() and name.islower() and name.isascii()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """`missing` and `more` than expected, `changed` in their definition: kind and name of each."""
 
@@ -50,7 +83,8 @@ def differences(expected: Inventory, found: Inventory) -> Difference:
     missing, more, changed = [], [], []
     for kind in kinds:
         wanted, have = expected.objects.get(kind, {}), found.objects.get(kind, {})
-        missing += [(kind, name) for name in sorted(wanted.keys() - have.keys())]
+        if kind not in NOT_DUMPED:
+            missing += [(kind, name) for name in sorted(wanted.keys() - have.keys())]
         more += [(kind, name) for name in sorted(have.keys() - wanted.keys())]
         changed += [
             (kind, name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from console.dispatch.action import Plan
 from console.dispatch.effect import Run
 from console.errors import Exit
+from console.present import drills
 from console.present.table import Tone
 from console.present.units import clean, clean_block, span
 
@@ -60,10 +61,8 @@ def conclude(run: Run) -> Said:
     said: Said = [(tone, f"{run.action} on {run.target}: {word}{proof}")]
     objects = run.verify.evidence.get("objects", []) if run.verify else []
     for name, value in run.verify.evidence.items() if run.verify else ():
-        if name == "objects":
-            said += _objects(value)
-        elif name == "matrix":
-            said += [(Tone.NORMAL, f"  {clean(_row(one), 300)}") for one in value]
+        if name in _TOLD:
+            said += _TOLD[name](value)
         elif not objects or name not in _BY_OBJECT:
             said.append((Tone.NORMAL, f"  {name.replace('_', ' ')}: {clean(fact(value), 300)}"))
     if run.error:
@@ -110,6 +109,18 @@ def _row(one: Mapping[str, Any]) -> str:
     """One death of a rehearsal."""
     when = "after" if one.get("after") else "before"
     return f"died {when} {one.get('effect')}: {one.get('left')}; gone on with: {one.get('end')}"
+
+
+def _matrix(found: Sequence[Mapping[str, Any]]) -> Said:
+    return [(Tone.NORMAL, f"  {clean(_row(one), 300)}") for one in found]
+
+
+# Evidence that has words of its own.
+_TOLD: Mapping[str, Callable[[Any], Said]] = {
+    "objects": _objects,
+    "drills": drills.concluded,
+    "matrix": _matrix,
+}
 
 
 def fact(value: object) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
+from console.backups.board import DRILL
 from console.config import Config
 from console.dispatch.action import Watch
 from console.dispatch.dispatcher import Dispatcher, running
 from console.dispatch.effect import Run
-from console.dispatch.history import actions_of
+from console.dispatch.history import actions_of, evidence
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.engine.port import Engine
@@ -109,6 +111,12 @@ class Desk:
             return await actions_of(self.ledger, target.name, rotations)
         except DbdeckError:
             return {}
+
+    async def past_drills(self) -> Sequence[dict[str, Any]]:
+        """How drills ended. Raises AuditUnavailable where no ledger is open."""
+        if self.ledger is None:
+            raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
+        return await evidence(self.ledger, DRILL)
 
     # ---- actions -----------------------------------------------------------------------------
 

@@ -76,6 +76,16 @@ class CheckWanted(Message):
     """Look for weak passwords of the accounts, offline."""
 
 
+class ReportWanted(Message):
+    """Somebody wants to read the report of a drill, which lies on the machine that the drill ran on."""
+
+    def __init__(self, path: str, sha256: str, host: str) -> None:
+        super().__init__()
+        self.path = path
+        self.sha256 = sha256
+        self.host = host
+
+
 class MeasureWanted(Message):
     """Measure a table or an index exactly, after its cost was shown."""
 

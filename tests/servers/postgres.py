@@ -27,6 +27,7 @@ _SETTINGS = {
 }
 _HBA = (
     "local all postgres trust",
+    "local replication postgres trust",
     "local all all scram-sha-256",
     "host all all 127.0.0.1/32 scram-sha-256",
 )

@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 from console.engine.port import Need
 from console.engine.postgres import (
@@ -20,6 +21,7 @@ from console.engine.postgres import (
     rights,
     settings,
     slots,
+    snapshot,
     storage,
     table_locks,
     transactions,
@@ -37,6 +39,7 @@ from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
+from console.model.inventory import Contents, Inventory, Wanted
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -183,6 +186,23 @@ class PostgresEngine:
 
     async def probe(self, user: str, password: Secret) -> Probe:
         return await probe.probe(self.target, user, password)
+
+    # ---- what is in it: each on a connection of its own ---------------------------------------------
+
+    async def databases(self) -> tuple[str, ...]:
+        return await snapshot.read_databases(self.target)
+
+    async def inventory(self, database: str) -> Inventory:
+        return await snapshot.read_inventory(self.target, database)
+
+    async def contents(self, database: str, wanted: Wanted) -> Contents:
+        return await snapshot.read_contents(self.target, database, wanted)
+
+    async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
+        return await snapshot.ask(self.target, database, sql, seconds=seconds)
+
+    def snapshot(self, database: str) -> AbstractAsyncContextManager[snapshot.PostgresSnapshot]:
+        return snapshot.hold_snapshot(self.target, database)
 
     async def _cost(self, rounds: int = 5) -> tuple[float, float]:
         """(ms of one poll beyond the round trip, ms of the round trip): medians of a few."""

@@ -16,6 +16,7 @@ class AuditPane(Pane[Sequence[Entry], Entry]):
     """Every action was written here before it was executed."""
 
     name_of_subject = "audit"
+    of_server = False
     title = "Audit"
     columns = audit.COLUMNS
     empty = "The ledger has no rows yet."

@@ -51,6 +51,7 @@ class Pane(Vertical, Generic[D, T]):
     columns: tuple[Column, ...] = ()
     empty = ""
     keeps_watch = False
+    of_server = True  # its readings tell whether the server answers
     needle: reactive[str] = reactive("")
     paused: reactive[bool] = reactive(default=False)
 

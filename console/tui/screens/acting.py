@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import ClassVar, TypeVar
@@ -13,7 +14,7 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console.dispatch.action import Approval, Plan, Watch
+from console.dispatch.action import Advance, Approval, Plan, Watch
 from console.dispatch.effect import Run
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
@@ -21,6 +22,7 @@ from console.errors import DbdeckError, VaultLocked
 from console.keyrings import current
 from console.model.target import Target
 from console.present import plan as words
+from console.present.advance import told as words_of_advance
 from console.present.audit import open_line
 from console.present.units import clean
 from console.tui.desk import Desk
@@ -167,7 +169,8 @@ class ActingScreen(Screen[None]):
 
     async def _run(self, name: str, plan: Plan, approval: Approval) -> Run:
         self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
-        watch = Watch(seconds=self._desk.config.thresholds.watch, tell=self._tell(name))
+        telling = _Telling(self, name)
+        watch = Watch(seconds=self._desk.config.thresholds.watch, tell=telling, advance=telling.advance)
 
         async def run() -> Run:
             dispatcher = self._desk.acting()
@@ -175,9 +178,6 @@ class ActingScreen(Screen[None]):
             return await asyncio.shield(running)
 
         return await self._unlocking(run)
-
-    def _tell(self, name: str) -> _Telling:
-        return _Telling(self, name)
 
     def action_stop_action(self) -> None:
         """No further step is begun; what was begun is finished, verified and recorded."""
@@ -207,7 +207,15 @@ class _Telling:
     def __init__(self, screen: ActingScreen, name: str) -> None:
         self._screen = screen
         self._name = name
+        self._told = 0.0
 
     def __call__(self, text: str) -> None:
         if self._screen.is_attached:
             self._screen.post_message(Told(f"{self._name}: {clean(text, 300)} (^x ends the watch)"))
+
+    def advance(self, seen: Advance) -> None:
+        """Once a second: a line over SSH is thin."""
+        now = time.monotonic()
+        if now - self._told >= 1.0 and self._screen.is_attached:
+            self._told = now
+            self._screen.post_message(Told(f"{self._name}: {clean(words_of_advance(seen), 300)} (^x stops)"))

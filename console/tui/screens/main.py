@@ -29,12 +29,12 @@ from console.tui.messages import (
     Alarm,
     CheckWanted,
     MeasureWanted,
+    ReportWanted,
     SessionWanted,
     TargetWanted,
     Told,
     UnlockWanted,
 )
-from console.tui.panes.audit import AuditPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
@@ -42,6 +42,7 @@ from console.tui.screens import views
 from console.tui.screens.account_check import AccountCheckScreen
 from console.tui.screens.acting import ActingScreen
 from console.tui.screens.measure import MeasureScreen
+from console.tui.screens.report import shown_report
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
@@ -100,6 +101,8 @@ class MainScreen(ActingScreen):
                     store=self._desk.store,
                     actions=partial(self._desk.actions_of, self.target),
                     sentinel=self._sentinel,
+                    past=self._desk.past_drills,
+                    backups=self._desk.config.drills.targets,
                 )
             )
         yield Input(placeholder="filter: only lines that contain this", id="filter")
@@ -138,8 +141,8 @@ class MainScreen(ActingScreen):
 
     @property
     def _looked_at(self) -> Pane[Any, Any]:
-        """The pane whose readings tell how fresh the screen is; the ledger is not of this server."""
-        return self.query_one(LocksPane) if isinstance(self.pane, AuditPane) else self.pane
+        """The pane whose readings tell how fresh the screen is; ledger and backups are not of this server."""
+        return self.pane if self.pane.of_server else self.query_one(LocksPane)
 
     def _tick(self) -> None:
         """Every half second, but drawn only when a word changed."""
@@ -210,6 +213,13 @@ class MainScreen(ActingScreen):
 
     def on_measure_wanted(self, event: MeasureWanted) -> None:
         self.app.push_screen(MeasureScreen(self._engine, event.schema, event.name))
+
+    def on_report_wanted(self, event: ReportWanted) -> None:
+        self._show_report(event)
+
+    @work(exclusive=True, group="report")
+    async def _show_report(self, event: ReportWanted) -> None:
+        self.app.push_screen(TextScreen("report of a drill", await shown_report(event)))
 
     def acted(self) -> None:
         self.pane.again()

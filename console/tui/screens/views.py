@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from console.audit.record import Entry
+from console.backups.board import Past, read_backups, read_drills
 from console.config import Thresholds
 from console.dispatch.drift import Sentinel
 from console.engine.drain_board import Actions, drain_board
 from console.engine.port import Engine
 from console.engine.replicas import index_health
 from console.model.accounts import Accounts, judged
+from console.model.backup_board import BackupBoard, DrillBoard
+from console.model.backups import TargetDrills
 from console.model.drain_board import DrainBoard
 from console.model.rotation import Rule
 from console.secret_store import SecretStore
 from console.tui.panes.accounts import AccountsPane
 from console.tui.panes.audit import AuditPane
+from console.tui.panes.backups import BackupsPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.drain import DrainPane
+from console.tui.panes.drills import DrillsPane, TrendsPane
 from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.indexes import IndexesPane
 from console.tui.panes.locks import LocksPane
@@ -41,6 +46,9 @@ TABS = (
     Tab("3", "progress", "Progress"),
     Tab("4", "accounts", "Accounts"),
     Tab("4", "drain", "Drain"),
+    Tab("5", "backups", "Backups"),
+    Tab("5", "drills", "Drills"),
+    Tab("5", "trends", "Trends"),
     Tab("9", "audit", "Audit"),
 )
 BY_KEY = {tab.key: tab for tab in reversed(TABS)}
@@ -65,9 +73,17 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     store: Callable[[], SecretStore | None]
     actions: Actions
     sentinel: Sentinel
+    past: Past
+    backups: Mapping[str, TargetDrills]
 
     async def drain(self) -> DrainBoard:
         return await drain_board(self.engine, self.store(), self.actions)
+
+    async def kept_backups(self) -> BackupBoard:
+        return await read_backups(self.engine.target, self.past)
+
+    async def drills(self) -> DrillBoard:
+        return await read_drills(self.engine.target, self.backups, self.past)
 
     async def accounts(self) -> Accounts:
         found = await self.engine.accounts()
@@ -87,4 +103,7 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield ProgressPane(engine.progress, every=every, refusal=refusal)
     yield AccountsPane(of.accounts, every=slower, refusal=refusal, renew=of.sentinel.again)
     yield DrainPane(of.drain, every=slower, refusal=refusal, target=engine.target.name)
+    yield BackupsPane(of.kept_backups, every=slower, refusal=refusal)
+    yield DrillsPane(of.drills, every=slower, refusal=refusal)
+    yield TrendsPane(of.drills, every=slower, refusal=refusal)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)

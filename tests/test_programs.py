@@ -1,0 +1,92 @@
+"""Programs are heard as they speak, and end with all that they started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from console.errors import ActionFailed
+from console.programs import Call, hear
+
+
+async def test_answer_and_complaint_are_kept_apart() -> None:
+    heard = await hear(Call(["/bin/sh", "-c", "echo out; echo bad >&2; exit 3"]))
+    assert (heard.code, heard.answer, heard.complaint) == (3, b"out\n", "bad")
+    assert heard.why == "ended with exit code 3: bad"
+
+
+async def test_each_line_is_heard_when_it_is_said() -> None:
+    said: list[str] = []
+    await hear(Call(["/bin/sh", "-c", "echo a >&2; echo b; echo c"], line=said.append, both=True))
+    assert sorted(said) == ["a", "b", "c"]
+
+
+async def test_a_line_without_end_is_heard_in_parts() -> None:
+    said: list[str] = []
+    script = "import sys; sys.stderr.write('x' * 3_000_000)"
+    await hear(Call([sys.executable, "-c", script], line=said.append))
+    assert sum(map(len, said)) == 3_000_000
+    assert max(map(len, said)) < 2_000_000
+
+
+async def test_what_takes_too_long_is_ended() -> None:
+    start = time.monotonic()
+    heard = await hear(Call(["/bin/sleep", "60"], seconds=0.2))
+    assert heard.code is None
+    assert time.monotonic() - start < 10
+
+
+async def test_a_program_that_is_not_there_is_told_by_its_name() -> None:
+    with pytest.raises(ActionFailed, match="/no/such/program could not be run"):
+        await hear(Call(["/no/such/program"]))
+
+
+async def test_a_cancelled_run_leaves_no_child(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    script = f"sleep 300 & echo $! >{pids}; echo $$ >>{pids}; wait"
+    task = asyncio.create_task(hear(Call(["/bin/sh", "-c", script])))
+    while not pids.exists() or pids.read_text().count("\n") < 2:
+        await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for pid in map(int, pids.read_text().split()):
+        assert gone(pid)
+
+
+def gone(pid: int) -> bool:
+    """Ended, if not yet reaped by whoever has to."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+async def test_nothing_of_our_environment_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "s3cret")
+    heard = await hear(Call(["/usr/bin/env"], env={"PGPORT": "5"}))
+    assert b"s3cret" not in heard.answer
+    assert b"PGPORT=5" in heard.answer
+    assert b"TZ=UTC" in heard.answer
+
+
+async def test_a_program_reads_and_writes_files_itself(tmp_path: Path) -> None:
+    source, copy = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(b"data" * 1000)
+    with source.open("rb") as given, copy.open("wb") as taken:
+        heard = await hear(Call(["/bin/cat"], stdin=given, stdout=taken))
+    assert heard.code == 0
+    assert copy.read_bytes() == source.read_bytes()
+
+
+async def test_a_signal_is_told() -> None:
+    heard = await hear(Call(["/bin/sh", "-c", "kill -TERM $$"]))
+    assert heard.code == -signal.SIGTERM
+    assert "signal 15" in heard.how
