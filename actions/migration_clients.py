@@ -76,7 +76,7 @@ class Psql:
     async def ready(self, site: Site, enclosure: Enclosure, restored: Restored) -> None:
         engine = await enclosure.reading(restored.target)
         major = (await engine.identity()).version_num // 10000
-        found = await postgres_tools.find(site, major, ("psql",), same=False)
+        found = await postgres_tools.find(site.rule.binaries, major, ("psql",), same=False)
         if found is None:
             raise ActionFailed(f"there is no psql of PostgreSQL {major} or newer; no script was run")
         site.tools["psql"] = f"{found.major}.{found.minor}"
