@@ -16,6 +16,7 @@ import msgspec
 from actions.drill_choice import Chosen
 from actions.migration_clients import Client, Psql, Ran, fits_one_transaction
 from actions.migration_locks import Sampler
+from actions.migration_mysql import MysqlClient
 from actions.restorers import RESTORERS
 from actions.restoring import Restored, Restorer, Site, host, room
 from console.dispatch.enclosure import Enclosure
@@ -301,7 +302,7 @@ class _Here:
     async def run(self, script: Script, before: State, *, apart: bool) -> Stretch:
         """Raises ActionFailed where the script is not the one that was planned."""
         text = await asyncio.to_thread(_same, script)
-        why = "as the plan wants it" if apart else fits_one_transaction(text) if self._postgres else "-"
+        one_transaction = self._postgres and not apart and not fits_one_transaction(text)
         tables = await self._engine.tables(TableQuery(limit=MOST_TABLES, brief=True))
         pairs = [(one.schema, one.name) for one in tables.tables]
         sampler = Sampler(self._engine, pairs)
@@ -311,7 +312,7 @@ class _Here:
         try:
             with await asyncio.to_thread(Path(script.path).open, "rb") as file:
                 ended = await self._client.run(
-                    Ran(self._restored.target.database, file, f"rehearse {script.path}", not why)
+                    Ran(self._restored.target.database, file, f"rehearse {script.path}", one_transaction)
                 )
         finally:
             seconds = time.monotonic() - start
@@ -325,7 +326,7 @@ class _Here:
             seconds=round(seconds, 3),
             error=ended.error,
             line=ended.line,
-            one_transaction=not why,
+            one_transaction=one_transaction,
             locks=sampler.held(exact),
             looks=sampler.looks,
             unseen=sampler.unseen,
@@ -335,9 +336,7 @@ class _Here:
 
 
 def _client(engine: EngineKind) -> Client:
-    if engine is EngineKind.POSTGRES:
-        return Psql()
-    raise ActionFailed("migrations are rehearsed on PostgreSQL only so far; no script was run")
+    return Psql() if engine is EngineKind.POSTGRES else MysqlClient()
 
 
 def _same(script: Script) -> str:
