@@ -21,7 +21,7 @@ from actions.mysql_fence import (
     temporary_folder,
     told,
 )
-from actions.mysql_replay import may_read_all, replay
+from actions.mysql_replay import replay
 from actions.mysql_soundness import soundness
 from actions.restore_mydumper import start_of
 from actions.restoring import Restored, Site, Space
@@ -138,10 +138,9 @@ async def _pages(site: Site, enclosure: Enclosure, tool: Program, folder: Path) 
         ";",
     ]
     files = _paged(folder)
-    ours = not may_read_all(enclosure, folder, files)
     argv += ["-print"]
     heard = await site.unless_stopped(
-        enclosure.run(Work(argv, "checksums of the pages of InnoDB", ours=ours))
+        enclosure.run(Work(argv, "checksums of the pages of InnoDB", reads=True))
     )
     known = {str(one) for one in files}
     bad = [one for one in heard.answer.decode("utf-8", "replace").splitlines() if one in known]
@@ -158,13 +157,19 @@ async def _pages(site: Site, enclosure: Enclosure, tool: Program, folder: Path) 
 
 async def _copied(site: Site, enclosure: Enclosure) -> Path:
     data = enclosure.folder("data")
-    argv = ["cp", "-a", "--reflink=auto", "--", f"{site.backup.path}/.", str(data)]
+    argv = [
+        "cp",
+        "-r",
+        "--preserve=mode,timestamps",
+        "--reflink=auto",
+        "--",
+        f"{site.backup.path}/.",
+        str(data),
+    ]
     async with _watched(site, data):
-        heard = await site.unless_stopped(enclosure.run(Work(argv, "copy the backup", ours=True)))
+        heard = await site.unless_stopped(enclosure.run(Work(argv, "copy the backup", reads=True)))
     if heard.code != 0:
         raise ActionFailed(f"the backup could not be copied: {heard.why}")
-    await asyncio.to_thread(enclosure.hand_over, data)
-    await asyncio.to_thread(data.chmod, 0o700)
     return data
 
 
