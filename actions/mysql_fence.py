@@ -37,7 +37,6 @@ _FENCE = (
     "--skip-log-bin",
     "--event-scheduler=OFF",
     "--local-infile=0",
-    "--skip-name-resolve",
     "--skip-symbolic-links",
 )
 # Nothing of the copy is to survive a crash of this machine, and a drill is to be no slower than a plain load.

@@ -44,18 +44,23 @@ class Table(NamedTuple):
 
 def as_bytes(column: Column) -> str:
     """A column as bytes that are the same on every server of a flavour. NULL and every value differ: QUOTE
-    gives NULL without quotes. Long ones by their hash, so that a row never grows beyond max_allowed_packet.
+    gives NULL without quotes. Long ones by their length and CRC, so that a row never grows beyond
+    max_allowed_packet: the newest MySQL has no MD5 any more.
     """
     name, kind = quote_ident(column.name, "mysql"), column.data_type.lower()
     if kind in _LONG_BINARY:
-        return f"quote(md5(cast({name} as binary)))"
+        return _shortened(f"cast({name} as binary)")
     if kind in _LONG:
-        return f"quote(md5(convert({name} using utf8mb4)))"
+        return _shortened(f"convert({name} using utf8mb4)")
     if kind in _BINARY:
         return f"quote(hex({name}))"
     if kind in _WORDS:
         return f"quote(hex(convert({name} using utf8mb4)))"
     return f"quote(cast({name} as char))"
+
+
+def _shortened(value: str) -> str:
+    return f"quote(concat(length({value}), ':', crc32({value})))"
 
 
 def row_hash(columns: Sequence[Column]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from console.engine.mysql.grants import Grant, covers, parse
 from console.engine.mysql.reader import CATALOG_SECONDS, Reader
 from console.engine.queries import quote_ident
-from console.errors import DbdeckError, PrivilegeMissing
+from console.errors import DbdeckError, PrivilegeMissing, Unreachable
 from console.model.inventory import Inventory, Objects
 
 # Accounts that a server brings along, and those that a drill and a dump leave.
@@ -185,13 +185,18 @@ async def _of_server(reader: Reader) -> tuple[Objects, dict[str, str]]:
     right = "SELECT ON mysql.*"
     try:
         accounts = await reader.fetch("inventory_accounts", right=right)
-        for row in accounts:
-            if str(row["name"]) not in _NOT_OURS:
-                await _account(reader, row, objects)
     except PrivilegeMissing as error:
         hint = error.hint or f"GRANT {right} TO {reader.account};"
         return {"database": objects["database"]}, dict.fromkeys(("user", "role", "grant"), hint)
-    return objects, {}
+    unseen: dict[str, str] = {}
+    for row in accounts:
+        if str(row["name"]) in _NOT_OURS:
+            continue
+        try:
+            await _account(reader, row, objects)
+        except Unreachable as error:  # such as an account by a host's name where names are not resolved
+            unseen["grant"] = error.message
+    return objects, unseen
 
 
 async def _account(reader: Reader, row: Mapping[str, Any], objects: Objects) -> None:
