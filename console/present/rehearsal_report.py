@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from console.model.inventory import Difference
 from console.model.rehearsals import HeldLock, Rehearsal, Stretch
+from console.present.table import Tone
 from console.present.units import UNKNOWN, clean, size, span
 
 _MOST = 200
+
+
+def concluded(found: Mapping[str, Any]) -> list[tuple[Tone, str]]:
+    """What an outcome tells of its rehearsal."""
+    good = found.get("verdict") == "pass"
+    said = [
+        (
+            Tone.GOOD if good else Tone.BAD,
+            f"  on {clean(str(found.get('backup')), 200)}: {str(found.get('verdict')).upper()}",
+        )
+    ]
+    said += [(Tone.BAD, f"    {clean(str(reason), 500)}") for reason in found.get("reasons") or ()]
+    for name in ("up", "down"):
+        if (stretch := found.get(name)) is not None:
+            said += _told(name, stretch)
+    said.append((Tone.MUTED, f"    report: {found.get('report') or 'was not written'}"))
+    return said
+
+
+def _told(name: str, stretch: Mapping[str, Any]) -> list[tuple[Tone, str]]:
+    at = f" at line {stretch['line']}" if stretch.get("line") is not None else ""
+    end = f", stopped{at}: {stretch['error']}" if stretch.get("error") else ""
+    said = [(Tone.NORMAL, f"    {name}: {clean(span(stretch.get('seconds')) + end, 300)}")]
+    for one in stretch.get("blocks") or ():
+        held = "" if one.get("seconds") is None else f" for {span(one['seconds'])}"
+        told = f"{one.get('mode')} on {one.get('relation')}{held}: keeps out {one.get('keeps')}"
+        said.append((Tone.WARN, f"      {clean(told, 300)}"))
+    return said
 
 
 def rehearsal_markdown(report: Rehearsal) -> str:
