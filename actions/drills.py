@@ -1,4 +1,7 @@
-"""backup.drill: restore a backup into a server of its own, look at all of it, and remove it again."""
+"""backup.drill: restore a backup into a server of its own, look at all of it, and remove it again.
+
+What restores is imported when it is used: every start of dbdeck loads this module.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,9 @@ from uuid import uuid4
 import msgspec
 
 from actions.drill_choice import Chosen, chosen, sources_of
-from actions.drilling import Drill
 from actions.session_proof import PartlyRefused
 from actions.words import counted
-from console.backups.catalogue import catalogue
 from console.dispatch.action import Past, Plan, Result, Risk, Verdict
-from console.dispatch.lease import sweep
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, Cancelled, UsageError
@@ -28,7 +28,6 @@ from console.model.drills import Report
 from console.model.drills import Verdict as Judged
 from console.model.instants import instant
 from console.model.target import EngineKind, ServerIdentity
-from console.present.drill_report import html, markdown
 from console.present.units import size, span
 
 _WORST = (Judged.FAIL, Judged.ABORTED, Judged.INCONCLUSIVE, Judged.DEGRADED, Judged.PASS)
@@ -74,6 +73,8 @@ class BackupDrill:
         return await self._planned(engine, args, records(await past()))
 
     async def _planned(self, engine: Engine, args: DrillArgs, past: Sequence[DrillRecord]) -> Plan:
+        from console.backups.catalogue import catalogue
+
         target, rule, now = engine.target, engine.target.drills, datetime.now(UTC)
         to_time = _time_of(args.to_time, now)
         if args.overdue and (args.backup or to_time):
@@ -100,6 +101,9 @@ class BackupDrill:
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
         """Raises BackupBad, Inconclusive, ObjectiveMissed or Cancelled by the worst that was found."""
+        from actions.drilling import Drill
+        from console.dispatch.lease import sweep
+
         rule = operator.engine.target.drills
         for left in await asyncio.to_thread(sweep, rule.scratch_folder):
             operator.watch.tell(f"removed {left}, which an earlier drill had left")
@@ -127,6 +131,8 @@ class BackupDrill:
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:  # noqa: ARG002
         """By the records. A drill without one came to no end: it proved nothing, and its copy is removed."""
+        from console.dispatch.lease import sweep
+
         rule = engine.target.drills
         await asyncio.to_thread(sweep, rule.scratch_folder)
         wanted = [one["id"] for one in plan.subject["drills"]]
@@ -248,6 +254,8 @@ async def _keep(
     report: Report, rule: DrillRule, operator: Operator, before: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """The report in three forms below the folder of reports, and what the ledger keeps of it."""
+    from console.present.drill_report import html, markdown
+
     folder = rule.reports_folder / report.target
     name = f"{report.started_at:%Y%m%dT%H%M%SZ}-{report.source}-{report.id[:8]}"
     encoded = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()

@@ -1,4 +1,7 @@
-"""migration.rehearse: run a migration on a restored backup, and see what it does before it is done."""
+"""migration.rehearse: run a migration on a restored backup, and see what it does before it is done.
+
+What restores is imported when it is used: every start of dbdeck loads this module.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,13 @@ import msgspec
 
 from actions.drill_choice import Chosen, chosen, sources_of
 from actions.drills import Inconclusive, of_backups
-from actions.migrating import Migration, Wish, read_script
-from console.backups.catalogue import catalogue
 from console.dispatch.action import Plan, Result, Risk, Verdict
-from console.dispatch.lease import sweep
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, Cancelled
 from console.model.backups import Backup, DrillRule
 from console.model.drills import Verdict as Judged
 from console.model.rehearsals import Rehearsal, Script, Stretch
-from console.present.rehearsal_report import rehearsal_markdown
 from console.present.units import size, span
 
 _KEPT_LOCKS = 20
@@ -60,6 +59,9 @@ class RehearseMigration:
     Args = MigrationArgs
 
     async def plan(self, engine: Engine, args: MigrationArgs) -> Plan:
+        from actions.migrating import read_script
+        from console.backups.catalogue import catalogue
+
         target, rule, now = engine.target, engine.target.drills, datetime.now(UTC)
         up = await asyncio.to_thread(read_script, args.up)
         down = await asyncio.to_thread(read_script, args.down) if args.down else None
@@ -94,6 +96,9 @@ class RehearseMigration:
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
         """Raises MigrationBad, Inconclusive or Cancelled by what was found."""
+        from actions.migrating import Migration, Wish
+        from console.dispatch.lease import sweep
+
         rule = operator.engine.target.drills
         for left in await asyncio.to_thread(sweep, rule.scratch_folder):
             operator.watch.tell(f"removed {left}, which an earlier drill had left")
@@ -114,6 +119,8 @@ class RehearseMigration:
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:  # noqa: ARG002
         """By the record. A rehearsal without one came to no end: its copy is removed."""
+        from console.dispatch.lease import sweep
+
         await asyncio.to_thread(sweep, engine.target.drills.scratch_folder)
         kept = plan.evidence.get("rehearsal")
         if not isinstance(kept, dict) or kept.get("id") != plan.subject["id"]:
@@ -151,6 +158,8 @@ def _warnings(picked: Chosen, down: Script | None) -> list[str]:
 
 async def _keep(report: Rehearsal, rule: DrillRule, operator: Operator) -> dict[str, Any]:
     """The report in two forms below the folder of reports, and what the ledger keeps of it."""
+    from console.present.rehearsal_report import rehearsal_markdown
+
     folder = rule.reports_folder / report.target / "migrations"
     path = folder / f"{report.started_at:%Y%m%dT%H%M%SZ}-{report.id[:8]}.json"
     encoded = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
