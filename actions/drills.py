@@ -121,7 +121,7 @@ class BackupDrill:
             )
             report = await drill.run()
             reports.append(report)
-            kept.append(await _keep(report, rule, operator, kept))
+            kept.append(await _keep(report, rule, operator))
             if operator.watch.stop.is_set():
                 break
         if not reports:
@@ -250,10 +250,9 @@ def of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
 # ---- the end ------------------------------------------------------------------------------------------
 
 
-async def _keep(
-    report: Report, rule: DrillRule, operator: Operator, before: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+async def _keep(report: Report, rule: DrillRule, operator: Operator) -> dict[str, Any]:
     """The report in three forms below the folder of reports, and what the ledger keeps of it."""
+    from console.backups.reports import earlier
     from console.present.drill_report import html, markdown
 
     folder = rule.reports_folder / report.target
@@ -262,11 +261,11 @@ async def _keep(
     sha256 = hashlib.sha256(encoded.encode()).hexdigest()
     path = folder / f"{name}.json"
     record = record_of(report, str(path), sha256)
-    history = [msgspec.convert(one, DrillRecord) for one in before]
+    history = await asyncio.to_thread(earlier, folder, report.source)
     try:
         await operator.save(path, encoded, f"the report of drill {report.id}")
         await operator.save(path.with_suffix(".md"), markdown(report), "the same for people")
-        await operator.save(path.with_suffix(".html"), html(report, [record, *history]), "the same as a page")
+        await operator.save(path.with_suffix(".html"), html(report, [*history, record]), "the same as a page")
     except ActionFailed as error:
         operator.watch.tell(error.message)
         record = msgspec.structs.replace(record, report="", reasons=(*record.reasons, error.message))
