@@ -263,6 +263,14 @@ async def test_what_was_proved_is_not_overdue(shop: Shop) -> None:
     assert [one["overdue"] for one in rows["sources"]] == [None]
 
 
+async def test_doctor_tells_what_is_overdue_and_whether_a_drill_could_be_run(shop: Shop) -> None:
+    await shop.dump()
+    report = (await shop.command.run("doctor", "--json")).document
+    checks = {one["name"]: one for row in report["rows"] for one in row["checks"]}
+    assert [checks[name]["ok"] for name in ("drill fence", "drill scratch", "backups")] == [True] * 3
+    assert (checks["drills"]["ok"], "overdue=true" in checks["drills"]["hint"]) == (False, True)
+
+
 async def test_the_page_plots_all_drills_of_the_source(shop: Shop) -> None:
     await shop.dump()
     for _ in range(2):
