@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from actions.take_mysql import MariabackupTaker, MysqldumpTaker
 from actions.take_postgres import PgBasebackupTaker, PgDumpTaker
 from actions.taking import Draft, Order, Taken, Taker
 from actions.words import counted
@@ -48,6 +49,8 @@ class TakeArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 TAKERS: Mapping[Method, Taker] = {
     Method.PG_DUMP: PgDumpTaker(),
     Method.PG_BASEBACKUP: PgBasebackupTaker(),
+    Method.MYSQLDUMP: MysqldumpTaker(),
+    Method.MARIABACKUP: MariabackupTaker(),
 }
 
 
