@@ -170,6 +170,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None = None
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan's `observed` and `refusals` are now."""
+
+    observed: dict[str, Any]
+    refusals: tuple[str, ...] = ()
+
+
 ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
 
 
@@ -229,6 +236,15 @@ class Recalling(Protocol):
 
     async def plan_recalled(self, engine: Engine, args: Any, past: Past) -> Plan:
         """As `plan`. `past` reads the evidence of their outcomes, the newest first, from the ledger."""
+        ...
+
+
+@runtime_checkable
+class Looking(Protocol):
+    """An action whose preconditions can be looked at again for less than a new plan costs."""
+
+    async def look(self, plan: Plan, engine: Engine) -> Look:
+        """Everything in the plan's `observed`, and every reason to refuse. Raises as `Action.plan`."""
         ...
 
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,18 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from console import __version__
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
-from console.dispatch import history
+from console.dispatch import history, intents
 from console.dispatch import policy as rules
 from console.dispatch.action import (
     Action,
     Approval,
     Keeping,
     Lasting,
+    Look,
+    Looking,
     Needy,
     Offline,
     Plan,
@@ -47,8 +48,6 @@ from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissi
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
-
-VALID_FOR = timedelta(minutes=2)
 
 
 class Dispatcher:
@@ -119,7 +118,7 @@ class Dispatcher:
             raise UsageError(
                 f"the ledger has no action {action_id}; nothing was executed", "`dbdeck audit list` has them"
             )
-        plan = msgspec.convert(fields(entries[0].body).get("plan"), Plan)
+        plan = intents.plan_of(fields(entries[0].body))
         verdicts = [fields(entry.body).get("verify") for entry in entries[1:]]
         seen = [one.get("evidence") for one in verdicts if isinstance(one, dict)]
         evidence = {name: value for one in seen if isinstance(one, dict) for name, value in one.items()}
@@ -189,7 +188,7 @@ class Dispatcher:
                 plan = await self._ready(action, plan, engine)
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch))
-                intent = self._intent(plan, approval, engine.target, connection)
+                intent = intents.body(plan, approval, engine.target, connection.user)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
 
@@ -230,8 +229,7 @@ class Dispatcher:
             )
 
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
-        known = self._known(plan.action, engine.target)
-        fresh = await planned(action, engine, parse_args(action, plan.args), known)
+        fresh = await self._look(action, plan, engine)
         changed = [
             _change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
@@ -241,6 +239,13 @@ class Dispatcher:
             raise Stale(f"{plan.title} changed since the plan: {'; '.join(changed)}; nothing was executed")
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
+
+    async def _look(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan | Look:
+        if isinstance(action, Looking):
+            return await action.look(plan, engine)
+        return await planned(
+            action, engine, parse_args(action, plan.args), self._known(plan.action, engine.target)
+        )
 
     async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> None:
         """What the operator lacks is told before anything is recorded, where it can be."""
@@ -256,32 +261,6 @@ class Dispatcher:
             return plan
         found = await action.ready(plan, engine, self.store)
         return msgspec.structs.replace(plan, evidence={**plan.evidence, **found})
-
-    def _intent(
-        self, plan: Plan, approval: Approval, target: Target, connection: OperatorConnection
-    ) -> dict[str, object]:
-        now = datetime.now(UTC)
-        return {
-            "version": 1,
-            "dbdeck": __version__,
-            "action": plan.action,
-            "target": plan.target,
-            "environment": str(target.environment),
-            "risk": str(plan.risk),
-            "args": plan.args,
-            "subject": plan.subject,
-            "statements": list(plan.statements),
-            "forecast": list(plan.forecast),
-            "plan_hash": plan.hash,
-            "plan": msgspec.to_builtins(plan, str_keys=True),
-            "server": msgspec.to_builtins(plan.server),
-            "operator": connection.user,
-            "reason": approval.reason,
-            "ticket": approval.ticket,
-            "confirmed": bool(approval.confirm),
-            "planned_at": plan.made_at,
-            "valid_until": now + VALID_FOR,
-        }
 
 
 def _change(key: str, before: object, now: object) -> str:

@@ -10,7 +10,8 @@ import msgspec
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
-from console.dispatch.action import Plan, Verdict
+from console.dispatch import intents
+from console.dispatch.action import Verdict
 from console.dispatch.dispatcher import running, server_changes
 from console.dispatch.operator import Ground, proof, steps_of
 from console.dispatch.registry import Registry
@@ -91,7 +92,7 @@ async def _look(
     if target is None:
         return Verdict(state="undecidable", summary="its target is not in this config")
     try:
-        plan = msgspec.convert(intent.body.get("plan"), Plan)
+        plan = intents.plan_of(intent.body)
         action = registry.get(plan.action)
         async with open_engine(target) as engine:
             changed = server_changes(plan.server, await engine.identity())

@@ -32,7 +32,7 @@ CONNECT_SECONDS = 8.0
 Row = tuple[object, ...]
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """SQL for an effect, with bound arguments. `shown` is what people and the ledger see.
 
     `database` is the one it must run in, where that is not the target's own (PostgreSQL only: a

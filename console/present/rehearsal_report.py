@@ -77,13 +77,13 @@ def _locks(stretch: Stretch) -> Iterator[str]:
         yield f"| {_text(one.relation)} | {one.mode} | {_held(one)} | {one.keeps or 'nobody but DDL'} |"
     yield ""
     if stretch.one_transaction and not stretch.error:
-        yield "Every lock is told; how long it was held was looked at each 50 ms."
+        yield "Every lock is told; how long it was held was looked at each 50ms."
     else:
-        yield f"Locks were looked at each 50 ms ({stretch.looks} looks): shorter ones are not told."
+        yield f"Locks were looked at each 50ms ({stretch.looks} looks): shorter ones are not told."
 
 
 def _held(lock: HeldLock) -> str:
-    return "< 50 ms" if lock.seconds is None else span(lock.seconds)
+    return "< 50ms" if lock.seconds is None else span(lock.seconds)
 
 
 def _difference(found: Difference, none: str) -> Iterator[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 import yaml
 
@@ -179,6 +182,19 @@ async def test_a_script_that_commits_itself_is_run_as_it_stands(shop: Shop) -> N
     assert 0.3 < lock["seconds"] < 3
 
 
+async def test_a_script_can_be_run_as_it_stands_where_it_could_be_one_transaction(shop: Shop) -> None:
+    done = await shop.rehearse(
+        "alter table orders add column a int;\nalter table missing add column b int;",
+        "select 1;",
+        "apart=true",
+    )
+    assert done.code == 1
+    report = shop.report()
+    assert not report["up"]["one_transaction"]
+    assert report["up"]["changed"]["changed"] == [["table", "public.orders"]]
+    assert report["astray"]["changed"] == [["table", "public.orders"]]
+
+
 async def test_what_is_rewritten_is_named(shop: Shop) -> None:
     done = await shop.rehearse("alter table orders alter column customer_id type bigint;")
     assert done.code == 0, done.err
@@ -218,3 +234,47 @@ async def test_a_missing_script_is_an_error_of_usage(shop: Shop) -> None:
     )
     assert done.code == 2
     assert "/nowhere/up.sql cannot be read" in done.err
+
+
+async def running(shop: Shop) -> asyncio.subprocess.Process:
+    """A rehearsal in the midst of its script."""
+    up = shop.script("up.sql", "alter table orders add column a int; select pg_sleep(60);")
+    process = await shop.command.start(
+        *("apply", "migration.rehearse", "-t", "shop", f"up={up}", "--yes", "--reason", "a test", "--json")
+    )
+    async with asyncio.timeout(40):
+        while not list(shop.scratch.glob("*/migration/probe-1.sql")):
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+async def test_a_signal_ends_it_and_nothing_is_left(shop: Shop, number: signal.Signals) -> None:
+    process = await running(shop)
+    process.send_signal(number)
+    out, _ = await asyncio.wait_for(process.communicate(), 40)
+    document = json.loads(out)
+    assert document["exit"] != 0
+    assert document["verify"]["evidence"]["rehearsal"]["verdict"] == "aborted"
+    assert list(shop.scratch.iterdir()) == []
+
+
+async def test_killed_it_leaves_nothing_and_is_settled(shop: Shop) -> None:
+    process = await running(shop)
+    process.kill()
+    await process.wait()
+    for _ in range(200):
+        if not list(shop.scratch.iterdir()):
+            break
+        await asyncio.sleep(0.1)
+    settled = await shop.command.run("audit", "reconcile", "--json")
+    assert settled.code == 0, settled.err
+
+
+async def test_a_file_of_psql_commands_cannot_read_what_is_ours(shop: Shop) -> None:
+    """It runs as the restored server's user, who is nobody here."""
+    secret = shop.script("secret.txt", "hidden")
+    look = "select 1 / (case when :'told' = 'hidden' then 0 else 1 end);"
+    done = await shop.rehearse(f"\\set told `cat {secret}`\n{look}")
+    assert done.code == (0 if os.geteuid() == 0 else 1), done.err
