@@ -45,6 +45,7 @@ _WAL = 1 << 30
 # psql knows \restrict from these minor versions on (CVE-2025-8714).
 _RESTRICTS = {13: 22, 14: 19, 15: 14, 16: 10, 17: 6}
 _BLOCK = 1 << 20
+_READABLE = "archive readable to its end"
 
 
 class PgDumpRestorer:
@@ -75,6 +76,9 @@ class PgDumpRestorer:
 
     async def _read_through(self, site: Site, enclosure: Enclosure) -> Check:
         """pg_restore reads all of it and writes nothing: a cut, a missing file and rot in gzip end it."""
+        archive = await _archive(site)
+        if _endless(archive):
+            return Check(area=Area.MEDIA, name=_READABLE, outcome=Outcome.FAILED, detail=pg_archive.CUT)
         programs = await _programs(site)
         heard = Listener()
         start = time.monotonic()
@@ -86,7 +90,7 @@ class PgDumpRestorer:
         bad = Outcome.BROKEN if lacks else Outcome.FAILED
         return Check(
             area=Area.MEDIA,
-            name="archive readable to its end",
+            name=_READABLE,
             outcome=Outcome.PASSED if ended.code == 0 else bad,
             detail="" if ended.code == 0 else (heard.fatal or ended.why),
             items=tuple(one.words for one in heard.faults),
@@ -94,6 +98,8 @@ class PgDumpRestorer:
         )
 
     async def restore(self, site: Site, enclosure: Enclosure) -> Restored | None:
+        if _endless(await _archive(site)):
+            return None
         programs = await _programs(site)
         async with site.phase(PhaseName.RESTORE, site.backup.bytes):
             made = fence.cluster(enclosure, programs.folder, programs.major)
@@ -118,6 +124,11 @@ async def _archive(site: Site) -> Archive | None:
         return await asyncio.to_thread(pg_archive.read, Path(site.backup.path))
     except (ActionFailed, OSError):
         return None
+
+
+def _endless(archive: Archive | None) -> bool:
+    """pg_restore reads on for ever where a tar was cut off (seen with 15, 17 and 18)."""
+    return archive is not None and archive.fault == pg_archive.CUT
 
 
 def _is_archive(site: Site) -> bool:
@@ -311,6 +322,7 @@ async def _archived(job: Job, archive: Archive) -> None:
             )
         )
     checks = restore_errors.checks(heard, "pg_restore", time.monotonic() - start)
+    job.site.advance(PhaseName.RESTORE, progress.total, progress.total, "B")
     if ended.code not in (0, 1) or (ended.code == 1 and not heard.faults and not heard.ignored):
         checks.append(_ended(ended.why))
     job.site.checks += checks

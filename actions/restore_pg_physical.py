@@ -115,19 +115,26 @@ async def physical_programs(site: Site, needed: tuple[str, ...]) -> postgres_too
 
 async def recovered(site: Site, enclosure: Enclosure, made: Cluster) -> Restored | None:
     """What lies in the data directory, cleaned and recovered from the source's archive."""
-    first = await asyncio.to_thread(_first_segment, made.data)
-    try:
-        said = await postgres_recovery.cleaned(enclosure, made.data)
-    except ActionFailed as error:
-        site.checks.append(Check(area=Area.FENCE, name="links", outcome=Outcome.BROKEN, detail=error.message))
+    first = await asyncio.to_thread(first_segment, made.data)
+    if not await cleaned(site, enclosure, made):
         return None
-    detail = "; ".join(said) or "nothing of another server's was in it"
-    site.checks.append(Check(area=Area.FENCE, name="copy cleaned", outcome=Outcome.PASSED, detail=detail))
     archive = await archive_in(site, enclosure, first)
     return await postgres_recovery.recover(Recovery(site, enclosure, made, archive, first))
 
 
-def _first_segment(data: Path) -> str:
+async def cleaned(site: Site, enclosure: Enclosure, made: Cluster) -> bool:
+    """False where a link leads out of the enclosure: then the copy must not be started."""
+    try:
+        said = await postgres_recovery.cleaned(enclosure, made.data)
+    except ActionFailed as error:
+        site.checks.append(Check(area=Area.FENCE, name="links", outcome=Outcome.BROKEN, detail=error.message))
+        return False
+    detail = "; ".join(said) or "nothing of another server's was in it"
+    site.checks.append(Check(area=Area.FENCE, name="copy cleaned", outcome=Outcome.PASSED, detail=detail))
+    return True
+
+
+def first_segment(data: Path) -> str:
     try:
         return pg_basebackup.label_of((data / pg_basebackup.LABEL).read_text(errors="replace")).first_segment
     except OSError:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
-from console.backups import mariabackup, mydumper, mysqldump, pg_basebackup, pg_dump, xtrabackup
+from console.backups import (
+    barman,
+    mariabackup,
+    mydumper,
+    mysqldump,
+    pg_basebackup,
+    pg_dump,
+    pgbackrest,
+    xtrabackup,
+)
 from console.errors import DbdeckError
 from console.model.backups import Backup, Catalogue, DrillRule, Method, Source
 
@@ -13,6 +22,8 @@ Find = Callable[[str, Source, DrillRule], Awaitable[tuple[Backup, ...]]]
 FINDERS: Mapping[Method, Find] = {
     Method.PG_DUMP: pg_dump.find,
     Method.PG_BASEBACKUP: pg_basebackup.find,
+    Method.PGBACKREST: pgbackrest.find,
+    Method.BARMAN: barman.find,
     Method.MYSQLDUMP: mysqldump.find,
     Method.MYDUMPER: mydumper.find,
     Method.MARIABACKUP: mariabackup.find,

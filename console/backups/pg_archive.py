@@ -25,6 +25,8 @@ FORMATS = {1: "custom", 3: "tar", 5: "directory"}
 COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _LONGEST = 256 << 20  # no string of a table of contents is longer
 _NEWEST = (1, 16)
+_TAR_END = 1024  # two blocks of zeros
+CUT = "it was cut off: the end of the tar file is missing"
 _MAJOR = re.compile(r"\s*(\d+)")
 _ENCODING = re.compile(r"client_encoding\s*=\s*'([^']+)'")
 
@@ -62,7 +64,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     server: str
     tool: str
     entries: tuple[Entry, ...] = ()
-    fault: str = ""  # why the table of contents could not be read to its end
+    fault: str = ""  # why it cannot be read to its end, as far as that is seen without reading the data
 
     @property
     def server_major(self) -> int | None:
@@ -122,7 +124,11 @@ def _from_tar(path: Path, file: IO[bytes]) -> Archive:
             if toc is None:
                 raise ActionFailed(f"{path}: the table of contents cannot be read")
             found = _parsed(toc, str(path))
-            return _sized(found, {name: one.size for name, one in _members(tar)})
+            members = dict(_members(tar))
+            end = max((one.offset_data + one.size for one in members.values()), default=0)
+            if path.stat().st_size < end + _TAR_END:
+                found = msgspec.structs.replace(found, fault=CUT)
+            return _sized(found, {name: one.size for name, one in members.items()})
     except tarfile.TarError as error:
         raise ActionFailed(f"{path} is a damaged tar file: {error}") from None
 

@@ -42,9 +42,9 @@ def program(name: str, given: str | None = None) -> Path | None:
     return Path(where) if where else None
 
 
-async def version_of(path: Path) -> tuple[int, int]:
+async def version_of(path: Path, asked: str = "--version") -> tuple[int, int]:
     """(major, minor) that a program says it is of. Raises ActionFailed where it does not say."""
-    heard = await programs.hear(programs.Call([str(path), "--version"], seconds=20))
+    heard = await programs.hear(programs.Call([str(path), asked], seconds=20))
     text = heard.answer.decode("utf-8", "replace") or heard.complaint
     found = _VERSION.search(_from_distrib(text)) or re.search(r"\b(\d+)()\b", text)
     if heard.code != 0 or found is None:

@@ -52,7 +52,8 @@ class Work(NamedTuple):
 
     `ours`: run as ourselves, for what the server's user may not read. `online`: outside of the fence's
     closed network, for tools that fetch from elsewhere; never for a server. `reads`: it may read, and only
-    read, what only we may: the backup, where we are root and its user is not.
+    read, what only we may: the backup, where we are root and its user is not. `account`: run as this one,
+    for a tool that has a user of its own.
     """
 
     argv: Sequence[str]
@@ -66,6 +67,7 @@ class Work(NamedTuple):
     ours: bool = False
     online: bool = False
     reads: bool = False
+    account: Account | None = None
 
 
 class Enclosure:
@@ -150,7 +152,8 @@ class Enclosure:
         )
 
     def _before(self, work: Work) -> list[str]:
-        account = Account(os.geteuid(), os.getegid()) if work.ours else self.account
+        own = Account(os.geteuid(), os.getegid()) if work.ours else self.account
+        account = work.account or own
         of = self._fence._replace(closed=self.closed and not work.online)
         return fence.wrapped(account, of, reads=work.reads)
 

@@ -41,6 +41,12 @@ class Drilled(NamedTuple):
     def broken(self) -> list[Check]:
         return [one for one in self.checks if one.outcome is Outcome.BROKEN]
 
+    async def fenced(self) -> list[Check]:
+        """Those checks of the fence that it did not pass."""
+        assert self.restored is not None
+        found = await self.restorer.fence(self.site, self.enclosure, self.restored)
+        return [one for one in found if one.outcome is not Outcome.PASSED]
+
     async def ask(self, sql: str, database: str = "") -> list[Row]:
         assert self.restored is not None
         target = self.restored.target
