@@ -24,6 +24,7 @@ from actions.mysql_fence import (
 from actions.mysql_replay import replay
 from actions.mysql_soundness import soundness
 from actions.restore_mydumper import start_of
+from actions.restore_mysqldump import sums
 from actions.restoring import Restored, Site, Space
 from console.backups.mariabackup import CHECKPOINTS, told_in
 from console.backups.mysql_programs import Program, find, flavor_of
@@ -72,7 +73,7 @@ class PhysicalRestorer:
         complete = bool(told_in(folder, CHECKPOINTS))
         said = "" if complete else "xtrabackup_checkpoints is not there: it was not finished"
         outcome = Outcome.PASSED if complete else Outcome.FAILED
-        checks = [checked("the backup is whole", outcome, said, Area.MEDIA)]
+        checks = [*await sums(site), checked("the backup is whole", outcome, said, Area.MEDIA)]
         tool = await find("innochecksum", flavor_of(site.backup.server), site.rule.binaries)
         if tool is None:
             why = "there is no innochecksum here"

@@ -3,8 +3,9 @@
 -- Cost: one pass over a small table
 select u.user as name,
        u.host as host,
-       u.plugin as plugin,
-       length(u.authentication_string) > 0 as has_password,
+       u.plugin as plugin,  --: mysql
+       coalesce(nullif(u.plugin, ''), 'mysql_native_password') as plugin,  --: mariadb
+       coalesce(length(u.authentication_string), 0) > 0 as has_password,
        u.ssl_type as tls,
        u.max_questions as questions,
        u.max_updates as updates,
