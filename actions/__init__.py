@@ -12,6 +12,7 @@ from actions.healing import MaintainDatabase
 from actions.idle_transactions import TerminateIdle
 from actions.indexes import CreateIndex, DropInvalid, Reindex
 from actions.locking import LockCredential
+from actions.migrations import RehearseMigration
 from actions.prepared_transactions import RollbackPrepared
 from actions.propagation import PropagateCredential
 from actions.rehearsing import RehearseCredential
@@ -45,4 +46,5 @@ ALL: tuple[Action[Any], ...] = (
     PropagateCredential(),
     TakeBackup(),
     BackupDrill(),
+    RehearseMigration(),
 )

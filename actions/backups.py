@@ -8,25 +8,22 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from actions.take_postgres import PgBasebackupTaker, PgDumpTaker
 from actions.taking import Draft, Order, Taken, Taker
 from actions.words import counted
 from console import __version__
 from console.backups import manifest
-from console.backups.catalogue import FINDERS
 from console.backups.tools import size_of
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, DbdeckError, Refused, UsageError
-from console.model.backups import Method, Name, Source
+from console.model.backups import Name, Source
 from console.model.inventory import FileSum, Manifest
 from console.model.target import ServerIdentity, Target
 from console.present.units import size
@@ -43,12 +40,6 @@ class TakeArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     source: Name
     database: str = ""
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = ""
-
-
-TAKERS: Mapping[Method, Taker] = {
-    Method.PG_DUMP: PgDumpTaker(),
-    Method.PG_BASEBACKUP: PgBasebackupTaker(),
-}
 
 
 class TakeBackup:
@@ -144,6 +135,8 @@ def _order(target: Target, args: TakeArgs, server: ServerIdentity) -> Order:
 
 
 def _taker(source: Source) -> Taker:
+    from actions.takers import TAKERS
+
     taker = TAKERS.get(source.method)
     if taker is None:
         able = ", ".join(sorted(TAKERS))
@@ -167,6 +160,8 @@ def _refuse_occupied(order: Order, place: Path) -> None:
 
 async def _room(source: str, order: Order) -> tuple[str, ...]:
     """Raises Refused where less is free than the last one took."""
+    from console.backups.catalogue import FINDERS
+
     free = (await asyncio.to_thread(shutil.disk_usage, order.folder)).free
     try:
         earlier = await FINDERS[order.source.method](source, order.source, order.target.drills)

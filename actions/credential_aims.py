@@ -28,7 +28,10 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     `unverified`: a login may prove nothing, because the server lets anybody in; the stored verifier has to.
     `control`: a wrong password may be tried: the account is not blocked by one or two.
 
-    `hooks` are all of its account in the config; `only` are the names of those to run, none: all.
+    `own`: dbdeck's login changes itself, by what each account may do to its own password.
+
+    `hooks` are all of its account in the config; `only` are the names of those to run, none: all. `handed` is
+    what earlier runs of this rotation noted as done; `unsure`: nobody can tell what they did.
     """
 
     user: str
@@ -47,8 +50,11 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
     pair: str = ""
     control: bool = True
     unverified: bool = False
+    own: bool = False
     hooks: tuple[Hook, ...] = ()
     only: tuple[str, ...] = ()
+    handed: tuple[str, ...] = ()
+    unsure: bool = False
 
     @property
     def label(self) -> str:
@@ -62,6 +68,7 @@ class Aim(msgspec.Struct, frozen=True, kw_only=True):
             keeps_old=self.keeps_old,
             valid_until=self.valid_until,
             lets_in=bool(self.pair),
+            own=self.own,
         )
 
     @property

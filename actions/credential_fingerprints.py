@@ -40,13 +40,22 @@ async def key_for(operator: Operator) -> bytes | None:
     """
     kept = await operator.secrets.get(FINGERPRINT_KEY)
     if kept is None:
-        kept = Secret(secrets.token_hex(KEY_BYTES))
-        await operator.keep(FINGERPRINT_KEY, kept, "the key of fingerprints, made once")
-    return fingerprint_key(kept)
+        made = Secret(secrets.token_hex(KEY_BYTES))
+        kept = await operator.claim(FINGERPRINT_KEY, made, "the key of fingerprints, made once")
+    return None if kept is None else fingerprint_key(kept)
 
 
 async def mark(aim: Aim, operator: Operator, key: bytes | None, sent: Verifier | None) -> None:
-    """Put the fingerprints of an account that is done into the evidence. Raises nothing: it is done."""
+    """Put the fingerprints of an account that is done into the evidence. Raises nothing: it is done.
+
+    With the key that is kept by now: where a keyring has no lock, another first rotation may have stored
+    its own after ours, and what was stored last is what everybody compares with.
+    """
+    try:
+        kept = await operator.secrets.get(FINGERPRINT_KEY)
+    except DbdeckError:
+        kept = None
+    key = key if kept is None else fingerprint_key(kept)
     _add(operator.evidence, await _of(aim, operator.engine, operator.secrets, key, sent), key)
 
 
@@ -69,6 +78,8 @@ async def found(
 
 def _add(evidence: dict[str, Any], more: Found, key: bytes | None) -> None:
     for name, values in more.items():
+        if not values:
+            continue
         evidence.setdefault(name, {}).update(values)
     if key is not None:
         evidence["fingerprint_key"] = key_id(key)

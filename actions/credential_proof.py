@@ -74,13 +74,15 @@ async def _by_verifier(aim: Aim, engine: Engine, looked: Entry | None, promoted:
     return "unknown" if promoted else "not done", f"{anybody}; it stores no verifier of the new password"
 
 
-def verdict(seen: Sequence[tuple[str, str]]) -> Verdict:
-    states = [state for state, _ in seen]
-    summary = "; ".join(text for _, text in seen) or "there was nothing to do"
+def verdict(seen: Sequence[tuple[str, str]], left_out: str = "") -> Verdict:
+    """`left_out` says who should have been rotated and was not even begun: then it is partial at best."""
+    states = [*(state for state, _ in seen), *(["left out"] if left_out else [])]
+    told = "; ".join(filter(None, [*(text for _, text in seen), left_out]))
+    summary = told or "there was nothing to do"
     if "unknown" in states:
         return Verdict(state="undecidable", summary=summary)
     if all(state == "done" for state in states):
         return Verdict(state="applied", summary=summary)
-    if all(state == "not done" for state in states):
+    if all(state in ("not done", "left out") for state in states):
         return Verdict(state="not_applied", summary=summary)
     return Verdict(state="partial", summary=summary)

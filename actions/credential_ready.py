@@ -35,11 +35,11 @@ async def ready(aim: Aim, engine: Engine, store: SecretStore, *, unverified: boo
         if aim.control:
             await _controlled(aim, engine, unverified=unverified)
         return False
-    if current is None and aim.keeps_old:
+    if current is None and (aim.keeps_old or aim.own):
+        why = "to stay valid, the old password has" if aim.keeps_old else "to change itself, its password has"
         raise Refused(
-            f"{aim.label}: to stay valid, the old password has to be known, and {aim.entry} is not in "
-            f"{store.name}; nothing was executed",
-            f"`dbdeck secret set {aim.entry}`, or overlap=false",
+            f"{aim.label}: {why} to be known, and {aim.entry} is not in {store.name}; nothing was executed",
+            f"`dbdeck secret set {aim.entry}`{', or overlap=false' if aim.keeps_old else ''}",
         )
     if current is not None:
         await _accepted(aim, engine, store, current)

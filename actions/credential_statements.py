@@ -24,7 +24,7 @@ Key = tuple[str, str | None]
 class NewPassword(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be set. `retain`: the server keeps the old one itself (MySQL); `keeps_old`: it is told the
     old one beside the new (MariaDB). `valid_until` moves with the password. `lets_in`: the account may log in
-    from then on (one of two that take turns).
+    from then on (one of two that take turns). `own`: the account changes itself, by no right over others.
     """
 
     kind: VerifierKind
@@ -32,6 +32,7 @@ class NewPassword(msgspec.Struct, frozen=True, kw_only=True):
     keeps_old: bool = False
     valid_until: datetime | None = None
     lets_in: bool = False
+    own: bool = False
 
 
 def account(key: Key, flavor: str) -> str:
@@ -61,25 +62,34 @@ def set_password(
 
 
 def set_plaintext(
-    server: ServerIdentity, keys: Sequence[Key], new: NewPassword, password: Secret
+    server: ServerIdentity, keys: Sequence[Key], new: NewPassword, password: Secret, old: Secret | None = None
 ) -> Statement:
-    """For servers that judge passwords themselves and take no verifier. The password is in the statement."""
+    """For servers that take no verifier. The password is in the statement; so is `old` where it is asked."""
     quoted = quote_literal(password.reveal(), server.flavor)
-    return Statement(sql=_in_clear(server, keys, new, quoted), shown=shown_in_clear(server, keys, new))
+    before = quote_literal(old.reveal(), server.flavor) if old is not None else ""
+    return Statement(
+        sql=_in_clear(server, keys, new, quoted, before), shown=shown_in_clear(server, keys, new)
+    )
+
+
+def replaces(server: ServerIdentity, new: NewPassword) -> bool:
+    """Whether the old password is told, too: PASSWORD REQUIRE CURRENT asks for it who changes themselves."""
+    return new.own and server.flavor == "mysql"
 
 
 def shown_in_clear(server: ServerIdentity, keys: Sequence[Key], new: NewPassword) -> str:
-    return _in_clear(server, keys, new, "<the password in clear>")
+    return _in_clear(server, keys, new, "<the password in clear>", "<the old one in clear>")
 
 
-def _in_clear(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, password: str) -> str:
+def _in_clear(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, password: str, old: str) -> str:
     """MariaDB's SET PASSWORD is the one form that its binlog has as a hash."""
     if server.flavor == POSTGRESQL:
         until = f" valid until '{new.valid_until.isoformat()}'" if new.valid_until else ""
         return f"alter role {account(keys[0], server.flavor)} password {password}{until}"
     if server.flavor == "mariadb":
         return f"set password for {account(keys[0], server.flavor)} = password({password})"
-    how = f"identified by {password}{' retain current password' if new.retain else ''}"
+    how = f"identified by {password}{f' replace {old}' if replaces(server, new) else ''}"
+    how += " retain current password" if new.retain else ""
     return "alter user " + ", ".join(f"{account(key, server.flavor)} {how}" for key in keys)
 
 
@@ -90,6 +100,8 @@ def _text(server: ServerIdentity, keys: Sequence[Key], new: NewPassword, verifie
         return f"alter role {account(keys[0], server.flavor)} {login}password {verifier}{until}"
     if server.flavor == "mysql":
         how = f"identified with {new.kind} as {verifier}{' retain current password' if new.retain else ''}"
+    elif new.own:
+        return f"set password for {account(keys[0], server.flavor)} = {verifier}"
     else:
         how = f"identified via {new.kind} using {verifier}"
         how += f" or {new.kind} using {old}" if new.keeps_old else ""

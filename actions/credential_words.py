@@ -12,6 +12,7 @@ from console.model.target import Target, TlsMode
 from console.model.verifiers import VerifierKind
 
 LISTED = 5
+_RIGHTS = {"mysql": "CREATE USER or APPLICATION_PASSWORD_ADMIN", "mariadb": "CREATE USER"}
 
 
 def forecast(given: Sequence[Aim], rows: Sequence[Account]) -> tuple[str, ...]:
@@ -37,6 +38,21 @@ def forecast(given: Sequence[Aim], rows: Sequence[Account]) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _of_own(given: Sequence[Aim], rows: Sequence[Account]) -> list[str]:
+    """What an account may not do to itself."""
+    staying = {key for aim in given if aim.valid_until is None for key in aim.keys}
+    both = [
+        f"{aim.label} changes itself, and keeps both passwords only with {_RIGHTS[aim.flavor]}"
+        for aim in given
+        if aim.own and not aim.overlap
+    ]
+    return both + [
+        f"{one.name}: VALID UNTIL stays {one.valid_until.isoformat()}: a role may not move its own"
+        for one in rows
+        if one.valid_until is not None and one.host is None and one.key in staying
+    ]
+
+
 def warnings(given: Sequence[Aim], rows: Sequence[Account], target: Target) -> tuple[str, ...]:
     said = []
     depend = [(one, dependent) for one in rows for dependent in one.dependents]
@@ -57,6 +73,7 @@ def warnings(given: Sequence[Aim], rows: Sequence[Account], target: Target) -> t
                 f"{aim.label}: clients without TLS are refused until one has logged in over TLS (2061): the "
                 "server's cache of passwords is emptied, and the login that proves it has no TLS here either"
             )
+    said += _of_own(given, rows)
     if any(aim.plaintext for aim in given):
         said.append(
             "the server is told the password in clear: it may be in its log (log_statement, general log), in "

@@ -2,56 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from actions import credential_aims as aims
+from actions import credential_choice as choice
 from actions import credential_fingerprints as fingerprints
+from actions import credential_own as own
 from actions import credential_pairs as pairs
 from actions import credential_proof as proof
 from actions import credential_ready as readiness
+from actions import credential_spare as spare
 from actions import credential_statements as statements
 from actions import draft, propagating, rotating
 from actions.credential_aims import Aim, aims_of
+from actions.credential_choice import RotateArgs
 from actions.credential_words import forecast, warnings
 from actions.hook_carrier import Outcome
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
-from console.errors import DbdeckError, OutcomeUnknown, Refused, UsageError
-from console.model.accounts import Account, Accounts, Due, judged
-from console.model.target import ServerIdentity, TlsMode
+from console.errors import ActionFailed, DbdeckError, OutcomeUnknown, PasswordRefused, Refused, UsageError
+from console.model.accounts import Account, Accounts, label
+from console.model.target import ServerIdentity
 from console.secret_store import SecretStore
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
-
-
-class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`account`: a role, a MySQL user with all its rows, or one row as `user@host`; repeated for several. Or
-    `overdue`: all whose password is older than the config's `rotation`. `overlap`: the old password stays
-    valid until `credential.retire`, where the server can keep two. `plugin` moves a MySQL or MariaDB account
-    to another kind. `plaintext` sends the password itself, over verified TLS only, where a server takes no
-    verifier: the target's name has to be typed. `unverified` goes on where the server lets anybody in
-    without looking at the password. `alternate` is the other of two PostgreSQL roles that take turns, so that
-    the one before stays valid; both become one owner (ALTER ROLE … SET role). `rotation` is the id of one
-    that broke off. `propagate`: run the account's hooks afterwards.
-    """
-
-    account: str | tuple[str, ...] = ()
-    overdue: bool = False
-    overlap: bool = True
-    plugin: str = ""
-    unverified: bool = False
-    plaintext: bool = False
-    alternate: str = ""
-    rotation: str | tuple[str, ...] = ()
-    propagate: bool = True
 
 
 class RotateCredential:
@@ -66,36 +49,35 @@ class RotateCredential:
     Args = RotateArgs
 
     async def plan(self, engine: Engine, args: RotateArgs) -> Plan:
-        return await self.plan_kept(engine, args, None)
+        return await self.plan_kept(engine, args, Memory())
 
-    async def plan_kept(self, engine: Engine, args: RotateArgs, store: SecretStore | None) -> Plan:
+    async def plan_kept(self, engine: Engine, args: RotateArgs, memory: Memory) -> Plan:
         on = await draft.ground(self, engine)
-        found = judged(await engine.accounts(), engine.target.rotation)
-        chosen = _chosen(found, args, on.server)
-        going_on = _rotations(args) or ("",) * len(chosen)
-        given, left_out = [], []
-        for rows, rotation in zip(chosen, going_on, strict=True):
-            try:
-                given.append(_aim(engine, on.server, rows, found, (args, rotation)))
-            except UsageError as error:
-                if not args.overdue:
-                    raise
-                left_out.append(f"left out: {error.message.removesuffix('; nothing was executed')}")
+        read = await own.accounts(engine, choice.names(args))
+        found = await memory.judge(engine, read) if args.overdue else read
+        given, left_out = await _given(engine, on.server, found, args, memory)
         if args.alternate:
-            given = [await pairs.turned(given[0], args.alternate, found.accounts, store)]
+            given = [await pairs.turned(given[0], args.alternate, found.accounts, memory.store)]
         keys = {key for aim in given for key in aim.keys}
-        touched = [row for some in chosen for row in some if row.key in keys]
+        touched = [row for row in read.accounts if row.key in keys]
         told = await propagating.told(given, engine.target)
+        unsure = (
+            (*spare.of_unknown_age(found.accounts), *found.notes[len(read.notes) :]) if args.overdue else ()
+        )
         return Plan(
             action=self.name,
             target=engine.target.name,
             risk=self.risk,
             args=_frozen(args, given),
-            subject={"title": _title(given), "accounts": aims.frozen(given)},
+            subject={
+                "title": _title(given, left_out),
+                "accounts": aims.frozen(given),
+                spare.LEFT_OUT: left_out,
+            },
             statements=(*(_shown(on.server, aim) for aim in given), *told.effects),
             confirm=args.plaintext,
-            forecast=(*forecast(given, touched), *told.forecast),
-            warnings=(*warnings(given, touched, engine.target), *told.warnings, *left_out),
+            forecast=(*_seen_first(args), *forecast(given, touched), *told.forecast),
+            warnings=(*warnings(given, touched, engine.target), *told.warnings, *_left(left_out), *unsure),
             undo=_undo(given),
             observed={f"account {label}": value for label, value in _observed(touched)},
             server=on.server,
@@ -108,12 +90,13 @@ class RotateCredential:
         return tuple(f"credential:{user}" for user in users)
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
-        """CREATE USER on MySQL and MariaDB; what PostgreSQL asks for is asked of the role itself."""
-        given = aims_of(plan)
-        found = [Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",)) for aim in given]
-        if plan.server.flavor == "mariadb" and any(aim.plaintext for aim in given):
-            found.append(Need(schema="mysql", name="*", privileges=("UPDATE",)))  # of SET PASSWORD
-        return tuple(found)
+        return tuple(need for aim in aims_of(plan) for need in own.needs(aim))
+
+    def apart(self, plan: Plan) -> Mapping[str, tuple[Need, ...]]:
+        return {aim.label: own.needs(aim) for aim in aims_of(plan)} if spare.spares(plan) else {}
+
+    def without(self, plan: Plan, why: Mapping[str, str]) -> Plan:
+        return spare.without(plan, why)
 
     # ---- before the intent ----------------------------------------------------------------------
 
@@ -124,8 +107,17 @@ class RotateCredential:
         readiness.refuse_volatile(store)
         await store.canary()
         unverified = bool(plan.args.get("unverified"))
-        known = [await readiness.ready(aim, engine, store, unverified=unverified) for aim in aims_of(plan)]
-        return {"store": store.name, "known": known}
+        known: dict[str, bool] = {}
+        unfit: dict[str, str] = {}
+        for aim in spare.going(plan):
+            try:
+                known[aim.label] = await readiness.ready(aim, engine, store, unverified=unverified)
+            except Refused as error:
+                if not spare.spares(plan):
+                    raise
+                unfit[aim.label] = spare.reason(error)
+        left = spare.without(plan, unfit).evidence.get(spare.LEFT_OUT, {})
+        return {"store": store.name, "known": known, spare.LEFT_OUT: left}
 
     # ---- the effect -----------------------------------------------------------------------------
 
@@ -134,19 +126,22 @@ class RotateCredential:
         done: list[str] = []
         handed: dict[str, tuple[Outcome, ...]] = {}
         key = await fingerprints.key_for(operator)
-        for place, aim in enumerate(aims_of(plan)):
-            known = plan.evidence.get("known", [])
-            one = rotating.Rotation(
-                aim, plan.server, operator, known=bool(known[place]) if place < len(known) else False
-            )
+        known = plan.evidence.get("known", {})
+        left = dict(spare.left_out(plan))
+        for aim in spare.going(plan):
+            one = rotating.Rotation(aim, plan.server, operator, known=bool(known.get(aim.label)))
             try:
                 await one.run()
+            except PasswordRefused as error:
+                if not spare.spares(plan):
+                    raise _some_done(done, error) from None
+                left[aim.label] = spare.reason(error)
+                operator.watch.tell(f"{aim.label}: left out: {error.message}")
+                continue
             except DbdeckError as error:
                 if not done or isinstance(error, OutcomeUnknown):
                     raise
-                raise PartlyRefused(
-                    f"{counted(len(done), 'account')} done; {error.message}", error.hint
-                ) from None
+                raise _some_done(done, error) from None
             finally:
                 operator.evidence.setdefault("moves", {})[aim.label] = one.moves
             done.append(aim.label)
@@ -156,7 +151,9 @@ class RotateCredential:
             handed[aim.user] = await propagating.propagate(aim, operator, one.verifier)
             if operator.watch.stop.is_set():
                 break
-        propagating.tell_failed(handed, operator.engine.target)
+        if left:
+            operator.evidence[spare.LEFT_OUT] = left
+        _tell_rest(done, left, propagating.complaints(handed, operator.engine.target))
         return Result(matched=bool(done))
 
     # ---- the proof ------------------------------------------------------------------------------
@@ -174,82 +171,81 @@ class RotateCredential:
     ) -> Verdict:
         if store is None:
             return Verdict(state="undecidable", summary="there is no keyring to look into")
-        seen = [(aim, await proof.seen(aim, engine, store, plan.evidence)) for aim in aims_of(plan)]
+        seen = [(aim, await proof.seen(aim, engine, store, plan.evidence)) for aim in spare.going(plan)]
         done = [aim for aim, (state, _) in seen if state == "done"]
         found = await fingerprints.found(done, engine, store, plan.evidence)
-        return proof.verdict([one for _, one in seen]).with_evidence(found)
+        return proof.verdict([one for _, one in seen], spare.told(spare.left_out(plan))).with_evidence(found)
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:  # noqa: ARG002 - the store tells
         """The same rotation goes on: what it has done already is seen, not done again."""
-        return {**plan.args, "rotation": [aim.rotation for aim in aims_of(plan)]}
+        going = spare.going(plan)
+        names = {"account": _names(going)} if spare.left_out(plan) else {}
+        return {**plan.args, **names, "rotation": [aim.rotation for aim in going]} if going else {}
 
 
 # ---- planning ------------------------------------------------------------------------------------
 
 
-def _chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[tuple[Account, ...]]:
-    """The rows of each user. Raises UsageError."""
-    names = [args.account] if isinstance(args.account, str) else list(args.account)
-    if bool(names) is args.overdue:
-        raise UsageError(
-            "which accounts? nothing was executed", "give account=NAME, or overdue=true for all that are"
-        )
-    if args.overdue:
-        due = [one for one in found.accounts if one.due is Due.OVERDUE]
-        users = dict.fromkeys(one.name for one in due)
-        return [tuple(one for one in due if one.name == user) for user in users]
-    if args.alternate and len(names) != 1:
-        raise UsageError("alternate= is of one account; nothing was executed")
-    if args.rotation and len(_rotations(args)) != len(names):
-        raise UsageError("as many rotation= as account= are needed; nothing was executed")
-    return [aims.rows_of(found.accounts, name, server.flavor) for name in dict.fromkeys(names)]
+async def _given(
+    engine: Engine, server: ServerIdentity, found: Accounts, args: RotateArgs, memory: Memory
+) -> tuple[list[Aim], dict[str, str]]:
+    """And whom a run that leaves out leaves out, with the reason. Raises UsageError in any other run."""
+    chosen = choice.chosen(found, args, server)
+    going_on = choice.rotations(args) or ("",) * len(chosen)
+    given: list[Aim] = []
+    left_out: dict[str, str] = {}
+    for rows, rotation in zip(chosen, going_on, strict=True):
+        try:
+            aim = choice.aim(engine, server, rows, found, (args, rotation))
+            aim = await own.by_own_right(aim, rows, engine, server)
+            aim = await _gone_on(aim, memory) if rotation else aim
+            await propagating.told([aim], engine.target)
+        except UsageError as error:
+            if not (args.overdue or args.leave_out):
+                raise
+            left_out[" and ".join(label(*one.key) for one in rows)] = spare.reason(error)
+        else:
+            given.append(aim)
+    return given, left_out
 
 
-def _aim(
-    engine: Engine,
-    server: ServerIdentity,
-    rows: Sequence[Account],
-    found: Accounts,
-    wanted: tuple[RotateArgs, str],
-) -> Aim:
-    """Raises UsageError for an account without a password of its own, or with one that is not known."""
-    first, rule = rows[0], engine.target.rotation
-    args, rotation = wanted
-    _refuse_odd(rows, found, turns=bool(args.alternate))
-    kind = aims.kind_for(rows, args.plugin, server)
-    same = all(set(one.kinds or ()) == {kind} for one in rows)
-    two = args.overlap and same and not (args.plaintext and server.flavor == "mariadb")
-    if args.plaintext:
-        _refuse_open_wire(engine, server, rows)
-    if any(one.overlap for one in rows) and not rotation:
-        raise UsageError(
-            f"{first.name}: an older password is valid from the last rotation, and another would end it; "
-            "nothing was executed",
-            f"`dbdeck apply credential.retire account={first.name}` first",
-        )
-    return Aim(
-        user=first.name,
-        keys=tuple(one.key for one in rows),
-        entry=aims.entry_name(engine.target, first.name),
-        rotation=rotation or aims.new_id(),
-        kind=kind,
-        retain=two and server.flavor == "mysql",
-        keeps_old=two and server.flavor == "mariadb",
-        valid_until=aims.until(rows, rule, found.now),
-        length=rule.password.length,
-        alphabet=rule.password.alphabet,
-        flavor=server.flavor,
-        plaintext=args.plaintext,
-        control=aims.may_be_tried(rows),
-        unverified=args.unverified,
-        hooks=aims.hooks_of(engine.target, first.name) if args.propagate else (),
+async def _gone_on(aim: Aim, memory: Memory) -> Aim:
+    """With what earlier runs of the same rotation did that no look can tell."""
+    if not any(hook.exec for hook in aim.hooks):
+        return aim
+    handed = await memory.handed(aim.rotation)
+    return msgspec.structs.replace(aim, handed=tuple(sorted(handed or ())), unsure=handed is None)
+
+
+def _seen_first(args: RotateArgs) -> tuple[str, ...]:
+    if not choice.rotations(args):
+        return ()
+    return (
+        "it goes on: what is done already is seen, and what is pending is tried before the server is told",
     )
 
 
-def _rotations(args: RotateArgs) -> tuple[str, ...]:
-    """The ids of rotations that broke off, one an account."""
-    given = args.rotation
-    return ((given,) if given else ()) if isinstance(given, str) else given
+def _left(out: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each: a plan is read to the end."""
+    return tuple(spare.told({name: why}) for name, why in out.items())
+
+
+def _some_done(done: Sequence[str], error: DbdeckError) -> DbdeckError:
+    if not done:
+        return error
+    return PartlyRefused(f"{counted(len(done), 'account')} done; {error.message}", error.hint)
+
+
+def _tell_rest(done: Sequence[str], left: Mapping[str, str], hooks: tuple[str, str] | None) -> None:
+    """Raises PartlyRefused where an account was left out, or a hook was not done; what is done stays done."""
+    said, hint = hooks or ("", "")
+    if left and not done:
+        raise ActionFailed(f"nobody was rotated: {spare.told(left)}")
+    if left:
+        said = "; ".join(filter(None, (f"{counted(len(done), 'account')} rotated; {spare.told(left)}", said)))
+        hint = hint or "mend that, and run it again: it takes what is overdue then"
+    if said:
+        raise PartlyRefused(said, hint)
 
 
 def _shown(server: ServerIdentity, aim: Aim) -> str:
@@ -257,57 +253,37 @@ def _shown(server: ServerIdentity, aim: Aim) -> str:
     return how(server, aim.keys, aim.new)
 
 
-def _refuse_open_wire(engine: Engine, server: ServerIdentity, rows: Sequence[Account]) -> None:
-    """Raises UsageError: a password in clear goes over a wire whose other end was verified, or not at all."""
-    if not server.tls or engine.target.tls not in (TlsMode.VERIFY_FULL, TlsMode.VERIFY_CA):
-        raise UsageError(
-            f"plaintext=true: {engine.target.name} is not reached over verified TLS; nothing was executed",
-            "write tls: verify-full for this target",
-        )
-    if len(rows) > 1 and server.flavor == "mariadb":
-        raise UsageError(
-            "plaintext=true: MariaDB sets one row at a time; nothing was executed",
-            f"account={rows[0].name}@{rows[0].host}",
-        )
-
-
-def _refuse_odd(rows: Sequence[Account], found: Accounts, *, turns: bool) -> None:
-    """Of two that take turns, one does not log in now."""
-    name = rows[0].name
-    if any(one.role for one in rows) and not turns:
-        raise UsageError(f"{name} is a role that nobody logs in as; nothing was executed")
-    if any(one.system for one in rows):
-        raise UsageError(f"{name} belongs to the server itself; nothing was executed")
-    if any(one.external for one in rows):
-        raise UsageError(
-            f"{name}: somebody else than the server checks who it is ({', '.join(rows[0].plugins)}), so "
-            "there is no password to change; nothing was executed"
-        )
-    if rows[0].host is not None and any(one.kinds is None for one in rows):
-        gap = next((one.remedy for one in found.gaps), "")
-        raise UsageError(
-            f"{name}: how it logs in may not be seen, so no verifier can be made; nothing was executed", gap
-        )
-
-
 def _frozen(args: RotateArgs, given: Sequence[Aim]) -> dict[str, Any]:
     """With the accounts by name; the id of a rotation is that of one account."""
     found: dict[str, Any] = msgspec.to_builtins(args)
     if args.alternate:
         return found
+    if not given:
+        return found
+    return found | {
+        "account": _names(given),
+        "overdue": False,
+        "leave_out": args.leave_out or args.overdue,
+    }
+
+
+def _names(given: Sequence[Aim]) -> str | list[str]:
     names = [aim.user if len(aim.keys) > 1 else aim.label for aim in given]
-    found |= {"account": names[0] if len(names) == 1 else names, "overdue": not names}
-    return found
+    return names[0] if len(names) == 1 else names
 
 
-def _title(given: Sequence[Aim]) -> str:
+def _title(given: Sequence[Aim], left_out: Mapping[str, str]) -> str:
     if len(given) == 1:
         return f"rotate {given[0].label}"
-    return f"rotate {counted(len(given), 'account')}" if given else "rotate: nothing is overdue"
+    if given:
+        return f"rotate {counted(len(given), 'account')}"
+    return f"rotate: none of {len(left_out)} can be" if left_out else "rotate: nothing is overdue"
 
 
 def _undo(given: Sequence[Aim]) -> str:
-    if given and all(aim.overlap for aim in given):
+    if not given:
+        return "there is nothing to undo"
+    if all(aim.overlap for aim in given):
         return "the old password stays valid until credential.retire"
     return "nothing undoes it; the old password stays in the keyring under #previous"
 

@@ -17,7 +17,7 @@ from actions.names import show_name
 from actions.table_statements import POSTGRES
 from actions.words import counted
 from console import __version__
-from console.dispatch.action import Action, Plan, Risk
+from console.dispatch.action import Action, Look, Plan, Risk
 from console.engine.port import Engine, Need, Statement
 from console.errors import Refused, UsageError
 from console.model.tables import Table, TableOrder, TableQuery
@@ -163,12 +163,44 @@ def finished_by(made: Plan, statement: Statement | None) -> Plan:
     return msgspec.structs.replace(made, statements=(*made.statements, statement.shown))
 
 
+def settled_by(made: Plan, statement: Statement | None) -> Plan:
+    """The plan with a statement that is sent last, and returns when the disk has what came before it."""
+    if statement is None:
+        return made
+    made = with_subject(made, settle=msgspec.to_builtins(statement))
+    made = msgspec.structs.replace(made, statements=(*made.statements, statement.shown))
+    return more(made, forecast=("commits do not wait for the disk one by one; all of them do at the end",))
+
+
 def exactly(table: Table) -> TableQuery:
     return of_names(((table.schema, table.name),))
 
 
 def of_names(names: tuple[tuple[str, str], ...]) -> TableQuery:
     return TableQuery(names=names, limit=max(1, len(names)), order=TableOrder.NAME, system=True)
+
+
+async def marks(engine: Engine, names: tuple[tuple[str, str], ...]) -> tuple[Table, ...]:
+    """Those of the tables that are there, with what tells whether they were looked after."""
+    if not names:
+        return ()
+    query = TableQuery(
+        names=names, order=TableOrder.NAME, limit=len(names) * 2, system=True, brief=True, marks=True
+    )
+    return (await engine.tables(query)).tables
+
+
+async def look(made: Plan, engine: Engine) -> Look:
+    """The preconditions of a plan about tables, as they are now: the same tables, and nobody to be spared."""
+    jobs = jobs_of(made)
+    found = {(one.schema, one.name): one.number for one in await marks(engine, _names(jobs))}
+    locks = await engine.table_locks(_names(jobs))
+    observed = {key: found.get(name) for key, name in zip(job_list.observed(jobs), _names(jobs), strict=True)}
+    return Look(observed=observed, refusals=in_the_way.refusals(locks, jobs))
+
+
+def _names(jobs: Sequence[Job]) -> tuple[tuple[str, str], ...]:
+    return tuple((job.schema, job.name) for job in jobs)
 
 
 def frozen_args(args: WorkArgs, jobs: Sequence[Job]) -> dict[str, Any]:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -26,7 +20,7 @@ from actions.drill_checks import (
 )
 from actions.drill_choice import Chosen
 from actions.restorers import RESTORERS
-from actions.restoring import Restored, Restorer, Site, Space
+from actions.restoring import Restored, Restorer, Site, host, room
 from console.dispatch.enclosure import Enclosure
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
@@ -45,9 +39,7 @@ from console.model.drills import (
 )
 from console.model.instants import instant
 from console.model.inventory import Baseline, Wanted, of_databases
-from console.present.units import size as in_bytes
 
-INODES_SPARE = 1000
 _NOTHING: Mapping[str, float] = {}
 
 
@@ -140,28 +132,11 @@ class Drill:
             self.site.checks += found
             if any(one.outcome in (Outcome.BROKEN, Outcome.FAILED) for one in found):
                 return False
-            return await self._room(await self.site.unless_stopped(self._restorer.space(self.site)))
-
-    async def _room(self, space: Space) -> bool:
-        base = self._rule.scratch_folder
-        try:
-            free = await asyncio.to_thread(shutil.disk_usage, base)
-            inodes = (await asyncio.to_thread(os.statvfs, base)).f_favail
-        except OSError as error:
-            self._broken("room for the restored copy", f"{base}: {error.strerror}")
-            return False
-        told = f"{in_bytes(space.bytes)} wanted below {base}, {in_bytes(free.free)} free ({space.why})"
-        if free.free < space.bytes:
-            self._broken("room for the restored copy", f"{told}; `drills.scratch` names another place")
-            return False
-        if space.inodes and 0 < inodes < space.inodes + INODES_SPARE:
-            self._broken("room for the restored copy", f"{space.inodes} files wanted, {inodes} inodes free")
-            return False
-        passed = Check(
-            area=Area.GROUND, name="room for the restored copy", outcome=Outcome.PASSED, detail=told
-        )
-        self.site.checks.append(passed)
-        return True
+            room_there = await room(
+                self._rule, await self.site.unless_stopped(self._restorer.space(self.site))
+            )
+            self.site.checks.append(room_there)
+            return room_there.outcome is Outcome.PASSED
 
     def _failed(self, area: Area, name: str, why: str, items: Sequence[str] = ()) -> None:
         self.site.checks.append(
@@ -299,14 +274,7 @@ class Drill:
             to_time=site.to_time,
             baseline=self._baseline.origin if self._baseline else "none",
             tools=dict(site.tools),
-            host=_host(),
+            host=host(),
             commands=self._commands,
             left=self._left,
         )
-
-
-def _host() -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return {"name": socket.gethostname(), "cpus": os.cpu_count(), "memory": memory}
-    return {"name": socket.gethostname(), "cpus": os.cpu_count()}

@@ -1,4 +1,7 @@
-"""backup.drill: restore a backup into a server of its own, look at all of it, and remove it again."""
+"""backup.drill: restore a backup into a server of its own, look at all of it, and remove it again.
+
+What restores is imported when it is used: every start of dbdeck loads this module.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,9 @@ from uuid import uuid4
 import msgspec
 
 from actions.drill_choice import Chosen, chosen, sources_of
-from actions.drilling import Drill
 from actions.session_proof import PartlyRefused
 from actions.words import counted
-from console.backups.catalogue import catalogue
 from console.dispatch.action import Past, Plan, Result, Risk, Verdict
-from console.dispatch.lease import sweep
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, Cancelled, UsageError
@@ -28,7 +28,6 @@ from console.model.drills import Report
 from console.model.drills import Verdict as Judged
 from console.model.instants import instant
 from console.model.target import EngineKind, ServerIdentity
-from console.present.drill_report import html, markdown
 from console.present.units import size, span
 
 _WORST = (Judged.FAIL, Judged.ABORTED, Judged.INCONCLUSIVE, Judged.DEGRADED, Judged.PASS)
@@ -74,6 +73,8 @@ class BackupDrill:
         return await self._planned(engine, args, records(await past()))
 
     async def _planned(self, engine: Engine, args: DrillArgs, past: Sequence[DrillRecord]) -> Plan:
+        from console.backups.catalogue import catalogue
+
         target, rule, now = engine.target, engine.target.drills, datetime.now(UTC)
         to_time = _time_of(args.to_time, now)
         if args.overdue and (args.backup or to_time):
@@ -94,12 +95,15 @@ class BackupDrill:
             undo="nothing to undo: what is restored is removed again",
             observed={f"backup {one.name}": f"{one.backup.id} of {one.backup.bytes} bytes" for one in picked},
             likeness="",
-            server=_of_backups(picked, engine),
+            server=of_backups(picked, engine),
             made_at=now,
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
         """Raises BackupBad, Inconclusive, ObjectiveMissed or Cancelled by the worst that was found."""
+        from actions.drilling import Drill
+        from console.dispatch.lease import sweep
+
         rule = operator.engine.target.drills
         for left in await asyncio.to_thread(sweep, rule.scratch_folder):
             operator.watch.tell(f"removed {left}, which an earlier drill had left")
@@ -117,7 +121,7 @@ class BackupDrill:
             )
             report = await drill.run()
             reports.append(report)
-            kept.append(await _keep(report, rule, operator, kept))
+            kept.append(await _keep(report, rule, operator))
             if operator.watch.stop.is_set():
                 break
         if not reports:
@@ -127,6 +131,8 @@ class BackupDrill:
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:  # noqa: ARG002
         """By the records. A drill without one came to no end: it proved nothing, and its copy is removed."""
+        from console.dispatch.lease import sweep
+
         rule = engine.target.drills
         await asyncio.to_thread(sweep, rule.scratch_folder)
         wanted = [one["id"] for one in plan.subject["drills"]]
@@ -226,7 +232,7 @@ def _warnings(picked: Sequence[Chosen], rule: DrillRule) -> list[str]:
     return said
 
 
-def _of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
+def of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
     """There is no server to be the same at the end: the backups are frozen instead."""
     version = next((one.backup.version for one in picked if one.backup.version), 0)
     flavor = "postgresql" if engine.target.engine is EngineKind.POSTGRES else "mysql"
@@ -244,21 +250,22 @@ def _of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
 # ---- the end ------------------------------------------------------------------------------------------
 
 
-async def _keep(
-    report: Report, rule: DrillRule, operator: Operator, before: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+async def _keep(report: Report, rule: DrillRule, operator: Operator) -> dict[str, Any]:
     """The report in three forms below the folder of reports, and what the ledger keeps of it."""
+    from console.backups.reports import earlier
+    from console.present.drill_report import html, markdown
+
     folder = rule.reports_folder / report.target
     name = f"{report.started_at:%Y%m%dT%H%M%SZ}-{report.source}-{report.id[:8]}"
     encoded = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
     sha256 = hashlib.sha256(encoded.encode()).hexdigest()
     path = folder / f"{name}.json"
     record = record_of(report, str(path), sha256)
-    history = [msgspec.convert(one, DrillRecord) for one in before]
+    history = await asyncio.to_thread(earlier, folder, report.source)
     try:
         await operator.save(path, encoded, f"the report of drill {report.id}")
         await operator.save(path.with_suffix(".md"), markdown(report), "the same for people")
-        await operator.save(path.with_suffix(".html"), html(report, [record, *history]), "the same as a page")
+        await operator.save(path.with_suffix(".html"), html(report, [*history, record]), "the same as a page")
     except ActionFailed as error:
         operator.watch.tell(error.message)
         record = msgspec.structs.replace(record, report="", reasons=(*record.reasons, error.message))

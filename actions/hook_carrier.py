@@ -64,6 +64,10 @@ class Carrier(Protocol):
     def effects(self) -> tuple[str, ...]:
         """What it does, as it is planned."""
 
+    @property
+    def once(self) -> str:
+        """What is run once in a rotation, because no look tells that it was; empty where one does."""
+
     async def look(self) -> Sighted:
         """What is there now, for the plan; nothing secret is read."""
 

@@ -16,7 +16,7 @@ _SAID = 300
 
 
 class ExecCarrier:
-    """Its check is the exit code of a run: what it did before cannot be told, so it is run again."""
+    """Its check is the exit code of a run: that it was 0 is noted in the ledger, and nothing else tells."""
 
     def __init__(self, hook: ExecHook) -> None:
         self._hook = hook
@@ -28,6 +28,10 @@ class ExecCarrier:
     @property
     def _how(self) -> str:
         return f"the secret on its standard input, {self._hook.timeout} at most"
+
+    @property
+    def once(self) -> str:
+        return shlex.join(self._hook.argv)
 
     async def look(self) -> Sighted:
         why, remedy = process.unfit(self._hook.argv)

@@ -30,6 +30,10 @@ class FileCarrier:
     def effects(self) -> tuple[str, ...]:
         return (f"write {self._path}: {self._what}",)
 
+    @property
+    def once(self) -> str:
+        return ""
+
     async def look(self) -> Sighted:
         return sighted(await files.look(self._path), self._path, self._what)
 

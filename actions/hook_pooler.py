@@ -47,6 +47,10 @@ class PoolerCarrier:
     def _why(self) -> str:
         return f"it is to read the new verifier of {self._user}"
 
+    @property
+    def once(self) -> str:
+        return ""
+
     async def look(self) -> Sighted:
         found = sighted(await files.look(self._path), self._path, self._what)
         unheard = [

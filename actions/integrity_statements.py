@@ -67,7 +67,11 @@ def prepared() -> Statement:
     return Statement(sql=TRY, shown=shown, limits=_UNSEEN, command=True)
 
 
-def run(texts: list[Text], shown: str, until: datetime, seconds: float) -> Statement:
+# What is read is the table itself: an index may be what is broken.
+_NO_INDEX = (("enable_indexonlyscan", "off"), ("enable_indexscan", "off"), ("enable_bitmapscan", "off"))
+
+
+def run(texts: list[Text], shown: str, until: datetime, seconds: float, *, by_index: bool) -> Statement:
     """`seconds` is for the last one that was begun in time."""
     return Statement(
         sql=_RUN,
@@ -76,10 +80,8 @@ def run(texts: list[Text], shown: str, until: datetime, seconds: float) -> State
         limits=(
             ("statement_timeout", f"{max(1000, round(seconds * 1000))}ms"),
             ("work_mem", "64MB"),
-            # What is read is the table itself: an index may be what is broken.
-            ("enable_indexonlyscan", "off"),
-            ("enable_indexscan", "off"),
-            ("enable_bitmapscan", "off"),
+            ("maintenance_work_mem", "256MB"),  # the filter of heapallindexed lies in it
+            *(() if by_index else _NO_INDEX),
         ),
     )
 

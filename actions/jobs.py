@@ -12,9 +12,10 @@ from console.dispatch.action import Piece, Plan
 from console.engine.port import Statement
 
 KEPT = 5000  # results kept in an outcome row
+UNSETTLED = "unsettled"  # evidence: why nobody knows whether what was done is on the server's disk
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One statement on one object, with what was seen of the object before.
 
     `number` is its oid (PostgreSQL). `arg` is the argument that names the object when the plan is made
@@ -94,6 +95,12 @@ def finish_of(plan: Plan) -> Statement | None:
     return None if found is None else msgspec.convert(found, Statement)
 
 
+def settle_of(plan: Plan) -> Statement | None:
+    """What makes sure that the disk has all of it, where the jobs did not wait for the disk."""
+    found = plan.subject.get("settle")
+    return None if found is None else msgspec.convert(found, Statement)
+
+
 def pieces(jobs: Iterable[Job]) -> tuple[Piece, ...]:
     return tuple(Piece(subject=job.subject, action=job.verb, bytes=job.bytes) for job in jobs)
 
@@ -112,6 +119,10 @@ def results(done: Sequence[Done]) -> dict[str, Any]:
 
 
 def results_of(evidence: Mapping[str, Any]) -> dict[str, Done]:
-    """What the run itself noted, by `Job.id`; empty after a crash."""
+    """What the run itself noted, by `Job.id`; empty after a crash.
+
+    That the server said done is no proof where its disk may not have it: then only what it shows is.
+    """
     found = msgspec.convert(evidence.get("objects", []), list[Done])
-    return {one.id: one for one in found}
+    sure = UNSETTLED not in evidence
+    return {one.id: one for one in found if sure or one.end is not End.DONE}

@@ -37,7 +37,6 @@ _FENCE = (
     "--skip-log-bin",
     "--event-scheduler=OFF",
     "--local-infile=0",
-    "--skip-name-resolve",
     "--skip-symbolic-links",
 )
 # Nothing of the copy is to survive a crash of this machine, and a drill is to be no slower than a plain load.
@@ -198,11 +197,16 @@ def _admit(enclosure: Enclosure, socket: Path) -> tuple[Path, Path]:
     word = secrets.token_urlsafe(24)
     _write(enclosure.root / "admin", word, None)
     folder = enclosure.folder("conf")
-    options, first = folder / "client.cnf", folder / "first.sql"
+    options, first = client_options(enclosure), folder / "first.sql"
     owner = enclosure.account.uid, enclosure.account.gid
     _write(options, f'[client]\nuser={ADMIN}\npassword="{word}"\nsocket={socket}\n', owner)
     _write(first, "".join(f"{line};\n" for line in (*_entry(word), *_PROXY)), owner)
     return options, first
+
+
+def client_options(enclosure: Enclosure) -> Path:
+    """The file by which clients get in, once the server was started."""
+    return enclosure.root / "conf" / "client.cnf"
 
 
 # PROXY is no part of all privileges and can only be handed on, and a dump of users gives it to root again.

@@ -68,20 +68,21 @@ async def load(
     path: Path,
     *,
     database: str = "",
-    flushes: bool = False,
+    fitted: bool = False,
 ) -> str:
     """Why it could not be loaded to its end, naming what it stopped at; empty where it was.
 
-    The file is opened by us and read by the client, so that progress is where both stand in it. `flushes`:
-    it has the server read its accounts in the middle, which is left out: we would lose our rights there.
+    The file is opened by us and read by the client, so that progress is where both stand in it. `fitted`: it
+    makes accounts, or has the server read them, and passes through us.
     """
     size = (await asyncio.to_thread(path.stat)).st_size
     with await asyncio.to_thread(path.open, "rb") as file:
         watching = asyncio.ensure_future(_progress(site, file, size))
         argv = client(enclosure, scratch, *([f"--database={database}"] if database else []))
         into = Work(argv, f"load {path.name}")
+        passing = Fitted(scratch.tools.server.flavor) if fitted else None
         try:
-            heard, unpacker = await site.unless_stopped(_run(enclosure, into, file, path, flushes=flushes))
+            heard, unpacker = await site.unless_stopped(_run(enclosure, into, file, path, passing))
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -91,18 +92,31 @@ async def load(
     return f"{path.name} cannot be unpacked: {unpacker.why}" if unpacker and unpacker.code != 0 else ""
 
 
+async def prepare_accounts(enclosure: Enclosure, scratch: Scratch, path: Path) -> None:
+    """The accounts of a file and what they may do, as far as that can be said before tables are there.
+
+    They come before the dump: a view over a function wants its definer, and that it may execute it. What
+    is refused now is loaded again after the dump, and then it counts.
+    """
+    with await asyncio.to_thread(path.open, "rb") as file:
+        argv = client(enclosure, scratch, "--force")
+        heard = await enclosure.run(Work(argv, f"accounts of {path.name}, as far as they go", stdin=file))
+    if heard.code != 0:
+        refuse_ground(enclosure, heard)
+
+
 async def _run(
-    enclosure: Enclosure, into: Work, file: IO[bytes], path: Path, *, flushes: bool
+    enclosure: Enclosure, into: Work, file: IO[bytes], path: Path, passing: Passing | None
 ) -> tuple[Heard, Heard | None]:
     how = packing(path)
-    if not how.name and not flushes:
+    if not how.name and passing is None:
         return await enclosure.run(into._replace(stdin=file)), None
     if how.name and how.path is None:
         raise ActionFailed(f"{path} cannot be read: {how.fault}")
     argv = [str(how.path), "-dc"] if how.name else ["cat"]
     unpack = Work(argv, f"read {path.name}", stdin=file)
-    if flushes:
-        return await through(enclosure, unpack, into, WithoutFlush())
+    if passing is not None:
+        return await through(enclosure, unpack, into, passing)
     return await piped(enclosure, unpack, into)
 
 
@@ -159,26 +173,34 @@ class Passing(Protocol):
     def end(self) -> bytes: ...
 
 
-class WithoutFlush:
-    """Lines that have the server read its accounts are left out. Rows have no line breaks of their own."""
+class Fitted:
+    """A dump with accounts as it can be loaded where there are accounts already: those of a new server are
+    made anew. Lines that have the server read its accounts are left out, as we would lose our rights there.
+    Rows have no line breaks of their own, so no line of theirs looks like these.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, flavor: str) -> None:
+        self._made = b"CREATE OR REPLACE USER" if flavor == "mariadb" else b"CREATE USER IF NOT EXISTS"
         self._rest = b""
 
     def block(self, data: bytes) -> bytes:
         whole, mark, rest = (self._rest + data).rpartition(b"\n")
-        if len(rest) > len(_FLUSH_LINE):  # too long to be one
+        if len(rest) > _LONGEST:  # too long to be one
             whole, mark, rest = self._rest + data, b"", b""
         self._rest = rest
-        return _FLUSHES.sub(b"", whole) + mark
+        return self._fit(whole) + mark
 
     def end(self) -> bytes:
         rest, self._rest = self._rest, b""
-        return rest
+        return self._fit(rest)
+
+    def _fit(self, text: bytes) -> bytes:
+        return _MAKES.sub(self._made, _FLUSHES.sub(b"", text))
 
 
-_FLUSH_LINE = FLUSH + b";"
-_FLUSHES = re.compile(rb"^" + re.escape(_FLUSH_LINE), re.MULTILINE)
+_LONGEST = 1 << 12
+_FLUSHES = re.compile(rb"^" + re.escape(FLUSH) + b";", re.MULTILINE)
+_MAKES = re.compile(rb"^CREATE USER(?= [`'])", re.MULTILINE)
 
 
 async def through(enclosure: Enclosure, first: Work, second: Work, passing: Passing) -> tuple[Heard, Heard]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import stat
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +15,6 @@ from actions.restoring import Site
 from console.backups import binlog
 from console.backups.mysql_programs import find
 from console.dispatch.enclosure import Enclosure, Work
-from console.dispatch.lease import Account
-from console.errors import ActionFailed
 from console.model.drills import Area, Check, Outcome, PhaseName
 
 _NAME = "binary logs are replayed"
@@ -56,9 +53,8 @@ async def replay(site: Site, enclosure: Enclosure, scratch: Scratch, start: Star
         return None
     site.tools[tool.path.name] = tool.words
     async with site.phase(PhaseName.RECOVER, sum(one.stat().st_size for one in logs)):
-        readable = await _readable(enclosure, logs)
         argv = [runnable(enclosure, tool), *_argv(scratch.tools.server.flavor, start, until)] + [
-            str(one) for one in readable
+            str(one) for one in logs
         ]
         heard = _Heard(site, [one.stat().st_size for one in logs])
         why = await _piped(site, enclosure, scratch, argv, heard)
@@ -109,42 +105,12 @@ async def _logs(site: Site, start: Start) -> list[Path] | None:
     return list(found.logs)
 
 
-async def _readable(enclosure: Enclosure, logs: Sequence[Path]) -> list[Path]:
-    """The logs, or copies of them where the server's user may not read them."""
-    if may_read_all(enclosure, logs[0].parent, logs):
-        return list(logs)
-    folder = enclosure.folder("logs")
-    argv = ["cp", "--", *map(str, logs), str(folder)]
-    heard = await enclosure.run(Work(argv, "copy the binary logs", ours=True))
-    if heard.code != 0:
-        raise ActionFailed(f"the binary logs could not be copied: {heard.why}")
-    enclosure.hand_over(folder)
-    return [folder / one.name for one in logs]
-
-
 def _folder(path: str) -> Path:
     return Path(path).expanduser()
 
 
 def files_in(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if one.is_file())
-
-
-def may_read_all(enclosure: Enclosure, folder: Path, files: Sequence[Path]) -> bool:
-    """Whether the server's user may, through all folders from `folder` on."""
-    if not enclosure.readable(folder):
-        return False
-    between = {above for one in files for above in one.parents if above.is_relative_to(folder)}
-    return all(may_read(one, enclosure.account) for one in (*between, *files))
-
-
-def may_read(path: Path, account: Account) -> bool:
-    found = path.stat()
-    if found.st_uid == account.uid:
-        return bool(found.st_mode & stat.S_IRUSR)
-    if found.st_gid == account.gid:
-        return bool(found.st_mode & stat.S_IRGRP)
-    return bool(found.st_mode & stat.S_IROTH)
 
 
 def _argv(flavor: str, start: Start, until: datetime) -> list[str]:
@@ -200,7 +166,7 @@ def _when(found: re.Match[bytes]) -> datetime:
 
 async def _piped(site: Site, enclosure: Enclosure, scratch: Scratch, argv: list[str], heard: _Heard) -> str:
     """Why it was not replayed to its end; empty where it was."""
-    reader = Work(argv, "read the binary logs")
+    reader = Work(argv, "read the binary logs", reads=True)
     loader = Work(client(enclosure, scratch), "replay the binary logs")
     loaded, read = await site.unless_stopped(through(enclosure, reader, loader, heard))
     if loaded.code != 0:

@@ -103,7 +103,7 @@ class _Database:
         statement = msgspec.structs.replace(statement, limits=limits)
         return await self._enclosure.execute(self._target, statement)
 
-    async def _try(self, texts: Sequence[Text], what: str, until: float) -> Found:
+    async def _try(self, texts: Sequence[Text], what: str, until: float, *, by_index: bool = False) -> Found:
         """One after the other, in batches; none is begun after `until`."""
         found = Found([], [], [], [])
         total, done = sum(one.bytes for one in texts), 0
@@ -112,17 +112,17 @@ class _Database:
             if left <= 0:
                 found.late.extend(batch)
                 continue
-            await self._one_batch(batch, f"{what}: {_named(batch)}", left, found)
+            end = datetime.now(UTC) + timedelta(seconds=left)
+            shown = f"{what}: {_named(batch)}"
+            limit = left + GRACE_SECONDS
+            await self._one_batch(batch, ask.run(list(batch), shown, end, limit, by_index=by_index), found)
             done += sum(one.bytes for one in batch)
             self._site.advance(PhaseName.VERIFY, done, total, "bytes")
         return found
 
-    async def _one_batch(self, batch: Sequence[Text], shown: str, left: float, found: Found) -> None:
-        end = datetime.now(UTC) + timedelta(seconds=left)
+    async def _one_batch(self, batch: Sequence[Text], statement: Statement, found: Found) -> None:
         try:
-            rows = await self._enclosure.execute(
-                self._target, ask.run(list(batch), shown, end, left + GRACE_SECONDS)
-            )
+            rows = await self._enclosure.execute(self._target, statement)
         except Cancelled:
             found.late.extend(batch)
             return
@@ -153,7 +153,7 @@ class _Database:
             Text(place, f"{name} ({column})", str(sql), int(str(size)))
             for place, (_, name, column, sql, size) in enumerate(rows)
         ]
-        found = await self._try(texts, "compare sequences with their columns", self._until)
+        found = await self._try(texts, "compare sequences with their columns", self._until, by_index=True)
         return self._told(Area.SEQUENCES, "sequences", "sequence", found)
 
     async def _invalid(self) -> list[Check]:

@@ -23,16 +23,16 @@ class Programs(NamedTuple):
 
 
 async def find(given: str | None, least: int | None, needed: Sequence[str], *, same: bool) -> Programs | None:
-    """The folder whose server is of major version `least` (None is any), or with `same` unset a newer one.
+    """The folder whose programs are of major version `least` (None is any), or with `same` unset a newer one.
 
-    `given` is the folder that the config names.
+    `given` is the folder that the config names. A host that only takes backups has no server.
     """
     fits: list[Programs] = []
     for folder in _folders(least, given, same=same):
-        if not all((folder / name).is_file() for name in ("postgres", *needed)):
+        if not all((folder / name).is_file() for name in needed):
             continue
         try:
-            major, minor = await tools.version_of(folder / "postgres")
+            major, minor = await tools.version_of(folder / needed[0])
         except ActionFailed:
             continue
         if least in (None, major):

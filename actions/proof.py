@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from actions import draft
 from actions.draft import table_state
 from actions.jobs import Done, End, Job, jobs_of, results_of
 from actions.table_statements import POSTGRES
@@ -15,7 +16,7 @@ from console.dispatch.action import Plan, Verdict
 from console.engine.port import Engine
 from console.model.indexes import Index
 from console.model.sessions import State
-from console.model.tables import TableOrder, TableQuery
+from console.model.tables import TableQuery
 
 LOOK_EVERY = 0.5
 LISTED = 20
@@ -93,11 +94,7 @@ async def _running(plan: Plan, jobs: Sequence[Job], engine: Engine) -> set[str]:
 
 async def _tables(jobs: Sequence[Job], engine: Engine) -> Mapping[tuple[str, str], dict[str, Any]]:
     """What is there now, by name; with the number, so that another table of that name is not taken for it."""
-    if not jobs:
-        return {}
-    names = tuple((job.schema, job.name) for job in jobs)
-    query = TableQuery(names=names, order=TableOrder.NAME, limit=len(names) * 2, system=True, brief=True)
-    found = (await engine.tables(query)).tables
+    found = await draft.marks(engine, tuple((job.schema, job.name) for job in jobs))
     return {(one.schema, one.name): {**table_state(one), "number": one.number} for one in found}
 
 

@@ -15,9 +15,11 @@ from actions.hook_carrier import Carrier, Handed, Outcome, Seen, State
 from actions.hook_exec import ExecCarrier
 from actions.hook_files import of_my_cnf, of_pgpass
 from actions.hook_pooler import PoolerCarrier
-from actions.session_proof import PartlyRefused
 from actions.words import counted
+from console.audit.rotations import HANDED
+from console.audit.rotations import handed as noted
 from console.dispatch.operator import Operator
+from console.dispatch.reconcile import NOTES
 from console.engine.port import Engine
 from console.errors import DbdeckError, UsageError
 from console.model.hooks import Hook, Named, named
@@ -25,6 +27,10 @@ from console.model.target import Target
 from console.model.verifiers import POSTGRESQL, Verifier, parse
 from console.secret_store import SecretStore
 
+_RAN = "run by this rotation already, and not again"
+_UNSURE = (
+    "whether this rotation ran it already is unknown, because the ledger may not be read: it is run again"
+)
 EVIDENCE = "hooks"  # below it: label of the account -> outcomes
 _UNREAD = (
     "the verifier that the server keeps may be read by neither the monitor nor the operator, and PgBouncer "
@@ -60,7 +66,12 @@ async def told(aims: Sequence[Aim], target: Target) -> Told:
     for aim in aims:
         for label, hook in chosen(aim):
             carrier = carrier_of(hook, aim.user, target)
+            if _mark(label, carrier) in aim.handed:
+                forecast.append(f"{aim.label}: hook {label}: {_RAN}")
+                continue
             seen = await carrier.look()
+            if carrier.once and aim.unsure:
+                warnings.append(f"{aim.label}: hook {label}: {_UNSURE}")
             if seen.missing:
                 raise UsageError(
                     f"{aim.label}: the hook {label} would fail: {seen.missing}; nothing was executed",
@@ -86,17 +97,39 @@ async def propagate(aim: Aim, operator: Operator, verifier: Verifier | None = No
 
     `verifier` is what was just sent to the server. How each ended is in the operator's evidence, too.
     """
+    hooks = chosen(aim)
+    if not hooks:
+        return ()
     kept: list[dict[str, Any]] = []
     operator.evidence.setdefault(EVIDENCE, {})[aim.label] = kept
-    hooks = chosen(aim)
-    handed = await _handed(aim, hooks, operator, verifier) if hooks else None
+    handed = await _handed(aim, hooks, operator, verifier)
     found = []
     for label, hook in hooks:
-        outcome = await _one(label, carrier_of(hook, aim.user, operator.engine.target), operator, handed)
+        carrier = carrier_of(hook, aim.user, operator.engine.target)
+        outcome = await _once(aim, label, carrier, operator, handed)
         operator.watch.tell(f"{aim.label}: hook {outcome.text}")
         kept.append(msgspec.to_builtins(outcome))
         found.append(outcome)
     return tuple(found)
+
+
+async def _once(
+    aim: Aim, label: str, carrier: Carrier, operator: Operator, handed: Handed | str | None
+) -> Outcome:
+    """What no look can tell is noted when it is done, and not done twice by one rotation."""
+    mark = _mark(label, carrier)
+    if mark in aim.handed:
+        return Outcome(hook=label, state=State.DONE, why=_RAN, again=True)
+    outcome = await _one(label, carrier, operator, handed)
+    if mark and aim.rotation and outcome.state is State.DONE:
+        seen = {"account": aim.label, "rotation": aim.rotation, HANDED: mark}
+        await operator.note(f"{aim.label}: hook {outcome.text}", seen)
+    return outcome
+
+
+def _mark(label: str, carrier: Carrier) -> str:
+    """The hook by its name and what it runs: a program that was changed in the config is another one."""
+    return f"{label}: {carrier.once}" if carrier.once else ""
 
 
 async def _one(label: str, carrier: Carrier, operator: Operator, handed: Handed | str | None) -> Outcome:
@@ -171,8 +204,11 @@ async def outcomes(
     verifier = await kept_by_server(aim, engine) if pooled else None
     handed = Handed(current.password, None, verifier, _UNREAD)
     found = []
+    done = {*aim.handed, *noted(evidence.get(NOTES, ()), aim.rotation)}
     for label, hook in hooks:
-        seen = await _checked(carrier_of(hook, aim.user, engine.target), handed)
+        carrier = carrier_of(hook, aim.user, engine.target)
+        ran = _mark(label, carrier) in done
+        seen = Seen(State.DONE, _RAN) if ran else await _checked(carrier, handed)
         found.append(Outcome(hook=label, state=seen.state, why=seen.why))
     return tuple(found)
 
@@ -196,12 +232,13 @@ def complaint(found: Sequence[Outcome]) -> str:
     return f"{len(missed)} of {counted(len(found), 'hook')} {verb} not done: {why}"
 
 
-def tell_failed(handed: Mapping[str, tuple[Outcome, ...]], target: Target) -> None:
-    """Raises PartlyRefused where a hook was not done: the rotation itself stays done."""
+def complaints(handed: Mapping[str, tuple[Outcome, ...]], target: Target) -> tuple[str, str] | None:
+    """(what was not done, what to do) of rotations whose hooks failed; None where all were done."""
     missed = {user: some for user, found in handed.items() if (some := failed(found))}
-    if missed:
-        said = [f"{user} has its new password, and {complaint(handed[user])}" for user in missed]
-        raise PartlyRefused("; ".join(said), again(target, missed))
+    if not missed:
+        return None
+    said = [f"{user} has its new password, and {complaint(handed[user])}" for user in missed]
+    return "; ".join(said), again(target, missed)
 
 
 def again(target: Target, missed: Mapping[str, Sequence[Outcome]]) -> str:

@@ -24,7 +24,8 @@ from console.model.hooks import named
 from console.model.probe import Answer
 from console.model.target import ServerIdentity, Target
 from console.model.verifiers import VerifierKind
-from console.secret_store import PENDING, SecretStore
+from console.secret_store import SecretStore
+from console.secrets import PENDING
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 

@@ -26,8 +26,8 @@ from console.errors import ActionFailed, Refused
 from console.model.probe import Answer
 from console.model.target import ServerIdentity
 from console.model.verifiers import VerifierKind, make
-from console.secret_store import PENDING, PREVIOUS, SecretStore
-from console.secrets import Entry, Secret
+from console.secret_store import SecretStore
+from console.secrets import PENDING, PREVIOUS, Entry, Secret
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 PREFIX = "dbdeck_rehearsal_"

@@ -21,9 +21,10 @@ from actions.mysql_fence import (
     temporary_folder,
     told,
 )
-from actions.mysql_replay import may_read_all, replay
+from actions.mysql_replay import replay
 from actions.mysql_soundness import soundness
 from actions.restore_mydumper import start_of
+from actions.restore_mysqldump import sums
 from actions.restoring import Restored, Site, Space
 from console.backups.mariabackup import CHECKPOINTS, told_in
 from console.backups.mysql_programs import Program, find, flavor_of
@@ -38,6 +39,10 @@ _PREPARED = ("full-prepared", "log-applied")
 # Of this machine and not of the backup: permission denied, no space, too many open files, no memory.
 _OF_THE_GROUND = re.compile(
     r"errno:? (?:13|24|28|12)\b|No space left|Permission denied|Cannot allocate memory"
+)
+# MariaDB from 10.8 on; before, and xtrabackup.
+_END_OF_LOG = re.compile(
+    r"End of log at LSN=(\d+)|[Ll]og applied to lsn:? (\d+)|recovered (?:up )?to lsn (\d+)"
 )
 _LOOK_SECONDS = 0.5
 _PAGES = ("*.ibd", "*.new", "ibdata*", "undo*")
@@ -68,7 +73,7 @@ class PhysicalRestorer:
         complete = bool(told_in(folder, CHECKPOINTS))
         said = "" if complete else "xtrabackup_checkpoints is not there: it was not finished"
         outcome = Outcome.PASSED if complete else Outcome.FAILED
-        checks = [checked("the backup is whole", outcome, said, Area.MEDIA)]
+        checks = [*await sums(site), checked("the backup is whole", outcome, said, Area.MEDIA)]
         tool = await find("innochecksum", flavor_of(site.backup.server), site.rule.binaries)
         if tool is None:
             why = "there is no innochecksum here"
@@ -138,10 +143,9 @@ async def _pages(site: Site, enclosure: Enclosure, tool: Program, folder: Path) 
         ";",
     ]
     files = _paged(folder)
-    ours = not may_read_all(enclosure, folder, files)
     argv += ["-print"]
     heard = await site.unless_stopped(
-        enclosure.run(Work(argv, "checksums of the pages of InnoDB", ours=ours))
+        enclosure.run(Work(argv, "checksums of the pages of InnoDB", reads=True))
     )
     known = {str(one) for one in files}
     bad = [one for one in heard.answer.decode("utf-8", "replace").splitlines() if one in known]
@@ -158,13 +162,19 @@ async def _pages(site: Site, enclosure: Enclosure, tool: Program, folder: Path) 
 
 async def _copied(site: Site, enclosure: Enclosure) -> Path:
     data = enclosure.folder("data")
-    argv = ["cp", "-a", "--reflink=auto", "--", f"{site.backup.path}/.", str(data)]
+    argv = [
+        "cp",
+        "-r",
+        "--preserve=mode,timestamps",
+        "--reflink=auto",
+        "--",
+        f"{site.backup.path}/.",
+        str(data),
+    ]
     async with _watched(site, data):
-        heard = await site.unless_stopped(enclosure.run(Work(argv, "copy the backup", ours=True)))
+        heard = await site.unless_stopped(enclosure.run(Work(argv, "copy the backup", reads=True)))
     if heard.code != 0:
         raise ActionFailed(f"the backup could not be copied: {heard.why}")
-    await asyncio.to_thread(enclosure.hand_over, data)
-    await asyncio.to_thread(data.chmod, 0o700)
     return data
 
 
@@ -194,11 +204,28 @@ async def _prepared(site: Site, enclosure: Enclosure, tools: Tools, data: Path) 
     lines: list[str] = []
     heard = await site.unless_stopped(enclosure.run(work._replace(line=lines.append)))
     if heard.code == 0 and any(_DONE in line for line in lines[-3:]):
-        return ""
+        return _short_of(data, lines, site)
     if ground := next((line for line in lines if _OF_THE_GROUND.search(line)), ""):
         raise ActionFailed(f"the copy could not be prepared here: {ground.strip()[:300]}")
     wrong = next((line for line in reversed(lines) if "rror" in line), lines[-1] if lines else "")
     return f"{tools.all['backup'].path.name} {heard.how}: {wrong.strip()[:300]}"
+
+
+def _short_of(data: Path, lines: list[str], site: Site) -> str:
+    """Why not all of its redo log was applied. mariadb-backup says `completed OK!` also after half of one,
+    and what is committed in the rest is lost.
+    """
+    wanted = told_in(data, CHECKPOINTS).get("last_lsn", "")
+    ends = [max(filter(None, found.groups())) for found in map(_END_OF_LOG.search, lines) if found]
+    name = "its log is applied to its end"
+    if not ends or not wanted.isdigit():
+        why = "the program does not tell how far it came"
+        site.checks.append(checked(name, Outcome.SKIPPED, why, Area.RECOVERY))
+        return ""
+    if int(ends[-1]) < int(wanted):
+        return f"its redo log ends at {ends[-1]}, before {wanted}: it was cut off, and what follows is lost"
+    site.checks.append(checked(name, Outcome.PASSED, f"to {ends[-1]}", Area.RECOVERY))
+    return ""
 
 
 def _layout(data: Path) -> Iterator[str]:

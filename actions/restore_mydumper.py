@@ -19,7 +19,7 @@ from actions.mysql_fence import (
     start,
     told,
 )
-from actions.mysql_replay import Start, files_in, may_read_all, replay
+from actions.mysql_replay import Start, files_in, replay
 from actions.mysql_soundness import soundness
 from actions.restore_mysqldump import EMPTY_SERVER
 from actions.restoring import Restored, Site, Space
@@ -62,11 +62,11 @@ class MydumperRestorer:
         found = await find_tools(site, ("install", "loader"))
         if isinstance(found, Check):
             raise ActionFailed(found.detail)
-        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
+        async with site.phase(PhaseName.PREPARE):
             await initialise(enclosure, found)
             scratch = await start(site, enclosure, found)
-            folder = await _within_reach(enclosure, Path(site.backup.path))
-            why = await _load(site, enclosure, scratch, found, folder)
+        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
+            why = await _load(site, enclosure, scratch, found, Path(site.backup.path))
         outcome = Outcome.FAILED if why else Outcome.PASSED
         site.checks.append(checked(_LOADED, outcome, why, Area.RECOVERY))
         if why:
@@ -115,20 +115,6 @@ def _damaged(folder: Path) -> tuple[str, ...]:
     return tuple(bad)
 
 
-async def _within_reach(enclosure: Enclosure, folder: Path) -> Path:
-    """The folder, or a copy of it where the server's user may not read it: myloader runs as that user."""
-    if may_read_all(enclosure, folder, files_in(folder)):
-        return folder
-    copy = enclosure.folder("dump")
-    heard = await enclosure.run(
-        Work(["cp", "-a", "--", f"{folder}/.", str(copy)], "copy the dump", ours=True)
-    )
-    if heard.code != 0:
-        raise ActionFailed(f"the dump could not be copied: {heard.why}")
-    enclosure.hand_over(copy)
-    return copy
-
-
 async def _load(site: Site, enclosure: Enclosure, scratch: Scratch, tools: Tools, folder: Path) -> str:
     """Why it could not be loaded; empty where it was. myloader goes on after an error, and says so."""
     refused: list[str] = []
@@ -148,7 +134,7 @@ async def _load(site: Site, enclosure: Enclosure, scratch: Scratch, tools: Tools
         f"--socket={scratch.socket}",
     ]
     argv += ["--directory", str(folder), "--threads", str(site.source.jobs), "--verbose", "3"]
-    work = Work(argv, "load the dump", line=hear, both=True)
+    work = Work(argv, "load the dump", line=hear, both=True, reads=True)
     heard = await site.unless_stopped(enclosure.run(work))
     if heard.code == 0 and not refused:
         return ""

@@ -20,12 +20,13 @@ from actions.mysql_fence import (
     start,
     told,
 )
-from actions.mysql_load import load
+from actions.mysql_load import load, prepare_accounts
 from actions.mysql_replay import Start, replay
 from actions.mysql_soundness import soundness
 from actions.restoring import Restored, Site, Space
+from console.backups import manifest
 from console.backups.mysql_text import Head, Sections
-from console.backups.mysqldump import USERS, dump_of, head_of, sections_of
+from console.backups.mysqldump import INSIDE, USERS, dump_of, head_of, sections_of
 from console.backups.unpacking import packing
 from console.dispatch.enclosure import MYSQL, Enclosure
 from console.engine.queries import quote_ident
@@ -70,7 +71,7 @@ class MysqldumpRestorer:
             found = await site.unless_stopped(asyncio.to_thread(sections_of, _dump(site)))
         except ActionFailed as error:
             return [checked("the dump is whole", Outcome.FAILED, error.message, Area.MEDIA)]
-        checks = [_whole(found)]
+        checks = [*await sums(site), _whole(found)]
         unfinished = sorted(set(found.views) - set(found.finished_views))
         if found.comments and unfinished:
             items = tuple(f"view {name}" for name in unfinished)
@@ -88,8 +89,9 @@ class MysqldumpRestorer:
         except ActionFailed as error:
             site.checks.append(checked("the dump is loaded", Outcome.FAILED, error.message, Area.RECOVERY))
             return None
-        async with site.phase(PhaseName.RESTORE, path.stat().st_size):
+        async with site.phase(PhaseName.PREPARE):
             scratch = await self._server(site, enclosure)
+        async with site.phase(PhaseName.RESTORE, path.stat().st_size):
             why = await _load_all(site, enclosure, scratch, (path, head or Head(), sections))
         if why:
             site.checks.append(checked("the dump is loaded", Outcome.FAILED, why, Area.RECOVERY))
@@ -126,6 +128,22 @@ class MysqldumpRestorer:
         return await soundness(site, enclosure, restored)
 
 
+async def sums(site: Site) -> list[Check]:
+    """The backup's files against the manifest beside it, where there is one."""
+    path = Path(site.backup.path)
+    name = "checksums of its files"
+    try:
+        known = await asyncio.to_thread(manifest.read, path)
+        if known is None:
+            return []
+        wrong = await site.unless_stopped(asyncio.to_thread(manifest.wrong_files, path, known))
+    except ActionFailed as error:
+        return [checked(name, Outcome.FAILED, error.message, Area.MEDIA)]
+    outcome = Outcome.FAILED if wrong else Outcome.PASSED
+    detail = "; ".join(wrong[:5]) if wrong else f"{len(known.files)} as its manifest says"
+    return [Check(area=Area.MEDIA, name=name, outcome=outcome, detail=detail, items=tuple(wrong))]
+
+
 def _dump(site: Site) -> Path:
     """Raises ActionFailed where it went away since the catalogue was read."""
     path = dump_of(Path(site.backup.path))
@@ -150,7 +168,7 @@ def _whole(found: Sections) -> Check:
 
 
 def _has_accounts(path: Path, sections: Sections) -> bool:
-    return sections.accounts or (path.name.startswith("dump.sql") and (path.parent / USERS).is_file())
+    return sections.accounts or (path.name.startswith(INSIDE) and (path.parent / USERS).is_file())
 
 
 async def _load_all(
@@ -161,12 +179,14 @@ async def _load_all(
     if head.database:
         name = quote_ident(head.database, "mysql")
         await told(enclosure, scratch.target, f"CREATE DATABASE IF NOT EXISTS {name}")
-    if sections.accounts:
-        await clear_accounts(enclosure, scratch)
-    why = await load(site, enclosure, scratch, path, database=head.database, flushes=sections.flushes)
     beside = path.parent / USERS
-    if not why and path.name.startswith("dump.sql") and beside.is_file():
+    apart = path.name.startswith(INSIDE) and beside.is_file()
+    if apart:
         await clear_accounts(enclosure, scratch)
+        await prepare_accounts(enclosure, scratch, beside)
+    fitted = sections.flushes or sections.accounts
+    why = await load(site, enclosure, scratch, path, database=head.database, fitted=fitted)
+    if not why and apart:
         why = await load(site, enclosure, scratch, beside)
     if not why:
         await let_in_again(enclosure, scratch)

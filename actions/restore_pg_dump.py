@@ -30,7 +30,7 @@ from console.errors import ActionFailed
 from console.model.drills import Area, Check, Outcome, PhaseName
 from console.model.target import Target
 
-_NEEDED = ("initdb", "pg_restore", "psql")
+_NEEDED = ("postgres", "initdb", "pg_restore", "psql")
 # Nothing is to be durable, and COPY into a table of its own transaction writes no WAL then.
 _SETTINGS = {
     "wal_level": "minimal",
@@ -101,12 +101,13 @@ class PgDumpRestorer:
         if _endless(await _archive(site)):
             return None
         programs = await _programs(site)
-        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
+        async with site.phase(PhaseName.PREPARE):
             made = fence.cluster(enclosure, programs.folder, programs.major)
             await _initialise(site, enclosure, made)
             await fence.start(enclosure, made, _SETTINGS, "an empty server for the dump")
             target = fence.target_of(made)
             await site.unless_stopped(enclosure.answering(target, made.log))
+        async with site.phase(PhaseName.RESTORE, site.backup.bytes):
             return await _fill(site, enclosure, made, target)
 
     async def fence(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:  # noqa: ARG002

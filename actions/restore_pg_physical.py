@@ -96,14 +96,18 @@ async def physical_tools(site: Site, needed: tuple[str, ...]) -> list[Check]:
     ):
         why = f"{site.to_time:%Y-%m-%d %H:%M:%S%z} is before this backup began: choose an older one"
         return [Check(area=Area.GROUND, name="tools", outcome=Outcome.BROKEN, detail=why)]
-    found = await postgres_tools.find(site.rule.binaries, site.backup.version, needed, same=True)
+    found = await postgres_tools.find(
+        site.rule.binaries, site.backup.version, ("postgres", *needed), same=True
+    )
     if found is None:
-        return [postgres_tools.lacking(site, site.backup.version, needed, same=True)]
+        return [postgres_tools.lacking(site, site.backup.version, ("postgres", *needed), same=True)]
     return [postgres_tools.there(site, found, needed)]
 
 
 async def physical_programs(site: Site, needed: tuple[str, ...]) -> postgres_tools.Programs:
-    found = await postgres_tools.find(site.rule.binaries, site.backup.version, needed, same=True)
+    found = await postgres_tools.find(
+        site.rule.binaries, site.backup.version, ("postgres", *needed), same=True
+    )
     if found is None:
         raise ActionFailed("the programs that were there before the restore are gone")
     return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -15,10 +18,12 @@ from console.dispatch.action import Advance, Watch
 from console.dispatch.enclosure import Enclosure, Kind
 from console.errors import Cancelled
 from console.model.backups import Backup, DrillRule, Source
-from console.model.drills import Check, Phase, PhaseName
+from console.model.drills import Area, Check, Outcome, Phase, PhaseName
 from console.model.inventory import Baseline
 from console.model.target import Target
+from console.present.units import size
 
+INODES_SPARE = 1000
 _QUIET_SECONDS = 5.0
 _NOTHING: Mapping[str, float] = {}
 T = TypeVar("T")
@@ -158,3 +163,29 @@ class Restorer(Protocol):
     async def integrity(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:
         """What is sound in it: sequences, foreign keys, indexes, heap, collations. May change the copy."""
         ...
+
+
+async def room(rule: DrillRule, space: Space) -> Check:
+    """Whether the scratch disk has room for a restored copy."""
+    name = "room for the restored copy"
+    base = rule.scratch_folder
+    try:
+        free = await asyncio.to_thread(shutil.disk_usage, base)
+        inodes = (await asyncio.to_thread(os.statvfs, base)).f_favail
+    except OSError as error:
+        return Check(area=Area.GROUND, name=name, outcome=Outcome.BROKEN, detail=f"{base}: {error.strerror}")
+    said = f"{size(space.bytes)} wanted below {base}, {size(free.free)} free ({space.why})"
+    outcome = Outcome.PASSED
+    if free.free < space.bytes:
+        outcome, said = Outcome.BROKEN, f"{said}; `drills.scratch` names another place"
+    elif space.inodes and 0 < inodes < space.inodes + INODES_SPARE:
+        outcome, said = Outcome.BROKEN, f"{space.inodes} files wanted, {inodes} inodes free"
+    return Check(area=Area.GROUND, name=name, outcome=outcome, detail=said)
+
+
+def host() -> dict[str, Any]:
+    """The machine whose times these are."""
+    with suppress(OSError, ValueError):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return {"name": socket.gethostname(), "cpus": os.cpu_count(), "memory": memory}
+    return {"name": socket.gethostname(), "cpus": os.cpu_count()}

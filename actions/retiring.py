@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from actions import credential_aims as aims
+from actions import credential_own as own
 from actions import credential_statements as statements
 from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.errors import ActionFailed, Refused, UsageError
@@ -23,8 +25,8 @@ from console.model.drain import Drain, drain
 from console.model.probe import Answer
 from console.model.target import ServerIdentity
 from console.model.verifiers import VerifierKind, make
-from console.secret_store import PREVIOUS, SecretStore
-from console.secrets import Entry
+from console.secret_store import SecretStore
+from console.secrets import PREVIOUS, Entry
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
 LISTED = 5
@@ -49,13 +51,14 @@ class RetireCredential:
     Args = RetireArgs
 
     async def plan(self, engine: Engine, args: RetireArgs) -> Plan:
-        return await self.plan_kept(engine, args, None)
+        return await self.plan_kept(engine, args, Memory())
 
-    async def plan_kept(self, engine: Engine, args: RetireArgs, store: SecretStore | None) -> Plan:
+    async def plan_kept(self, engine: Engine, args: RetireArgs, memory: Memory) -> Plan:
         on = await draft.ground(self, engine)
-        rows = aims.rows_of((await engine.accounts()).accounts, args.account, on.server.flavor)
+        found = await own.accounts(engine, [args.account])
+        rows = aims.rows_of(found.accounts, args.account, on.server.flavor)
         aim = _aim(engine, on.server, rows)
-        current, _, previous = await _entries(aim, store)
+        current, _, previous = await _entries(aim, memory.store)
         turn = _turn_over(current, previous)
         overlap = any(one.overlap for one in rows) or bool(turn)
         if turn:
@@ -76,6 +79,7 @@ class RetireCredential:
                 "title": f"retire the old password of {aim.label}",
                 "accounts": aims.frozen([aim]),
                 "overlap": overlap,
+                "own": _is_own(aim, engine),
             },
             statements=_shown(on.server, aim) if overlap else (),
             forecast=_forecast(seen, overlap=overlap),
@@ -94,9 +98,8 @@ class RetireCredential:
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         if not plan.statements:
             return ()
-        return tuple(
-            Need(schema="*", name="*", role=aim.user, privileges=("CREATE USER",)) for aim in aims_of(plan)
-        )
+        of = own.TO_KEEP_BOTH if plan.subject.get("own") else own.OF_OTHERS
+        return tuple(msgspec.structs.replace(of, role=aim.user) for aim in aims_of(plan))
 
     async def ready(self, plan: Plan, engine: Engine, store: SecretStore | None) -> dict[str, Any]:
         """The new password has to log in before the old one goes."""
@@ -130,7 +133,7 @@ class RetireCredential:
             operator.evidence["old"] = "not tried: one or two wrong passwords block the account"
         elif previous is not None:
             seen = await operator.engine.probe(previous.user or aim.user, previous.password)
-            operator.evidence["old"] = f"{seen.answer} {seen.why}".strip()
+            operator.evidence["old"] = f"{seen.answer}{f' ({seen.why})' if seen.why else ''}"
             if seen.answer is Answer.ACCEPTED:
                 raise ActionFailed(
                     f"{aim.label}: the old password still logs in; it is kept",
@@ -153,9 +156,9 @@ class RetireCredential:
     ) -> Verdict:
         (aim,) = aims_of(plan)
         _, _, previous = await _entries(aim, store)
-        found = (await engine.accounts()).accounts
-        rows = [one for one in found if one.key in aim.keys]
-        if any(one.overlap is None for one in rows):
+        found = await own.accounts(engine, aim.identities)
+        rows = [one for one in found.accounts if one.key in aim.keys]
+        if plan.subject["overlap"] and any(one.overlap is None for one in rows):
             return Verdict(
                 state="undecidable", summary=f"{aim.label}: whether two passwords are valid is unknown"
             )
@@ -185,6 +188,12 @@ def _aim(engine: Engine, server: ServerIdentity, rows: Sequence[Account]) -> Aim
         control=aims.may_be_tried(rows),
         flavor=server.flavor,
     )
+
+
+def _is_own(aim: Aim, engine: Engine) -> bool:
+    """MySQL lets an account end its own old password with less than CREATE USER."""
+    operator = engine.target.operator
+    return aim.flavor == "mysql" and operator is not None and operator.user == aim.user
 
 
 async def _entries(aim: Aim, store: SecretStore | None) -> tuple[Entry | None, Entry | None, Entry | None]:

@@ -18,8 +18,8 @@ from console.model.probe import Answer, Probe
 from console.model.rotation_state import Held, Move, next_move
 from console.model.target import ServerIdentity
 from console.model.verifiers import POSTGRESQL, Verifier, make, parse
-from console.secret_store import PENDING, PREVIOUS, SecretStore
-from console.secrets import Entry, Secret, entry_of
+from console.secret_store import SecretStore
+from console.secrets import PENDING, PREVIOUS, Entry, Secret, entry_of
 
 _SETTLE = "`dbdeck audit reconcile`, then `dbdeck apply --resume {id}`"
 _IN_CLEAR = "plaintext=true sends it in clear over verified TLS, to a server that judges passwords itself"
@@ -103,12 +103,15 @@ class Rotation:
         """What this move came to, for who looks on."""
         said = {
             Move.STAGE: f"the new password is kept as {self._aim.entry}{PENDING}",
-            Move.APPLY: "the server was told" if self._applied else "",
+            Move.APPLY: self._sent() if self._applied else "",
             Move.TRY_PENDING: f"a login with the new password: {self._pending}",
             Move.PROMOTE: f"promoted: {self._aim.entry} is the new one",
         }.get(move)
         if said:
             self._operator.watch.tell(f"{self._aim.label}: {said}")
+
+    def _sent(self) -> str:
+        return "the server was told" if self._acknowledged else "the statement was sent, its answer was lost"
 
     async def report(self) -> None:
         """For the outcome: what is kept where, by names of entries, and what is to be done next."""
@@ -194,13 +197,19 @@ class Rotation:
         if pending is None:
             raise ActionFailed(f"{self._aim.label}: its pending secret is gone; nothing was sent")
         if self._aim.plaintext:
-            clear = statements.set_plaintext(self._server, self._aim.keys, self._aim.new, pending.password)
-            return clear, (pending.password.reveal(),)
+            return self._in_clear(current, pending)
         verifier = make(self._aim.kind, pending.password, cost=self._aim.cost)
         old = make(self._aim.kind, current.password) if self._aim.new.keeps_old and current else ""
         made = statements.set_password(self._server, self._aim.keys, self._aim.new, verifier, old)
         self.verifier = parse(verifier, self._plugin, user=self._aim.user)
         return made, (verifier, old)
+
+    def _in_clear(self, current: Entry | None, pending: Entry) -> tuple[Statement, tuple[str, ...]]:
+        old = current.password if current and statements.replaces(self._server, self._aim.new) else None
+        if old is None and statements.replaces(self._server, self._aim.new):
+            raise ActionFailed(f"{self._aim.label}: its own old password is gone; nothing was sent")
+        clear = statements.set_plaintext(self._server, self._aim.keys, self._aim.new, pending.password, old)
+        return clear, (pending.password.reveal(), old.reveal() if old else "")
 
     @property
     def _plugin(self) -> str:
@@ -211,7 +220,7 @@ class Rotation:
         self._refused += 1
         await self._operator.forget(self._aim.entry + PENDING, "the server refused it")
         if self._refused == TRIES:
-            raise ActionFailed(
+            raise PasswordRefused(
                 f"{error.message}; {self._aim.label} has the password it had",
                 error.hint if self._aim.plaintext else _IN_CLEAR,
             )

@@ -7,7 +7,7 @@ PostgreSQL manual, part VI, the pages of these commands; MySQL manual 15.7.3 and
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,7 +28,8 @@ _DATABASE_STATS = 160000
 class VacuumOptions(msgspec.Struct, frozen=True, kw_only=True):
     """As VACUUM takes them; None leaves the server's default. Costs are session settings around it.
 
-    `one_of_many`: the age of the whole database, which takes a look at every table, is left to `finish`.
+    `one_of_many`: the age of the whole database, which takes a look at every table, is left to `finish`; and
+    what makes an ANALYZE wait for the disk, to `settle`.
     """
 
     full: bool = False
@@ -61,7 +62,8 @@ def vacuum(server: ServerIdentity, schema: str, name: str, options: VacuumOption
     ]
     _check(server, options)
     listed = f" ({', '.join(words)})" if words else ""
-    return _command(f"vacuum{listed} {qualified(server, schema, name)}", limits=_costs(options))
+    lazy = (_LAZY,) if options.one_of_many and options.analyze and not options.full else ()
+    return _command(f"vacuum{listed} {qualified(server, schema, name)}", limits=(*_costs(options), *lazy))
 
 
 def finish(server: ServerIdentity) -> Statement | None:
@@ -69,6 +71,28 @@ def finish(server: ServerIdentity) -> Statement | None:
     if server.version_num < _DATABASE_STATS:
         return None
     return _command("vacuum (only_database_stats)")
+
+
+def settle(made: Iterable[Statement]) -> Statement | None:
+    """Returns when the disk (and the standbys, where the server waits for them) has all that was committed
+    before it; None where the commits of what was made waited themselves.
+
+    A commit that waits flushes all WAL before it (PostgreSQL manual 28.4). It takes a transaction that wrote
+    something: an empty logical message, which no table knows of. Where the login's own commits do not wait,
+    this one does, for the local disk.
+    """
+    if not any(_LAZY in one.limits for one in made):
+        return None
+    return Statement(sql=_SETTLE, shown="select pg_logical_emit_message(true, 'dbdeck', '')")
+
+
+_LAZY = ("synchronous_commit", "off")
+_SETTLE = """
+select set_config('synchronous_commit', case s.reset_val when 'off' then 'local' else s.reset_val end, true),
+       pg_logical_emit_message(true, 'dbdeck', '')
+  from pg_settings s
+ where s.name = 'synchronous_commit'
+"""
 
 
 def _check(server: ServerIdentity, options: VacuumOptions) -> None:
@@ -115,11 +139,14 @@ def _costs(options: VacuumOptions) -> tuple[tuple[str, str], ...]:
     return tuple((name, f"{value:g}") for name, value in found.items() if value is not None)
 
 
-def analyze(server: ServerIdentity, schema: str, name: str) -> Statement:
-    """LOCAL: another server's statistics are its own, and a replica would get an extra transaction."""
+def analyze(server: ServerIdentity, schema: str, name: str, *, one_of_many: bool = False) -> Statement:
+    """LOCAL: another server's statistics are its own, and a replica would get an extra transaction.
+
+    `one_of_many`: it does not wait for the disk (PostgreSQL); `settle` does.
+    """
     table = qualified(server, schema, name)
     if server.flavor == POSTGRES:
-        return _command(f"analyze {table}")
+        return _command(f"analyze {table}", limits=(_LAZY,) if one_of_many else ())
     return Statement(sql=f"analyze local table {table}", shown=f"analyze local table {table}")
 
 

@@ -16,7 +16,7 @@ from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, VacuumOptions
 from actions.words import counted
 from actions.work import perform
-from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.action import Look, Plan, Result, Risk, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.model.tables import Table
@@ -88,7 +88,14 @@ class Maintenance:
         return draft.needs(plan, ("SELECT", "INSERT"))
 
 
-class VacuumTable(Maintenance):
+class TableWork(Maintenance):
+    """One statement a table, planned by what the table is: the rest of a plan changes nothing of it."""
+
+    async def look(self, plan: Plan, engine: Engine) -> Look:
+        return await draft.look(plan, engine)
+
+
+class VacuumTable(TableWork):
     """Reads and writes go on; only `full` stops them."""
 
     name = "table.vacuum"
@@ -111,6 +118,7 @@ class VacuumTable(Maintenance):
             undo="nothing undoes it; nothing is lost" if not args.full else "nothing undoes it",
         )
         made = draft.finished_by(made, statements.finish(server) if options.one_of_many else None)
+        made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
             made,
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
@@ -118,7 +126,7 @@ class VacuumTable(Maintenance):
         )
 
 
-class AnalyzeTable(Maintenance):
+class AnalyzeTable(TableWork):
     name = "table.analyze"
     summary = "collect planner statistics of tables: one, some, the worst or all; side by side"
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
@@ -129,15 +137,14 @@ class AnalyzeTable(Maintenance):
         server = on.server
         tables = await select(engine, args)
         lock = SHARE_UPDATE_EXCLUSIVE if server.flavor == POSTGRES else READ
-        jobs = [
-            draft.table_job(table, "analyze", statements.analyze(server, table.schema, table.name), lock)
-            for table in tables
-        ]
+        many = len(tables) > 1
+        jobs = [_analyze_job(server, table, lock, one_of_many=many) for table in tables]
         made = await draft.plan(on, args, jobs, undo="nothing undoes it; plans of queries may change")
+        made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(made, forecast=_changes(tables), warnings=_analyze_warnings(server, tables))
 
 
-class OptimizeTable(Maintenance):
+class OptimizeTable(TableWork):
     """InnoDB rebuilds the table beside the old one; readers and writers wait only at its two ends."""
 
     name = "table.optimize"
@@ -175,6 +182,11 @@ def _vacuum_job(server: ServerIdentity, table: Table, options: VacuumOptions) ->
     if options.full:
         return draft.table_job(table, "vacuum full", statement, ACCESS_EXCLUSIVE, exclusive=True)
     return draft.table_job(table, "vacuum", statement, SHARE_UPDATE_EXCLUSIVE)
+
+
+def _analyze_job(server: ServerIdentity, table: Table, lock: str, *, one_of_many: bool) -> Job:
+    statement = statements.analyze(server, table.schema, table.name, one_of_many=one_of_many)
+    return draft.table_job(table, "analyze", statement, lock)
 
 
 def _optimize_job(server: ServerIdentity, table: Table, *, replicate: bool) -> Job:

@@ -6,13 +6,13 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
 
 from actions import jobs as results
-from actions.jobs import Done, End, Job, finish_of, jobs_of
+from actions.jobs import Done, End, Job, finish_of, jobs_of, settle_of
 from actions.ladder import Rung, rungs
 from actions.limits import Limits, planned
 from actions.overseer import Overseer
@@ -24,7 +24,8 @@ from console.engine.port import Row, Statement
 from console.errors import ActionFailed, Cancelled, DbdeckError, LockTimeout, OutcomeUnknown, Unreachable
 from console.present.units import span
 
-BATCH = 64  # statements recorded with one durable write
+BATCH = 64  # statements recorded with the first durable write; each later one takes twice as many
+MOST = 512  # up to so many
 
 
 async def perform(plan: Plan, operator: Operator) -> Result:
@@ -34,6 +35,7 @@ async def perform(plan: Plan, operator: Operator) -> Result:
         return Result(matched=False)
     work = Work(jobs, planned(plan), operator)
     await work.run(finish_of(plan))
+    await work.settle(settle_of(plan))
     operator.evidence.update(results.results(work.done))
     return work.result()
 
@@ -45,7 +47,8 @@ class Work:
         self._jobs = jobs
         self._queue = deque(enumerate(jobs))
         self._declared = 0  # so many of them, from the first on, are recorded
-        self._declaring = asyncio.Lock()
+        self._batch = BATCH
+        self._declaring: asyncio.Task[None] | None = None
         self._busy: set[str] = set()
         self._freed = asyncio.Event()
         self._limits = limits
@@ -56,9 +59,10 @@ class Work:
 
     async def run(self, finish: Statement | None = None) -> None:
         async with AsyncExitStack() as stack, self._overseer.watching():
-            lanes = [self._operator]
-            lanes += [lane async for lane in self._others(stack)]
+            lanes = [self._operator, *await self._others(stack)]
             await asyncio.gather(*(self._lane(lane) for lane in lanes))
+            if self._declaring is not None:  # for objects that nobody came to any more
+                await asyncio.gather(self._declaring, return_exceptions=True)
         self.done += [Done.of(job, End.NOT_BEGUN) for _, job in self._queue]
         if finish is not None and not self._overseer.stopped:
             await self._finish(finish)
@@ -71,14 +75,30 @@ class Work:
             self._operator.evidence["finish"] = f"{statement.shown}: {error.message}"
             self._operator.watch.tell(f"{statement.shown}: {error.message}")
 
-    async def _others(self, stack: AsyncExitStack) -> AsyncIterator[Operator]:
+    async def settle(self, statement: Statement | None) -> None:
+        """What was done without waiting for the disk is on it from here on, or is not told as sure."""
+        if statement is None or not any(one.end is End.DONE for one in self.done):
+            return
+        try:
+            await self._operator.execute(statement)
+        except (ActionFailed, OutcomeUnknown) as error:
+            said = f"not known to be on the server's disk, a crash of it might take it back: {error.message}"
+            self._operator.evidence[results.UNSETTLED] = said
+            self._operator.watch.tell(said)
+
+    async def _others(self, stack: AsyncExitStack) -> list[Operator]:
         """As many more connections as are wanted and to be had."""
-        for place in range(2, min(self._limits.lanes, len(self._jobs)) + 1):
-            try:
-                yield await stack.enter_async_context(self._operator.beside())
-            except (Unreachable, OSError) as error:
-                self._operator.watch.tell(f"{place - 1} connections instead of {self._limits.lanes}: {error}")
-                return
+        more = min(self._limits.lanes, len(self._jobs)) - 1
+        opening = (stack.enter_async_context(self._operator.beside()) for _ in range(more))
+        found = await asyncio.gather(*opening, return_exceptions=True)
+        lanes = [one for one in found if isinstance(one, Operator)]
+        for error in (one for one in found if isinstance(one, BaseException)):
+            if not isinstance(error, (Unreachable, OSError)):
+                raise error
+            said = f"{1 + len(lanes)} connections instead of {self._limits.lanes}: {error}"
+            self._operator.watch.tell(said)
+            break
+        return lanes
 
     async def _lane(self, operator: Operator) -> None:
         """One connection's share. One that was lost ends its lane; the others go on."""
@@ -113,13 +133,27 @@ class Work:
         return None
 
     async def _declare(self, place: int) -> None:
-        """Many with one durable write: an object is recorded before it is worked on, not just before."""
-        async with self._declaring:
-            if place < self._declared:
-                return
-            batch = self._jobs[self._declared : max(place + 1, self._declared + BATCH)]
-            await self._operator.declare([one.statement for one in batch])
-            self._declared += len(batch)
+        """Many with one durable write: an object is recorded before it is worked on, not just before.
+
+        The next ones are recorded while these are worked on. Raises ActionFailed where they cannot be.
+        """
+        while place >= self._declared:
+            await asyncio.shield(self._ahead())
+        if self._declared - place < BATCH and self._declared < len(self._jobs):
+            self._ahead()
+
+    def _ahead(self) -> asyncio.Task[None]:
+        """One that failed stays: nothing that was not recorded can be sent by asking again."""
+        if self._declaring is None:
+            self._declaring = asyncio.create_task(self._record())
+        return self._declaring
+
+    async def _record(self) -> None:
+        batch = self._jobs[self._declared : self._declared + self._batch]
+        await self._operator.declare([one.statement for one in batch])
+        self._declared += len(batch)
+        self._batch = min(MOST, self._batch * 2)
+        self._declaring = None
 
     # ---- one job ------------------------------------------------------------------------------
 

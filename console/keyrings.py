@@ -80,8 +80,26 @@ class Pinned:
 
         return self._ask(look, "read")
 
+    def names(self) -> tuple[tuple[str, str], ...] | None:
+        """None where the backend has no way to list them: `keyring` knows none."""
+        vault = self.vault
+        return None if vault is None else self._ask(lambda: vault.again().names(), "read")
+
     def put(self, service: str, name: str, value: Secret) -> None:
         self._ask(lambda: self.open().set_password(service, name, value.reveal()), "written")
+
+    def claim(self, service: str, name: str, value: Secret) -> Secret | None:
+        """Store it where there is none, and give back what is kept then."""
+
+        def look_and_store() -> Secret | None:
+            if self.vault is not None:
+                return self.vault.again().claim(service, name, value)
+            if (found := _secret(self.open().get_password(service, name))) is not None:
+                return found
+            self.open().set_password(service, name, value.reveal())
+            return _secret(self.open().get_password(service, name))
+
+        return self._ask(look_and_store, "written")
 
     def delete(self, service: str, name: str) -> bool:
         """Whether there was such an entry."""

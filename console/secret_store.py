@@ -17,7 +17,6 @@ from console.secrets import Secret, in_keyring, split_name
 from console.vault.store import CANARY
 
 SECONDS = 10.0
-PENDING, PREVIOUS = "#pending", "#previous"  # behind an account's entry: not proved yet, and the one before
 T = TypeVar("T")
 
 
@@ -25,8 +24,8 @@ class SecretStore(Protocol):
     """Secrets by SERVICE/NAME. Every `get` reads what the store really holds.
 
     Everything raises SecretsUnavailable, VaultLocked or ConfigError when the store cannot be used; then
-    nothing was changed. `put` and `delete` raise OutcomeUnknown when no answer came in time: the secret
-    may have been stored or not, and a later `get` tells.
+    nothing was changed. `put`, `claim` and `delete` raise OutcomeUnknown when no answer came in time: the
+    secret may have been stored or not, and a later `get` tells.
     """
 
     @property
@@ -43,8 +42,18 @@ class SecretStore(Protocol):
     async def some(self, names: Sequence[str]) -> dict[str, Secret]:
         """Those of these entries that there are, by one look."""
 
+    async def names(self) -> tuple[str, ...] | None:
+        """Of all entries; None where the store cannot list them (all but the vault)."""
+
     async def put(self, name: str, secret: Secret) -> None:
         """On return it is stored for good."""
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        """Store it where there is no such entry; what is kept then, by whoever was first.
+
+        In the vault under its lock. Other keyrings have none: two at once may both write, and the later one
+        is kept. Who needs the same value twice looks again.
+        """
 
     async def delete(self, name: str) -> bool:
         """Whether there was such an entry. A second time it is false, and no error."""
@@ -87,10 +96,24 @@ class KeyringStore:
             raise self._unread("what it holds") from None
         return {split[name]: value for name, value in found.items()}
 
+    async def names(self) -> tuple[str, ...] | None:
+        try:
+            found = await within(self._seconds, self._pinned.names)
+        except TimeoutError:
+            raise self._unread("what it holds") from None
+        return None if found is None else tuple(f"{service}/{entry}" for service, entry in found)
+
     async def put(self, name: str, secret: Secret) -> None:
         service, entry = split_name(name)
         try:
             await within(self._seconds, lambda: self._pinned.put(service, entry, secret))
+        except TimeoutError:
+            raise self._unknown(name, "stored") from None
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        service, entry = split_name(name)
+        try:
+            return await within(self._seconds, lambda: self._pinned.claim(service, entry, secret))
         except TimeoutError:
             raise self._unknown(name, "stored") from None
 

@@ -18,6 +18,7 @@ from console.errors import ConfigError
 
 KINDS = ("keyring", "env", "file", "command")
 COMMAND_SECONDS = 10
+PENDING, PREVIOUS = "#pending", "#previous"  # behind an account's entry: not proved yet, and the one before
 _MASK = "***"
 
 
@@ -174,6 +175,17 @@ def _keyring(rest: str) -> Secret:
             f"store one with: dbdeck secret set {shlex.quote(rest)}",
         )
     return found
+
+
+def pending(reference: str) -> Secret | None:
+    """What a rotation that died left for the account of a `keyring:` reference; the server may know it.
+
+    Blocking. Raises as `resolve`, but for an entry that is not there.
+    """
+    if not in_keyring(reference):
+        return None
+    kept = _lookup(*split_name(reference.partition(":")[2] + PENDING))
+    return None if kept is None else entry_of(kept).password
 
 
 def split_name(text: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from console.engine.port import Need, Row, Statement
 from console.errors import OutcomeUnknown
-from console.model.accounts import Accounts
+from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -270,6 +270,10 @@ class ScriptedEngine:
         await self._read()
         return self.people
 
+    async def own_account(self) -> Account | None:
+        await self._read()
+        return None
+
     async def verifiers(self) -> tuple[Stored, ...]:
         await self._read()
         return self.kept
@@ -376,8 +380,14 @@ class MemoryStore:
         found = {name: await self.get(name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
 
+    async def names(self) -> tuple[str, ...] | None:
+        return tuple(f"{service}/{entry}" for service, entry in self.entries)
+
     async def put(self, name: str, secret: Secret) -> None:
         self.entries[self._called("put", name)] = secret
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        return self.entries.setdefault(self._called("claim", name), secret)
 
     async def delete(self, name: str) -> bool:
         return self.entries.pop(self._called("delete", name), None) is not None

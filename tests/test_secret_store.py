@@ -50,6 +50,18 @@ async def test_of_several_names_those_that_are_there_are_got_by_one_look(store: 
     assert await store.some([]) == {}
 
 
+async def test_who_comes_second_gets_what_the_first_one_stored(store: SecretStore) -> None:
+    assert await store.claim(NAME, Secret("one")) == Secret("one")
+    assert await store.claim(NAME, Secret("two")) == Secret("one")
+    assert await store.get(NAME) == Secret("one")
+
+
+async def test_of_several_at_once_all_get_the_same_from_the_vault(tmp_path: Path) -> None:
+    store = KeyringStore(pinned_vault(tmp_path))
+    found = await asyncio.gather(*(store.claim(NAME, Secret(str(n))) for n in range(8)))
+    assert set(found) == {await store.get(NAME)}
+
+
 async def test_a_second_delete_is_no_error(store: SecretStore) -> None:
     await store.put(NAME, Secret("one"))
     assert [await store.delete(NAME), await store.delete(NAME)] == [True, False]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -110,23 +109,44 @@ def canonical_json(body: Mapping[str, object]) -> str:
     Raises TypeError for a Secret, a naive datetime or any other unknown type, ValueError for NaN
     and infinities.
     """
-    text = json.dumps(
-        _plain(body), ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True
-    )
-    # A lone surrogate (bytes the server sent in no known encoding) has no UTF-8 of its own.
-    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    _check_keys(body)
+    try:
+        text = json.dumps(
+            body, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True, default=_plain
+        )
+    except ValueError:
+        raise ValueError("NaN and infinities cannot be recorded") from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # A lone surrogate (bytes the server sent in no known encoding) has no UTF-8 of its own.
+        return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text
+
+
+def _check_keys(value: object) -> None:
+    """The encoder would take numbers for keys. Only what it does not hand to `_plain` is looked at here."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _key(name)
+            if isinstance(item, _NESTS):
+                _check_keys(item)
+    elif isinstance(value, _NESTS):
+        for item in value:
+            if isinstance(item, _NESTS):
+                _check_keys(item)
+
+
+_NESTS: Final = (dict, list, tuple)
 
 
 def _plain(value: object) -> object:
+    """What is no JSON by itself."""
     match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return _finite(value)
         case Mapping():
-            return {_key(name): _plain(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_plain(item) for item in value]
+            plain = dict(value)
+            _check_keys(plain)
+            return plain
         case datetime():
             return iso(value)
         case Decimal() | UUID():
@@ -135,12 +155,6 @@ def _plain(value: object) -> object:
             raise TypeError("a Secret cannot be recorded")
         case _:
             raise TypeError(f"a {type(value).__name__} cannot be recorded")
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("NaN and infinities cannot be recorded")
-    return value
 
 
 def _key(name: object) -> str:

@@ -28,6 +28,20 @@ async def rotation_rows(ledger: Ledger) -> list[Entry]:
     return await ledger.entries(kinds=_KINDS, newest_first=False, containing=f'"action":"{ROTATE}"')
 
 
+HANDED: Final = "handed"  # in a note of a rotation: what was handed on, that no look can tell afterwards
+
+
+async def noted(ledger: Ledger, rotation: str) -> frozenset[str]:
+    """What the runs of a rotation noted as handed on. Raises AuditUnavailable, PrivilegeMissing."""
+    rows = await ledger.entries(kinds=(Kind.NOTE,), containing=f'"rotation":"{rotation}"')
+    return handed((_mapping(fields(row.body), "seen") for row in rows), rotation)
+
+
+def handed(seen: Iterable[_Body], rotation: str) -> frozenset[str]:
+    mine = (one for one in seen if one.get("rotation") == rotation)
+    return frozenset(str(one[HANDED]) for one in mine if HANDED in one)
+
+
 class _Run(msgspec.Struct, frozen=True, kw_only=True):
     """One rotation of one or several accounts; `status` None while its end is not known."""
 
@@ -41,8 +55,10 @@ class _Run(msgspec.Struct, frozen=True, kw_only=True):
 
     def sent_none(self, rows: tuple[str, ...]) -> bool:
         """What the run itself wrote down of an account says that its password was not touched."""
-        moves = _mapping(self.evidence, "moves").get(" and ".join(rows))
-        return isinstance(moves, list) and "apply" not in moves
+        name = " and ".join(rows)
+        moves = _mapping(self.evidence, "moves").get(name)
+        unsent = isinstance(moves, list) and "apply" not in moves
+        return unsent or name in _mapping(self.evidence, "left_out")
 
 
 def rotations(entries: Iterable[Entry], target: str, server: str) -> dict[str, Rotated]:
@@ -103,11 +119,13 @@ def _run(entry: Entry, body: _Body) -> _Run:
     accounts = _mapping(body, "subject").get("accounts")
     aims = accounts if isinstance(accounts, list) else []
     keys = [one.get("keys") for one in aims if isinstance(one, dict)]
+    left_out = _mapping(_mapping(_mapping(body, "plan"), "evidence"), "left_out")
+    found = (_labels(one) for one in keys if isinstance(one, list))
     return _Run(
         at=entry.at,
         target=str(body.get("target")),
         server=str(_mapping(body, "server").get("system_id")),
-        accounts=tuple(_labels(one) for one in keys if isinstance(one, list)),
+        accounts=tuple(rows for rows in found if " and ".join(rows) not in left_out),
     )
 
 

@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import os
 import socket
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import console
 
 _UNSET_LOGIN: Final = str(2**32 - 1)  # the kernel's "no login": services, cron, some containers
-_SOURCES: Final = frozenset({".py", ".sql", ".yaml", ".tcss"})
+_SOURCES: Final = (".py", ".sql", ".yaml", ".tcss")
 
 
 def claims() -> dict[str, object]:
@@ -44,12 +45,15 @@ def code_hash() -> str:
     wrote it."""
     root = Path(console.__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(
-        path
-        for package in ("console", "actions", "runbooks")
-        for path in (root / package).rglob("*")
-        if path.suffix in _SOURCES
-    ):
-        digest.update(f"{path.relative_to(root)}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    for name in sorted(_sources(str(root)), key=lambda name: name.split("/")):
+        digest.update(f"{name}\0".encode())
+        digest.update(hashlib.sha256((root / name).read_bytes()).digest())
     return digest.hexdigest()
+
+
+def _sources(root: str) -> Iterator[str]:
+    """Their names below the root. There are hundreds at each start: rglob takes three times as long."""
+    for package in ("console", "actions", "runbooks"):
+        for folder, _, names in os.walk(f"{root}/{package}"):
+            inside = folder[len(root) + 1 :]
+            yield from (f"{inside}/{name}" for name in names if name.endswith(_SOURCES))

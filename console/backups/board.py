@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from console.backups.catalogue import catalogue
 from console.errors import DbdeckError
 from console.model.backup_board import BackupBoard, DrillBoard, backup_board, drill_board
 from console.model.backups import TargetDrills
@@ -17,8 +16,15 @@ DRILL = "backup.drill"
 Past = Callable[[], Awaitable[Sequence[dict[str, Any]]]]  # evidence of all drills, the newest first
 
 
+async def nothing_past() -> Sequence[dict[str, Any]]:
+    """Without a ledger nothing is known of earlier drills."""
+    return ()
+
+
 async def read_backups(target: Target, past: Past) -> BackupBoard:
     """A ledger that cannot be read leaves it unknown what was proved, and says so."""
+    from console.backups.catalogue import catalogue  # of eight tools: loaded when it is wanted
+
     found = await catalogue(target.drills)
     drills, problem = await _drills(past)
     own = [one for one in drills if one.target == target.name]

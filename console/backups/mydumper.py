@@ -11,6 +11,7 @@ import msgspec
 
 from console.backups import manifest
 from console.backups.tools import size_of
+from console.backups.unpacking import beginning
 from console.model.backups import Backup, DrillRule, Method, Source
 
 _STARTED = re.compile(r"Started dump at: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
@@ -18,7 +19,7 @@ _FINISHED = re.compile(r"Finished dump at: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _LOG = re.compile(r"^\s*(?:#\s*)?(?:Log:|File = |SOURCE_LOG_FILE = )\s*\"?([^\s\"]+)", re.MULTILINE)
 _POSITION = re.compile(r"^\s*(?:#\s*)?(?:Pos:|Position = |SOURCE_LOG_POS = )\s*\"?(\d+)", re.MULTILINE)
 _GTID = re.compile(r"^\s*(?:#\s*)?(?:GTID:|Executed_Gtid_Set = )\s*\"?([^\s\"]+)", re.MULTILINE)
-_SCHEMA = re.compile(r"(.+)-schema-create(?:-database)?\.sql")
+_SCHEMA = re.compile(r"(.+)-schema-create(?:-database)?\.sql(?:\.\w+)?$")
 
 
 async def find(name: str, source: Source, rule: DrillRule) -> tuple[Backup, ...]:  # noqa: ARG001 - the port
@@ -56,8 +57,8 @@ def _flavor(entry: Path) -> str:
     """Old mydumpers do not tell it. MariaDB writes widths of integers and its own functions' brackets into
     definitions, MySQL 8 and later do not.
     """
-    for path in sorted(entry.glob("*-schema.sql"))[:_LOOKED_AT]:
-        text = path.read_text("utf-8", "replace")
+    for path in sorted(entry.glob("*-schema.sql*"))[:_LOOKED_AT]:
+        text = beginning(path, _ENOUGH).decode("utf-8", "replace")
         if _MARIADB.search(text):
             return "MariaDB"
         if _MYSQL.search(text):
@@ -65,7 +66,7 @@ def _flavor(entry: Path) -> str:
     return ""
 
 
-_LOOKED_AT = 50
+_LOOKED_AT, _ENOUGH = 50, 1 << 16
 _MARIADB = re.compile(
     r"SEQUENCE=1|_uca1400_|current_timestamp\(\)|\bint\(11\)|\bbigint\(20\)|PAGE_CHECKSUM", re.IGNORECASE
 )

@@ -21,7 +21,8 @@ from console.config import Config
 from console.dispatch.action import Action, Approval, Keeping, Offline, Plan, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Failure, Run
-from console.dispatch.planning import Known, draw_up
+from console.dispatch.memory import Memory
+from console.dispatch.planning import draw_up
 from console.dispatch.policy import must_type_name
 from console.dispatch.registry import Registry, pairs, parse_args
 from console.engine.open import open_engine
@@ -134,7 +135,7 @@ async def _planned(services: Services, action: Action[Any], engine: Engine, args
             runner = Dispatcher(services.registry(), opened, config.policy, store=of_this_process())
             return await runner.plan(action.name, engine, msgspec.to_builtins(args))
     except AuditUnavailable:
-        return await draw_up(action, engine, args, Known(of_this_process()))
+        return await draw_up(action, engine, args, Memory(of_this_process()))
 
 
 def _document(plan: Plan) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 async def doctor(services: Services, names: tuple[str, ...], select: str, as_json: bool) -> int:
     config = services.config()
     reports = [await _audit(config), await _keyring(), _machine()]
-    reports += [await _target(target) for target in choose(config, names, select)]
+    reports += [await _target(target, config) for target in choose(config, names, select)]
     if as_json:
         output.document({"schema": "dbdeck/doctor/1", "rows": [_document(report) for report in reports]})
     else:
@@ -66,8 +66,11 @@ def _print(reports: Sequence[Report]) -> None:
                 output.line(f"           do: {check.hint}")
 
 
-async def _target(target: Target) -> Report:
+async def _target(target: Target, config: Config) -> Report:
+    from console.cli import doctor_drills
+
     name = f"{target.name} ({target.engine}, {target.environment}, {target.address})"
+    drilled = await doctor_drills.checks(target, config)
     try:
         async with open_engine(target) as engine:
             identity = await engine.identity()
@@ -91,11 +94,11 @@ async def _target(target: Target) -> Report:
             ]
     except DbdeckError as error:
         failed = Check(name="reach", ok=False, detail=error.message, hint=error.hint)
-        return Report(name=name, checks=(failed,), exit=error.exit)
+        return Report(name=name, checks=(failed, *drilled), exit=error.exit)
     operator = await _operator(target)
     blind = any(check.vital and check.ok is False for check in checks)
     bad = blind or operator.ok is False
-    return Report(name=name, checks=(*checks, operator), exit=Exit.UNREACHABLE if bad else Exit.OK)
+    return Report(name=name, checks=(*checks, operator, *drilled), exit=Exit.UNREACHABLE if bad else Exit.OK)
 
 
 async def _deadlocks(engine: Engine) -> Check:
@@ -134,7 +137,7 @@ async def _rotations(engine: Engine) -> tuple[Check, ...]:
     said = words.summary(board)
     if board.problem is not None:
         said = f"{said}; what the keyring keeps: {board.problem.message}"
-    broken = any(one.pending is not None for one in board.accounts)
+    broken = any(one.pending is not None and not one.gone for one in board.accounts)
     whole = board.problem is None and not board.unknown
     hint = "`dbdeck show drain` tells what is left to do" if board.accounts else ""
     return (Check(name=name, ok=False if broken else True if whole else None, detail=said, hint=hint),)

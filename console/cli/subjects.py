@@ -10,11 +10,10 @@ import msgspec
 
 from console.audit.record import Entry
 from console.audit.rotations import rotation_rows
-from console.backups.board import Past, read_backups, read_drills
+from console.backups.board import Past, nothing_past, read_backups, read_drills
 from console.cli.context import ledger
 from console.config import Config
 from console.dispatch.drift import Sentinel
-from console.dispatch.planning import nothing_past
 from console.engine.account_check import check
 from console.engine.drain_board import Actions, drain_board, nobody_knows
 from console.engine.port import Engine
@@ -280,7 +279,7 @@ def comparing(config: Config) -> Subject:
     async def read(engine: Engine) -> Accounts:
         found, name = await engine.accounts(), engine.target.name
         looking = sentinels.setdefault(name, sentinel(engine, config))
-        return judged(found, config.rotation.of(name), await looking.look(found))
+        return await looking.judge(found, config.rotation.of(name))
 
     return msgspec.structs.replace(SUBJECTS["accounts"], read=read, judge=_as_read)
 

@@ -16,6 +16,7 @@ from console.model.target import ServerIdentity
 from console.secret_store import SecretStore
 
 if TYPE_CHECKING:
+    from console.dispatch.memory import Memory
     from console.dispatch.operator import Operator
 
 
@@ -170,6 +171,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None = None
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan's `observed` and `refusals` are now."""
+
+    observed: dict[str, Any]
+    refusals: tuple[str, ...] = ()
+
+
 ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)
 
 
@@ -233,6 +241,15 @@ class Recalling(Protocol):
 
 
 @runtime_checkable
+class Looking(Protocol):
+    """An action whose preconditions can be looked at again for less than a new plan costs."""
+
+    async def look(self, plan: Plan, engine: Engine) -> Look:
+        """Everything in the plan's `observed`, and every reason to refuse. Raises as `Action.plan`."""
+        ...
+
+
+@runtime_checkable
 class Resumable(Protocol):
     """An action on many subjects whose rest can be told from the server after it broke off."""
 
@@ -279,10 +296,23 @@ class Keeping(Protocol):
 
 @runtime_checkable
 class Remembering(Protocol):
-    """An action that is planned by what the store holds, too."""
+    """An action that is planned by what the store holds and the ledger tells, too."""
 
-    async def plan_kept(self, engine: Engine, args: Any, store: SecretStore | None) -> Plan:
+    async def plan_kept(self, engine: Engine, args: Any, memory: Memory) -> Plan:
         """As `plan`."""
+        ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """An action on several subjects that goes on without those that are not fit, where its plan says so."""
+
+    def apart(self, plan: Plan) -> Mapping[str, tuple[Need, ...]]:
+        """What each subject takes, by its name; empty where the plan is for all or for none."""
+        ...
+
+    def without(self, plan: Plan, why: Mapping[str, str]) -> Plan:
+        """The plan that leaves these out. Raises Refused where nobody would be left."""
         ...
 
 

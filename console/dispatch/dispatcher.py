@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,27 +19,30 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from console import __version__
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
-from console.dispatch import history
+from console.dispatch import history, intents
 from console.dispatch import policy as rules
 from console.dispatch.action import (
     Action,
     Approval,
     Keeping,
     Lasting,
+    Look,
+    Looking,
     Needy,
     Offline,
     Plan,
     Resumable,
+    Sparing,
     Watch,
 )
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
+from console.dispatch.memory import Memory
 from console.dispatch.nowhere import nowhere
-from console.dispatch.planning import Known, draw_up, may_not, planned
+from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
@@ -47,8 +50,6 @@ from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissi
 from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
-
-VALID_FOR = timedelta(minutes=2)
 
 
 class Dispatcher:
@@ -70,6 +71,7 @@ class Dispatcher:
         self._opener = opener
         self.store = store
         self._locks = locks or Path(tempfile.gettempdir()) / f"dbdeck-locks-{os.geteuid()}"
+        self.memory = Memory(store, ledger)
         self._lifeboats: dict[str, Lifeboat] = {}
 
     def lifeboat(self, target: Target) -> Lifeboat:
@@ -83,7 +85,7 @@ class Dispatcher:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
         parsed = parse_args(action, given)
-        plan = await draw_up(action, engine, parsed, self._known(name, engine.target))
+        plan = await draw_up(action, engine, parsed, self.memory)
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
@@ -119,7 +121,7 @@ class Dispatcher:
             raise UsageError(
                 f"the ledger has no action {action_id}; nothing was executed", "`dbdeck audit list` has them"
             )
-        plan = msgspec.convert(fields(entries[0].body).get("plan"), Plan)
+        plan = intents.plan_of(fields(entries[0].body))
         verdicts = [fields(entry.body).get("verify") for entry in entries[1:]]
         seen = [one.get("evidence") for one in verdicts if isinstance(one, dict)]
         evidence = {name: value for one in seen if isinstance(one, dict) for name, value in one.items()}
@@ -185,16 +187,13 @@ class Dispatcher:
             await self._same_server(plan, connection)
             async with _holding(connection, _locks(action, plan), plan):
                 await self._recheck(action, plan, engine)
-                await self._may(action, plan, connection)
+                plan = await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch))
-                intent = self._intent(plan, approval, engine.target, connection)
+                intent = intents.body(plan, approval, engine.target, connection.user)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
-
-    def _known(self, name: str, target: Target) -> Known:
-        return Known(self.store, partial(history.evidence, self._ledger, name, target.name))
 
     def _connection(
         self, action: Action[Any], plan: Plan, target: Target
@@ -230,8 +229,7 @@ class Dispatcher:
             )
 
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
-        known = self._known(plan.action, engine.target)
-        fresh = await planned(action, engine, parse_args(action, plan.args), known)
+        fresh = await self._look(action, plan, engine)
         changed = [
             _change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
@@ -242,13 +240,30 @@ class Dispatcher:
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
 
-    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> None:
+    async def _look(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan | Look:
+        if isinstance(action, Looking):
+            return await action.look(plan, engine)
+        return await planned(action, engine, parse_args(action, plan.args), self.memory)
+
+    async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> Plan:
         """What the operator lacks is told before anything is recorded, where it can be."""
+        if apart := apart_of(action, plan):
+            return await self._spare(action, plan, await unfit_of(apart, connection.missing, connection.user))
         missing = await connection.missing(action.needs(plan)) if isinstance(action, Needy) else ()
         if missing:
             reason = may_not(connection.user, missing)
             await self._record_refusal(plan, reason)
             raise Refused(f"{reason}; nothing was executed")
+        return plan
+
+    async def _spare(self, action: Action[Any], plan: Plan, unfit: Mapping[str, str]) -> Plan:
+        if not isinstance(action, Sparing) or not unfit:
+            return plan
+        try:
+            return action.without(plan, unfit)
+        except Refused as error:
+            await self._record_refusal(plan, error.message)
+            raise
 
     async def _ready(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan:
         """The plan with what its action found out last, where it looks at secrets."""
@@ -256,32 +271,6 @@ class Dispatcher:
             return plan
         found = await action.ready(plan, engine, self.store)
         return msgspec.structs.replace(plan, evidence={**plan.evidence, **found})
-
-    def _intent(
-        self, plan: Plan, approval: Approval, target: Target, connection: OperatorConnection
-    ) -> dict[str, object]:
-        now = datetime.now(UTC)
-        return {
-            "version": 1,
-            "dbdeck": __version__,
-            "action": plan.action,
-            "target": plan.target,
-            "environment": str(target.environment),
-            "risk": str(plan.risk),
-            "args": plan.args,
-            "subject": plan.subject,
-            "statements": list(plan.statements),
-            "forecast": list(plan.forecast),
-            "plan_hash": plan.hash,
-            "plan": msgspec.to_builtins(plan, str_keys=True),
-            "server": msgspec.to_builtins(plan.server),
-            "operator": connection.user,
-            "reason": approval.reason,
-            "ticket": approval.ticket,
-            "confirmed": bool(approval.confirm),
-            "planned_at": plan.made_at,
-            "valid_until": now + VALID_FOR,
-        }
 
 
 def _change(key: str, before: object, now: object) -> str:

@@ -10,9 +10,10 @@ from console.audit.record import Entry
 from console.audit.rotations import rotations
 from console.engine.port import Engine
 from console.errors import DbdeckError
-from console.model.accounts import Account, Accounts, label
+from console.model.accounts import Account, Accounts, judged, label
 from console.model.drift import Compared, Drift, Drifts, Rotated, compare, unreadable
 from console.model.guessing import Stored
+from console.model.rotation import Rule
 from console.model.verifiers import FINGERPRINT_KEY, fingerprint_key
 from console.secret_store import SecretStore
 
@@ -40,6 +41,10 @@ class Sentinel:
     def again(self) -> None:
         """Look anew at the next call."""
         self._wanted = True
+
+    async def judge(self, found: Accounts, rule: Rule) -> Accounts:
+        """Ages and what is overdue: the one answer for the view and for `credential.rotate overdue=true`."""
+        return judged(found, rule, await self.look(found))
 
     async def look(self, found: Accounts) -> Drifts:
         """Raises nothing: what cannot be seen is unknown, and noted."""

@@ -18,6 +18,7 @@ from console.errors import DbdeckError
 LOOK_BACK = timedelta(days=1)
 ROWS = 400
 EVIDENCE_ROWS = 1000
+FEW = 4
 
 
 async def before(ledger: Ledger, plan: Plan) -> tuple[str, ...]:
@@ -75,15 +76,25 @@ def told(plan: Plan, entries: Iterable[Entry]) -> tuple[str, ...]:
 async def actions_of(ledger: Ledger, target: str, rotations: Collection[str]) -> dict[str, str]:
     """The last action of each rotation, rotation id -> action id: what `--resume` takes.
 
-    Those of the last rows are found. Raises AuditUnavailable, and PrivilegeMissing for a login that may
-    only write.
+    The last rows are looked at first, and then the whole ledger for each that is not among them. Raises
+    AuditUnavailable, and PrivilegeMissing for a login that may only write.
     """
+    wanted = set(rotations)
+    found = _named(await ledger.entries(limit=ROWS, kinds=(Kind.INTENT,)), target, wanted)
+    for rotation in sorted(wanted - found.keys()):
+        rows = await ledger.entries(kinds=(Kind.INTENT,), containing=f'"rotation":"{rotation}"')
+        found |= _named(rows, target, {rotation})
+    return found
+
+
+def _named(entries: Iterable[Entry], target: str, wanted: Collection[str]) -> dict[str, str]:
+    """Newest first: the last action of a rotation that was resumed is the one to go on with."""
     found: dict[str, str] = {}
-    for entry in await ledger.entries(limit=ROWS, kinds=(Kind.INTENT,)):
+    for entry in entries:
         body = fields(entry.body)
         if body.get("target") != target or entry.action_id is None:
             continue
-        for rotation in _rotations(body) & set(rotations):
+        for rotation in _rotations(body) & set(wanted):
             found.setdefault(rotation, str(entry.action_id))
     return found
 
@@ -126,10 +137,9 @@ async def timed(ledger: Ledger, plan: Plan) -> Plan:
     if not plan.pieces:
         return plan
     try:
-        entries = await ledger.entries(limit=ROWS, kinds=(Kind.OUTCOME,))
+        known = await _known(ledger, plan)
     except DbdeckError:
         return plan
-    known = taken(plan.target, entries)
     pieces = tuple(
         msgspec.structs.replace(piece, seconds=scaled(known.get(_work(piece)), piece.bytes))
         for piece in plan.pieces
@@ -138,24 +148,46 @@ async def timed(ledger: Ledger, plan: Plan) -> Plan:
     return msgspec.structs.replace(plan, pieces=pieces, forecast=(*plan.forecast, line))
 
 
+async def _known(ledger: Ledger, plan: Plan) -> dict[str, Took]:
+    """From as few rows as it takes: those of many objects are long. Raises as `Ledger.entries`."""
+    known: dict[str, Took] = {}
+    for rows in (FEW, ROWS):
+        entries = await ledger.entries(limit=rows, kinds=(Kind.OUTCOME,))
+        known = taken(plan.target, entries, plan.pieces)
+        if len(entries) < rows or all(_work(piece) in known for piece in plan.pieces):
+            break
+    return known
+
+
 def _work(piece: Piece) -> str:
     return f"{piece.action} {piece.subject}"
 
 
-def taken(target: str, entries: Iterable[Entry]) -> dict[str, Took]:
-    """By `verb subject`, the newest first; pure."""
+def taken(target: str, entries: Iterable[Entry], wanted: Sequence[Piece] = ()) -> dict[str, Took]:
+    """By `verb subject`, the newest first; until all that are wanted are known, where any are. Pure."""
     found: dict[str, Took] = {}
+    verbs = {f'"verb":{msgspec.json.encode(piece.action).decode()}' for piece in wanted}
     for entry in entries:
-        body = fields(entry.body)
-        verdict = body.get("verify")
-        evidence = verdict.get("evidence") if isinstance(verdict, dict) else None
-        if body.get("target") != target or not isinstance(evidence, dict):
-            continue
-        for one in evidence.get("objects") or ():
-            if isinstance(one, dict) and one.get("end") == "done":
-                took = Took(float(one.get("seconds") or 0.0), one.get("bytes"), entry.at)
-                found.setdefault(f"{one.get('verb')} {one.get('subject')}", took)
+        if verbs and not any(verb in (entry.body or "") for verb in verbs):
+            continue  # of something else: rows of many objects take long to read
+        for one in _objects(entry, target):
+            took = Took(float(one.get("seconds") or 0.0), one.get("bytes"), entry.at)
+            found.setdefault(f"{one.get('verb')} {one.get('subject')}", took)
+        if wanted and all(_work(piece) in found for piece in wanted):
+            break
     return found
+
+
+def _objects(entry: Entry, target: str) -> list[dict[str, Any]]:
+    """What an outcome row says of each object that was done on this target."""
+    body = fields(entry.body)
+    verdict = body.get("verify")
+    evidence = verdict.get("evidence") if isinstance(verdict, dict) else None
+    if body.get("target") != target or not isinstance(evidence, dict):
+        return []
+    return [
+        one for one in evidence.get("objects") or () if isinstance(one, dict) and one.get("end") == "done"
+    ]
 
 
 def scaled(took: Took | None, size: int | None) -> float | None:

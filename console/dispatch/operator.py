@@ -65,6 +65,15 @@ class Record:
         if subject is not None:
             self.taken.append(Step(subject=subject))
 
+    async def note(self, text: str, seen: Mapping[str, object]) -> None:
+        """What came of an effect, for a run that goes on after a death. Raises nothing: it has happened."""
+        try:
+            await self._ledger.append_late(
+                RowKind.NOTE, self.action_id, {**self._about, "text": text, "seen": seen}
+            )
+        except AuditUnavailable:
+            return
+
     def __contains__(self, statement: Statement) -> bool:
         return (statement.sql, statement.shown) in self._declared
 
@@ -146,6 +155,10 @@ class Operator:
             raise ActionFailed(f"not recorded and therefore not executed: {statement.shown}")
         return await self._connection.run(statement, timeout=timeout)
 
+    async def note(self, text: str, seen: Mapping[str, object]) -> None:
+        """Record what came of an effect that no look can tell afterwards. Raises nothing."""
+        await self._record.note(text, seen)
+
     # ---- secrets --------------------------------------------------------------------------------
 
     @property
@@ -168,6 +181,12 @@ class Operator:
             raise ActionFailed(
                 f"{store.name} does not give back {name} as it was stored", "look at it with another tool"
             )
+
+    async def claim(self, name: str, secret: Secret, what: str) -> Secret | None:
+        """Record that an entry will be stored where there is none. What is kept then, whoever stored it."""
+        store = self.secrets
+        await self._record.tell([f"store {name} in {store.name} where there is none: {what}"], None)
+        return await store.claim(name, secret)
 
     async def forget(self, name: str, what: str) -> None:
         """Record that an entry will be removed, and remove it; none is as good."""

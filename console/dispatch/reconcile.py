@@ -10,7 +10,8 @@ import msgspec
 from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
-from console.dispatch.action import Plan, Verdict
+from console.dispatch import intents
+from console.dispatch.action import Offline, Verdict
 from console.dispatch.dispatcher import running, server_changes
 from console.dispatch.operator import Ground, proof, steps_of
 from console.dispatch.registry import Registry
@@ -18,6 +19,8 @@ from console.engine.open import open_engine
 from console.errors import DbdeckError, UsageError
 from console.model.target import Target
 from console.secret_store import SecretStore
+
+NOTES = "notes"  # in a plan's evidence: what its run noted of effects that no look can tell
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,10 +94,15 @@ async def _look(
     if target is None:
         return Verdict(state="undecidable", summary="its target is not in this config")
     try:
-        plan = msgspec.convert(intent.body.get("plan"), Plan)
+        plan = intents.plan_of(intent.body)
+        notes = await ledger.entries(action_id=intent.action_id, kinds=(Kind.NOTE,), newest_first=False)
+        seen = [fields(note.body).get("seen") for note in notes]
+        plan = msgspec.structs.replace(plan, evidence={**plan.evidence, **({NOTES: seen} if seen else {})})
         action = registry.get(plan.action)
         async with open_engine(target) as engine:
-            changed = server_changes(plan.server, await engine.identity())
+            changed = ""
+            if not isinstance(action, Offline):
+                changed = server_changes(plan.server, await engine.identity())
             if changed and "restarted" not in changed:
                 return Verdict(state="undecidable", summary=f"not the server it was: {changed}")
             taken = steps_of(fields(step.body) for step in steps)

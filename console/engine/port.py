@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from console.model.accounts import Accounts
+from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -32,7 +32,7 @@ CONNECT_SECONDS = 8.0
 Row = tuple[object, ...]
 
 
-class Statement(msgspec.Struct, frozen=True, kw_only=True):
+class Statement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """SQL for an effect, with bound arguments. `shown` is what people and the ledger see.
 
     `database` is the one it must run in, where that is not the target's own (PostgreSQL only: a
@@ -56,6 +56,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     MAINTAIN (PostgreSQL 17+, owners and the database's owner before) on the table. `create`: something is
     made beside it in its schema, which takes CREATE there (PostgreSQL). `number` is its oid;
     schema and name are `*` for a privilege on everything. `role` is whose password is to be set (PostgreSQL).
+    `enough` are privileges of which any one does instead (MySQL, MariaDB).
     """
 
     schema: str
@@ -64,6 +65,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = False
     create: bool = False
     privileges: tuple[str, ...] = ()
+    enough: tuple[str, ...] = ()
     role: str = ""
 
 
@@ -240,6 +242,12 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
         """Every account of the server, unjudged: without ages and order. It holds no verifier.
 
         Not for a short refresh: it reads catalogs.
+        """
+        ...
+
+    async def own_account(self) -> Account | None:
+        """That of this very login, by what each login may see of itself: not its age, nor whether an older
+        password lets in, too. None where accounts may be seen anyway (PostgreSQL).
         """
         ...
 

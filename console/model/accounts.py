@@ -197,7 +197,7 @@ def _due(one: Account, rule: Rule) -> Due:
         return Due.EXCLUDED
     if one.role or not one.may_login or one.external or one.no_password:
         return Due.NO_PASSWORD
-    if one.age_at_least is not None and one.age_at_least > rule.every:
+    if one.age_at_least is not None and one.age_at_least >= rule.every:
         return Due.OVERDUE
     return Due.UNKNOWN if one.age is None else Due.IN_TIME
 

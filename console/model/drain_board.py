@@ -18,16 +18,17 @@ _MAGIC = str.maketrans({char: f"[{char}]" for char in "*?["})
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store of secrets holds of an account. `rotation`, `proved_at` and `session` are of the current
-    password, by the rotation that made it; empty where it was stored by hand. `pending` is the rotation that
-    left one, "" one that was stored by hand; None is none. `turn_over` is the one of two roles that take
-    turns who logged in before, `turn` the one who does now; empty where the account is one. `users` are whom
-    its entries are for.
+    """What the store of secrets holds of an account. `rotation`, `proved_at` and `session` are of the
+    current password, by the rotation that made it; empty where it was stored by hand, and `current` false
+    where there is none. `pending` is the rotation that left one, "" one that was stored by hand; None is
+    none. `turn_over` is the one of two roles that take turns who logged in before, `turn` the one who
+    does now; empty where the account is one. `users` are whom its entries are for.
     """
 
     rotation: str = ""
     proved_at: datetime | None = None
     session: int = 0
+    current: bool = False
     pending: str | None = None
     previous: bool = False
     turn: str = ""
@@ -42,6 +43,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Draining(msgspec.Struct, frozen=True, kw_only=True):
     """One account with all its hosts. `kept` None: the store could not be asked. `overlap` is the server's
     word for two valid passwords, `changed_at` that for when the password changed; None is unknown.
+    `gone`: the server has no such account any more, and this is the entry that is left of it.
     `action` is the ledger's of the rotation that broke off, `rivals` are the account's sessions since.
     """
 
@@ -51,6 +53,7 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
     kept: Kept | None = None
     overlap: bool | None = None
     changed_at: datetime | None = None
+    gone: str = ""
     action: str = ""
     rivals: tuple[Session, ...] = ()
 
@@ -71,7 +74,7 @@ class Draining(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ready(self) -> bool:
         """Nobody is left from before, and nothing stands against `credential.retire`."""
-        return self.seen.drained and self.pending is None
+        return self.seen.drained and self.pending is None and not self.gone
 
 
 class DrainBoard(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +93,7 @@ class DrainBoard(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def broken_off(self) -> tuple[str, ...]:
         """The rotations that left a pending password."""
-        return tuple(one.pending for one in self.accounts if one.pending)
+        return tuple(one.pending for one in self.accounts if one.pending and not one.gone)
 
 
 def by_user(accounts: Iterable[Account]) -> dict[str, tuple[Account, ...]]:
@@ -151,10 +154,12 @@ def _other_turn(kept: Kept, sessions: Sequence[Session] | None, *, overlap: bool
 
 
 def ordered(found: Iterable[Draining]) -> tuple[Draining, ...]:
-    """What broke off first, then what can be retired, then those with the fewest to go; unknown last."""
+    """What broke off first, then what can be retired, then those with the fewest to go; unknown after them,
+    and those whose account is gone last.
+    """
 
-    def place(one: Draining) -> tuple[bool, bool, int, str]:
-        return one.pending is None, one.seen.older is None, one.seen.older or 0, one.user
+    def place(one: Draining) -> tuple[bool, bool, bool, int, str]:
+        return bool(one.gone), one.pending is None, one.seen.older is None, one.seen.older or 0, one.user
 
     return tuple(sorted(found, key=place))
 

@@ -53,13 +53,18 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 class PhaseName(StrEnum):
     PRECHECK = "precheck"
     MEDIA = "media"
+    PREPARE = "prepare"  # an empty server, where a dump is loaded into one
     RESTORE = "restore"
     RECOVER = "recover"
     VERIFY = "verify"
     TEARDOWN = "teardown"
 
 
-RECOVERY_PHASES = (PhaseName.RESTORE, PhaseName.RECOVER)  # what the measured RTO is made of
+RECOVERY_PHASES = (
+    PhaseName.PREPARE,
+    PhaseName.RESTORE,
+    PhaseName.RECOVER,
+)  # what the measured RTO is made of
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,8 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
     Kind of object -> its full name -> fingerprint of its definition (empty: none is taken). Kinds are words
     people use: table, view, function, trigger, grant, role. Fingerprints are comparable between servers of
-    one flavour and major version. `unseen` are kinds this login may not see, each with the GRANT: they are
-    neither there nor missing.
+    one flavour and major version. `unseen` are kinds this login may not see, each with the GRANT, or could
+    not: they are neither there nor missing.
     """
 
     database: str

@@ -145,8 +145,9 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     `names` are exact `schema.name` keys as pairs; `schema` is exact, `pattern` a shell pattern (* and ?) on
     `name`, or on `schema.name` where it has a dot. Partitions are told beside the tables they belong to.
     `system`: catalogs too. `brief`: without bloat, exhaustion, reasons and wraparound, which take most of
-    the time of a long list. `limit` tables at most, from `offset` on, and at most as many of their
-    partitions.
+    the time of a long list. `marks`: of the tables called `names` only what identifies them and tells when
+    they were looked after; what holds no rows itself is left out. `limit` tables at most, from `offset` on,
+    and at most as many of their partitions.
     """
 
     order: TableOrder = TableOrder.NEED
@@ -157,6 +158,7 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     pattern: str = ""
     system: bool = False
     brief: bool = False
+    marks: bool = False
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,7 +98,12 @@ def summary(board: BackupBoard) -> str:
         "" if newest is None else (", within the RPO of " if newest <= board.rpo else ", BEYOND the RPO of ")
     )
     promised = age(board.rpo) if kept else ""
-    return f"{len(board.kept)} backups in {len(board.sources)} sources  ·  {held}{kept}{promised}"
+    there = f"{_counted(len(board.kept), 'backup')} in {_counted(len(board.sources), 'source')}"
+    return f"{there}  ·  {held}{kept}{promised}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def notes(board: BackupBoard) -> Iterable[str]:

@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from console.model.drain import Group
-from console.model.drain_board import DrainBoard, Draining, next_to_end
+from console.model.drain_board import DrainBoard, Draining, Kept, next_to_end
 from console.present.sessions import reference, state
 from console.present.table import Column, Line, Tone
 from console.present.units import UNKNOWN, age, clean
+from console.secrets import PENDING, PREVIOUS
 
 COLUMNS = (
     Column(title="account", width=20, least=12),
@@ -65,6 +66,8 @@ def number(found: int | None) -> str:
 
 def left(one: Draining) -> str:
     """In a few words; `details` has the command."""
+    if one.gone:
+        return "the account is gone: remove its entries"
     if one.pending is not None:
         return "broke off: go on"
     if one.seen.drained:
@@ -83,6 +86,8 @@ def why_unknown(one: Draining) -> str:
 
 
 def tone(one: Draining) -> Tone:
+    if one.gone:
+        return Tone.NOTICE
     if one.pending is not None:
         return Tone.BAD
     if one.seen.drained:
@@ -92,6 +97,8 @@ def tone(one: Draining) -> Tone:
 
 def command(one: Draining, target: str) -> str:
     """What a person runs next; empty where that is to wait, or to find out."""
+    if one.gone:
+        return " && ".join(f"dbdeck secret remove {shlex.quote(name)}" for name in _entries_of(one))
     on = f"-t {shlex.quote(target)}"
     account = shlex.quote(f"account={one.user}")
     if one.pending is not None:
@@ -104,6 +111,12 @@ def command(one: Draining, target: str) -> str:
     return f"dbdeck apply credential.retire {on} {account}" if one.seen.drained else ""
 
 
+def _entries_of(one: Draining) -> list[str]:
+    kept = one.kept or Kept()
+    ends = (("", kept.current), (PREVIOUS, kept.previous), (PENDING, kept.pending is not None))
+    return [one.gone + end for end, there in ends if there]
+
+
 def summary(board: DrainBoard) -> str:
     if not board.accounts:
         known = board.problem is None and not board.unknown
@@ -111,10 +124,11 @@ def summary(board: DrainBoard) -> str:
     many = len(board.accounts)
     said = [f"{many} account{'s' if many > 1 else ''} to finish"]
     figures = (
-        (sum(1 for one in board.accounts if one.pending is not None), "broke off"),
+        (sum(1 for one in board.accounts if one.pending is not None and not one.gone), "broke off"),
         (sum(1 for one in board.accounts if one.ready), "drained"),
         (sum(one.seen.older or 0 for one in board.accounts), "sessions from before"),
-        (sum(1 for one in board.accounts if one.seen.older is None), "unknown"),
+        (sum(1 for one in board.accounts if one.seen.older is None and not one.gone), "unknown"),
+        (sum(1 for one in board.accounts if one.gone), "whose account is gone"),
     )
     return ", ".join(said + [f"{found} {word}" for found, word in figures if found])
 
@@ -123,17 +137,27 @@ def details(board: DrainBoard, one: Draining, target: str) -> list[tuple[str, st
     """Everything about one account, label and value."""
     pairs = [
         ("account", ", ".join(clean(host, 200) for host in one.hosts) or clean(one.user, 200)),
+        (
+            "gone",
+            "the server has no such account any more: nothing there is to be retired" if one.gone else "",
+        ),
         ("rotated", _rotated(one, board.now)),
-        ("overlap", _overlap(one)),
+        ("overlap", _overlap(one) if not one.gone else ""),
         ("turn", _turn(one)),
-        ("broke off", _broke_off(one)),
-        ("before", _before(one)),
+        ("broke off", _broke_off(one) if not one.gone else ""),
+        ("before", _before(one) if not one.gone else ""),
         *(("", group(found, board.now)) for found in one.seen.groups),
         ("since", _since(one)),
-        ("first", "`dbdeck audit reconcile`, where its end is not known" if one.pending is not None else ""),
+        ("first", _first(one)),
         ("next", clean(command(one, target)) or _wait(one)),
     ]
     return [(word, value) for word, value in pairs if value]
+
+
+def _first(one: Draining) -> str:
+    if one.gone or one.pending is None:
+        return ""
+    return "`dbdeck audit reconcile`, where its end is not known"
 
 
 def _rotated(one: Draining, now: datetime | None) -> str:
@@ -148,6 +172,8 @@ def _rotated(one: Draining, now: datetime | None) -> str:
 def _overlap(one: Draining) -> str:
     if one.kept is not None and one.kept.turn_over:
         return f"{clean(one.kept.turn_over, 100)} may {'still' if one.overlap else 'not'} log in"
+    if one.pending is not None and not one.overlap:
+        return "the server takes one password, the current or the pending one"
     valid = {True: "the server takes both passwords", False: "the server takes the new password only"}
     said = valid.get(one.overlap, f"{UNKNOWN}: whether the server takes two may not be seen")  # type: ignore[arg-type]
     if one.kept is None:
@@ -219,6 +245,7 @@ def _row(one: Draining) -> dict[str, Any]:
         "pending": kept.pending is not None if kept else None,
         "pending_rotation": one.pending or None,
         "action_id": one.action or None,
+        "gone": bool(one.gone),
         "before": one.seen.older,
         "since": one.seen.newer,
         "drained": None if one.seen.older is None else one.ready,

@@ -9,7 +9,7 @@ import msgspec
 
 from console.model.backup_board import DrillBoard
 from console.model.drill_history import DrillRecord, SourceState
-from console.model.drills import Verdict
+from console.model.drills import PhaseName, Verdict
 from console.present.plots import sparkline
 from console.present.table import Column, Line, Tone
 from console.present.units import UNKNOWN, age, clean, size, span
@@ -79,7 +79,7 @@ def _missed(seconds: float | None, promised: float | None) -> bool:
 
 
 def details(one: DrillRecord) -> list[tuple[str, str]]:
-    phases = "  ".join(f"{name} {span(seconds)}" for name, seconds in one.phases.items())
+    phases = _times(one.phases, "  ")
     told = [
         ("verdict", f"{one.verdict.upper()}: {'; '.join(one.reasons) or 'all well'}"),
         ("failed", "; ".join(one.failed)),
@@ -115,6 +115,13 @@ def notes(board: DrillBoard) -> Iterable[str]:
             yield f"{one.source} {last}, due every {age(one.cadence)}"
 
 
+def _times(phases: Mapping[str, float], between: str) -> str:
+    """In the order in which they come, whatever order the ledger keeps them in."""
+    order = [str(name) for name in PhaseName]
+    ranked = sorted(phases.items(), key=lambda one: order.index(one[0]) if one[0] in order else len(order))
+    return between.join(f"{name} {span(seconds)}" for name, seconds in ranked)
+
+
 def concluded(found: Iterable[Mapping[str, Any]]) -> list[tuple[Tone, str]]:
     """What an outcome tells of its drills."""
     said: list[tuple[Tone, str]] = []
@@ -125,7 +132,7 @@ def concluded(found: Iterable[Mapping[str, Any]]) -> list[tuple[Tone, str]]:
             (_TONE[verdict], f"  {one['source']} {clean(str(one['backup']), 200)}: {verdict.upper()}, {made}")
         )
         said += [(Tone.BAD, f"    {clean(reason, 500)}") for reason in one.get("reasons") or ()]
-        phases = ", ".join(f"{name} {span(seconds)}" for name, seconds in (one.get("phases") or {}).items())
+        phases = _times(one.get("phases") or {}, ", ")
         said.append((Tone.MUTED, f"    {phases}"))
         said.append((Tone.MUTED, f"    report: {one.get('report') or 'was not written'}"))
     return said

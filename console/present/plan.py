@@ -8,7 +8,7 @@ from typing import Any
 from console.dispatch.action import Plan
 from console.dispatch.effect import Run
 from console.errors import Exit
-from console.present import drills
+from console.present import drills, rehearsal_report
 from console.present.table import Tone
 from console.present.units import clean, clean_block, span
 
@@ -120,6 +120,7 @@ _TOLD: Mapping[str, Callable[[Any], Said]] = {
     "objects": _objects,
     "drills": drills.concluded,
     "matrix": _matrix,
+    "rehearsal": rehearsal_report.concluded,
 }
 
 

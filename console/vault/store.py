@@ -95,6 +95,21 @@ class Vault:
 
         return self._change(change, passing=service == CANARY)
 
+    def claim(self, service: str, name: str, value: Secret) -> Secret:
+        """The value there is, or this one where there is none: of several at once all get the same."""
+        kept = value
+
+        def change(opened: _Opened) -> tuple[bool, dict[Name, bytes] | None]:
+            nonlocal kept
+            if (there := opened.entries.get((service, name))) is not None:
+                kept = self._value(opened, (service, name), there)
+                return True, None
+            sealed = seal_value(opened.header, opened.key, (service, name), value)
+            return False, {**opened.entries, (service, name): sealed}
+
+        self._change(change, passing=False)
+        return kept
+
     def delete(self, service: str, name: str) -> bool:
         """Whether there was such an entry."""
 

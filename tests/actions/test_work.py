@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 import actions
-from actions import overseer
+from actions import overseer, work
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import Kind
 from console.dispatch import effect
@@ -22,7 +22,16 @@ from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
 from console.dispatch.registry import Registry, parse_args
 from console.engine.port import Row, Statement
-from console.errors import ActionFailed, Cancelled, Exit, LockTimeout, OutcomeUnknown, Refused, UsageError
+from console.errors import (
+    ActionFailed,
+    AuditUnavailable,
+    Cancelled,
+    Exit,
+    LockTimeout,
+    OutcomeUnknown,
+    Refused,
+    UsageError,
+)
 from console.model.policy import Policy
 from console.model.table_locks import Load
 from console.model.tables import Table
@@ -136,20 +145,64 @@ async def test_one_table_is_recorded_vacuumed_and_proved(bench: Bench) -> None:
 async def test_many_are_recorded_before_each_runs_and_run_side_by_side(bench: Bench) -> None:
     bench.engine.shop = [table(f"t{n}") for n in range(150)]
     seen: list[tuple[str, int]] = []
+    unrecorded: list[str] = []
     tell = bench.server.run
 
     async def run(statement: Statement, *, timeout: float | None) -> list[Row]:
-        recorded = [name for row in await bench.rows(Kind.STEP) for name in row.get("statements", [])]
-        assert statement.shown in recorded
+        rows = await bench.rows(Kind.STEP)
+        recorded = [name for row in rows for name in row.get("statements") or [row["statement"]]]
+        unrecorded.extend([] if statement.shown in recorded else [statement.shown])
         seen.append((statement.shown, len(recorded)))
         return await tell(statement, timeout=timeout)
 
     bench.server.run = run  # type: ignore[method-assign]
     done = await bench.run("table.analyze", all=True, jobs=4)
     assert (done.exit, done.effect) == (Exit.OK, "applied")
-    assert len(seen) == 150
+    assert unrecorded == []
+    assert len(seen) == 151  # and what settles all of them
     assert bench.server.most_at_once == 4
     assert seen[0][1] < 150  # in batches, not all at once
+
+
+async def test_a_ledger_that_fails_midway_stops_what_it_did_not_record(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.engine.shop = [table(f"t{n:03}") for n in range(300)]
+    append = bench.ledger.append
+
+    async def second_batch_fails(kind: Kind, *args: Any, **more: Any) -> Any:
+        if kind is Kind.STEP and bench.server.sent:
+            raise AuditUnavailable("the disk is full")
+        return await append(kind, *args, **more)
+
+    monkeypatch.setattr(bench.ledger, "append", second_batch_fails)
+    run = await bench.run("table.vacuum", all=True, jobs=3)
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied")
+    assert {one.sql.rpartition(".")[2] for one in bench.server.sent} == {
+        f'"t{n:03}"' for n in range(work.BATCH)
+    }
+    assert run.error is not None
+    assert "the disk is full" in run.error.message
+
+
+async def test_a_server_that_said_done_is_no_proof_while_its_disk_may_not_have_it(bench: Bench) -> None:
+    bench.engine.shop = [table(f"t{n}") for n in range(3)]
+    settling = bench.server.run
+
+    async def run(statement: Statement, *, timeout: float | None) -> list[Row]:
+        if "pg_logical_emit_message" in statement.shown:
+            bench.engine.shop = [table(f"t{n}") for n in range(3)]  # as after a crash
+            raise ActionFailed("shop: the operator's connection was lost; nothing was sent")
+        return await settling(statement, timeout=timeout)
+
+    bench.server.run = run  # type: ignore[method-assign]
+    done = await bench.run("table.analyze", all=True)
+    assert (done.exit, done.effect) == (Exit.FAILED, "none")
+    assert done.verify is not None
+    assert "connection was lost" in done.verify.evidence["unsettled"]
+    bench.server.run = settling  # type: ignore[method-assign]
+    plan = await bench.dispatcher.resume(done.action_id, bench.engine)
+    assert len(plan.pieces) == 3
 
 
 async def test_a_lock_is_tried_for_again_and_again_and_each_wait_is_short(bench: Bench) -> None:

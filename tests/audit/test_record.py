@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -44,6 +45,21 @@ def test_reads_back_as_the_same_values(body: dict[str, object]) -> None:
     assert json.loads(canonical_json(body)) == body
 
 
+def by_hand(value: object) -> str:
+    """The same text, piece by piece."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{by_hand(name)}:{by_hand(value[name])}" for name in sorted(value)) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(by_hand(item) for item in value) + "]"
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(f"\\u{ord(sign):04x}" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
+
+
+@given(BODIES)
+def test_the_text_of_the_whole_is_made_of_the_texts_of_its_parts(body: dict[str, object]) -> None:
+    assert canonical_json(body) == by_hand(body)
+
+
 @given(BODIES, st.randoms())
 def test_the_order_of_the_keys_does_not_matter(body: dict[str, object], random: object) -> None:
     shuffled = dict(sorted(body.items(), key=lambda item: hash((id(random), item[0]))))
@@ -80,6 +96,28 @@ def test_refuses_what_has_no_exact_text(value: object) -> None:
     with pytest.raises(TypeError) as caught:
         canonical_json({"deep": [{"value": value}]})
     assert "hunter2" not in str(caught.value)
+
+
+class Odd(Mapping[object, object]):
+    """A mapping that is no dict."""
+
+    def __init__(self, inside: dict[object, object]) -> None:
+        self.inside = inside
+
+    def __getitem__(self, name: object) -> object:
+        return self.inside[name]
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self.inside)
+
+    def __len__(self) -> int:
+        return len(self.inside)
+
+
+def test_any_mapping_is_recorded_and_its_keys_are_text() -> None:
+    assert canonical_json({"x": Odd({"b": (1,), "a": Odd({})})}) == '{"x":{"a":{},"b":[1]}}'
+    with pytest.raises(TypeError, match="keys"):
+        canonical_json({"x": (Odd({"a": {1: "x"}}),)})
 
 
 def test_a_secret_is_refused_as_a_key_too() -> None:

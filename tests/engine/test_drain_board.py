@@ -125,8 +125,18 @@ async def test_sessions_that_may_not_be_seen_are_unknown(
 
 async def test_overlaps_that_may_not_be_seen_are_counted(engine: ScriptedEngine, store: MemoryStore) -> None:
     engine.people = Accounts(accounts=(Account(name="dark", overlap=None),), now=NOW)
+    store.entries.clear()
     board = await drain_board(engine, store)
     assert (board.accounts, board.unknown) == ((), 1)
+
+
+async def test_what_is_left_of_an_account_that_is_gone_is_listed_and_not_gone_on_with(
+    engine: ScriptedEngine, store: MemoryStore
+) -> None:
+    engine.people = Accounts(accounts=(Account(name="other", overlap=False),), now=NOW)
+    board = await drain_board(engine, store)
+    (one,) = board.accounts
+    assert (one.user, one.gone, one.ready, board.broken_off) == ("app", "dbdeck/shop/app", False, ())
 
 
 async def test_of_two_that_take_turns_whoever_is_the_other_one_is_left(

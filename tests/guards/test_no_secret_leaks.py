@@ -36,7 +36,7 @@ MAY_REVEAL = {
     "actions/rotating.py": "what a server repeats of a statement is taken out of its message",
     "console/secrets.py": "an entry of the store holds the password with the id of its rotation",
     "console/dispatch/process.py": "a program reads the password from its standard input",
-    "console/dispatch/tool_login.py": "pg_dump reads the password from a file in memory",
+    "console/dispatch/tool_login.py": "pg_dump and mysqldump read the password from a file in memory",
     "actions/hook_files.py": "a client's own file holds the password as text",
     "actions/hook_pooler.py": "PgBouncer's userlist holds the verifier",
     "console/model/guessing.py": "equal verifiers are compared as text",

@@ -9,8 +9,9 @@ from typing import Any
 
 import asyncpg
 
+from console.secrets import Entry
 from tests.command import Done
-from tests.integration.actions.conftest import until
+from tests.integration.actions.conftest import superuser, until
 from tests.integration.actions.rotors import FIRST, new_account
 from tests.integration.test_rotate_command import Deck
 from tests.servers.fleet import Server
@@ -157,6 +158,33 @@ async def test_a_rotation_that_died_is_named_with_how_to_go_on(any_server: Serve
     assert done.code == 0, (done, told)
     after = await row(deck, account)
     assert after is None or after["pending"] is False
+
+
+async def test_what_is_left_of_an_account_that_is_gone_is_listed_until_it_is_removed(
+    any_server: Server, tmp_path: Path
+) -> None:
+    deck = Deck(tmp_path, any_server)
+    account = await rotated(deck)
+    assert (await deck.rotate(account)).code == 0
+    mysql = isinstance(any_server, MysqlServer)
+    await superuser(any_server, f"drop user {account}@'%'" if mysql else f"drop role {account}")
+    found = await row(deck, account)
+    assert found is not None
+    assert (found["gone"], found["previous"], found["drained"], found["before"]) == (True, True, None, None)
+    assert "the account is gone" in (await board(deck)).out
+    for name in (f"dbdeck/t/{account}", f"dbdeck/t/{account}#previous"):
+        assert (await deck.call("secret", "remove", name)).code == 0
+    assert await row(deck, account) is None
+
+
+async def test_of_two_that_take_turns_one_may_be_gone(postgres18: PostgresServer, tmp_path: Path) -> None:
+    """The entry has the name of one, and is of the other now."""
+    deck = Deck(tmp_path, postgres18)
+    there = await new_account(postgres18)
+    kept = Entry(password=FIRST, rotation="r", user=there).sealed().reveal()
+    for end in ("", "#previous"):
+        await deck.keep(f"dbdeck/t/not_{there}{end}", kept)
+    assert await row(deck, f"not_{there}") is None
 
 
 async def test_without_rotations_nothing_is_kept_or_valid(postgres18: PostgresServer, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from console.errors import Exit
 from console.keyrings import Keyring, pin
 from console.model.probe import Answer
 from console.secret_store import KeyringStore
@@ -62,10 +63,10 @@ class Deck(Command):
         yes = ("--yes", "--reason", "a test", "--json")
         return await self.call("apply", "credential.rotate", "-t", "t", f"account={account}", *yes, *words)
 
-    async def killed(self, account: str, turn: int) -> tuple[int, str]:
+    async def killed(self, account: str, turn: int, *more: str) -> tuple[int, str]:
         words = ["--config", str(self.config), "apply", "credential.rotate", "-t", "t", f"account={account}"]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", CHILD, *words, "--yes", "--reason", "killed", "--json",
+            sys.executable, "-c", CHILD, *words, *more, "--yes", "--reason", "killed", "--json",
             env={**os.environ, **self.env, "KILL_AT": str(turn)},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             cwd=Path(__file__).parent.parent.parent,
@@ -134,6 +135,20 @@ async def test_dbdeck_rotates_the_accounts_it_uses_itself(any_server: Server, tm
         seen = await deck.call("show", "sessions", "-t", "t", "--json")
         assert seen.code == 0, seen
     assert (await probe(any_server, own, FIRST)).answer is Answer.REJECTED
+
+
+@pytest.mark.parametrize("other", ["old", "lost"])
+async def test_what_its_own_rotation_left_pending_lets_it_in(
+    any_server: Server, tmp_path: Path, other: str
+) -> None:
+    """It died after the server was told: the current entry has the password from before."""
+    own, name = await new_account(any_server), "dbdeck/t/own"
+    login = {"user": own, "password": f"keyring:{name}"}
+    deck = Deck(tmp_path, any_server, monitor=dict(login), operator=dict(login))
+    await deck.keep(name, "the-0ne-from-before")
+    await deck.keep(f"{name}#pending", FIRST.reveal() if other == "old" else "n0t-it-either")
+    done = await deck.call("plan", "credential.rotate", "-t", "t", f"account={own}")
+    assert (done.code == Exit.UNREACHABLE) is (other == "lost"), done
 
 
 async def test_an_account_of_its_own_kept_elsewhere_is_refused(any_server: Server, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def test_age_is_by_the_servers_clock() -> None:
 
 def test_a_password_is_overdue_when_it_is_older_than_the_cadence() -> None:
     assert due(one(changed_at=NOW - 91 * DAY)) is Due.OVERDUE
+    assert due(one(changed_at=NOW - 90 * DAY)) is Due.OVERDUE
     assert due(one(changed_at=NOW - 89 * DAY)) is Due.IN_TIME
     assert due(one(changed_at=NOW - 91 * DAY), Rule()) is Due.NO_RULE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -112,6 +113,43 @@ def _moment(epoch: object) -> datetime | None:
     """MariaDB writes 0 for a password that was expired by hand: when it was changed is forgotten."""
     seconds = float(str(epoch or 0))
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+_MARK = r"(?:'(?:[^'\\]|''|\\.)*'|<secret>|0x[0-9A-F]*)"
+_WAY = re.compile(rf"(?:VIA|OR|WITH) '?(?P<plugin>\w+)'?(?: (?:USING|AS) (?P<kept>{_MARK}))?")
+_BY = re.compile(rf"IDENTIFIED BY PASSWORD (?P<kept>{_MARK})")
+
+
+def own(text: str, login: str) -> Account | None:
+    """From SHOW CREATE USER of oneself; `login` is CURRENT_USER(). No part of the answer holds its verifier.
+
+    MySQL manual 15.7.7.14, MariaDB "SHOW CREATE USER", which leaves the name mysql_native_password away.
+    """
+    name, _, host = login.rpartition("@")
+    _, identified, rest = text.partition(" IDENTIFIED ")
+    rest = rest.partition(" REQUIRE ")[0]
+    ways = [(found["plugin"], found["kept"]) for found in _WAY.finditer(rest)]
+    native = _BY.search(f"IDENTIFIED {rest}")
+    if native is not None:
+        ways = [("mysql_native_password", native["kept"])]
+    if identified and not ways:
+        return None
+    kinds = tuple(_kept_as(plugin, kept) for plugin, kept in ways) or (VerifierKind.EMPTY,)
+    tries = re.search(r"FAILED_LOGIN_ATTEMPTS (\d+)", text)
+    return Account(
+        name=name,
+        host=host,
+        kinds=kinds,
+        plugins=tuple(plugin for plugin, _ in ways),
+        no_password=VerifierKind.EMPTY in kinds,
+        overlap=True if len([kind for kind in kinds if kind.makeable]) > 1 else None,
+        tries=(int(tries[1]) or None) if tries else None,
+    )
+
+
+def _kept_as(plugin: str, kept: str | None) -> VerifierKind:
+    kind = kind_of(plugin)
+    return VerifierKind.EMPTY if kept in (None, "''") and kind is not VerifierKind.EXTERNAL else kind
 
 
 def _powers(held: set[str]) -> tuple[Power, ...]:

@@ -43,6 +43,13 @@ async def accounts(link: Link) -> Accounts:
     )
 
 
+async def own(link: Link) -> Account | None:
+    """None for an answer that is not understood."""
+    _, identity = await link.connected()
+    [row] = await link.fetch("own_account", "its own account")
+    return to.own(str(next(iter(row.values()))), identity.user)
+
+
 async def verifiers(link: Link) -> tuple[Stored, ...]:
     """Raises PrivilegeMissing with the GRANT."""
     return stored(await link.fetch("verifiers", "password verifiers"))

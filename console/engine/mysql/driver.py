@@ -10,6 +10,7 @@ import weakref
 from pathlib import Path
 
 import aiomysql
+import msgspec
 
 from console.engine.mysql.errors import on_connect
 from console.engine.port import CONNECT_SECONDS
@@ -17,7 +18,7 @@ from console.errors import LoginRefused, Unreachable
 from console.model.option_file import options
 from console.model.sessions import APPLICATION
 from console.model.target import Login, Target
-from console.secrets import Secret, resolve
+from console.secrets import Secret, pending, resolve
 from console.wire.mysql import Address, Connection, connect_mysql
 
 PORT = 3306
@@ -39,6 +40,8 @@ _ALWAYS = (
 READ_LIMITS = _ALWAYS.format(row=1, ro=1, ms=3000, s=3) + (
     " /*!80000 , information_schema_stats_expiry = 0 */ /*M! , lock_wait_timeout = 0 */"
 )
+# Reading whole databases takes as long as its caller lets it; each statement gets a limit of its own.
+CONTENT_LIMITS = _ALWAYS.format(row=1, ro=1, ms=0, s=0)
 # An action's own statement may be long (its timeout is the caller's); waiting for a lock never is.
 # Some statements answer with the text of an error and without its number: in a language we can read.
 OPERATOR_LIMITS = _ALWAYS.format(row=2, ro=0, ms=0, s=0) + ", lc_messages = 'en_US'"
@@ -57,12 +60,28 @@ async def connect(target: Target, login: Login, *, limits: str, purpose: str = "
     # A keyring or a command may take seconds, and files are read: not on the event loop.
     address = await asyncio.to_thread(_address, target, login, limits, purpose)
     try:
-        connection = await connect_mysql(address)
+        connection = await _admitted(address, login)
     except Unreachable as error:
         raise on_connect(error, target) from None
     connection.cursorclass = QuietCursor
     _OPEN[connection] = target.address
     return connection
+
+
+async def _admitted(address: Address, login: Login) -> Connection:
+    """What a rotation of this very login left pending is tried where the current password is refused: one
+    that died after the server was told could be ended by nobody else.
+    """
+    try:
+        return await connect_mysql(address)
+    except LoginRefused as refused:
+        left = await asyncio.to_thread(pending, login.password) if login.password else None
+        if left is None:
+            raise
+        try:
+            return await connect_mysql(msgspec.structs.replace(address, password=left))
+        except LoginRefused:
+            raise refused from None
 
 
 async def close(connection: Connection) -> None:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
 from console.engine.mysql import probe
-from console.engine.mysql.accounts import accounts, verifiers
+from console.engine.mysql.accounts import accounts, own, verifiers
 from console.engine.mysql.checks import findings
+from console.engine.mysql.contents import ask, contents
 from console.engine.mysql.deadlocks import Deadlocks
 from console.engine.mysql.disk import disk, measurement, refuse_to_measure
 from console.engine.mysql.graph import lock_tree
 from console.engine.mysql.indexes import index_health, indexes
+from console.engine.mysql.inventory import inventory
 from console.engine.mysql.link import Link
 from console.engine.mysql.load import load
 from console.engine.mysql.look import look_at_all
 from console.engine.mysql.maintenance_checks import account_finding, maintenance_findings
 from console.engine.mysql.progress import ProgressReader
 from console.engine.mysql.purge import Purger
+from console.engine.mysql.reader import reader
 from console.engine.mysql.relations import called, index_site
 from console.engine.mysql.rights import operator_lacks
 from console.engine.mysql.settings import setting
+from console.engine.mysql.snapshot import MysqlSnapshot, snapshot
 from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.engine.port import Need
-from console.model.accounts import Accounts
+from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
+from console.model.inventory import Contents, Inventory, Wanted
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -109,6 +115,10 @@ class MysqlEngine:
         async with self._link.lock:
             return await accounts(self._link)
 
+    async def own_account(self) -> Account | None:
+        async with self._link.lock:
+            return await own(self._link)
+
     async def verifiers(self) -> tuple[Stored, ...]:
         """Raises PrivilegeMissing."""
         async with self._link.lock:
@@ -126,6 +136,25 @@ class MysqlEngine:
         """Nothing where this login may not read what accounts may do."""
         async with self._link.lock:
             return await operator_lacks(self._link, needs)
+
+    async def databases(self) -> tuple[str, ...]:
+        async with reader(self.target, "") as opened:
+            return tuple(str(row["name"]) for row in await opened.fetch("databases"))
+
+    async def inventory(self, database: str) -> Inventory:
+        async with reader(self.target, database) as opened:
+            return await inventory(opened, database)
+
+    async def contents(self, database: str, wanted: Wanted) -> Contents:
+        async with reader(self.target, database) as opened:
+            return await contents(opened, database, wanted)
+
+    async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
+        async with reader(self.target, database) as opened:
+            return await ask(opened, sql, seconds)
+
+    def snapshot(self, database: str) -> AbstractAsyncContextManager[MysqlSnapshot]:
+        return snapshot(self.target, database)
 
     async def tables(self, wanted: TableQuery) -> Tables:
         """Raises PrivilegeMissing rather than show no tables where some are hidden."""

@@ -55,7 +55,9 @@ def lacking(lines: Sequence[str], needs: Sequence[Need], account: str) -> tuple[
     said = []
     for need in needs:
         held = frozenset[str]().union(*(grant.covers(need) for grant in grants))
-        missing = [one for one in need.privileges if one not in held and "ALL PRIVILEGES" not in held]
+        if held & {*need.enough, "ALL PRIVILEGES"}:
+            continue
+        missing = [one for one in need.privileges if one not in held]
         if missing:
             table = _shown(need)
             rights = ", ".join(missing)
@@ -86,3 +88,13 @@ def _like(pattern: str, text: str, *, wild: bool) -> bool:
 
 
 _LIKE = {"%": ".*", "_": "."}
+
+
+def covers(grants: Sequence[Grant], schema: str, rights: Sequence[str], *, table: str = "") -> bool:
+    """Whether one of these rights is held on all of a database, or on one table of it."""
+    need = Need(schema=schema, name=table or "*")
+    for grant in grants:
+        whole = grant.name == "*" or (table and grant.name == table)
+        if whole and not grant.covers(need).isdisjoint({*rights, "ALL PRIVILEGES", "ALL"}):
+            return True
+    return False

@@ -20,7 +20,7 @@ PAGE = 8192
 SMALL = 64 << 20  # bytes that are always summed whole
 SAMPLE = 100  # one key in so many
 # Bytes a second, until this server has shown its own: rows of pgbench, measured on two shared processors.
-PACE = 200e6
+PACE = 150e6
 COUNT_FASTER = 3.0  # counting, or summing one row in a hundred, is quicker than summing all by this
 TELLING = 32 << 20  # bytes that a table must have for its time to say how quick this server is
 LEAST_SECONDS = 0.02  # not worth a statement

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from console.engine.postgres.errors import FAILURES, on_connect
 from console.errors import LoginRefused
 from console.model.sessions import APPLICATION
 from console.model.target import Login, Target
-from console.secrets import Secret, resolve
+from console.secrets import Secret, pending, resolve
 from console.wire.alive import keep_alive
 from console.wire.tls import ssl_context
 
@@ -48,17 +50,40 @@ OPERATOR_LIMITS = {**_ALWAYS, "statement_timeout": "0", "lock_timeout": "2s"}
 async def connect(
     target: Target, login: Login, *, limits: dict[str, str], purpose: str = "", database: str = ""
 ) -> Connection:
-    """Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or ConfigError for a bad reference."""
+    """Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or ConfigError for a bad reference.
+
+    What a rotation of this very login left pending is tried where the current password is refused: one that
+    died after the server was told could be ended by nobody else.
+    """
     password = await asyncio.to_thread(resolve, login.password) if login.password else None
     if password is None:
         _check_pgpass(target)
+    attempt = partial(log_in, target, login, limits=limits, purpose=purpose, database=database)
     try:
-        connection = await log_in(target, login, password, limits=limits, purpose=purpose, database=database)
-    except FAILURES as error:
-        raise on_connect(error, target, login.user) from None
+        connection = await _admitted(attempt, target, login, password)
+    except LoginRefused as refused:
+        left = await asyncio.to_thread(pending, login.password) if login.password else None
+        if left is None:
+            raise
+        try:
+            connection = await _admitted(attempt, target, login, left)
+        except LoginRefused:
+            raise refused from None
     # asyncpg has no setting for it; without, a statement of hours waits for ever on a wire that was cut.
     keep_alive(getattr(connection, "_transport", None))
     return connection
+
+
+async def _admitted(
+    attempt: Callable[[Secret | None], Awaitable[Connection]],
+    target: Target,
+    login: Login,
+    password: Secret | None,
+) -> Connection:
+    try:
+        return await attempt(password)
+    except FAILURES as error:
+        raise on_connect(error, target, login.user) from None
 
 
 async def log_in(

@@ -174,6 +174,9 @@ class PostgresEngine:
         async with self._busy:
             return await accounts.read(self._link)
 
+    async def own_account(self) -> None:
+        """Everybody may see who there is."""
+
     async def verifiers(self) -> tuple[Stored, ...]:
         async with self._busy:
             return await accounts.verifiers(self._link)

@@ -20,6 +20,9 @@ from console.model.inventory import Inventory, Objects
 TRIES = 3  # an object that is dropped while its definition is written out fails the read
 
 
+LOCKED = "somebody locks a table that one of them reads: look again when it is free"
+
+
 class Read(NamedTuple):
     """`kinds` are those that only this read tells of, `catalogs` what it needs beyond everybody's."""
 
@@ -91,6 +94,8 @@ async def read(aside: Aside, database: str) -> Inventory:
             rows = await _rows(aside, one)
         except asyncpg.InsufficientPrivilegeError:
             unseen |= dict.fromkeys(one.kinds, _grant(one, aside.user))
+        except asyncpg.LockNotAvailableError:
+            unseen |= dict.fromkeys(one.kinds, LOCKED)
         except FAILURES as error:
             raise on_read(error, aside.target, f"the inventory ({', '.join(one.kinds)})") from None
         else:

@@ -98,14 +98,13 @@ class PostgresOperator:
         Raises ActionFailed when the server refused it or was never asked (LockTimeout, Cancelled where
         that is why), OutcomeUnknown when its answer did not come.
         """
+        if statement.database in ("", self._database):
+            return await self._send(self._connection, statement, timeout)
         async with self._connected_to(statement.database) as connection:
             return await self._send(connection, statement, timeout)
 
     @asynccontextmanager
     async def _connected_to(self, database: str) -> AsyncIterator[Connection]:
-        if database in ("", self._database):
-            yield self._connection
-            return
         login = self._target.operator
         if login is None:
             raise ActionFailed(f"{self._target.name} has no operator login; nothing was sent")
@@ -154,6 +153,8 @@ class PostgresOperator:
         if statement.lock_seconds is not None:
             wanted["lock_timeout"] = f"{max(1, round(statement.lock_seconds * 1000))}ms"
         before = self._limits if connection is self._connection else {}
+        if wanted == before:
+            return
         wanted = {name: OPERATOR_LIMITS.get(name, "") for name in before} | wanted
         changed = {name: value for name, value in wanted.items() if before.get(name) != value}
         if changed:

@@ -24,27 +24,45 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read(link: Link, waits: Waits, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
-    """Without those of the connection that reads: its catalog look-ups lock no user's table."""
+    """Without those of the connection that reads: its catalog look-ups lock no user's table.
+
+    Names are asked for what is locked: that is little beside what is asked about, when it is many tables.
+    """
     connection, _ = await link.connected()
-    schemas, names = [schema for schema, _ in tables], [name for _, name in tables]
-    named = await link.fetch("relations_named", "tables", schemas, names)
     found = await link.fetch("locks", "locks")
     activity = await waits.activity()
     own = connection.get_server_pid()
-    rows = on(found, places(named), activity_database(activity.rows, own))
+    about = here(found, activity_database(activity.rows, own), own)
+    oids = list({row["relation"] for row in about})
+    named = await link.fetch("relations_held", "tables", oids) if oids else []
+    rows = on(about, places(named, tables))
     sessions = dict(by_id(activity.sessions))
     owners = locks.Owners(found, activity.leaders)
     if any(row["pid"] is None for row, _ in rows):
         prepared = await link.fetch("prepared", "prepared transactions")
         await link.learn(prepared)
         sessions |= {-int(row["xid"]): to.prepared(row, link.names.shared) for row in prepared}
-    return tuple(lock(row, place, owners, sessions) for row, place in rows if row["pid"] != own)
+    return tuple(lock(row, place, owners, sessions) for row, place in rows)
 
 
-def places(rows: Iterable[Record]) -> dict[int, Place]:
-    return {
-        row["index_oid"] or row["oid"]: Place(table=row["table"], number=row["oid"], index=row["index"])
+def here(rows: Iterable[Record], database: int, own: int) -> list[Record]:
+    """Locks on relations of one database, and on shared catalogs, but not those of the session `own`."""
+    return [
+        row
         for row in rows
+        if row["locktype"] == "relation" and row["database"] in (database, 0) and row["pid"] != own
+    ]
+
+
+def places(rows: Iterable[Record], tables: Iterable[tuple[str, str]]) -> dict[int, Place]:
+    """Of the relations that are these tables, or indexes of them."""
+    wanted = set(tables)
+    return {
+        row["index_oid"] or row["oid"]: Place(
+            table=f"{row['schema']}.{row['name']}", number=row["oid"], index=row["index"]
+        )
+        for row in rows
+        if (row["schema"], row["name"]) in wanted
     }
 
 
@@ -53,13 +71,9 @@ def activity_database(rows: Iterable[Record], pid: int) -> int:
     return next((row["database"] for row in rows if row["pid"] == pid), 0)
 
 
-def on(rows: Iterable[Record], places: Mapping[int, Place], database: int) -> list[tuple[Record, Place]]:
-    """Held before waited for, the longest wait first; of shared catalogs the database is 0."""
-    found = [
-        (row, places[row["relation"]])
-        for row in rows
-        if row["locktype"] == "relation" and row["relation"] in places and row["database"] in (database, 0)
-    ]
+def on(rows: Iterable[Record], places: Mapping[int, Place]) -> list[tuple[Record, Place]]:
+    """Held before waited for, the longest wait first."""
+    found = [(row, places[row["relation"]]) for row in rows if row["relation"] in places]
     found.sort(key=lambda pair: (not pair[0]["granted"], -(pair[0]["seconds"] or 0.0), pair[0]["pid"] or 0))
     return found
 

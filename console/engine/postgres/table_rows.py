@@ -110,6 +110,20 @@ def table(
     )
 
 
+def marks(row: Record) -> Table:
+    """What `table_marks` knows of one."""
+    return Table(
+        schema=row["schema"],
+        name=row["name"],
+        number=row["oid"],
+        filenode=row["filenode"] or None,
+        vacuums=row["vacuums"],
+        vacuumed_at=row["vacuumed_at"],
+        analyzes=row["analyzes"],
+        analyzed_at=row["analyzed_at"],
+    )
+
+
 def _last(by_hand: datetime | None, automatic: datetime | None) -> tuple[datetime | None, str]:
     if automatic is not None and (by_hand is None or automatic > by_hand):
         return automatic, "auto"

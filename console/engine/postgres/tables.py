@@ -47,6 +47,8 @@ class TableReader:
         self._burn = numbers.Burn()
 
     async def read(self, wanted: TableQuery) -> Tables:
+        if wanted.marks:
+            return await self._marks(wanted)
         if wanted.brief:
             return await self._brief(wanted)
         look = await horizon.look(self._link, self._waits)
@@ -72,6 +74,11 @@ class TableReader:
         rows = {row["oid"]: row for row in await self._link.fetch("tables", "tables", list(limits))}
         tables = [to.table(rows[oid], limit) for oid, limit in limits.items() if oid in rows]
         return Tables(tables=to.added_up(tables), total=found[0]["total"], order=str(wanted.order))
+
+    async def _marks(self, wanted: TableQuery) -> Tables:
+        schemas, names = [schema for schema, _ in wanted.names], [name for _, name in wanted.names]
+        rows = await self._link.fetch("table_marks", "tables", schemas, names)
+        return Tables(tables=tuple(map(to.marks, rows)), total=len(rows), order=str(wanted.order))
 
     async def _chosen(self, wanted: TableQuery, look: horizon.Look) -> Chosen:
         """The order of the first read is kept: the second has none. It always has a row, for the counts."""

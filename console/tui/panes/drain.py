@@ -94,6 +94,8 @@ class DrainPane(ActingPane[DrainBoard, Draining]):
         return [*([Key("u", "unlock", "unlock", rank=0)] if locked else []), *super().keys()]
 
     def unfit(self, item: Draining, name: str) -> str:
+        if item.gone:
+            return "the server has no such account any more: Enter shows what removes its entries"
         against = {"retire": _no_retire, "rotate": _no_rotate, "terminate": _no_end, "idle": _no_idle}
         return against[name](item) if name in against else ""
 

@@ -15,7 +15,7 @@ from console.dispatch.drift import Sentinel
 from console.engine.drain_board import Actions, drain_board
 from console.engine.port import Engine
 from console.engine.replicas import index_health
-from console.model.accounts import Accounts, judged
+from console.model.accounts import Accounts
 from console.model.backup_board import BackupBoard, DrillBoard
 from console.model.backups import TargetDrills
 from console.model.drain_board import DrainBoard
@@ -86,8 +86,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
         return await read_drills(self.engine.target, self.backups, self.past)
 
     async def accounts(self) -> Accounts:
-        found = await self.engine.accounts()
-        return judged(found, self.rotation, await self.sentinel.look(found))
+        return await self.sentinel.judge(await self.engine.accounts(), self.rotation)
 
 
 def panes(of: Sources) -> Iterator[Pane[Any, Any]]:

@@ -84,10 +84,16 @@ class TabLine(Bar):
         self._draw()
 
     def _draw(self) -> None:
-        """All views where there is room; else of other tabs only the first, and what calls for attention."""
+        """All views where there is room; else of other tabs only the first, and what calls for attention; at
+        last closer together.
+        """
+        room = self.size.width or 80
         text, spans = self._drawn(self._tabs)
-        if len(text) > (self.size.width or 80):
-            text, spans = self._drawn([tab for tab in self._tabs if self._matters(tab)])
+        if len(text) > room:
+            some = [tab for tab in self._tabs if self._matters(tab)]
+            text, spans = self._drawn(some)
+            if len(text) > room:
+                text, spans = self._drawn(some, gap="")
         self._spans = spans
         self.say(text)
 
@@ -96,13 +102,13 @@ class TabLine(Bar):
         first = next(one for one in self._tabs if one.key == tab.key)
         return tab is first or tab.key == here or bool(self._badges.get(tab.name))
 
-    def _drawn(self, tabs: Sequence[Tab]) -> tuple[Text, list[tuple[int, int, str]]]:
+    def _drawn(self, tabs: Sequence[Tab], gap: str = " ") -> tuple[Text, list[tuple[int, int, str]]]:
         """The line, and where in it each view begins and ends."""
         text, spans, before = Text(" "), [], ""
         for tab in tabs:
             start = len(text)
             label = tab.title if tab.key == before else f"{tab.key} {tab.title}"
-            text.append(f" {label} ", style="bold reverse" if tab.name == self._chosen else "")
+            text.append(f" {label}{gap}", style="bold reverse" if tab.name == self._chosen else "")
             if badge := self._badges.get(tab.name):
                 text.append(f"{badge} ", style="bold red")
             spans.append((start, len(text), tab.name))

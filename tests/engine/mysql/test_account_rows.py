@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from console.engine.mysql import account_rows as to
 from console.engine.mysql.verifier_rows import stored
 from console.model.accounts import Account, Breaks
@@ -97,3 +99,45 @@ def test_each_way_into_an_account_is_a_verifier_of_its_own() -> None:
     assert [(one.name, one.verifier and str(one.verifier.kind)) for one in found] == [
         ("a", "no password"), ("b", "external"), ("b", None)
     ]  # fmt: skip
+
+
+HASH = "*28FB60D5B93925006930BF43B7C9F2DB71552A19"
+MYSQL_OWN = (
+    "CREATE USER `app`@`%` IDENTIFIED WITH 'caching_sha2_password' AS <secret> REQUIRE NONE PASSWORD EXPIRE "
+    "DEFAULT ACCOUNT UNLOCK PASSWORD HISTORY DEFAULT FAILED_LOGIN_ATTEMPTS 3 PASSWORD_LOCK_TIME 1"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "plugins"),
+    [
+        (MYSQL_OWN, ("caching_sha2",), ("caching_sha2_password",)),
+        (f"CREATE USER `app`@`%` IDENTIFIED BY PASSWORD '{HASH}'", ("native",), ("mysql_native_password",)),
+        (
+            f"CREATE USER `app`@`%` IDENTIFIED VIA mysql_native_password USING '{HASH}' OR unix_socket",
+            ("native", "external"),
+            ("mysql_native_password", "unix_socket"),
+        ),
+        (
+            "CREATE USER `app`@`%` IDENTIFIED WITH 'caching_sha2_password' AS ''",
+            ("empty",),
+            ("caching_sha2_password",),
+        ),
+        ("CREATE USER `app`@`%`", ("empty",), ()),
+    ],
+)
+def test_how_one_logs_in_oneself_and_no_verifier(
+    text: str, kinds: tuple[str, ...], plugins: tuple[str, ...]
+) -> None:
+    found = to.own(text, "app@%")
+    assert found is not None
+    assert (found.key, found.plugins) == (("app", "%"), plugins)
+    assert tuple(kind.name.lower() for kind in found.kinds or ()) == kinds
+    assert HASH not in repr(found)
+
+
+def test_how_one_logs_in_that_is_not_understood_is_unknown() -> None:
+    assert to.own("CREATE USER `app`@`%` IDENTIFIED SOMEHOW", "app@%") is None
+    limited = to.own(MYSQL_OWN, "app@%")
+    assert limited is not None
+    assert limited.tries == 3

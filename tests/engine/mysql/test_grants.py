@@ -60,3 +60,11 @@ def test_a_privilege_on_everything() -> None:
 def test_backticks_in_names_are_read() -> None:
     need = Need(schema="a`b", name="c`d", privileges=("INDEX",))
     assert lacking(["GRANT INDEX ON `a``b`.`c``d` TO `op`@`%`"], [need], ACCOUNT) == ()
+
+
+def test_one_of_several_rights_is_enough() -> None:
+    need = Need(schema="*", name="*", privileges=("APPLICATION_PASSWORD_ADMIN",), enough=("CREATE USER",))
+    assert lacking(["GRANT CREATE USER ON *.* TO `op`@`%`"], [need], ACCOUNT) == ()
+    assert lacking(["GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `op`@`%`"], [need], ACCOUNT) == ()
+    (said,) = lacking(["GRANT USAGE ON *.* TO `op`@`%`"], [need], ACCOUNT)
+    assert said.endswith("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `op`@`%`;")

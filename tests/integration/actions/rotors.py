@@ -63,8 +63,8 @@ def over_for(server: Server) -> dict[str, Any]:
     return over | ({"monitor": login(ROTATOR)} if isinstance(server, MysqlServer) else {})
 
 
-async def new_account(server: Server, how: str = "") -> str:
-    name = f"acc_{uuid.uuid4().hex[:8]}"
+async def new_account(server: Server, how: str = "", prefix: str = "acc_") -> str:
+    name = f"{prefix}{uuid.uuid4().hex[:8]}"
     word = FIRST.reveal()
     if isinstance(server, MysqlServer):
         identified = how or f"identified by '{word}'"
@@ -94,10 +94,11 @@ async def rotor_on(
     *,
     how: str = "",
     rule: Callable[[str], dict[str, Any]] = no_rule,
+    prefix: str = "acc_",
     **over: Any,
 ) -> AsyncIterator[Rotor]:
     """`rule` gets the account's name."""
-    account = await new_account(server, how)
+    account = await new_account(server, how, prefix)
     try:
         async with (
             open_ledger(f"sqlite:///{folder}/audit.db", folder / "journal") as ledger,

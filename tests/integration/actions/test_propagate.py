@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import psycopg
 import pytest
 
 from console.engine.mysql.driver import close, connect
 from console.errors import Exit, Refused, UsageError
+from console.model.hooks import AccountRule
 from console.model.option_file import options
 from console.model.target import Login
 from console.secrets import Secret
-from tests.integration.actions.rotors import FIRST, Rotor, rotor_on
+from tests.integration.actions.rotors import FIRST, Rotor, new_account, rotor_on
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
@@ -309,3 +311,99 @@ async def test_a_program_that_is_not_there_is_refused(postgres18: PostgresServer
     async with rotor_on(postgres18, tmp_path, rule=with_hooks(hook)) as desk:
         with pytest.raises(UsageError, match="No such file"):
             await desk.plan("credential.rotate", account=desk.account)
+
+
+# ---- once in a rotation --------------------------------------------------------------------------
+
+
+def counting(folder: Path, name: str, code: str = "0") -> dict[str, Any]:
+    """A program that leaves a line for each run, and ends with the code that stands in a file."""
+    runs, end = folder / f"{name}.runs", folder / f"{name}.end"
+    body = (
+        "import os, sys\n"
+        f"open({str(runs)!r}, 'a').write('run\\n')\n"
+        f"sys.exit(int(open({str(end)!r}).read()) if os.path.exists({str(end)!r}) else {code})\n"
+    )
+    return {"name": name, "exec": {"argv": program(folder / "bin", body, name)}}
+
+
+def ran(folder: Path, name: str) -> int:
+    path = folder / f"{name}.runs"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+async def test_a_program_that_has_run_is_not_run_again_by_the_rotation_that_goes_on(
+    any_server: Server, tmp_path: Path
+) -> None:
+    hooks = with_hooks(counting(tmp_path, "first"), counting(tmp_path, "second"))
+    async with rotor_on(any_server, tmp_path, rule=hooks) as desk:
+        (tmp_path / "second.end").write_text("1")
+        run = await desk.run("credential.rotate", account=desk.account)
+        assert run.exit is Exit.PARTIAL
+        assert (ran(tmp_path, "first"), ran(tmp_path, "second")) == (1, 1)
+        (tmp_path / "second.end").unlink()
+        plan = await desk.dispatcher.resume(run.action_id, desk.engine)
+        assert any("first: run by this rotation already" in line for line in plan.forecast)
+        again = await desk.apply(plan)
+        assert again.exit is Exit.OK, again.error
+        assert (ran(tmp_path, "first"), ran(tmp_path, "second")) == (1, 2)
+        asked = await desk.run("credential.propagate", account=desk.account)
+        assert asked.exit is Exit.OK, asked.error
+        assert (ran(tmp_path, "first"), ran(tmp_path, "second")) == (2, 3)
+
+
+async def test_the_next_rotation_runs_it_again(postgres18: PostgresServer, tmp_path: Path) -> None:
+    async with rotor_on(postgres18, tmp_path, rule=with_hooks(counting(tmp_path, "first"))) as desk:
+        for times in (1, 2):
+            assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+            assert ran(tmp_path, "first") == times
+
+
+async def test_a_program_that_the_config_names_by_now_is_another_one(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    hook = counting(tmp_path, "first")
+    async with rotor_on(postgres18, tmp_path, rule=with_hooks(hook)) as desk:
+        run = await desk.run("credential.rotate", account=desk.account)
+        changed = {"name": "first", "exec": {"argv": [*hook["exec"]["argv"], "--more"]}}
+        rule = msgspec.convert({"hooks": [changed]}, AccountRule)
+        rotation = msgspec.structs.replace(desk.engine.target.rotation, accounts={desk.account: rule})
+        desk.engine.target = msgspec.structs.replace(desk.engine.target, rotation=rotation)  # type: ignore[misc]
+        assert (await desk.apply(await desk.dispatcher.resume(run.action_id, desk.engine))).exit is Exit.OK
+        assert ran(tmp_path, "first") == 2
+
+
+async def test_the_note_holds_no_secret(postgres18: PostgresServer, tmp_path: Path) -> None:
+    async with rotor_on(postgres18, tmp_path, rule=with_hooks(counting(tmp_path, "first"))) as desk:
+        assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+        notes = [one for one in await desk.ledger.entries() if one.kind == "note"]
+        assert len(notes) == 1
+        assert (await desk.password()).reveal() not in str(notes[0].body)
+
+
+# ---- several accounts ----------------------------------------------------------------------------
+
+
+async def test_several_accounts_with_hooks_in_one_run(any_server: Server, tmp_path: Path) -> None:
+    """One's program fails: that one is named, and the others' hooks are done."""
+    async with rotor_on(any_server, tmp_path, rule=with_hooks(counting(tmp_path, "one"))) as desk:
+        other = await new_account(any_server)
+        await desk.store.put(f"dbdeck/t/{other}", FIRST)
+        rule = msgspec.convert(
+            {"hooks": [counting(tmp_path, "two"), counting(tmp_path, "three")]}, AccountRule
+        )
+        accounts = {**desk.engine.target.rotation.accounts, other: rule}
+        rotation = msgspec.structs.replace(desk.engine.target.rotation, accounts=accounts)
+        desk.engine.target = msgspec.structs.replace(desk.engine.target, rotation=rotation)  # type: ignore[misc]
+        (tmp_path / "two.end").write_text("3")
+        run = await desk.run("credential.rotate", account=[desk.account, other])
+        assert run.exit is Exit.PARTIAL
+        assert run.error is not None
+        assert f"{other} has its new password, and 1 of 2 hooks was not done: two" in run.error.message
+        assert f"account={other} hook=two" in run.error.hint
+        assert desk.account not in run.error.message
+        assert [ran(tmp_path, name) for name in ("one", "two", "three")] == [1, 1, 1]
+        (tmp_path / "two.end").unlink()
+        again = await desk.apply(await desk.dispatcher.resume(run.action_id, desk.engine))
+        assert again.exit is Exit.OK, again.error
+        assert [ran(tmp_path, name) for name in ("one", "two", "three")] == [1, 2, 1]

@@ -15,7 +15,7 @@ from console.errors import Exit
 from console.secrets import entry_of
 from tests.integration.actions.conftest import superuser
 from tests.integration.actions.rotors import FIRST, new_account, target_with
-from tests.integration.actions.test_propagate import by_libpq, program
+from tests.integration.actions.test_propagate import by_libpq, counting, program, ran
 from tests.integration.actions.test_propagate_pooler import readable_verifiers, through
 from tests.integration.actions.test_rotate_crash import Crash, Fuse, FusedStore, Setting
 from tests.servers.pgbouncer import PgBouncer, pgbouncer_before
@@ -129,3 +129,20 @@ async def test_it_dies_twice_in_its_hooks_and_is_resumed(
                         await here.settle(Fuse(second, after=True))
                     await here.settle()
                     await here.check()
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_what_it_did_before_it_died_is_not_done_twice(
+    postgres18: PostgresServer, tmp_path: Path, fused: Callable[[Hooked], None], *, after: bool
+) -> None:
+    """Dead around the second program: the first is not run again; the second is, since nobody saw it end."""
+    with pgbouncer_before(postgres18) as pooler:
+        async with hooked(postgres18, tmp_path / "here", pooler) as here:
+            two = [counting(tmp_path, "first"), counting(tmp_path, "second")]
+            here.target = target_with(postgres18, here.account, {"hooks": two})
+            fused(here)
+            with pytest.raises(Crash):
+                await here.rotate(Fuse(ROTATION + 2, after=after))
+            await here.settle()
+            assert ran(tmp_path, "first") == 1
+            assert ran(tmp_path, "second") == (2 if after else 1)

@@ -21,7 +21,6 @@ from console.engine.open import open_engine, open_operator
 from console.errors import Exit, Locked
 from console.model.policy import Policy
 from console.model.probe import Answer
-from console.model.verifiers import FINGERPRINT_KEY
 from console.secrets import Secret, entry_of
 from tests.fakes import MemoryStore
 from tests.integration.actions.rotors import FIRST, new_account, over_for
@@ -61,10 +60,14 @@ class FusedStore(MemoryStore):
         self.fuse = Fuse()
 
     async def put(self, name: str, secret: Secret) -> None:
-        if name.startswith("dbdeck/t/") or name == FINGERPRINT_KEY:
+        if name.startswith("dbdeck/t/"):
             await self.fuse.over(lambda: super(FusedStore, self).put(name, secret))
         else:
             await super().put(name, secret)
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        kept: Secret | None = await self.fuse.over(lambda: super(FusedStore, self).claim(name, secret))
+        return kept
 
     async def delete(self, name: str) -> bool:
         if name.startswith("dbdeck/t/"):

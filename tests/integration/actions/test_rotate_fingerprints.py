@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,14 +12,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import actions
 from console.audit.record import Entry, Kind
 from console.dispatch.action import Approval
+from console.dispatch.dispatcher import Dispatcher
+from console.dispatch.registry import Registry
 from console.errors import Exit
+from console.model.policy import Policy
 from console.model.verifiers import FINGERPRINT_KEY, fingerprint, fingerprint_key, key_id
 from console.secrets import Secret
 from tests.fakes import MemoryStore
 from tests.integration.actions.conftest import superuser
-from tests.integration.actions.rotors import Rotor, rotor_on
+from tests.integration.actions.rotors import FIRST, Rotor, rotor_on
 from tests.integration.actions.test_rotate_crash import Crash, Fuse, Setting, setting
 from tests.servers.accounts import ROTATOR, login
 from tests.servers.fleet import Server
@@ -200,3 +205,34 @@ async def test_the_monitor_of_postgresql_reads_it_with_the_grant(
         finally:
             await superuser(postgres, f"revoke select {columns} from {ROTATOR}")
         assert known == fingerprint(key_of(here.store), await stored(postgres, here.account))
+
+
+class Unlocked(MemoryStore):
+    """A keyring without a lock: both look, both find nothing, both write."""
+
+    async def claim(self, name: str, secret: Secret) -> Secret | None:
+        await asyncio.sleep(0.05)
+        await self.put(name, secret)
+        return secret
+
+
+async def test_two_first_rotations_at_once_leave_fingerprints_of_one_key(
+    any_server: Server, tmp_path: Path
+) -> None:
+    store = Unlocked()
+    async with (
+        rotor_on(any_server, tmp_path / "one") as one,
+        rotor_on(any_server, tmp_path / "two") as two,
+    ):
+        for desk in (one, two):
+            await desk.dispatcher.close()
+            desk.store = store
+            desk.dispatcher = Dispatcher(Registry(actions.ALL), desk.ledger, Policy(), store=store)
+            await store.put(desk.entry, FIRST)
+        runs = await asyncio.gather(
+            *(desk.run("credential.rotate", account=desk.account) for desk in (one, two))
+        )
+        assert [run.exit for run in runs] == [Exit.OK, Exit.OK]
+        kept = key_id(key_of(store))
+        made = [ends(await desk.ledger.entries())[0]["fingerprint_key"] for desk in (one, two)]
+        assert made == [kept, kept]

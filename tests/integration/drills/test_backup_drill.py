@@ -253,12 +253,30 @@ async def test_it_needs_no_live_server_and_says_what_it_could_not_compare(shop: 
 async def test_what_was_proved_is_not_overdue(shop: Shop) -> None:
     await shop.dump()
     assert (await shop.drill("overdue=true")).code == 0
+    page = next((shop.folder / "reports" / "shop").glob("*.html"))
+    assert page.read_text().count("<circle") == 2
     again = await shop.drill("overdue=true")
     assert (again.code, again.document["effect"]) == (0, "no_op")
     rows = (await shop.command.run("show", "drills", "-t", "shop", "--json")).document
     assert [one["verdict"] for one in rows["rows"]] == ["pass"]
     assert rows["coverage"] == {"proved": 1, "targets": 1, "days": 30}
     assert [one["overdue"] for one in rows["sources"]] == [None]
+
+
+async def test_doctor_tells_what_is_overdue_and_whether_a_drill_could_be_run(shop: Shop) -> None:
+    await shop.dump()
+    report = (await shop.command.run("doctor", "--json")).document
+    checks = {one["name"]: one for row in report["rows"] for one in row["checks"]}
+    assert [checks[name]["ok"] for name in ("drill fence", "drill scratch", "backups")] == [True] * 3
+    assert (checks["drills"]["ok"], "overdue=true" in checks["drills"]["hint"]) == (False, True)
+
+
+async def test_the_page_plots_all_drills_of_the_source(shop: Shop) -> None:
+    await shop.dump()
+    for _ in range(2):
+        assert (await shop.drill()).code == 0
+    pages = sorted((shop.folder / "reports" / "shop").glob("*.html"), key=os.path.getmtime)
+    assert pages[-1].read_text().count("<circle") == 4
 
 
 async def test_the_list_says_what_was_proved_of_which_backup(shop: Shop) -> None:

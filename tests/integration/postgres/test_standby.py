@@ -33,6 +33,7 @@ from console.errors import Exit, Refused
 from console.model.blocking import LockNode
 from console.model.horizon import HolderKind, Horizon
 from console.model.indexes import Finding
+from console.model.inventory import Wanted, differences
 from console.model.policy import Policy
 from console.model.tables import TableQuery
 from console.model.target import EngineKind, Environment, Login, Target
@@ -359,3 +360,25 @@ async def test_maintenance_is_refused_on_a_standby_and_waits_for_one_that_lags(
         await dispatcher.close()
         await standby.close()
         await primary.close()
+
+
+async def test_what_is_in_a_database_is_the_same_on_both_sides_but_for_unlogged_rows(couple: Couple) -> None:
+    admin = await connect(couple.primary)
+    await admin.execute("create unlogged table quick (id int); insert into quick values (1)")
+    await admin.close()
+    await caught_up(couple)
+    reader = Login(user="reader")
+    found = []
+    for server in (couple.primary, couple.standby):
+        target = msgspec.structs.replace(couple.target(server), monitor=reader)
+        async with open_engine(target) as engine, engine.snapshot("postgres") as held:
+            assert held.id
+            found.append((await held.inventory(), await held.contents(Wanted(seconds=20)), held.position))
+    (inventory, contents, position), (other, others, replayed) = found
+    assert not differences(inventory, other)
+    assert contents.by_name()["public.orders"] == others.by_name()["public.orders"]
+    assert contents.by_name()["public.quick"].rows == 1
+    unlogged = others.by_name()["public.quick"]
+    assert (unlogged.rows, unlogged.unlogged) == (None, True)
+    assert "standby" in unlogged.why
+    assert position.count("/") == replayed.count("/") == 1

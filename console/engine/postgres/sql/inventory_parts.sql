@@ -1,9 +1,12 @@
 -- Purpose: schemas, extensions and the rarer objects: statistics, collations, text search, operators and their
---   classes, casts, conversions, languages, transforms, access methods, owners of large objects
+--   classes, casts (not those that come with a range type), conversions, languages, transforms, access
+--   methods, owners of large objects
 -- Privilege: none
 -- Cost: reads a dozen small catalogs and pg_largeobject_metadata whole; AccessShareLock on them
 with mine as (
-       select e.classid, e.objid from pg_depend e where e.deptype = 'e')
+       select e.classid, e.objid
+         from pg_depend e
+        where e.deptype = 'e' or e.deptype = 'i' and e.classid = 2605)
 select 'schema' as kind,
        quote_ident(n.nspname) as name,
        array[case when n.nspname = 'public' and n.nspowner = 10 then '' else r.rolname::text end] as definition

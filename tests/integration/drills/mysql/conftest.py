@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -104,7 +105,8 @@ class Shop:
         try:
             async with connection.cursor() as cursor:
                 for one in statements:
-                    await cursor.execute(one)
+                    with warnings.catch_warnings(action="ignore"):
+                        await cursor.execute(one)
                     rows = list(await cursor.fetchall())
         finally:
             connection.close()

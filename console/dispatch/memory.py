@@ -1,0 +1,47 @@
+"""What an action is planned by beside the server: the store, and what the ledger tells. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from console.audit.ledger import Ledger
+from console.audit.record import Entry
+from console.audit.rotations import noted, rotation_rows
+from console.dispatch.drift import Sentinel
+from console.dispatch.history import evidence
+from console.engine.port import Engine
+from console.errors import AuditUnavailable, DbdeckError
+from console.model.accounts import Accounts
+from console.secret_store import SecretStore
+
+
+class Memory:
+    """`store` None: there is no keyring here. Without a ledger what it would tell is unknown."""
+
+    def __init__(self, store: SecretStore | None = None, ledger: Ledger | None = None) -> None:
+        self.store = store
+        self._ledger = ledger
+
+    async def judge(self, engine: Engine, found: Accounts) -> Accounts:
+        """As the Accounts view has them, looked at anew. Raises nothing: what is not seen is noted."""
+        return await Sentinel(engine, self._rotations, self.store).judge(found, engine.target.rotation)
+
+    async def handed(self, rotation: str) -> frozenset[str] | None:
+        """What this rotation noted as handed on, by whichever of its runs; None where nobody can tell."""
+        try:
+            return await noted(self._ledger, rotation) if self._ledger is not None else None
+        except DbdeckError:
+            return None
+
+    async def past(self, action: str, target: str) -> Sequence[dict[str, Any]]:
+        """The evidence of the action's outcomes, the newest first; nothing where the ledger does not tell."""
+        try:
+            return await evidence(self._ledger, action, target) if self._ledger is not None else ()
+        except DbdeckError:
+            return ()
+
+    async def _rotations(self) -> Sequence[Entry]:
+        if self._ledger is None:
+            raise AuditUnavailable("the ledger could not be opened", "`dbdeck doctor` tells why")
+        return await rotation_rows(self._ledger)
