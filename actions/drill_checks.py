@@ -29,24 +29,24 @@ def inventory_check(expected: Inventory | None, found: Inventory, baseline: Base
         return [_skipped(Area.INVENTORY, what, _no_baseline(baseline))]
     seen = differences(expected, found)
     since = "" if baseline.exact else f" (by {baseline.origin}: what was made since the backup counts, too)"
-    checks = [_named(Area.INVENTORY, f"{what}: none is missing", "missing", seen.missing, since)]
+    checks = [_named(what, "missing", seen.missing, since)]
     if baseline.exact:
-        checks.append(_named(Area.INVENTORY, f"{what}: none was added", "not in the source", seen.more))
-        checks.append(_named(Area.INVENTORY, f"{what}: definitions", "defined otherwise", seen.changed))
+        checks.append(_named(f"{what}, added", "not in the source", seen.more))
+        checks.append(_named(f"{what}, definitions", "defined otherwise", seen.changed))
     elif seen.more or seen.changed:
         said = f"{len(seen.more)} more than there are now, {len(seen.changed)} defined otherwise"
-        checks.append(_skipped(Area.INVENTORY, f"{what}: changes since the backup", said))
+        checks.append(_skipped(Area.INVENTORY, f"{what}, changes since the backup", said))
     unseen = {**expected.unseen, **found.unseen}
-    checks += [_skipped(Area.INVENTORY, f"{what}: {kind}", unseen[kind]) for kind in seen.unseen]
+    checks += [_skipped(Area.INVENTORY, f"{what}, {kind}", unseen[kind]) for kind in seen.unseen]
     return checks
 
 
-def _named(area: Area, name: str, how: str, objects: Sequence[tuple[str, str]], since: str = "") -> Check:
+def _named(name: str, how: str, objects: Sequence[tuple[str, str]], since: str = "") -> Check:
     if not objects:
-        return Check(area=area, name=name, outcome=Outcome.PASSED)
+        return Check(area=Area.INVENTORY, name=name, outcome=Outcome.PASSED, detail=f"none is {how}")
     items = tuple(f"{kind} {one}" for kind, one in objects[:_MOST])
     detail = f"{how}: {named(objects)}{since}"
-    return Check(area=area, name=name, outcome=Outcome.FAILED, detail=detail, items=items)
+    return Check(area=Area.INVENTORY, name=name, outcome=Outcome.FAILED, detail=detail, items=items)
 
 
 def rows_checks(baseline: Baseline | None, found: Contents, *, drift: float, physical: bool) -> list[Check]:
