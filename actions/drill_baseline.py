@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from actions.drill_choice import Chosen
 from console.backups import manifest
 from console.engine.port import Engine
@@ -25,6 +27,18 @@ async def baseline_of(
     """
     kept = await asyncio.to_thread(manifest.read, Path(chosen.backup.path))
     return kept.baseline if kept is not None else await _of_live(live, databases, seconds)
+
+
+def after_replay(
+    baseline: Baseline | None, newest: datetime | None, to_time: datetime | None
+) -> Baseline | None:
+    """A baseline taken in a backup tells nothing exactly of what was replayed since."""
+    if baseline is None or not baseline.exact:
+        return baseline
+    if to_time is None and (newest is None or newest <= baseline.taken_at):
+        return baseline
+    origin = f"{baseline.origin}, and what was replayed since"
+    return msgspec.structs.replace(baseline, exact=False, origin=origin)
 
 
 async def _of_live(live: Engine, databases: Sequence[str], seconds: float) -> Baseline | None:

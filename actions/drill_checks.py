@@ -17,6 +17,7 @@ from console.model.inventory import (
 )
 from console.present.units import span
 
+_NUMBERS = {"true": "1", "false": "0"}  # as MySQL and MariaDB answer
 _MOST = 200  # names kept of one check
 
 
@@ -136,7 +137,7 @@ def objective(name: str, seconds: float, promised: float) -> Check:
 def assertion_check(name: str, expect: str, answer: str | None) -> Check:
     """Only the one value is told."""
     said = "nothing" if answer is None else repr(answer[:80])
-    outcome = Outcome.PASSED if answer == expect else Outcome.FAILED
+    outcome = Outcome.PASSED if answer in (expect, _NUMBERS.get(expect)) else Outcome.FAILED
     return Check(area=Area.ASSERTION, name=name, outcome=outcome, detail=f"{said}, expected {expect!r}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from actions.drill_baseline import baseline_of
+from actions.drill_baseline import after_replay, baseline_of
 from actions.drill_checks import (
     age_check,
     assertion_check,
@@ -162,7 +162,8 @@ class Drill:
     async def _verify(self, enclosure: Enclosure, restored: Restored) -> None:
         engine = await enclosure.reading(restored.target)
         budget = seconds_of(self._rule.budget)
-        self._baseline = await baseline_of(self._chosen, self._operator.engine, restored.databases, budget)
+        found = await baseline_of(self._chosen, self._operator.engine, restored.databases, budget)
+        self._baseline = after_replay(found, restored.newest, self.site.to_time)
         self.site.baseline = self._baseline
         await self._noted("the inventory", Area.INVENTORY, partial(self._inventories, engine, restored))
         for database in restored.databases:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from actions.drill_checks import inventory_check, rows_checks
+from actions.drill_baseline import after_replay
+from actions.drill_checks import assertion_check, inventory_check, rows_checks
 from console.model.drills import Check, Outcome
 from console.model.inventory import Baseline, Contents, Inventory, TableContent
 
@@ -97,3 +98,29 @@ def test_a_table_that_was_not_counted_is_skipped_by_name() -> None:
     )
     assert [one.outcome for one in found if "all tables" in one.name] == [Outcome.SKIPPED]
     assert found[-1].items == ("shop.orders",)
+
+
+def test_what_was_replayed_since_takes_the_exactness_of_a_baseline_away() -> None:
+    exact = baseline(table(5))
+    assert after_replay(exact, None, None) is exact
+    assert after_replay(exact, NOW, None) is exact
+    for found in (after_replay(exact, NOW + timedelta(seconds=1), None), after_replay(exact, None, NOW)):
+        assert found is not None
+        assert not found.exact
+        assert "replayed since" in found.origin
+    assert after_replay(None, NOW, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("expect", "answer", "good"),
+    [
+        ("true", "true", 1),
+        ("true", "1", 1),
+        ("false", "0", 1),
+        ("true", "0", 0),
+        ("1", "true", 0),
+        ("true", None, 0),
+    ],
+)
+def test_a_truth_is_answered_by_each_engine_in_its_way(expect: str, answer: str | None, good: int) -> None:
+    assert (assertion_check("it", expect, answer).outcome is Outcome.PASSED) == bool(good)
