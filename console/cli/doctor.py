@@ -20,7 +20,7 @@ from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, SecretsUnavailable, VaultLocked, WrongMaster
 from console.keyrings import Pinned, current
-from console.model.accounts import Due, judged, overdue
+from console.model.accounts import Due, overdue
 from console.model.target import Check, Target
 from console.present import drain as words
 from console.present.table import Tone
@@ -89,7 +89,7 @@ async def _target(target: Target, config: Config) -> Report:
                 ),
                 *await engine.checks(),
                 await _deadlocks(engine),
-                *await _passwords(engine),
+                *await _passwords(engine, config),
                 *await _rotations(engine),
             ]
     except DbdeckError as error:
@@ -109,13 +109,16 @@ async def _deadlocks(engine: Engine) -> Check:
     return Check(name="deadlocks", ok=True, detail="can be described")
 
 
-async def _passwords(engine: Engine) -> tuple[Check, ...]:
-    """How many are older than the config wants them, where it wants anything."""
+async def _passwords(engine: Engine, config: Config) -> tuple[Check, ...]:
+    """How many are older than the config wants them, where it wants anything; as the Accounts view counts."""
+    from console.cli.subjects import sentinel
+
     if engine.target.rotation.every is None:
         return ()
     name = "passwords"
     try:
-        found = judged(await engine.accounts(), engine.target.rotation).accounts
+        seen = await engine.accounts()
+        found = (await sentinel(engine, config).judge(seen, engine.target.rotation)).accounts
     except DbdeckError as error:
         return (Check(name=name, ok=None, detail=f"their age: {error.message}", hint=error.hint),)
     late, unknown = overdue(found), sum(1 for one in found if one.due is Due.UNKNOWN)
