@@ -39,6 +39,9 @@ class Area(StrEnum):
     OBJECTIVE = "objective"  # RPO and RTO
 
 
+_NOT_OF_THE_BACKUP = (Area.OBJECTIVE, Area.FENCE, Area.GROUND)
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """`items` are what it names, such as each missing view; never rows of data."""
 
@@ -125,9 +128,10 @@ def judge(
     """The verdict and why. A fault of the backup outweighs what could not be found out, and nothing that
     was left behind is a pass.
     """
-    bad = [one for one in checks if one.outcome is Outcome.FAILED and one.area is not Area.OBJECTIVE]
-    broken = [one for one in checks if one.outcome is Outcome.BROKEN]
-    missed = [one for one in checks if one.outcome is Outcome.FAILED and one.area is Area.OBJECTIVE]
+    failed = [one for one in checks if one.outcome is Outcome.FAILED]
+    bad = [one for one in failed if one.area not in _NOT_OF_THE_BACKUP]
+    broken = [one for one in checks if one.outcome is Outcome.BROKEN or _unfit(one)]
+    missed = [one for one in failed if one.area is Area.OBJECTIVE]
     reasons = tuple(_said(one) for one in (*bad, *broken, *missed))
     reasons += tuple(f"left behind: {one}" for one in left)
     if aborted and not bad:
@@ -138,6 +142,11 @@ def judge(
     if broken or left or not proved:
         return Verdict.INCONCLUSIVE, reasons or ("nothing was restored",)
     return (Verdict.DEGRADED if missed else Verdict.PASS), reasons
+
+
+def _unfit(check: Check) -> bool:
+    """A copy that was not fenced in, or had nothing to stand on, says nothing of the backup."""
+    return check.outcome is Outcome.FAILED and check.area in (Area.FENCE, Area.GROUND)
 
 
 def _said(check: Check) -> str:

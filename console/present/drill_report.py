@@ -48,6 +48,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("compared with", report.baseline),
         ("checks made", f"{made} of {every}"),
         ("machine", _machine(report)),
+        ("durability", "commits of the copy did not wait for the disk (fsync off)"),
         ("tools", ", ".join(f"{name} {version}" for name, version in sorted(report.tools.items()))),
         ("action", report.action_id),
     ]

@@ -39,6 +39,11 @@ def test_a_check_that_broke_is_neither_pass_nor_fail() -> None:
     assert judge([CAME_UP, check(Area.INTEGRITY, Outcome.BROKEN)])[0] is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("area", [Area.FENCE, Area.GROUND])
+def test_a_copy_without_a_fence_or_a_ground_says_nothing_of_the_backup(area: Area) -> None:
+    assert judge([CAME_UP, check(area, Outcome.FAILED)])[0] is Verdict.INCONCLUSIVE
+
+
 def test_a_missed_objective_degrades() -> None:
     verdict, reasons = judge([CAME_UP, check(Area.OBJECTIVE, Outcome.FAILED, "age of the backup")])
     assert (verdict, reasons) == (Verdict.DEGRADED, ("age of the backup",))
@@ -63,7 +68,8 @@ def test_a_skipped_check_is_never_a_pass_by_itself() -> None:
 )
 def test_a_pass_has_no_fault_and_a_fail_has_one(checks: list[Check], aborted: bool) -> None:
     verdict, _ = judge(checks, aborted=aborted)
-    bad = [one for one in checks if one.outcome is Outcome.FAILED and one.area is not Area.OBJECTIVE]
+    others = (Area.OBJECTIVE, Area.FENCE, Area.GROUND)
+    bad = [one for one in checks if one.outcome is Outcome.FAILED and one.area not in others]
     if verdict is Verdict.PASS:
         assert all(one.outcome in (Outcome.PASSED, Outcome.SKIPPED) for one in checks)
     assert (verdict is Verdict.FAIL) == bool(bad)
