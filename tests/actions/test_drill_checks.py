@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from actions.drill_checks import inventory_check, rows_checks
+from actions.drill_checks import age_check, inventory_check, rows_checks
+from console.model.backups import Backup, DrillRule, Method
 from console.model.drills import Check, Outcome
 from console.model.inventory import Baseline, Contents, Inventory, TableContent
 
@@ -97,3 +98,10 @@ def test_a_table_that_was_not_counted_is_skipped_by_name() -> None:
     )
     assert [one.outcome for one in found if "all tables" in one.name] == [Outcome.SKIPPED]
     assert found[-1].items == ("shop.orders",)
+
+
+def test_a_backup_of_the_future_is_not_taken_for_a_new_one() -> None:
+    backup = Backup(source="s", id="b", method=Method.PG_DUMP, path="/b", started_at=NOW + timedelta(hours=9))
+    found = age_check(backup, DrillRule(), NOW)
+    assert found.outcome is Outcome.BROKEN
+    assert "a time zone" in found.detail
