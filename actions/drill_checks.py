@@ -18,6 +18,7 @@ from console.model.inventory import (
 from console.present.units import span
 
 _NUMBERS = {"true": "1", "false": "0"}  # as MySQL and MariaDB answer
+_SKEW = 300.0  # seconds that clocks may differ
 _MOST = 200  # names kept of one check
 
 
@@ -125,7 +126,11 @@ def age_check(backup: Backup, rule: DrillRule, now: datetime) -> Check:
     name = "age of the backup"
     if backup.started_at is None:
         return _skipped(Area.OBJECTIVE, name, "it does not tell when it was taken")
-    return objective(name, (now - backup.started_at).total_seconds(), seconds_of(rule.rpo))
+    age = (now - backup.started_at).total_seconds()
+    if age < -_SKEW:
+        why = f"it says it was taken {span(-age)} from now: a clock is wrong, or a time zone"
+        return Check(area=Area.OBJECTIVE, name=name, outcome=Outcome.BROKEN, detail=why)
+    return objective(name, age, seconds_of(rule.rpo))
 
 
 def objective(name: str, seconds: float, promised: float) -> Check:

@@ -214,7 +214,7 @@ class Drill:
     async def _assertions(self, engine: Engine, restored: Restored) -> list[Check]:
         found = []
         for one in self._rule.assertions:
-            where = one.database or restored.databases[0]
+            where = one.database or self._usual(restored)
             answer = await engine.ask(where, one.sql, seconds=seconds_of(self._rule.budget))
             found.append(assertion_check(one.name, one.expect, answer))
         return found
@@ -224,7 +224,7 @@ class Drill:
         if rule is None:
             why = "no `freshness` in the config tells which row is the newest"
             return [Check(area=Area.FRESHNESS, name="the newest row", outcome=Outcome.SKIPPED, detail=why)]
-        where = rule.database or restored.databases[0]
+        where = rule.database or self._usual(restored)
         answer = await engine.ask(where, rule.sql, seconds=seconds_of(self._rule.budget))
         newest = instant(answer) if answer else None
         if newest is None:
@@ -232,6 +232,11 @@ class Drill:
             return [Check(area=Area.FRESHNESS, name="the newest row", outcome=Outcome.FAILED, detail=why)]
         age = (self._began - newest).total_seconds()
         return [objective("age of the newest row", age, seconds_of(self._rule.rpo))]
+
+    def _usual(self, restored: Restored) -> str:
+        """Where the config names no database: the target's, of those that were restored."""
+        own = self._operator.engine.target.database
+        return own if own in restored.databases else restored.databases[0]
 
     def _objectives(self, restored: Restored) -> None:
         self._newest = restored.newest or self._newest

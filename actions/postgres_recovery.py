@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from actions import postgres_fence as fence
+from actions import restore_errors
 from actions.postgres_fence import Cluster
 from actions.restoring import Restored, Site
 from actions.wal_archives import Archive
@@ -87,10 +88,15 @@ async def cleaned(enclosure: Enclosure, data: Path) -> list[str]:
 
     Raises ActionFailed where a link in it leads to somewhere else.
     """
-    return await asyncio.to_thread(_cleaned, data, enclosure.root)
+    said = await asyncio.to_thread(_cleaned, data)
+    out = await asyncio.to_thread(enclosure.way_out)
+    if out is not None:
+        leads = (enclosure.root / out).readlink()
+        raise ActionFailed(f"{out} of the copy is a link to {leads}, outside of the enclosure")
+    return said
 
 
-def _cleaned(data: Path, root: Path) -> list[str]:
+def _cleaned(data: Path) -> list[str]:
     said = []
     for name in _UNWANTED:
         path = data / name
@@ -107,11 +113,6 @@ def _cleaned(data: Path, root: Path) -> list[str]:
     for slot in (data / "pg_replslot").iterdir() if (data / "pg_replslot").is_dir() else ():
         _remove(slot)
         said.append(f"replication slot {slot.name} was taken away")
-    for path in (*data.iterdir(), *(data / "pg_tblspc").glob("*")):
-        if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-            raise ActionFailed(
-                f"{path.name} of the copy is a link to {path.readlink()}, outside of the enclosure"
-            )
     return said
 
 
@@ -195,7 +196,8 @@ def _why(story: Story) -> str:
 
 
 def _came_up(why: str) -> Check:
-    return Check(area=Area.RECOVERY, name="recovery", outcome=Outcome.FAILED, detail=why)
+    outcome = Outcome.BROKEN if restore_errors.of_this_machine(why) else Outcome.FAILED
+    return Check(area=Area.RECOVERY, name="recovery", outcome=outcome, detail=why)
 
 
 # ---- how far it came -----------------------------------------------------------------------------

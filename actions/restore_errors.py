@@ -23,6 +23,7 @@ class Cause(StrEnum):
     ENGINE = "engine"  # these programs cannot do it; nothing is said of the backup
     DISK = "disk"  # nor is it then
     ROLE = "role"  # a role that the backup does not bring
+    FENCE = "fence"  # it asks another server, which a drill keeps it from
     NOTHING = "nothing"  # known to be harmless
 
 
@@ -45,6 +46,7 @@ _CAUSES = tuple(
         (Cause.NOTHING, r"^invalid command \\(?:un)?restrict"),
         (Cause.NOTHING, r"^current user cannot be dropped"),
         (Cause.ENGINE, r"extension .* is not available|could not open extension control file"),
+        (Cause.ENGINE, r'^could not access file "'),
         (Cause.ENGINE, r"could not (?:access|load library|open) .*(?:\$libdir|\.so)|could not load library"),
         (Cause.ENGINE, r"ICU is not supported|not supported (?:by|in) this build|unsupported XML feature"),
         (Cause.ENGINE, r"compression method .* (?:not supported|unsupported)"),
@@ -53,6 +55,8 @@ _CAUSES = tuple(
         (Cause.ENGINE, r"collation .* for encoding .* does not exist|has no actual version|version mismatch"),
         (Cause.ENGINE, r"unsupported version \(.*\) in file header"),
         (Cause.DISK, r"could not (?:extend|write to) file|no space left on device|disk quota exceeded"),
+        (Cause.ENGINE, r"^out of memory|cannot allocate memory|could not fork"),
+        (Cause.FENCE, r"^could not (?:establish connection$|connect to server \")"),
         (Cause.ROLE, r'^role "[^"]*" does not exist'),
     )
 )
@@ -95,7 +99,10 @@ class Listener:
         if level is None:
             self.fatal, subject = _safe(text), ""  # it is about the archive, not about an item
         message = level[1] if level else text
-        self.faults.append(Fault(_cause(message), subject, _safe(message)))
+        cause = _cause(message)
+        if cause is Cause.ENGINE and subject.startswith("database "):
+            cause = Cause.NOTHING  # it is made before pg_restore is called, with another locale if need be
+        self.faults.append(Fault(cause, subject, _safe(message)))
 
     def of(self, *causes: Cause) -> list[Fault]:
         return [one for one in self.faults if one.cause in causes]
@@ -147,6 +154,11 @@ def _subject(words: str) -> str:
     return f"{kinds[1].strip().lower()} {kinds[2]}".strip() if kinds else name
 
 
+def of_this_machine(message: str) -> bool:
+    """Whether it tells of the disk or the programs here, and nothing of the backup."""
+    return _cause(message) in (Cause.ENGINE, Cause.DISK)
+
+
 def _cause(message: str) -> Cause:
     return next((cause for cause, pattern in _CAUSES if pattern.search(message)), Cause.BACKUP)
 
@@ -175,6 +187,10 @@ def checks(heard: Listener, tool: str, seconds: float) -> list[Check]:
         missing = sorted({one.why.split('"')[1] for one in roles if '"' in one.why})
         words = f"owners and grants were lost: no globals of pg_dumpall bring the roles {', '.join(missing)}"
         found.append(_check(Outcome.FAILED, "roles", roles, words))
+    asking = heard.of(Cause.FENCE)
+    if asking:
+        words = f"not restored, as it asks another server, and a drill reaches none: {_first(asking)}"
+        found.append(_check(Outcome.SKIPPED, "data of other servers", asking, words))
     said = _said(f"restore by {tool}", bad, heard.untold, proved=not (lacks or full))
     return [msgspec.structs.replace(said, seconds=seconds), *found]
 

@@ -175,6 +175,17 @@ async def _copied(site: Site, enclosure: Enclosure) -> Path:
         heard = await site.unless_stopped(enclosure.run(Work(argv, "copy the backup", reads=True)))
     if heard.code != 0:
         raise ActionFailed(f"the backup could not be copied: {heard.why}")
+    apart = await asyncio.to_thread(lambda: sorted(data.rglob("*.isl")))
+    if apart:
+        # The server would open the file there, which is the live server's; without it it opens none.
+        raise ActionFailed(
+            f"{apart[0].relative_to(data)}: a table with a DATA DIRECTORY of its own cannot be restored "
+            f"beside the server it is of ({len(apart)} in all)"
+        )
+    out = await asyncio.to_thread(enclosure.way_out)
+    if out is not None:
+        leads = (enclosure.root / out).readlink()
+        raise ActionFailed(f"{out} of the copy is a link to {leads}, outside of the enclosure")
     return data
 
 

@@ -242,6 +242,8 @@ async def _fill(site: Site, enclosure: Enclosure, made: Cluster, target: Target)
         await _archived(job, archive)
     else:
         await _scripted(job)
+    if any(one.area is Area.RECOVERY and one.outcome is Outcome.BROKEN for one in site.checks):
+        return None  # what this machine could not restore is not missing in the backup
     databases = await _databases(job)
     if not databases:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ CLUSTER = "plain, all databases"
 _HEAD = 1 << 16
 _BESIDE = (".json", ".md5", ".sha1", ".sha256", ".sha512", ".log", ".txt", ".asc", ".sig", ".err")
 _NEAR = timedelta(hours=24)
+_SKEW = timedelta(seconds=5)
+_ZONES = timedelta(minutes=15)  # the offsets of all zones are multiples of it
 _FIRST = re.compile(rb"^-- PostgreSQL database (cluster )?dump\b", re.MULTILINE)
 _LAST = re.compile(rb"^-- PostgreSQL database (?:cluster )?dump complete\b", re.MULTILINE)
 _SERVER = re.compile(r"^-- Dumped from database version (\d+)", re.MULTILINE)
@@ -195,6 +198,20 @@ def last_line_there(tail: bytes) -> bool:
     return _LAST.search(tail) is not None
 
 
+def _not_after_its_end(found: Backup) -> Backup:
+    """A dump tells the time of its own machine without the zone. One that would have begun after its file was
+    finished is of a zone east of here, and would look newer than it is.
+    """
+    if found.started_at is None or found.ended_at is None or found.started_at <= found.ended_at + _SKEW:
+        return found
+    quarters = math.ceil((found.started_at - found.ended_at) / _ZONES)
+    return msgspec.structs.replace(
+        found,
+        started_at=found.started_at - quarters * _ZONES,
+        notes=(*found.notes, "it was dumped in another time zone, which is taken from when it was finished"),
+    )
+
+
 def _with_company(found: Backup, path: Path) -> Backup:
     """What lies beside it: our manifest, which knows better, and the globals."""
     notes: Sequence[str] = found.notes
@@ -203,8 +220,11 @@ def _with_company(found: Backup, path: Path) -> Backup:
             *notes,
             "no globals of pg_dumpall are beside it: roles, and what is granted to them, are not in it",
         )
-    found = msgspec.structs.replace(found, notes=tuple(notes))
-    described = manifest.read(path)
+    found = _not_after_its_end(msgspec.structs.replace(found, notes=tuple(notes)))
+    try:
+        described = manifest.read(path)
+    except ActionFailed as error:
+        return msgspec.structs.replace(found, faults=(*found.faults, error.message))
     if described is None:
         return found
     databases = tuple(one.database for one in described.baseline.contents) or found.databases

@@ -123,6 +123,17 @@ class Enclosure:
         """Can the server's user enter this folder, through all of its parents?"""
         return reachable(path, self.account)
 
+    def way_out(self) -> Path | None:
+        """The first link that leads out of it, but those of copied programs: a server would write there."""
+        root = os.path.realpath(self.root)
+        for place, names, files in os.walk(self.root):
+            if place == str(self.root):
+                names[:] = [one for one in names if one != "program"]
+            for one in (Path(place) / name for name in (*names, *files)):
+                if one.is_symlink() and not Path(os.path.realpath(one)).is_relative_to(root):
+                    return one.relative_to(self.root)
+        return None
+
     def hand_over(self, path: Path) -> None:
         """Everything below becomes the server's user's, without following a link."""
         if os.geteuid() != 0:
@@ -179,6 +190,7 @@ class Enclosure:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
             self._served = await asyncio.create_subprocess_exec(
+                *(fence.mute() if self.closed else ()),
                 *fence.wrapped(self.account, self._fence, end=end),
                 *argv,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from actions.drill_baseline import after_replay
-from actions.drill_checks import assertion_check, inventory_check, rows_checks
+from actions.drill_checks import age_check, assertion_check, inventory_check, rows_checks
+from console.model.backups import Backup, DrillRule, Method
 from console.model.drills import Check, Outcome
 from console.model.inventory import Baseline, Contents, Inventory, TableContent
 
@@ -124,3 +125,10 @@ def test_what_was_replayed_since_takes_the_exactness_of_a_baseline_away() -> Non
 )
 def test_a_truth_is_answered_by_each_engine_in_its_way(expect: str, answer: str | None, good: int) -> None:
     assert (assertion_check("it", expect, answer).outcome is Outcome.PASSED) == bool(good)
+
+
+def test_a_backup_of_the_future_is_not_taken_for_a_new_one() -> None:
+    backup = Backup(source="s", id="b", method=Method.PG_DUMP, path="/b", started_at=NOW + timedelta(hours=9))
+    found = age_check(backup, DrillRule(), NOW)
+    assert found.outcome is Outcome.BROKEN
+    assert "a time zone" in found.detail

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -146,3 +149,39 @@ async def test_two_at_once_do_not_sweep_each_other() -> None:
     async with enclosure(POSTGRES, Path("/tmp"), Told(), closed=True) as made:
         await asyncio.to_thread(sweep, Path("/tmp"))
         assert made.root.exists()
+
+
+async def test_a_server_cannot_call_the_unix_socket_of_another(tmp_path: Path) -> None:
+    """A network of its own does not keep it from files; and its children are no freer."""
+    place = Path(tempfile.mkdtemp(prefix="called-", dir="/tmp"))
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        place.chmod(0o755)
+        listening.bind(str(place / "s"))
+        (place / "s").chmod(0o777)
+        listening.listen()
+        script = f"import socket; socket.socket(socket.AF_UNIX).connect({str(place / 's')!r})"
+        async with enclosure(POSTGRES, Path("/tmp"), Told(), closed=True) as made:
+            log = made.folder("run") / "log"
+            argv = ["/usr/bin/env", "/usr/bin/python3", "-c", script]
+            await made.serve(argv, "a server that calls", log=log, end="QUIT")
+            until = time.monotonic() + 20
+            while made.serving and time.monotonic() < until:
+                await asyncio.sleep(0.05)
+            assert "PermissionError" in log.read_text()
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+    finally:
+        listening.close()
+        shutil.rmtree(place)
+
+
+async def test_a_link_out_of_it_is_found_wherever_it_is() -> None:
+    async with enclosure(POSTGRES, Path("/tmp"), Told(), closed=True) as made:
+        folder = made.folder("data") / "base"
+        folder.mkdir()
+        (folder / "within").symlink_to(made.root / "data")
+        assert made.way_out() is None
+        (folder / "16384").symlink_to("/tmp")
+        assert made.way_out() == Path("data/base/16384")

@@ -221,6 +221,22 @@ async def test_an_assertion_of_the_config_decides(shop: Shop) -> None:
     assert "enough-orders: 'false', expected 'true'" in shop.failed()
 
 
+async def test_an_assertion_is_asked_in_the_targets_database(shop: Shop) -> None:
+    """Of several that a backup of the whole server holds."""
+    path = shop.backups / "all.sql"
+    binaries = places.postgres_binaries(shop.server.name)
+    where = ["-h", shop.server.host, "-p", str(shop.server.port), "-U", "postgres"]
+    await shop.sql(f"create database a_{shop.database}")
+    try:
+        await _done([str(binaries / "pg_dumpall"), *where, "-f", str(path)])
+    finally:
+        await shop.sql(f"drop database a_{shop.database}")
+    shop.configure(assertions=[{"name": "enough", "sql": "select count(*) > 1 from orders"}])
+    await shop.drill()
+    (answer,) = (one for one in shop.report()["checks"] if one["name"] == "enough")
+    assert answer["outcome"] == "passed"
+
+
 async def test_an_assertion_may_only_read(shop: Shop) -> None:
     await shop.dump()
     shop.configure(assertions=[{"name": "hostile", "sql": "delete from orders returning true"}])

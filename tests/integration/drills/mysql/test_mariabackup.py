@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from actions.mysql_fence import fence_checks
+from console.errors import ActionFailed
 from console.model.backups import Method, Source
 from console.model.drills import Area, Outcome
 from console.model.inventory import Wanted, differences
@@ -55,6 +56,18 @@ async def test_a_physical_backup_is_restored_as_its_source(shop: Shop) -> None:
     assert {one.outcome for one in sound.values()} <= {Outcome.PASSED}
     names = [one.name for one in drilled.site.phases]
     assert names == ["restore", "recover"]
+
+
+@pytest.mark.parametrize("kind", ["link", "isl"])
+async def test_what_leads_to_the_live_files_is_not_started(shop: Shop, kind: str) -> None:
+    place = backup(shop)
+    if kind == "link":
+        (place / "elsewhere").symlink_to(shop.server.data)
+    else:
+        (place / shop.database / "apart.isl").write_text(f"{shop.server.data}/apart.ibd")
+    with pytest.raises(ActionFailed, match="enclosure" if kind == "link" else "DATA DIRECTORY"):
+        async with shop.drill(Method.MARIABACKUP, folder=place.parent):
+            pass
 
 
 async def test_the_backup_itself_is_left_as_it_was(shop: Shop) -> None:
