@@ -205,7 +205,8 @@ class Dispatcher:
 
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> None:
         refusal = rules.refuses(self._policy, target, plan, approval, datetime.now(UTC))
-        if refusal is None:
+        # What acts on no server leaves nothing open that a second run could meet.
+        if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
             unsettled = [one.body for one in await self._ledger.open_intents() if not running(one)]
             refusal = rules.frozen_by(plan, unsettled)
         if refusal is not None:

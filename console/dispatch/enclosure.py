@@ -37,8 +37,9 @@ class Kind(NamedTuple):
     users: tuple[str, ...]
 
 
-POSTGRES = Kind("data/postmaster.pid", "QUIT", ("postgres", "nobody"))
-MYSQL = Kind("data/mysqld.pid", "TERM", ("mysql", "nobody"))
+# Not the user of a server that may be alive on this machine: its files are not for a copy.
+POSTGRES = Kind("data/postmaster.pid", "QUIT", ("nobody", "postgres"))
+MYSQL = Kind("data/mysqld.pid", "TERM", ("nobody", "mysql"))
 # MySQL takes SIGQUIT for a request to write everything down first.
 _AT_ONCE = {"QUIT": signal.SIGQUIT, "TERM": signal.SIGKILL}
 
