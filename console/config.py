@@ -72,6 +72,12 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     alert: Alert = Alert.SCREEN
 
 
+class Runbooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`folders` hold documents of one's own, `*.yaml`, beside those that are shipped."""
+
+    folders: tuple[str, ...] = ()
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. `keys` maps a binding's id to the keys that trigger it."""
 
@@ -82,6 +88,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thresholds: Thresholds = Thresholds()
     rotation: Rotation = Rotation()
     drills: Drills = Drills()
+    runbooks: Runbooks = Runbooks()
     theme: str = "dbdeck"
     keys: dict[str, str] = {}
 
