@@ -360,6 +360,7 @@ class Decider:
         self._confirm = _answers("--confirm", options.confirm)
         self._attest = _answers("--attest", options.attest)
         self._decide = _answers("--decide", options.decide)
+        self._used: set[tuple[str, str]] = set()
 
     async def __call__(self, asked: Ask) -> Answer | None:
         given = self._given(asked)
@@ -378,7 +379,11 @@ class Decider:
             text = _of(self._confirm, asked.key) or ""
             return Answer(decision="yes", text=text) if self._yes else None
         chosen = _of(self._decide, asked.key)
-        return None if chosen is None else Answer(decision=chosen, text=chosen)
+        again = (asked.key, asked.question)
+        if chosen is None or again in self._used:
+            return None  # one flag is one answer: what is asked again is not what was meant
+        self._used.add(again)
+        return Answer(decision=chosen, text=chosen)
 
 
 def _of(table: Mapping[str, str], key: str) -> str | None:
