@@ -10,7 +10,7 @@ import pytest_asyncio
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import ActionFailed
-from tests.servers.accounts import login
+from tests.servers.accounts import APP, PASSWORDS
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.situations import scene
@@ -82,15 +82,20 @@ async def test_a_value_of_another_type_is_told(any_server: Server, engine: Engin
         await engine.select("select $1::int", ("seven",), seconds=5, limit=1)
 
 
-async def test_it_writes_nothing_even_where_it_may(any_server: Server) -> None:
+async def test_it_writes_nothing_even_where_it_may(
+    any_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the application's own login, which may."""
+    monkeypatch.setenv("DBDECK_TEST_APP", PASSWORDS[APP])
     writes = one(
         any_server,
         "with x as (update orders set n = 9 returning n) select n from x",
         "update orders set n = 9",
     )
     async with scene(any_server) as shop:
-        target = target_of(any_server, database=shop.database, monitor=login("app_user"))
+        target = target_of(
+            any_server, database=shop.database, monitor={"user": APP, "password": "env:DBDECK_TEST_APP"}
+        )
         async with open_engine(target) as opened:
             with pytest.raises(ActionFailed):
                 await opened.select(writes, (), seconds=5, limit=1)
