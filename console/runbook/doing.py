@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -13,7 +14,7 @@ import msgspec
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.audit.verify import fields
-from console.dispatch.action import Approval, Plan, Watch
+from console.dispatch.action import Approval, Plan, Stop, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run as ActionRun
 from console.dispatch.policy import must_type_name
@@ -201,14 +202,15 @@ class Doing:
             raise TypeError(f"{due.key} was not planned")
         approval = Approval(reason=self._ground.reason, ticket=self._ground.ticket, confirm=confirm)
         try:
-            ended = await self._ground.dispatcher.apply(
-                ready.plan,
-                self._ground.engine,
-                approval,
-                idempotency_key=key_of(run, due.key, due.attempt),
-                watch=self._ground.watch,
-                parent=run,
-            )
+            async with _in_time(self._ground.watch, step.timeout) as watch:
+                ended = await self._ground.dispatcher.apply(
+                    ready.plan,
+                    self._ground.engine,
+                    approval,
+                    idempotency_key=key_of(run, due.key, due.attempt),
+                    watch=watch,
+                    parent=run,
+                )
         except DbdeckError as error:
             told = f"{error.message} {error.hint}".strip()
             return Acted(step=due.key, effect="none", state="failed", summary=told, exit=int(error.exit))
@@ -286,6 +288,30 @@ class Doing:
             only=action_id,
         )
         return (found[0].state, found[0].summary) if found else ("unknown", "its writer is at work")
+
+
+@asynccontextmanager
+async def _in_time(whole: Watch, length: str) -> AsyncIterator[Watch]:
+    """A watch for one action: after its time, or when the run is stopped, it begins no further effect.
+
+    What is under way is finished and recorded. Whatever else stopped it stops the run as well.
+    """
+    stop = Stop()
+    late = f"the step's timeout of {length}"
+    timer = asyncio.get_running_loop().call_later(seconds_of(length), stop.ask, late)
+    passed_on = asyncio.create_task(_pass_on(whole.stop, stop))
+    try:
+        yield msgspec.structs.replace(whole, stop=stop)
+    finally:
+        timer.cancel()
+        passed_on.cancel()
+        if stop.is_set() and stop.by != late:
+            whole.stop.ask(stop.by)
+
+
+async def _pass_on(whole: Stop, one: Stop) -> None:
+    await whole.wait()
+    one.ask(whole.by)
 
 
 def key_of(run: UUID, step: str, attempt: int) -> str:

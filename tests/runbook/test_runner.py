@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -282,6 +283,26 @@ async def test_a_server_it_is_not_for_starts_nothing(bench: Bench) -> None:
     bench.engine.server = msgspec.structs.replace(bench.engine.server, version_num=120000)
     with pytest.raises(UsageError, match="is for postgresql >=13"):
         await bench.begin(end())
+
+
+async def test_an_action_that_takes_longer_is_finished_and_the_run_goes_on(bench: Bench) -> None:
+    bench.operator.before_answer = lambda: asyncio.sleep(0.3)
+    runner = await bench.begin(end("timeout: 50ms, ") + "  - {id: n, kind: note, text: n}\n")
+    assert (runner.code, runner.interrupted, runner.run.step("n").state) == (0, False, "done")
+    evidence = runner.run.step("end").value["evidence"]
+    assert evidence["stopped"] == "by the step's timeout of 50ms"
+
+
+async def test_a_signal_while_an_action_runs_stops_the_run_after_it(bench: Bench) -> None:
+    async def cancelled() -> None:
+        task.cancel("SIGTERM")
+        await asyncio.sleep(0)
+
+    bench.operator.before_answer = cancelled
+    task = asyncio.create_task(bench.begin(end() + "  - {id: n, kind: note, text: n}\n"))
+    runner = await task
+    assert (runner.code, runner.interrupted, runner.run.effects) == (8, True, ("end",))
+    assert runner.run.step("n").state == "new"
 
 
 async def test_a_run_stops_between_steps_when_it_is_told_to(bench: Bench) -> None:
