@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
 
 from console.runbook.document import Assertion
 from console.runbook.expression import condition, fill
 from console.runbook.values import ExpressionError
 
 Row = Mapping[str, Any]
+MOST_BYTES: Final = 256 * 1024
 
 
 class Judgement(NamedTuple):
@@ -19,8 +22,15 @@ class Judgement(NamedTuple):
 
 
 def answer(rows: Sequence[Row], *, truncated: bool = False) -> dict[str, Any]:
-    """What a query saves."""
-    return {"rows": [dict(row) for row in rows], "count": len(rows), "truncated": truncated}
+    """What a query saves: as many rows as a row of the ledger should hold, and whether there were more."""
+    kept: list[dict[str, Any]] = []
+    left = MOST_BYTES
+    for row in rows:
+        left -= len(msgspec.json.encode(row, enc_hook=str))
+        if left < 0:
+            return {"rows": kept, "count": len(kept), "truncated": True}
+        kept.append(dict(row))
+    return {"rows": kept, "count": len(kept), "truncated": truncated}
 
 
 def seen(value: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:

@@ -239,6 +239,13 @@ async def test_what_is_redacted_is_nowhere_in_the_ledger(bench: Bench) -> None:
     assert "hunter2" not in await bench.text()
 
 
+async def test_an_answer_is_kept_as_far_as_a_row_of_the_ledger_should_hold_it(bench: Bench) -> None:
+    bench.engine.selected["select 1"] = [{"n": n, "text": "x" * 100_000} for n in range(5)]
+    runner = await bench.begin("  - {id: q, kind: query, sql: select 1, save: s}\n")
+    value = runner.run.step("q").value
+    assert (value["count"], value["truncated"]) == (2, True)
+
+
 async def test_what_nothing_saves_is_not_kept(bench: Bench) -> None:
     bench.engine.selected["select 1"] = [{"word": "hunter2"}]
     await bench.begin("  - {id: q, kind: query, sql: select 1, expect: [{assert: count == 1}]}\n")
