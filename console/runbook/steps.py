@@ -470,6 +470,9 @@ def work_out(value: Any, names: Mapping[str, Any]) -> Any:
 def _open_loop(key: str, step: ForEach, names: dict[str, Any]) -> Event:
     found = evaluate(step.items, names)
     if isinstance(found, dict) and isinstance(found.get("rows"), list):
+        if found.get("truncated"):
+            why = f"{step.items} was cut off at {len(found['rows'])} rows: not all of them; none was done"
+            return Observed(step=key, state="failed", summary=why)
         found = found["rows"]
     if found is UNKNOWN or not isinstance(found, list):
         return Observed(step=key, state="failed", summary=f"{step.items} is no list that is known")

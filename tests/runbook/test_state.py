@@ -151,6 +151,17 @@ def test_more_items_than_allowed_are_none() -> None:
     assert driver.run.effects == ()
 
 
+def test_an_answer_that_was_cut_off_is_not_looped_over() -> None:
+    one = of(
+        "  - {id: q, kind: query, read: locks, save: s}\n"
+        f"  - {{id: l, kind: for_each, in: s, as: i, steps: [{ACT % ('a', '')}]}}\n"
+    )
+    driver = Driver(one)
+    driver.begin()
+    driver.happen(Observed(step="q", state="done", value=answer([{"id": 1}], truncated=True)))
+    assert "cut off" in driver.finish().text
+
+
 def test_the_rest_waits_for_a_yes_after_the_canary() -> None:
     one = of(
         f"  - {{id: l, kind: for_each, in: '[1, 2, 3]', as: i, canary: 1, steps: [{ACT % ('a', '')}]}}\n"
