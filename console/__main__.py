@@ -21,7 +21,7 @@ def main() -> int:
     from console.cli.main import main as cli
 
     try:
-        return cli(Services(registry=_registry, console=_console))
+        return cli(Services(registry=_registry, console=_console, runbooks=_runbooks))
     finally:
         gc.freeze()  # the interpreter would look through all of it, several times, before it forgets it
 
@@ -31,6 +31,13 @@ def _registry() -> Registry:
     from console.dispatch.registry import Registry
 
     return Registry(actions.ALL)
+
+
+def _runbooks() -> list[tuple[str, str]]:
+    from importlib.resources import files
+
+    found = (one for one in files("runbooks").iterdir() if one.name.endswith(".yaml"))
+    return sorted((f"runbooks/{one.name}", one.read_text(encoding="utf-8")) for one in found)
 
 
 async def _console(config: Config) -> int:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Set
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import yaml
 
 from console.errors import ConfigError
 from console.keyrings import Keyring, check
@@ -25,10 +24,10 @@ from console.model.policy import Policy
 from console.model.rotation import Rotation
 from console.model.target import EngineKind, Environment, Login, Target, TlsMode
 from console.secrets import parse_reference, split_name
+from console.strict_yaml import START, Path_, Places, explain, nearest, read_yaml
 
 _DEFAULT_PORT = {EngineKind.POSTGRES: 5432, EngineKind.MYSQL: 3306}
 _DEFAULT_DATABASE = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: ""}
-Path_ = tuple[str | int, ...]
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +72,12 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     alert: Alert = Alert.SCREEN
 
 
+class Runbooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`folders` hold documents of one's own, `*.yaml`, beside those that are shipped."""
+
+    folders: tuple[str, ...] = ()
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. `keys` maps a binding's id to the keys that trigger it."""
 
@@ -83,6 +88,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thresholds: Thresholds = Thresholds()
     rotation: Rotation = Rotation()
     drills: Drills = Drills()
+    runbooks: Runbooks = Runbooks()
     theme: str = "dbdeck"
     keys: dict[str, str] = {}
 
@@ -151,43 +157,43 @@ def load(path: Path) -> Config:
 
 
 def parse(text: str, name: str = "config") -> Config:
-    values, lines = read_yaml(text, name)
-    _refuse_literal_passwords(values, lines, name)
+    values, places = read_yaml(text, name)
+    _refuse_literal_passwords(values, places, name)
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as error:
-        raise _explain(str(error), lines, name) from None
-    _refuse_keyring(config.keyring, lines, name)
+        raise explain(str(error), Config, places, name) from None
+    _refuse_keyring(config.keyring, places, name)
     for section in ("rotation", "drills"):
-        _refuse_rules_of_nobody(config, section, lines, name)
-    _refuse_sources(config, lines, name)
-    _refuse_hooks(config, lines, name)
+        _refuse_rules_of_nobody(config, section, places, name)
+    _refuse_sources(config, places, name)
+    _refuse_hooks(config, places, name)
     return config
 
 
-def _refuse_rules_of_nobody(config: Config, section: str, lines: Mapping[Path_, int], name: str) -> None:
+def _refuse_rules_of_nobody(config: Config, section: str, places: Places, name: str) -> None:
     """A rule for a target that does not exist protects nothing."""
     for target in getattr(config, section).targets:
         if target not in config.targets:
             near = difflib.get_close_matches(target, config.targets, n=1)
             raise ConfigError(
-                f"{name}, line {lines.get((section, 'targets', target), 1)}: "
+                f"{name}, {places.get((section, 'targets', target), START)}: "
                 f"{section}.targets names {target!r}, which is no target",
                 f"did you mean {near[0]}?" if near else f"it has: {', '.join(config.targets) or 'none'}",
             )
 
 
-def _refuse_sources(config: Config, lines: Mapping[Path_, int], name: str) -> None:
+def _refuse_sources(config: Config, places: Places, name: str) -> None:
     """What the types do not say of sources of backups."""
     for target, own in config.drills.targets.items():
         for source, one in own.sources.items():
             fault = source_fault(one, config.targets[target].engine)
             if fault:
                 place = ("drills", "targets", target, "sources", source)
-                raise ConfigError(f"{name}, line {lines.get(place, 1)}: {'.'.join(place)}: {fault}")
+                raise ConfigError(f"{name}, {places.get(place, START)}: {'.'.join(place)}: {fault}")
 
 
-def _refuse_hooks(config: Config, lines: Mapping[Path_, int], name: str) -> None:
+def _refuse_hooks(config: Config, places: Places, name: str) -> None:
     """What the types do not say of accounts and their hooks."""
     for target, own in config.rotation.targets.items():
         entries: set[str] = set()
@@ -198,9 +204,9 @@ def _refuse_hooks(config: Config, lines: Mapping[Path_, int], name: str) -> None
                 *_entry_faults(rule.entry, entries),
             ]
             for path, message, hint in found[:1]:
-                place = _nearest((*at, *path), lines)
+                place = nearest((*at, *path), places)
                 dotted = ".".join(str(part) for part in place)
-                raise ConfigError(f"{name}, line {lines.get(place, 1)}: {dotted}: {message}", hint)
+                raise ConfigError(f"{name}, {places.get(place, START)}: {dotted}: {message}", hint)
             entries.update([rule.entry] if rule.entry else [])
 
 
@@ -218,107 +224,32 @@ def _entry_faults(entry: str | None, taken: Set[str]) -> Iterator[tuple[Path_, s
         yield ("entry",), f"{entry} is another account's already", "each account has its own password"
 
 
-def _nearest(path: Path_, lines: Mapping[Path_, int]) -> Path_:
-    """The path, or what it is in, where it is not written itself."""
-    while path and path not in lines:
-        path = path[:-1]
-    return path
-
-
-# ---- strict YAML -----------------------------------------------------------------------------
-
-Lines = Mapping[Path_, int]
-_INT = re.compile(r"[-+]?\d{1,18}")
-_FLOAT = re.compile(r"[-+]?\d+\.\d+")
-
-
-def read_yaml(text: str, name: str) -> tuple[Any, dict[Path_, int]]:
-    """(values, line of each path). Raises ConfigError with the line for everything that is not strict."""
-    lines: dict[Path_, int] = {(): 1}
-    try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            _refuse_event(event, name)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{name}, line {line}: {error.problem or 'not valid YAML'}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {error}") from None
-    return ({} if node is None else _value(node, (), lines, name)), lines
-
-
-def _refuse_event(event: yaml.Event, name: str) -> None:
-    line = event.start_mark.line + 1 if event.start_mark else 1
-    if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        raise ConfigError(f"{name}, line {line}: anchors and aliases are not allowed; write the value out")
-    if getattr(event, "tag", None):
-        raise ConfigError(f"{name}, line {line}: tags are not allowed")
-
-
-def _value(node: yaml.Node, path: Path_, lines: dict[Path_, int], name: str) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, lines, name)
-    if isinstance(node, yaml.SequenceNode):
-        lines.update({(*path, i): child.start_mark.line + 1 for i, child in enumerate(node.value)})
-        return [_value(child, (*path, i), lines, name) for i, child in enumerate(node.value)]
-    return _scalar(node)
-
-
-def _mapping(node: yaml.MappingNode, path: Path_, lines: dict[Path_, int], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key_node, child in node.value:
-        line = key_node.start_mark.line + 1
-        key = key_node.value
-        if not isinstance(key, str):
-            raise ConfigError(f"{name}, line {line}: a key must be a plain word")
-        if key in found:
-            raise ConfigError(f"{name}, line {line}: the key {key!r} is written twice")
-        lines[(*path, key)] = line
-        found[key] = _value(child, (*path, key), lines, name)
-    return found
-
-
-def _scalar(node: yaml.Node) -> object:
-    """Only true, false, null and plain decimal numbers are not strings: `no`, `on`, 0x1f, 1_000 are."""
-    text = str(node.value)
-    if getattr(node, "style", None) is not None:
-        return text
-    if text in ("true", "false"):
-        return text == "true"
-    if text in ("", "~", "null"):
-        return None
-    if _INT.fullmatch(text):
-        return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
-
-
 # ---- faults in words -------------------------------------------------------------------------
 
 
-def _refuse_literal_passwords(values: Any, lines: Lines, name: str) -> None:
+def _refuse_literal_passwords(values: Any, places: Places, name: str) -> None:
     """Before anything else, so that no later message can repeat a password that stands in the file."""
     for path, value in _scalars(values, ()):
         if path[-1] == "password" and value is not None:
             try:
                 parse_reference(str(value))
             except ConfigError as error:
-                raise ConfigError(f"{name}, line {lines.get(path, 1)}: {error.message}", error.hint) from None
+                raise ConfigError(f"{name}, {places.get(path, START)}: {error.message}", error.hint) from None
         if path[-1] == "url" and re.match(r"[a-z]+://[^/@]*:[^/@]+@", str(value)):
             raise ConfigError(
-                f"{name}, line {lines.get(path, 1)}: the URL holds a password",
+                f"{name}, {places.get(path, START)}: the URL holds a password",
                 "take it out and write `password: keyring:…`, `env:…` or `file:…` beside the url",
             )
 
 
-def _refuse_keyring(keyring: Keyring, lines: Lines, name: str) -> None:
+def _refuse_keyring(keyring: Keyring, places: Places, name: str) -> None:
     """Backends that are none, or that lose or show what they hold."""
     try:
         if keyring.backend is not None:
             check(keyring.backend)
     except ConfigError as error:
-        line = lines.get(("keyring", "backend"), 1)
-        raise ConfigError(f"{name}, line {line}: {error.message}", error.hint) from None
+        place = places.get(("keyring", "backend"), START)
+        raise ConfigError(f"{name}, {place}: {error.message}", error.hint) from None
 
 
 def _scalars(value: Any, path: Path_) -> list[tuple[Path_, Any]]:
@@ -327,78 +258,6 @@ def _scalars(value: Any, path: Path_) -> list[tuple[Path_, Any]]:
     if isinstance(value, list):
         return [pair for i, child in enumerate(value) for pair in _scalars(child, (*path, i))]
     return [(path, value)] if path else []
-
-
-_AT = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"unknown field `(?P<field>.*)`")
-_MISSING = re.compile(r"missing required field `(?P<field>.*)`")
-
-
-def _explain(message: str, lines: Lines, name: str) -> ConfigError:
-    match = _AT.match(message)
-    what, where = (match["what"], match["path"] or "") if match else (message, "")
-    unknown = _UNKNOWN.search(what)
-    path = _find_path(where, lines, unknown["field"] if unknown else None)
-    line = lines.get(path, 1)
-    dotted = ".".join(str(part) for part in path)
-    if unknown:
-        near = difflib.get_close_matches(unknown["field"], _keys_at(path[:-1]), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"valid here: {', '.join(_keys_at(path[:-1]))}"
-        return ConfigError(f"{name}, line {line}: unknown key {dotted}", hint)
-    missing = _MISSING.search(what)
-    if missing:
-        return ConfigError(f"{name}, line {line}: {dotted or 'the file'} lacks the key {missing['field']!r}")
-    return ConfigError(f"{name}, line {line}: {dotted or 'the file'}: {what}", _choices(path))
-
-
-def _find_path(where: str, lines: Lines, field: str | None) -> Path_:
-    """msgspec names a place as `.targets[...].monitor`: the first path of the file that fits it.
-
-    `[...]` is any key; where several fit, the one that has the unknown field.
-    """
-    parts = re.findall(r"\.([^.\[]+)|\[(\.\.\.|\d+)\]", where)
-    pattern: list[str | int | None] = [
-        word or (None if index == "..." else int(index)) for word, index in parts
-    ]
-    if field is not None:
-        pattern.append(field)
-    fits = [
-        path
-        for path in lines
-        if len(path) == len(pattern)
-        and all(want is None or want == have for want, have in zip(pattern, path, strict=True))
-    ]
-    return fits[0] if fits else ()
-
-
-def _keys_at(path: Path_) -> list[str]:
-    """The valid keys of the mapping at a path, walking the structs."""
-    kind: Any = Config
-    for part in path:
-        kind = _child(kind, part)
-    return [field.encode_name for field in msgspec.structs.fields(kind)] if _is_struct(kind) else []
-
-
-def _choices(path: Path_) -> str:
-    """The valid words of an enumeration."""
-    kind: Any = Config
-    for part in path:
-        kind = _child(kind, part)
-    return f"one of: {', '.join(kind)}" if isinstance(kind, type) and issubclass(kind, StrEnum) else ""
-
-
-def _child(kind: Any, part: str | int) -> Any:
-    if _is_struct(kind):
-        found = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        kind = found.get(str(part), object)
-    else:
-        kind = kind.__args__[-1 if getattr(kind, "__origin__", None) is dict else 0]
-    options = [one for one in getattr(kind, "__args__", ()) if _is_struct(one)]
-    return options[0] if options and getattr(kind, "__origin__", None) not in (dict, tuple) else kind
-
-
-def _is_struct(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,3 +1,3 @@
-"""The runbook documents, data only (none ship yet)."""
+"""The runbook documents that are shipped, data only."""
 
 from __future__ import annotations

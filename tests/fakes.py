@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from console.engine.port import Need, Row, Statement
+from console.engine.port import Need, Row, Selected, Statement
 from console.errors import OutcomeUnknown
 from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree, blocking_forest
@@ -132,6 +132,7 @@ class ScriptedEngine:
         self.inventories: dict[str, Inventory] = {}
         self.rows: dict[str, Contents] = {}
         self.answers: dict[str, str] = {}
+        self.selected: dict[str, list[dict[str, Any]]] = {}
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
 
@@ -238,6 +239,11 @@ class ScriptedEngine:
     async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
         await self._read()
         return self.answers.get(sql)
+
+    async def select(self, sql: str, args: Sequence[object], *, seconds: float, limit: int) -> Selected:
+        await self._read()
+        rows = self.selected.get(sql, [])
+        return Selected(rows=tuple(rows[:limit]), truncated=len(rows) > limit)
 
     @asynccontextmanager
     async def snapshot(self, database: str) -> AsyncIterator[ScriptedSnapshot]:

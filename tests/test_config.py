@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.config import find, load, parse, read_yaml
+from console.config import find, load, parse
 from console.errors import ConfigError, Exit
 from console.model.target import EngineKind, Environment, TlsMode
+from console.strict_yaml import read_yaml
 
 GOOD = """
 audit: {url: "sqlite:///~/a.db", journal: ~/j}

@@ -53,26 +53,26 @@ def test_each_kind_is_read() -> None:
 def test_a_fault_names_its_line(target: str, hook: str, says: str, hint: str) -> None:
     with pytest.raises(ConfigError) as fault:
         parse(config(target, "exec: {argv: [/bin/true]}", hook), "c.yaml")
-    assert "c.yaml, line 11: " in fault.value.message
+    assert "c.yaml, line 11, column " in fault.value.message
     assert says in fault.value.message
     assert hint in fault.value.hint
 
 
 @pytest.mark.parametrize("entry", ["shop", "shop/a#pending"])
 def test_an_entry_that_is_no_name_of_a_secret_is_refused(entry: str) -> None:
-    with pytest.raises(ConfigError, match="line 9: "):
+    with pytest.raises(ConfigError, match=r"line 9, column \d+: "):
         parse(config("pg", POOLER, rule=f'          entry: "{entry}"\n'))
 
 
 def test_two_accounts_do_not_share_an_entry() -> None:
     rules = "".join(f"        {name}: {{entry: shop/x}}\n" for name in ("ann", "bob"))
-    with pytest.raises(ConfigError, match=r"line 9: .*another account's"):
+    with pytest.raises(ConfigError, match=r"line 9, column \d+: .*another account's"):
         parse(f"{HEAD}    pg:\n      accounts:\n{rules}")
 
 
 def test_two_hooks_of_one_name_are_refused() -> None:
     one = "{name: a, exec: {argv: [/bin/true]}}"
-    with pytest.raises(ConfigError, match=r"line 11: .*called 'a'"):
+    with pytest.raises(ConfigError, match=r"line 11, column \d+: .*called 'a'"):
         parse(config("pg", one, one))
 
 

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     CHECKPOINT = "checkpoint"
     REDACTION = "redaction"
     NOTE = "note"
+    RUN = "run"  # an event of a runbook's run, whose id is the row's action_id
     CLOSE = "close"
 
 

@@ -116,7 +116,7 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
     target = one(services.config(), options.target)
     await unlock_for([target], store=isinstance(action, Keeping))
     async with open_engine(target) as engine:
-        made = await _planned(services, action, engine, parsed)
+        made = await planned(services, action, engine, parsed)
     if options.out:
         _save(made, options.out)
     if options.as_json:
@@ -127,7 +127,7 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
     return Exit.CHANGES if options.exit_code else Exit.OK
 
 
-async def _planned(services: Services, action: Action[Any], engine: Engine, args: msgspec.Struct) -> Plan:
+async def planned(services: Services, action: Action[Any], engine: Engine, args: msgspec.Struct) -> Plan:
     """With what the ledger knows of earlier runs; a plan needs none to be made."""
     config = services.config()
     try:

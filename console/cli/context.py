@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,14 @@ class Services:
     """Given by the composition root: the CLI knows neither an action nor the TUI."""
 
     def __init__(
-        self, *, registry: Callable[[], Registry], console: Callable[[Config], Awaitable[int]]
+        self,
+        *,
+        registry: Callable[[], Registry],
+        console: Callable[[Config], Awaitable[int]],
+        runbooks: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
+        """`runbooks` are the documents that are shipped, as (name, text)."""
+        self.runbooks = runbooks
         self.registry = registry
         self.console = console
         self.config_path: str | None = None

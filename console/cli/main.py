@@ -380,6 +380,132 @@ def audit_reconcile(
     return _run(reconcile(services, action_id, said, reason, as_json))
 
 
+@cli.group()
+def runbook() -> None:
+    """Guided runbooks: typed documents whose every step is recorded, and which another can go on with."""
+
+
+def run_options(function: F) -> F:
+    """What a run may be asked, answered beforehand."""
+    options = (
+        click.option("--reason", default="", help="why; recorded in the ledger (required to start)"),
+        click.option("--ticket", default="", help="recorded in the ledger"),
+        click.option("--yes", is_flag=True, help="approve each action's plan without being asked"),
+        click.option("--confirm", multiple=True, metavar="STEP=PHRASE", help="what a step wants typed"),
+        click.option("--attest", multiple=True, metavar="STEP=TEXT", help="a step by hand is done, and how"),
+        click.option("--decide", multiple=True, metavar="STEP=CHOICE", help="what only a person can say"),
+        click.option("--json", "as_json", is_flag=True, help="one JSON document an event"),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+params_option = click.option("-p", "--param", "given", multiple=True, metavar="KEY=VALUE", help="a param")
+
+
+@runbook.command("list")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_list(services: Services, as_json: bool) -> int:
+    """List the runbooks: those that are shipped, and those of the config's folders."""
+    from console.cli.runbook import list_all
+
+    return list_all(services, as_json)
+
+
+@runbook.command("show")
+@config_option
+@click.argument("name", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_show(services: Services, name: str, as_json: bool) -> int:
+    """Show a runbook: what it is for, its params and its steps."""
+    from console.cli.runbook import show
+
+    return show(services, name, as_json)
+
+
+@runbook.command("lint")
+@config_option
+@click.argument("names", nargs=-1, metavar="[ID|FILE]…")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_lint(services: Services, names: tuple[str, ...], as_json: bool) -> int:
+    """Check runbooks without a server, and walk their fixtures; exit 2 on an error."""
+    from console.cli.runbook import check
+
+    return check(services, names, as_json)
+
+
+@runbook.command("schema")
+@config_option
+@click.pass_obj
+def runbook_schema(services: Services) -> int:
+    """Print the JSON schema of runbooks, with the arguments of the actions there are."""
+    from console.cli.runbook import print_schema
+
+    return print_schema(services)
+
+
+@runbook.command("plan")
+@config_option
+@click.argument("name", metavar="ID")
+@target_option
+@params_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_plan(
+    services: Services, name: str, target: str | None, given: tuple[str, ...], as_json: bool
+) -> int:
+    """Show the whole tree: what is known now, what is decided at run time, what takes it back."""
+    from console.cli.runbook import plan as plan_runbook
+
+    return _run(plan_runbook(services, name, given, target, as_json))
+
+
+@runbook.command("run")
+@config_option
+@click.argument("name", metavar="ID")
+@target_option
+@params_option
+@run_options
+@click.pass_obj
+def runbook_run(
+    services: Services, /, name: str, target: str | None, given: tuple[str, ...], **options: Any
+) -> int:
+    """Run a runbook. What it asks and was not answered here makes it wait, in the ledger."""
+    from console.cli.runbook import RunOptions
+    from console.cli.runbook import run as run_runbook
+
+    return _run(run_runbook(services, name, given, target, RunOptions(**options)))
+
+
+@runbook.command("status")
+@config_option
+@click.argument("run_id", required=False, metavar="[RUN]")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_status(services: Services, run_id: str | None, as_json: bool) -> int:
+    """List the newest runs; with RUN all that happened in it."""
+    from console.cli.runbook import status
+
+    return _run(status(services, run_id, as_json))
+
+
+@runbook.command("resume")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@run_options
+@click.pass_obj
+def runbook_resume(services: Services, /, run_id: str, **options: Any) -> int:
+    """Go on with a run by what the ledger says; follow it where somebody else runs it."""
+    from console.cli.runbook import RunOptions, resume
+
+    return _run(resume(services, run_id, RunOptions(**options)))
+
+
 def secret_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="one JSON document")(function)
 

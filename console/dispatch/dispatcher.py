@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +51,8 @@ from console.model.policy import Policy
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
 
+Holding = Callable[[], Awaitable[None]]
+
 
 class Dispatcher:
     """Runs actions on targets. One a process; it holds the ledger's writer."""
@@ -76,6 +78,36 @@ class Dispatcher:
 
     def lifeboat(self, target: Target) -> Lifeboat:
         return self._lifeboats.setdefault(target.name, Lifeboat(target, self._opener))
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    @asynccontextmanager
+    async def holding(self, target: Target, names: Sequence[str], what: str) -> AsyncIterator[Holding]:
+        """Locks in the target on a connection of their own, for longer than one action; on this machine where
+        the target is read-only. Raises Locked with who holds one, and the errors of a connection.
+
+        What it gives raises Locked once they were lost.
+        """
+        way = nowhere(self._locks, _unasked(target)) if target.read_only else self._opener(target)
+        async with way as connection, AsyncExitStack() as stack:
+            for name in sorted(names):
+                holder = await connection.hold(f"{target.name}:{name}")
+                if holder is not None:
+                    raise Locked(f"{what} is held by {holder}; nothing was executed", "wait, or follow it")
+                stack.push_async_callback(_let_go, connection, f"{target.name}:{name}")
+
+            async def still() -> None:
+                try:
+                    await connection.identity()
+                except DbdeckError as error:
+                    raise Locked(
+                        f"the lock of {what} was lost: {error.message}; nothing more was executed",
+                        "resume it when the target answers",
+                    ) from None
+
+            yield still
 
     async def close(self) -> None:
         for lifeboat in self._lifeboats.values():
@@ -174,9 +206,11 @@ class Dispatcher:
         *,
         idempotency_key: str | None = None,
         watch: Watch | None = None,
+        parent: UUID | None = None,
     ) -> Run:
-        """Run a plan. Raises Refused, AuditUnavailable, Stale, Locked, Unreachable: nothing happened then.
+        """Run a plan; `parent` is the run of a runbook that it is part of.
 
+        Raises Refused, AuditUnavailable, Stale, Locked, Unreachable: nothing happened then.
         Everything later is in the Run. Cancelling a run whose intent is written sets `watch.stop` and
         waits for its outcome.
         """
@@ -190,7 +224,7 @@ class Dispatcher:
                 plan = await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
                 ways = (connection, partial(self._opener, engine.target), self.store)
-                performance = Performance(action, plan, engine, ways, (self._ledger, watch))
+                performance = Performance(action, plan, engine, ways, (self._ledger, watch, parent))
                 intent = intents.body(plan, approval, engine.target, connection.user)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
@@ -317,6 +351,20 @@ async def _holding(connection: OperatorConnection, names: Sequence[str], plan: P
                 )
             stack.push_async_callback(_let_go, connection, name)
         yield
+
+
+def _unasked(target: Target) -> ServerIdentity:
+    """Who stands for a server that is not asked: locks on this machine need no answer of it."""
+    never = datetime.fromtimestamp(0, UTC)
+    return ServerIdentity(
+        flavor=str(target.engine),
+        version="",
+        version_num=0,
+        system_id="",
+        started_at=never,
+        primary=None,
+        tls="",
+    )
 
 
 async def _let_go(connection: OperatorConnection, name: str) -> None:

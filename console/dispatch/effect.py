@@ -55,13 +55,13 @@ class Performance:
         plan: Plan,
         engine: Engine,
         ways: tuple[OperatorConnection, Another, SecretStore | None],
-        record: tuple[Ledger, Watch],
+        record: tuple[Ledger, Watch, UUID | None],
     ) -> None:
         self._action = action
         self._plan = plan
         self._engine = engine
         self._connection, self._another, self._store = ways
-        self._ledger, self._watch = record
+        self._ledger, self._watch, self._parent = record
         self._id = uuid4()
         self._started = time.monotonic()
         self._about: dict[str, object] = {}
@@ -70,7 +70,7 @@ class Performance:
         # In every row of the action, so that a row can be read without its intent.
         self._about = {name: body[name] for name in ("action", "target", "operator", "reason")}
         intent = await self._record_intent(body, idempotency_key)
-        written = Record(self._ledger, self._id, self._about)
+        written = Record(self._ledger, self._id, self._about, self._parent)
         ways = (self._another, self._store)
         operator = Operator(self._connection, written, self._engine, self._watch, ways)
         failure: DbdeckError | None = None
@@ -92,7 +92,9 @@ class Performance:
 
     async def _record_intent(self, body: dict[str, object], key: str | None) -> Receipt:
         try:
-            return await self._ledger.append(Kind.INTENT, self._id, body, idempotency_key=key)
+            return await self._ledger.append(
+                Kind.INTENT, self._id, body, idempotency_key=key, parent=self._parent
+            )
         except AlreadyRecorded as error:
             raise Refused(
                 f"the idempotency key {key} was used by action {error.action_id}; nothing was executed",
@@ -127,7 +129,7 @@ class Performance:
     async def _record_outcome(self, intent: Receipt, body: dict[str, object]) -> Receipt:
         """What happened is told even where neither table nor journal take it any more."""
         try:
-            return await self._ledger.append_late(Kind.OUTCOME, self._id, body)
+            return await self._ledger.append_late(Kind.OUTCOME, self._id, body, parent=self._parent)
         except AuditUnavailable:
             return msgspec.structs.replace(intent, id=None, recorded=False)
 

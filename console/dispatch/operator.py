@@ -34,8 +34,11 @@ Another = Callable[[], AbstractAsyncContextManager[OperatorConnection]]
 class Record:
     """What one action has written of its effects: a statement that is not in it is never sent."""
 
-    def __init__(self, ledger: Ledger, action_id: UUID, about: Mapping[str, object]) -> None:
+    def __init__(
+        self, ledger: Ledger, action_id: UUID, about: Mapping[str, object], parent: UUID | None = None
+    ) -> None:
         self._ledger = ledger
+        self._parent = parent
         self.action_id = action_id
         self._about = about
         self._declared: set[tuple[str, str]] = set()
@@ -56,7 +59,7 @@ class Record:
             what |= {"subject": subject, "before": self.taken[-1].answer if self.taken else None}
         body = {**self._about, "step": self.steps + 1, **what, "timeout": timeout}
         try:
-            await self._ledger.append(RowKind.STEP, self.action_id, body)
+            await self._ledger.append(RowKind.STEP, self.action_id, body, parent=self._parent)
         except AuditUnavailable as error:
             raise ActionFailed(
                 f"the step was not recorded and therefore not executed: {error.message}", error.hint

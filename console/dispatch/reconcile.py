@@ -48,14 +48,18 @@ async def reconcile(
     targets: Sequence[Target],
     word: Word | None = None,
     store: SecretStore | None = None,
+    *,
+    only: str | None = None,
 ) -> list[Settled]:
-    """Every open intent whose writer is gone, or whose outcome was `unknown`.
+    """Every open intent whose writer is gone, or whose outcome was `unknown`; `only` that action, if given.
 
     A `word` settles its one action, and only when the look decides nothing. Raises UsageError when no
     such action is open.
     """
     known = {target.name: target for target in targets}
     opened = [intent for intent in await ledger.open_intents() if not running(intent)]
+    if only is not None:
+        opened = [intent for intent in opened if str(intent.action_id) == only]
     if word is not None:
         opened = [intent for intent in opened if str(intent.action_id) == word.action_id]
         if not opened:

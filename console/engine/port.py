@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -67,6 +67,13 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     privileges: tuple[str, ...] = ()
     enough: tuple[str, ...] = ()
     role: str = ""
+
+
+class Selected(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a read as JSON data (`console.engine.plain`); `truncated`: there are more than were wanted."""
+
+    rows: tuple[dict[str, Any], ...]
+    truncated: bool = False
 
 
 class MaintenanceReads(Protocol):
@@ -167,6 +174,13 @@ class ContentReads(Protocol):
         """The first value of the answer to a read of the user's own, as text; None for no row or NULL.
 
         It runs read-only. Raises ActionFailed with what the server said.
+        """
+        ...
+
+    async def select(self, sql: str, args: Sequence[object], *, seconds: float, limit: int) -> Selected:
+        """The answer to one read, with bound arguments (`$1` or `%s`), in a transaction that only reads.
+
+        Names in it are looked for where the database says. Raises ActionFailed with what the server said.
         """
         ...
 

@@ -9,8 +9,10 @@ import msgspec
 
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.verify import Verification
+from console.present.runs import line
 from console.present.table import Column, Line, Tone
 from console.present.units import clean
+from console.runbook.history import event_of
 
 COLUMNS = (
     Column(title="id", width=6, align="right"),
@@ -93,6 +95,9 @@ def what(entry: Entry) -> str:
     if entry.kind == Kind.OPEN:
         who = fields.get("who") or {}
         return f"dbdeck {fields.get('version', '')} started by {who.get('os_user', '')}".strip()
+    if entry.kind == Kind.RUN:
+        event = event_of(entry)
+        return line(event)[1] if event is not None else "an event of a newer dbdeck"
     return str(fields.get("reason") or fields.get("text") or "")
 
 

@@ -9,6 +9,8 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from console.engine.mysql.reader import Reader
+from console.engine.plain import plain
+from console.engine.port import Selected
 from console.engine.queries import quote_ident
 from console.errors import ActionFailed, DbdeckError, PrivilegeMissing
 from console.model.inventory import Contents, TableContent, Wanted
@@ -170,14 +172,32 @@ async def contents(reader: Reader, database: str, wanted: Wanted) -> Contents:
     )
 
 
+async def select(reader: Reader, sql: str, args: Sequence[object], seconds: float, limit: int) -> Selected:
+    """Raises ActionFailed with what the server said."""
+    try:
+        await reader.begin("start transaction read only")
+        await _limit(reader, seconds)
+        await reader.begin(f"set session sql_select_limit = {limit + 1:d}")
+        rows = await reader.ask(sql, *args, what="the answer", seconds=seconds)
+    except DbdeckError as error:
+        raise ActionFailed(error.message, error.hint) from None
+    found = tuple({name: plain(value) for name, value in row.items()} for row in rows[:limit])
+    return Selected(rows=found, truncated=len(rows) > limit)
+
+
+async def _limit(reader: Reader, seconds: float) -> None:
+    """How long the server works on a read at most."""
+    if reader.mariadb:
+        await reader.begin(f"set session max_statement_time = {max(0.05, seconds):.3f}")
+    else:
+        await reader.begin(f"set session max_execution_time = {int(max(0.05, seconds) * 1000)}")
+
+
 async def ask(reader: Reader, sql: str, seconds: float) -> str | None:
     """Raises ActionFailed with what the server said."""
     try:
         await reader.begin("start transaction read only")
-        if reader.mariadb:
-            await reader.begin(f"set session max_statement_time = {max(0.05, seconds):.3f}")
-        else:
-            await reader.begin(f"set session max_execution_time = {int(max(0.05, seconds) * 1000)}")
+        await _limit(reader, seconds)
         rows: list[dict[str, Any]] = await reader.ask(sql, what="the answer", seconds=seconds)
     except DbdeckError as error:
         raise ActionFailed(error.message, error.hint) from None

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from console.engine.mysql import probe
 from console.engine.mysql.accounts import accounts, own, verifiers
 from console.engine.mysql.checks import findings
-from console.engine.mysql.contents import ask, contents
+from console.engine.mysql.contents import ask, contents, select
 from console.engine.mysql.deadlocks import Deadlocks
 from console.engine.mysql.disk import disk, measurement, refuse_to_measure
 from console.engine.mysql.graph import lock_tree
@@ -28,7 +28,7 @@ from console.engine.mysql.snapshot import MysqlSnapshot, snapshot
 from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
-from console.engine.port import Need
+from console.engine.port import Need, Selected
 from console.model.accounts import Account, Accounts
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
@@ -152,6 +152,10 @@ class MysqlEngine:
     async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
         async with reader(self.target, database) as opened:
             return await ask(opened, sql, seconds)
+
+    async def select(self, sql: str, args: Sequence[object], *, seconds: float, limit: int) -> Selected:
+        async with reader(self.target, self.target.database) as opened:
+            return await select(opened, sql, args, seconds, limit)
 
     def snapshot(self, database: str) -> AbstractAsyncContextManager[MysqlSnapshot]:
         return snapshot(self.target, database)

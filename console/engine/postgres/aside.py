@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -83,6 +83,15 @@ class Aside:
             if not isinstance(error, Exception):
                 self._connection.terminate()  # cancelled: the server ends its part when the wire is gone
             raise
+
+    async def some(
+        self, sql: str, args: Sequence[object], *, seconds: float, limit: int
+    ) -> list[asyncpg.Record]:
+        """The first rows of a read, inside a transaction. Raises what asyncpg raises."""
+        milliseconds = f"{max(1, round(seconds * 1000))}ms"
+        await self._connection.fetch(self.text("limits"), ["statement_timeout"], [milliseconds])
+        cursor = await self._connection.cursor(sql, *args)
+        return await cursor.fetch(limit)
 
     @asynccontextmanager
     async def one_moment(self) -> AsyncIterator[None]:

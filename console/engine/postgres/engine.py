@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from console.engine.port import Need
+from console.engine.port import Need, Selected
 from console.engine.postgres import (
     accounts,
     disk,
@@ -203,6 +203,9 @@ class PostgresEngine:
 
     async def ask(self, database: str, sql: str, *, seconds: float) -> str | None:
         return await snapshot.ask(self.target, database, sql, seconds=seconds)
+
+    async def select(self, sql: str, args: Sequence[object], *, seconds: float, limit: int) -> Selected:
+        return await snapshot.select(self.target, sql, args, seconds=seconds, limit=limit)
 
     def snapshot(self, database: str) -> AbstractAsyncContextManager[snapshot.PostgresSnapshot]:
         return snapshot.hold_snapshot(self.target, database)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 import asyncpg
 
+from console.engine.plain import plain
+from console.engine.port import Selected
 from console.engine.postgres import contents, inventory
 from console.engine.postgres.aside import LIMITS, OPEN_LONG, Aside, aside
 from console.engine.postgres.errors import FAILURES, lost, on_read
 from console.errors import ActionFailed
 from console.model.inventory import Contents, Inventory, Wanted
 from console.model.target import Target
+
+GRACE_SECONDS = 5.0
 
 
 async def read_databases(target: Target) -> tuple[str, ...]:
@@ -57,10 +62,27 @@ async def hold_snapshot(target: Target, database: str) -> AsyncIterator[Postgres
         yield PostgresSnapshot(held, await held.first("snapshot", "a snapshot"))
 
 
+_ANYWHERE = {name: value for name, value in LIMITS.items() if name not in ("search_path", "row_security")}
+
+
+async def select(target: Target, sql: str, args: Sequence[object], *, seconds: float, limit: int) -> Selected:
+    """Raises ActionFailed, or an Unreachable error."""
+    async with aside(target, "", purpose="runbook", limits=_ANYWHERE) as held, held.one_moment():
+        try:
+            async with asyncio.timeout(seconds + GRACE_SECONDS):
+                rows = await held.some(sql, args, seconds=seconds, limit=limit + 1)
+        except (*FAILURES, ValueError) as error:
+            if lost(error) and not isinstance(error, asyncpg.DataError | ValueError):
+                raise on_read(error, target, "the answer") from None
+            said = " ".join(str(error).split())
+            raise ActionFailed(f"{target.name}: the read was not answered: {said}") from None
+    found = tuple({name: plain(value) for name, value in row.items()} for row in rows[:limit])
+    return Selected(rows=found, truncated=len(rows) > limit)
+
+
 async def ask(target: Target, database: str, sql: str, *, seconds: float) -> str | None:
     """Names in it are looked for where the database says. Raises ActionFailed, or an Unreachable error."""
-    limits = {name: value for name, value in LIMITS.items() if name not in ("search_path", "row_security")}
-    async with aside(target, database, purpose="question", limits=limits) as held, held.one_moment():
+    async with aside(target, database, purpose="question", limits=_ANYWHERE) as held, held.one_moment():
         text = held.text("ask").replace("{question}", sql.strip().rstrip(";"), 1)
         try:
             rows = await held.raw(text, seconds=seconds)

@@ -1,0 +1,275 @@
+"""The expressions of runbooks: pure, total, over JSON data, with a third truth value.
+
+    a.b  a["b"]  a[0]  ==  !=  <  <=  >  >=  in  not in  and  or  not  + - * /  x if c else y  [a, b]  f(x)
+
+There are no objects, attributes, methods or loops, so nothing can be reached but the names given. What is
+not known yet is UNKNOWN, and stays so through everything that needs it: a condition over it is neither true
+nor false. null compares as in SQL: ordering and arithmetic with it are UNKNOWN, `== null` tells.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from console.runbook.functions import FUNCTIONS
+from console.runbook.grammar import (
+    MOST_CHARACTERS,
+    Binary,
+    Call,
+    Choice,
+    Item,
+    Literal,
+    Name,
+    Node,
+    Several,
+    Unary,
+    parse,
+)
+from console.runbook.values import (
+    MOST_NUMBER,
+    MOST_TEXT,
+    UNKNOWN,
+    ExpressionError,
+    compare,
+    equal,
+    is_number,
+    kind_of,
+)
+
+MOST_STEPS: Final = 10_000
+Names: TypeAlias = Mapping[str, Any]
+
+
+def evaluate(text: str, names: Names) -> Any:
+    """The value, or UNKNOWN. Raises ExpressionError for a fault of the expression or of its data."""
+    return bounded(_Work(names).value(parse(text)))
+
+
+def condition(text: str, names: Names) -> bool | None:
+    """True, False, or None where it is not known. Raises ExpressionError where it is no truth value."""
+    return truth(evaluate(text, names))
+
+
+def truth(value: Any) -> bool | None:
+    if value is UNKNOWN or value is None:
+        return None
+    if isinstance(value, bool):
+        return value
+    raise ExpressionError(f"a condition is true or false, not {kind_of(value)}")
+
+
+def bounded(value: Any) -> Any:
+    """Raises ExpressionError for text or a list that is larger than anybody needs."""
+    if isinstance(value, str) and len(value) > MOST_TEXT:
+        raise ExpressionError(f"the result is longer than {MOST_TEXT} characters")
+    if is_number(value) and not -MOST_NUMBER <= value <= MOST_NUMBER:  # also what is not a number
+        raise ExpressionError("the result is larger than any number here may be")
+    return value
+
+
+class _Work:
+    """One evaluation, with its budget."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._left = MOST_STEPS
+
+    def spend(self, steps: int = 1) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise ExpressionError(f"it takes more than {MOST_STEPS} steps")
+
+    def value(self, node: Node) -> Any:
+        self.spend()
+        work: Callable[[Any], Any] = self._work[type(node)]
+        return work(node)
+
+    @property
+    def _work(self) -> Mapping[type, Callable[[Any], Any]]:
+        return {
+            Literal: lambda node: node.value,
+            Name: self._name,
+            Item: lambda node: item(self.value(node.of), self.value(node.key)),
+            Several: self._several,
+            Call: lambda node: self._call(node.function, node.arguments),
+            Unary: lambda node: self._unary(node.operator, self.value(node.operand)),
+            Binary: lambda node: self._binary(node.operator, node.left, node.right),
+            Choice: self._choice,
+        }
+
+    def _name(self, node: Name) -> Any:
+        if node.name not in self._names:
+            raise ExpressionError(f"there is no {node.name!r} here")
+        return self._names[node.name]
+
+    def _several(self, node: Several) -> Any:
+        found = [self.value(one) for one in node.items]
+        return UNKNOWN if any(one is UNKNOWN for one in found) else found
+
+    def _choice(self, node: Choice) -> Any:
+        decided = truth(self.value(node.condition))
+        if decided is None:
+            return UNKNOWN
+        return self.value(node.then if decided else node.otherwise)
+
+    def _call(self, name: str, arguments: tuple[Node, ...]) -> Any:
+        if name in ("exists", "coalesce"):
+            return self._lazily(name, arguments)
+        found = [self.value(one) for one in arguments]
+        if any(one is UNKNOWN for one in found):
+            return UNKNOWN
+        self.spend(sum(len(one) for one in found if isinstance(one, list | dict)))
+        return bounded(FUNCTIONS[name].work(*found))
+
+    def _lazily(self, name: str, arguments: tuple[Node, ...]) -> Any:
+        """The two that ask whether there is something: a field that is missing is an answer for them."""
+        for one in arguments:
+            try:
+                found = self.value(one)
+            except Missing:
+                found = None
+            if found is UNKNOWN:
+                return UNKNOWN
+            if found is not None:
+                return True if name == "exists" else found
+        return False if name == "exists" else None
+
+    def _unary(self, operator: str, found: Any) -> Any:
+        if operator == "not":
+            decided = truth(found)
+            return UNKNOWN if decided is None else not decided
+        if found is UNKNOWN or found is None:
+            return UNKNOWN
+        return -_number(found, operator)
+
+    def _binary(self, operator: str, left: Node, right: Node) -> Any:
+        if operator in ("and", "or"):
+            return self._logic(operator, left, right)
+        a, b = self.value(left), self.value(right)
+        if a is UNKNOWN or b is UNKNOWN:
+            return UNKNOWN
+        if operator in ("==", "!="):
+            return equal(a, b, self.spend) is (operator == "==")
+        if operator == "in":
+            return contains(a, b, self.spend)
+        return UNKNOWN if a is None or b is None else _joined(operator, a, b)
+
+    def _logic(self, operator: str, left: Node, right: Node) -> Any:
+        """Kleene: `false and UNKNOWN` is false. The right side is not looked at where the left decides."""
+        decides = operator == "or"
+        first = truth(self.value(left))
+        if first is decides:
+            return decides
+        second = truth(self.value(right))
+        if second is decides:
+            return decides
+        return UNKNOWN if first is None or second is None else not decides
+
+
+def _joined(operator: str, a: Any, b: Any) -> Any:
+    if operator in ("<", "<=", ">", ">="):
+        return compare(operator, a, b)
+    return bounded(_ARITHMETIC[operator](a, b))
+
+
+class Missing(ExpressionError):
+    """A field or place that the data does not have."""
+
+
+def item(of: Any, key: Any) -> Any:
+    """Raises Missing for what is not there, ExpressionError for what has no parts."""
+    if of is UNKNOWN or key is UNKNOWN:
+        return UNKNOWN
+    if isinstance(of, dict):
+        return _field(of, key)
+    if isinstance(of, list):
+        return _place(of, key)
+    if of is None:
+        raise Missing("null has no parts")
+    raise ExpressionError(f"{kind_of(of)} has no parts")
+
+
+def _field(of: dict[str, Any], key: Any) -> Any:
+    if not isinstance(key, str):
+        raise ExpressionError(f"a field has a name, not {kind_of(key)}")
+    if key not in of:
+        has = ", ".join(map(str, of)) or "none"
+        raise Missing(f"it has no field {key!r}; it has: {has}"[:MOST_CHARACTERS])
+    return of[key]
+
+
+def _place(of: list[Any], key: Any) -> Any:
+    if isinstance(key, bool) or not isinstance(key, int):
+        raise ExpressionError(f"a place in a list is a whole number, not {kind_of(key)}")
+    if not 0 <= key < len(of):
+        raise Missing(f"there is no place {key} in a list of {len(of)}")
+    return of[key]
+
+
+def contains(value: Any, inside: Any, spend: Callable[[int], None]) -> Any:
+    if isinstance(inside, list):
+        return any(equal(value, one, spend) for one in inside)
+    if value is None or inside is None:
+        return UNKNOWN
+    if isinstance(value, str) and isinstance(inside, str | dict):
+        return value in inside
+    raise ExpressionError(
+        f"`in` looks into a list, a text or a mapping, not for {kind_of(value)} in {kind_of(inside)}"
+    )
+
+
+def _number(value: Any, operator: str) -> Any:
+    if not is_number(value):
+        raise ExpressionError(f"`{operator}` is for numbers, not for {kind_of(value)}")
+    return value
+
+
+def _plus(a: Any, b: Any) -> Any:
+    if isinstance(a, str) and isinstance(b, str):
+        return a + b
+    return _number(a, "+") + _number(b, "+")
+
+
+def _divide(a: Any, b: Any) -> Any:
+    if _number(b, "/") == 0:
+        raise ExpressionError("division by zero")
+    return _number(a, "/") / b
+
+
+_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": _plus,
+    "-": lambda a, b: _number(a, "-") - _number(b, "-"),
+    "*": lambda a, b: _number(a, "*") * _number(b, "*"),
+    "/": _divide,
+}
+
+
+# ---- display ---------------------------------------------------------------------------------
+
+_SHOWN = re.compile(r"\{\{(?P<expression>.*?)\}\}", re.DOTALL)
+
+
+def shown_in(text: str) -> list[str]:
+    """The expressions between `{{` and `}}` of a text that people read."""
+    return [match["expression"].strip() for match in _SHOWN.finditer(text)]
+
+
+def fill(text: str, names: Names) -> str:
+    """A text for people; what is not known yet says so. Never for anything that is sent to a server."""
+    return _SHOWN.sub(lambda match: _word(match["expression"].strip(), names), text)
+
+
+def _word(expression: str, names: Names) -> str:
+    try:
+        found = evaluate(expression, names)
+    except ExpressionError as error:
+        return f"({expression}: {error.message})"
+    if found is UNKNOWN:
+        return f"({expression}: known at run time)"
+    if isinstance(found, str):
+        return found
+    return msgspec.json.encode(found).decode()

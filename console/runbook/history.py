@@ -1,0 +1,119 @@
+"""Runs in the ledger: events as rows and back, which runs there are, and following one of somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from console.audit.ledger import Ledger
+from console.audit.record import Entry, Kind
+from console.audit.verify import fields
+from console.errors import UsageError
+from console.runbook.document import Document
+from console.runbook.events import Event, Started, decode, encode
+from console.runbook.loader import parse
+from console.runbook.state import Run, RunFault, advance
+
+FOLLOW_SECONDS: Final = 1.0
+MOST_RUNS: Final = 2000
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the ledger has it: when by its clock, and as whom it was written."""
+
+    id: int
+    at: datetime
+    event: Event
+
+
+class Recalled(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as its rows tell. `documents` are those it began with."""
+
+    run: Run
+    events: tuple[Recorded, ...]
+
+    @property
+    def documents(self) -> dict[str, Document]:
+        return documents_of(self.run.started)
+
+
+def documents_of(started: Started) -> dict[str, Document]:
+    """Raises ConfigError where this dbdeck cannot read them."""
+    return {name: parse(text, f"runbook {name}").document for name, text in started.texts.items()}
+
+
+def body_of(started: Started, event: Event, by: str) -> dict[str, object]:
+    """A row's body; what every row has can be read without the others."""
+    return {
+        "action": f"runbook {started.runbook}",
+        "target": started.target,
+        "operator": by or started.by,
+        "reason": started.reason,
+        "event": encode(event),
+    }
+
+
+def event_of(entry: Entry) -> Event | None:
+    """None for a row that was redacted, or that a newer dbdeck wrote."""
+    try:
+        body: Any = fields(entry.body)
+        return decode(body["event"])
+    except (KeyError, TypeError, msgspec.ValidationError):
+        return None
+
+
+async def recall(ledger: Ledger, run: UUID) -> Recalled:
+    """Raises UsageError where the ledger has no such run, AuditUnavailable, PrivilegeMissing.
+
+    A row that came too late, from the journal of a machine that died, cannot follow any more and changes
+    nothing: what it told was found out otherwise.
+    """
+    found: Run | None = None
+    events: list[Recorded] = []
+    for entry in await ledger.entries(action_id=run, kinds=(Kind.RUN,), newest_first=False):
+        event = event_of(entry)
+        if event is None:
+            continue
+        try:
+            found = advance(found, event)
+        except RunFault:
+            continue
+        events.append(Recorded(id=entry.id, at=entry.at, event=event))
+    if found is None:
+        raise UsageError(
+            f"the ledger has no run {run}; nothing was started", "`dbdeck runbook status` lists them"
+        )
+    return Recalled(run=found, events=tuple(events))
+
+
+async def runs(ledger: Ledger, limit: int) -> list[Recalled]:
+    """The newest runs, the newest first."""
+    rows: Sequence[Entry] = await ledger.entries(
+        limit=MOST_RUNS, kinds=(Kind.RUN,), containing='"event":"started"'
+    )
+    ids = list(dict.fromkeys(row.action_id for row in rows))[:limit]
+    return [await recall(ledger, one) for one in ids]
+
+
+async def follow(
+    ledger: Ledger, run: UUID, known: int, goes_on: Callable[[], Any]
+) -> AsyncIterator[Recorded]:
+    """What another runner records, from the row after `known` on, until the run ends or its runner is gone.
+
+    `goes_on` is awaited between looks: whether somebody still holds the run.
+    """
+    while True:
+        alive = await goes_on()
+        recalled = await recall(ledger, run)
+        for one in recalled.events:
+            if one.id > known:
+                known = one.id
+                yield one
+        if recalled.run.ended is not None or not alive:
+            return
+        await asyncio.sleep(FOLLOW_SECONDS)

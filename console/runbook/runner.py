@@ -1,0 +1,267 @@
+"""Runs a runbook: each event is a row of the ledger before anything follows from it.
+
+Effects go through the dispatcher, with the run as their parent and a key of their own, so that no attempt
+can be made twice by anybody. Reads go through the engine with the monitor's login. The runner yields what
+happened and asks by a callable; who looks on, a command or a screen, decides how that is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import msgspec
+
+from console.audit.record import Kind
+from console.engine.open import whoami
+from console.engine.port import Engine
+from console.errors import Stale, UsageError
+from console.model.target import ServerIdentity, Target
+from console.runbook.document import ActionStep, Document
+from console.runbook.doing import Doing, Ground
+from console.runbook.events import AFTERWARDS, Decided, Ended, Event, Observed, Resumed, Started
+from console.runbook.expression import condition
+from console.runbook.functions import seconds_of
+from console.runbook.history import body_of
+from console.runbook.loader import Library
+from console.runbook.params import supports, typed
+from console.runbook.state import Run, advance, code_of
+from console.runbook.steps import Ask, Do, Finish, Next, Record, Settle, next_step
+
+_STOPPED: Final = 130
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said to a question: one of its choices, and the text that goes with it."""
+
+    decision: str
+    text: str = ""
+    by: str = ""
+
+
+# None: nobody answers now, so the run waits in the ledger.
+Decide = Callable[[Ask], Awaitable[Answer | None]]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants a run, and why."""
+
+    reason: str
+    ticket: str = ""
+    by: str = ""
+
+
+class Runner:
+    """One run, from its beginning or from where it stands, until it ends or waits for somebody.
+
+    `waiting` is the question nobody answered. Made by `start` and `resume`; its caller holds the run's locks.
+    """
+
+    def __init__(
+        self, ground: Ground, decide: Decide, documents: Mapping[str, Document], order: Order, run: Run | None
+    ) -> None:
+        self._ground = ground
+        self._decide = decide
+        self._documents = documents
+        self._order = order
+        self._doing = Doing(ground)
+        self._run = run
+        self._began = time.monotonic()
+        self.waiting: Ask | None = None
+        self.interrupted = False
+
+    @property
+    def run(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("the run has not started")
+        return self._run
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the ledger has it."""
+        return self._run is not None
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.run.started.run)
+
+    @property
+    def code(self) -> int:
+        """The exit code of what became of it so far (docs/cli.md)."""
+        if self.run.ended is not None:
+            return code_of(self.run.ended.result, self.run)
+        if self.run.unsettled:
+            return 9
+        if any(one.action_id for one in self.run.steps.values()):
+            return 8  # an intent was written, so nothing below may be said
+        if self.waiting is None:
+            return _STOPPED
+        return {"approval": 4, "branch": 6, "when": 6, "unknown": 6}.get(self.waiting.question, 2)
+
+    async def events(self, first: Event) -> AsyncIterator[Event]:
+        """What happens, as it happens. Raises AuditUnavailable where nothing more can be recorded."""
+        yield await self.record(first)
+        while not self.interrupted and self.waiting is None and self.run.ended is None:
+            async for event in self._next(next_step(self._documents, self.run)):
+                yield event
+            self.interrupted = self._ground.watch.stop.is_set()
+
+    async def _next(self, due: Next) -> AsyncIterator[Event]:
+        match due:
+            case Record(event=event):
+                yield await self.record(event)
+            case Ask():
+                answered = await self._asked(due)
+                if answered is not None:
+                    yield await self.record(answered)
+            case Finish(result=result, text=text):
+                yield await self.record(Ended(result=result, text=text))
+            case Do() | Settle():
+                async for event in self._carried_out(due):
+                    yield event
+
+    async def record(self, event: Event) -> Event:
+        """In the ledger first, then in the run. Raises AuditUnavailable; RunFault for what cannot follow."""
+        after = advance(self._run, event)
+        run = UUID(after.started.run)
+        body = body_of(after.started, event, self._order.by)
+        if isinstance(event, AFTERWARDS):
+            await self._ground.ledger.append_late(Kind.RUN, run, body)
+        else:
+            await self._ground.ledger.append(Kind.RUN, run, body)
+        self._run = after
+        return event
+
+    async def _asked(self, ask: Ask) -> Decided | None:
+        answer = await self._decide(ask)
+        if answer is None or not _is_answer(ask, answer):
+            self.waiting = ask
+            return None
+        by = answer.by or self._order.by
+        return Decided(step=ask.key, question=ask.question, decision=answer.decision, by=by, text=answer.text)
+
+    async def _carried_out(self, due: Do | Settle) -> AsyncIterator[Event]:
+        if isinstance(due, Settle):
+            yield await self.record(await self._doing.settle(due, self.id))
+            return
+        left = seconds_of(self._top.limits.timeout) - (time.monotonic() - self._began)
+        if left <= 0:
+            over = f"the {self._top.limits.timeout} of the run are over; {due.key} was not begun"
+            yield await self.record(Ended(result="failed", text=over))
+            return
+        await asyncio.sleep(due.pause)
+        if isinstance(due.step, ActionStep):
+            async for event in self._acted(due):
+                yield event
+            return
+        yield await self.record(self._doing.begun(due))
+        yield await self.record(await self._doing.observe(due))
+
+    async def _acted(self, due: Do) -> AsyncIterator[Event]:
+        """Planned, approved, recorded, done: in this order, and each only after the one before."""
+        ready = await self._doing.ready(due)
+        if isinstance(ready, Observed):
+            yield await self.record(ready)
+            return
+        if ready.already is not None:
+            yield await self.record(ready.begun)
+            yield await self.record(ready.already)
+            return
+        decided = await self._asked(ready.ask)
+        if decided is None:
+            return
+        yield await self.record(decided)
+        if self.run.stopped is not None:
+            return
+        await self._ground.still_held()
+        yield await self.record(ready.begun)
+        yield await self.record(await self._doing.act(due, ready, self.id, decided.text))
+
+    @property
+    def _top(self) -> Document:
+        return self._documents[self.run.started.runbook]
+
+
+def _is_answer(ask: Ask, answer: Answer) -> bool:
+    """One of the choices, and where a phrase is to be typed, that phrase."""
+    if answer.decision not in ask.choices:
+        return False
+    return not ask.phrase or answer.decision == "no" or answer.text == ask.phrase
+
+
+# ---- beginnings --------------------------------------------------------------------------------
+
+
+async def started(
+    library: Library, name: str, given: Mapping[str, object], engine: Engine, order: Order
+) -> Started:
+    """What a run begins with, once everything that speaks against it was looked at; nothing is recorded.
+
+    Raises UsageError for params or a server that the runbook is not for, Stale where a precondition does not
+    hold or is not known.
+    """
+    loaded = library.with_callees(name)
+    document = loaded[name].document
+    params = typed(document, given)
+    server = await engine.identity()
+    for one in loaded.values():
+        if not supports(one.document, server.flavor, server.version_num):
+            wanted = ", ".join(f"{flavor} {bound}" for flavor, bound in one.document.engines.items())
+            raise UsageError(
+                f"the runbook {one.id} is for {wanted}, not for {server.label}; nothing was started"
+            )
+    known = facts(engine.target, server)
+    _preconditions(document, {**params, **known})
+    return Started(
+        run=str(uuid4()),
+        runbook=name,
+        digest=loaded[name].digest,
+        texts={one.id: one.text for one in loaded.values()},
+        target=engine.target.name,
+        params=params,
+        facts=known,
+        by=order.by or whoami(),
+        reason=order.reason,
+        ticket=order.ticket,
+    )
+
+
+def _preconditions(document: Document, names: Mapping[str, Any]) -> None:
+    for one in document.preconditions:
+        holds = condition(one.holds, names)
+        if not holds and one.severity == "block":
+            why = "does not hold" if holds is False else "is not known"
+            raise Stale(f"{document.id}: {one.message} ({one.holds} {why}); nothing was started")
+
+
+def facts(target: Target, server: ServerIdentity) -> dict[str, Any]:
+    """What expressions know as `target` and `server`."""
+    return {
+        "target": {
+            "name": target.name,
+            "environment": str(target.environment),
+            "engine": str(target.engine),
+            "labels": dict(target.labels),
+            "read_only": target.read_only,
+        },
+        "server": {
+            "flavor": server.flavor,
+            "version": server.version,
+            "version_num": server.version_num,
+            "primary": server.primary,
+            "database": server.database,
+        },
+    }
+
+
+def locks(run: Started, document: Document) -> list[str]:
+    """The names of the locks that a run holds: itself, and what its limits say."""
+    more = {"target": ["runbooks"], "runbook": [f"runbook:{run.runbook}"], "none": []}
+    return [*more[document.limits.lock], f"run:{run.run}"]
+
+
+def resumed(order: Order) -> Resumed:
+    return Resumed(by=order.by or whoami())

@@ -1,0 +1,270 @@
+"""The shipped runbooks from start to end, by the command line, in the real situation, on every server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.command import Command, Done
+from tests.servers.fleet import Server
+from tests.servers.mysql import MysqlServer
+from tests.situations import Scene, scene
+
+START = ("-t", "t", "--reason", "a storm", "--json")
+
+
+@pytest_asyncio.fixture
+async def shop(any_server: Server) -> AsyncIterator[Scene]:
+    async with scene(any_server) as made:
+        yield made
+
+
+@pytest.fixture
+def command(shop: Scene, any_server: Server, tmp_path: Path) -> Command:
+    mysql = isinstance(any_server, MysqlServer)  # whose documented operator enters no database
+    given = {} if mysql else {"database": shop.database}
+    return Command(tmp_path, {"t": any_server.target_dict(**given)})
+
+
+def documents(done: Done) -> list[dict[str, Any]]:
+    """One a line."""
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def end(done: Done) -> dict[str, Any]:
+    assert done.out, done
+    found = documents(done)[-1]
+    assert found["schema"] == "dbdeck/runbook-run/1", done
+    return found
+
+
+def happened(done: Done) -> list[tuple[str, str]]:
+    return [(one["event"], one.get("step", "")) for one in documents(done) if "event" in one]
+
+
+async def waiting(command: Command, number: int) -> None:
+    """Until so many sessions are in the wait graph."""
+    for _ in range(40):
+        if len((await command.run("show", "locks", "-t", "t", "--json")).rows) >= number:
+            return
+        await asyncio.sleep(0.25)
+    raise AssertionError("the storm did not come")
+
+
+async def test_a_lock_storm_is_ended_at_its_root(shop: Scene, command: Command) -> None:
+    await shop.chain(3)
+    await waiting(command, 3)
+    done = await command.run("runbook", "run", "lock-storm", *START, "--yes")
+    assert (done.code, end(done)["result"]) == (0, "ok"), done
+    assert [step for event, step in happened(done) if event == "acted"] == ["each[0].break"]
+    assert (await command.run("show", "locks", "-t", "t", "--json")).rows == []
+    assert (await command.run("audit", "verify", "--json")).document["ok"] is True
+
+
+async def test_every_effect_is_a_child_of_its_run(shop: Scene, command: Command) -> None:
+    await shop.chain(2)
+    await waiting(command, 2)
+    done = await command.run("runbook", "run", "lock-storm", *START, "--yes")
+    run = end(done)["run"]
+    kinds = await command.kinds()
+    assert kinds[0] == "run"
+    assert kinds.index("run") < kinds.index("intent") < kinds.index("outcome")
+    exported = await command.run("audit", "export", "-")
+    rows = [json.loads(line) for line in exported.out.splitlines()]
+    assert {row["parent"] for row in rows if row.get("kind") in ("intent", "step", "outcome")} == {run}
+
+
+async def test_without_a_yes_the_run_waits_and_nothing_was_done(shop: Scene, command: Command) -> None:
+    root, *_ = await shop.chain(2)
+    await waiting(command, 2)
+    done = await command.run("runbook", "run", "lock-storm", *START)
+    assert (done.code, end(done)["waiting"]["question"]) == (2, "action"), done
+    assert "--yes" in done.err
+    assert "intent" not in await command.kinds()
+    assert root.id in {
+        row["session"]["id"] for row in (await command.run("show", "locks", "-t", "t", "--json")).rows
+    }
+
+
+async def test_a_run_that_waits_is_gone_on_with_by_the_ledger(shop: Scene, command: Command) -> None:
+    await shop.chain(2)
+    await waiting(command, 2)
+    first = await command.run("runbook", "run", "lock-storm", *START)
+    run = end(first)["run"]
+    again = await command.run("runbook", "resume", run, "--yes", "--json")
+    assert (again.code, end(again)["result"]) == (0, "ok"), again
+    assert happened(again)[0] == ("resumed", "")
+    assert ("observed", "look") not in happened(again)
+    twice = await command.run("runbook", "resume", run, "--yes", "--json")
+    assert (twice.code, "has ended as ok" in twice.err) == (0, True), twice
+
+
+async def test_nobody_waits_and_nothing_is_done(shop: Scene, command: Command) -> None:
+    done = await command.run("runbook", "run", "lock-storm", *START, "--yes")
+    assert (done.code, end(done)["result"], end(done)["effects"]) == (0, "ok", []), done
+
+
+async def test_two_roots_are_ended_one_first_and_the_rest_after_a_yes(shop: Scene, command: Command) -> None:
+    for order in (1, 2):
+        await shop.holder(order)
+        await shop.waiter(order)
+    await waiting(command, 4)
+    first = await command.run("runbook", "run", "lock-storm", *START, "--yes")
+    assert (first.code, end(first)["waiting"]["question"]) == (8, "canary"), first
+    again = await command.run(
+        "runbook", "resume", end(first)["run"], "--yes", "--decide", "each=rest", "--json"
+    )
+    assert (again.code, end(again)["effects"]) == (0, ["each[0].break", "each[1].break"]), again
+
+
+async def test_an_idle_transaction_is_ended(shop: Scene, command: Command) -> None:
+    holder = await shop.holder(1)
+    await asyncio.sleep(2.5)
+    done = await command.run("runbook", "run", "long-transaction", "-p", "older=1s", *START, "--yes")
+    assert (done.code, end(done)["result"], end(done)["effects"]) == (0, "ok", ["idle"]), done
+    sessions = (await command.run("show", "sessions", "-t", "t", "--json")).rows
+    assert holder.id not in {row["session"]["id"] for row in sessions}
+
+
+async def test_no_old_transaction_is_nothing_to_do(shop: Scene, command: Command) -> None:
+    done = await command.run("runbook", "run", "long-transaction", "-p", "older=1h", *START, "--yes")
+    assert (done.code, end(done)["result"], end(done)["effects"]) == (0, "ok", []), done
+
+
+async def test_the_plan_shows_the_whole_tree_and_changes_nothing(shop: Scene, command: Command) -> None:
+    root, *_ = await shop.chain(2)
+    await waiting(command, 2)
+    done = await command.run("runbook", "plan", "lock-storm", "-t", "t", "--json")
+    rows = {(row["step"], row["text"].partition(":")[0]): row for row in done.document["rows"]}
+    assert rows[("look", "reads locks")]["known"] == "now"
+    assert rows[("calm", "if storm.count == 0 (nobody waits)")]["known"] == "never"
+    action = next(row for row in done.document["rows"] if row["text"].startswith("ACTION chain.break"))
+    assert str(root.id) in " ".join(action["statements"])
+    assert any(
+        row["step"] == "break" and row["text"] == "nothing takes it back" for row in done.document["rows"]
+    )
+    assert next(row for row in done.document["rows"] if row["step"] == "settled")["known"] == "run time"
+    assert await command.kinds() == []
+
+
+# ---- a runner that dies, and two of them ---------------------------------------------------------
+
+OWN = """apiVersion: runbook/v1
+id: own
+title: Own
+owner: dba
+reviewed: 2026-11-20
+engines: {postgresql: ">=13", mysql: ">=8.0", mariadb: ">=10.6"}
+risk: high
+params:
+  session: {type: session, required: true}
+  hold: {type: boolean, default: false}
+steps:
+  - id: wait
+    kind: wait_until
+    read: locks
+    until: count > 900
+    timeout: 12s
+    when: hold
+    every: 200ms
+    on_failure: continue
+  - id: one
+    kind: query
+    sql:
+      postgresql: "select :id::bigint as n, 'x' as t"
+      mysql: "select :id as n, 'x' as t"
+      mariadb: "select :id as n, 'x' as t"
+    args: {id: session.id}
+    expect: [{assert: row.n == session.id}]
+    save: one
+  - {id: tell, kind: manual, text: "tell the owner of {{ one.rows[0].n }}"}
+  - {id: sure, kind: confirm, text: sure, phrase: end it}
+  - id: stop
+    kind: action
+    action: session.terminate
+    with: {id: session.id, started_at: session.started_at}
+"""
+
+
+@pytest.fixture
+def own(command: Command) -> Command:
+    folder = command.folder / "own"
+    folder.mkdir()
+    (folder / "own.yaml").write_text(OWN)
+    values = {"runbooks": {"folders": [str(folder)]}}
+    text = command.config.read_text()
+    command.config.write_text(text + json.dumps(values)[1:-1].replace('"runbooks":', "runbooks:") + "\n")
+    return command
+
+
+async def key(command: Command, number: int) -> str:
+    rows = (await command.run("show", "sessions", "-t", "t", "--json")).rows
+    found = next(row["session"] for row in rows if row["session"]["id"] == number)
+    return f"session={found['id']}@{found['started_at']}"
+
+
+async def test_hand_and_gate_are_refused_unless_they_are_given(shop: Scene, own: Command) -> None:
+    holder = await shop.holder(1)
+    first = await own.run("runbook", "run", "own", *START, "--yes", "-p", await key(own, holder.id))
+    assert (first.code, end(first)["waiting"]["question"]) == (2, "manual"), first
+    run = end(first)["run"]
+    second = await own.run(
+        "runbook", "resume", run, "--yes", "--attest", "tell=told", "--confirm", "sure=yes", "--json"
+    )
+    assert (second.code, end(second)["waiting"]["question"]) == (2, "confirm"), second
+    third = await own.run("runbook", "resume", run, "--yes", "--confirm", "sure=end it", "--json")
+    assert (third.code, end(third)["effects"]) == (0, ["stop"]), third
+
+
+async def test_a_runner_that_is_killed_is_followed_by_another_that_goes_on(shop: Scene, own: Command) -> None:
+    holder = await shop.holder(1)
+    words = ("runbook", "run", "own", *START, "-p", "hold=true", "-p", await key(own, holder.id))
+    runner = await own.start(*words)
+    assert runner.stdout is not None
+    first = json.loads(await runner.stdout.readline())
+    await runner.stdout.readline()  # the wait has begun
+    follower = await own.start("runbook", "resume", first["run"], "--json")
+    assert follower.stderr is not None
+    assert b"is held by" in await follower.stderr.readline()
+    runner.send_signal(signal.SIGKILL)
+    await runner.wait()
+    out, err = await asyncio.wait_for(follower.communicate(), 60)
+    assert (follower.returncode, b"its runner is gone" in err) == (7, True), (out, err)
+    again = await own.run(
+        "runbook",
+        "resume",
+        first["run"],
+        "--yes",
+        "--attest",
+        "tell=told",
+        "--confirm",
+        "sure=end it",
+        "--json",
+    )
+    assert (again.code, end(again)["effects"]) == (0, ["stop"]), again
+    assert (await own.run("audit", "verify", "--json")).document["ok"] is True
+
+
+async def test_a_second_runner_follows_to_the_end(shop: Scene, own: Command) -> None:
+    holder = await shop.holder(1)
+    answers = ("--yes", "--attest", "tell=told", "--confirm", "sure=end it")
+    runner = await own.start(
+        "runbook", "run", "own", *START, *answers, "-p", "hold=true", "-p", await key(own, holder.id)
+    )
+    assert runner.stdout is not None
+    first = json.loads(await runner.stdout.readline())
+    follower = await own.start("runbook", "resume", first["run"], *answers, "--json")
+    await runner.communicate()
+    out, err = await asyncio.wait_for(follower.communicate(), 60)
+    assert b"is held by" in err
+    followed = [json.loads(line) for line in out.splitlines()]
+    assert (runner.returncode, follower.returncode) == (0, 0), err
+    assert followed[-1]["event"] == "ended"
+    assert (await own.kinds()).count("intent") == 1

@@ -1,0 +1,3 @@
+"""Tests of console.runbook."""
+
+from __future__ import annotations

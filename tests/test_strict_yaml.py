@@ -1,0 +1,42 @@
+"""Strict YAML: what YAML 1.1 would read differently, and limits that cost nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.errors import ConfigError
+from console.strict_yaml import MOST_BYTES, Place, read_yaml
+
+
+def test_each_node_has_its_line_and_column() -> None:
+    _, places = read_yaml("a:\n  - {b: 1, c: 2}\n", "f")
+    assert places[("a", 0, "c")] == Place(2, 12)
+
+
+@pytest.mark.parametrize(
+    "word", ["on", "no", "yes", "12:30:00", "0x1f", "1_000", "2026-11-01", ".inf", "010.5e3"]
+)
+def test_what_yaml_would_convert_stays_text(word: str) -> None:
+    assert read_yaml(f"k: {word}", "f")[0] == {"k": word}
+
+
+def test_a_key_that_yaml_would_make_true_stays_text() -> None:
+    assert read_yaml("on: x", "f")[0] == {"on": "x"}
+
+
+@pytest.mark.parametrize(
+    "text", ["a: &x 1\nb: *x", "a: !!python/name:os.system x", "a: 1\na: 2", "a: [1", "? [1]\n: 2"]
+)
+def test_what_is_not_strict_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"f, line \d+, column \d+: "):
+        read_yaml(text, "f")
+
+
+def test_depth_is_limited() -> None:
+    with pytest.raises(ConfigError, match="nested more than"):
+        read_yaml("[" * 5000, "f")
+
+
+def test_size_is_limited() -> None:
+    with pytest.raises(ConfigError, match="larger than"):
+        read_yaml("#" * (MOST_BYTES + 1), "f")
