@@ -28,6 +28,7 @@ MOST = 200  # names kept of one check
 BATCH_BYTES = 128 << 20
 BATCH = 100
 KEYS_SHARE = 1 / 3  # of a database's time, for foreign keys
+LEAST_SECONDS = 1.0  # for each database, whatever is left of the budget
 GRACE_SECONDS = 5.0
 # Bytes a second of an index and its table by bt_index_parent_check with heapallindexed, on two shared
 # processors with 1 GB of pgbench.
@@ -50,7 +51,7 @@ async def checks(site: Site, enclosure: Enclosure, restored: Restored) -> list[C
     until = time.monotonic() + seconds_of(site.rule.budget)
     found: list[Check] = []
     for place, database in enumerate(restored.databases):
-        share = max(1.0, until - time.monotonic()) / (len(restored.databases) - place)
+        share = max(LEAST_SECONDS, until - time.monotonic()) / (len(restored.databases) - place)
         target = msgspec.structs.replace(restored.target, database=database)
         one = _Database(site, enclosure, target, time.monotonic() + share)
         found += await site.unless_stopped(one.checks())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from console.audit.mounts import file_system
 from console.dispatch.lease import sweep
@@ -15,6 +16,11 @@ from tests.servers import accounts, places
 from tests.servers.fleet import Fleet, Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
+
+
+# How long an example takes says more of the machine than of us: timings are measured in bench/.
+settings.register_profile("dbdeck", deadline=None)
+settings.load_profile("dbdeck")
 
 
 def in_memory(folder: Path) -> bool:

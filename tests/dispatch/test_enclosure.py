@@ -104,7 +104,7 @@ async def main():
     async with enclosure(POSTGRES, Path("/tmp"), record, closed=True) as made:
         made.folder("data")
         print(made.root, flush=True)
-        await made.run(Work(["/bin/sh", "-c", "sleep 301"], "wait"))
+        await made.run(Work(["/bin/sh", "-c", f"sleep {sys.argv[1]}"], "wait"))
 
 asyncio.run(main())
 """
@@ -112,14 +112,17 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
 def test_killed_it_leaves_neither_a_folder_nor_a_program(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", _DIES], stdout=subprocess.PIPE, text=True) as process:
+    seconds = f"301.{os.getpid()}{number:d}"  # nobody else sleeps as long
+    with subprocess.Popen(
+        [sys.executable, "-c", _DIES, seconds], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         root = Path(process.stdout.readline().strip())
-        children = wait_for(lambda: sleeping("301"))
+        children = wait_for(lambda: sleeping(seconds))
         process.send_signal(number)
         process.wait(20)
     assert children
-    wait_for(lambda: not root.exists() and not sleeping("301"))
+    wait_for(lambda: not root.exists() and not sleeping(seconds))
 
 
 def sleeping(seconds: str) -> list[int]:

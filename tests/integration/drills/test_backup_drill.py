@@ -82,6 +82,15 @@ class Shop:
         finally:
             await connection.close()
 
+    async def others(self) -> list[str]:
+        """Databases that earlier tests left on this server."""
+        connection = await self.server.connect(database=self.database)
+        try:
+            rows = await connection.fetch("select datname from pg_database where datallowconn")
+        finally:
+            await connection.close()
+        return [name for (name,) in rows if self.database not in name and name != "template1"]
+
     async def drill(self, *words: str) -> Done:
         given = words or ("source=nightly",)
         return await self.command.run(
@@ -228,7 +237,8 @@ async def test_an_assertion_is_asked_in_the_targets_database(shop: Shop) -> None
     where = ["-h", shop.server.host, "-p", str(shop.server.port), "-U", "postgres"]
     await shop.sql(f"create database a_{shop.database}")
     try:
-        await _done([str(binaries / "pg_dumpall"), *where, "-f", str(path)])
+        others = [f"--exclude-database={name}" for name in await shop.others()]
+        await _done([str(binaries / "pg_dumpall"), *where, *others, "-f", str(path)])
     finally:
         await shop.sql(f"drop database a_{shop.database}")
     shop.configure(assertions=[{"name": "enough", "sql": "select count(*) > 1 from orders"}])
