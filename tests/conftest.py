@@ -17,7 +17,6 @@ from tests.servers.fleet import Fleet, Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
 
-
 # How long an example takes says more of the machine than of us: timings are measured in bench/.
 settings.register_profile("dbdeck", deadline=None)
 settings.load_profile("dbdeck")
