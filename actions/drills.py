@@ -234,12 +234,16 @@ def _warnings(picked: Sequence[Chosen], rule: DrillRule) -> list[str]:
 
 def of_backups(picked: Sequence[Chosen], engine: Engine) -> ServerIdentity:
     """There is no server to be the same at the end: the backups are frozen instead."""
-    version = next((one.backup.version for one in picked if one.backup.version), 0)
+    backup = next((one.backup for one in picked if one.backup.version), None)
+    number = (backup.version or 0) if backup else 0
     flavor = "postgresql" if engine.target.engine is EngineKind.POSTGRES else "mysql"
+    if backup is not None and backup.server.lower().startswith("mariadb"):
+        flavor = "mariadb"
+    told = " ".join(backup.server.split()[1:]) if backup is not None else ""
     return ServerIdentity(
         flavor=flavor,
-        version=str(version),
-        version_num=version,
+        version=told or "of an unknown version",
+        version_num=number,
         system_id="backups",
         started_at=datetime.fromtimestamp(0, UTC),
         primary=None,

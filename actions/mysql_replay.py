@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from actions.mysql_fence import Scratch, checked, runnable
+from actions.mysql_fence import Scratch, checked, databases_known, runnable, told
 from actions.mysql_load import client, refusal, refuse_ground, through
-from actions.restoring import Site
+from actions.restoring import Restored, Site
 from console.backups import binlog
 from console.backups.mysql_programs import find
 from console.dispatch.enclosure import Enclosure, Work
@@ -38,6 +38,28 @@ class Replayed(NamedTuple):
     """`newest`: the last transaction that was replayed; None where there was none to replay."""
 
     newest: datetime | None
+
+
+async def replayed(
+    site: Site, enclosure: Enclosure, scratch: Scratch, start: Start, *, whole_cluster: bool
+) -> Restored | None:
+    """What a restore ends with: the server, after what the binary logs hold up to `site.to_time`, if any is
+    given. None as of `replay`.
+    """
+    newest = None
+    if site.to_time is not None:
+        done = await replay(site, enclosure, scratch, start)
+        if done is None:
+            return None
+        newest = done.newest
+    rows = await told(enclosure, scratch.target, "SHOW DATABASES")
+    return Restored(
+        target=scratch.target,
+        databases=databases_known(rows),
+        newest=newest,
+        newest_from="the binary logs" if newest else "",
+        whole_cluster=whole_cluster,
+    )
 
 
 async def replay(site: Site, enclosure: Enclosure, scratch: Scratch, start: Start) -> Replayed | None:

@@ -12,16 +12,14 @@ from actions.mysql_fence import (
     Tools,
     age_check,
     checked,
-    databases_known,
     fence_checks,
     find_tools,
     log_end,
     runnable,
     start,
     temporary_folder,
-    told,
 )
-from actions.mysql_replay import replay
+from actions.mysql_replay import replayed
 from actions.mysql_soundness import soundness
 from actions.restore_mydumper import start_of
 from actions.restore_mysqldump import sums
@@ -100,19 +98,8 @@ class PhysicalRestorer:
                 site.checks.append(checked("the server starts", Outcome.FAILED, why, Area.RECOVERY))
                 return None
         site.checks.append(checked("the server starts", Outcome.PASSED, area=Area.RECOVERY))
-        newest = None
-        if site.to_time is not None:
-            done = await replay(site, enclosure, scratch, start_of(site.backup.label))
-            if done is None:
-                return None
-            newest = done.newest
-        rows = await told(enclosure, scratch.target, "SHOW DATABASES")
-        return Restored(
-            target=scratch.target,
-            databases=databases_known(rows),
-            newest=newest,
-            newest_from="the binary logs" if newest else "",
-        )
+        begin = start_of(site.backup.label)
+        return await replayed(site, enclosure, scratch, begin, whole_cluster=True)
 
     async def fence(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:  # noqa: ARG002 - the port
         return await fence_checks(enclosure, restored)

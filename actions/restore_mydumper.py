@@ -11,15 +11,13 @@ from actions.mysql_fence import (
     Tools,
     age_check,
     checked,
-    databases_known,
     fence_checks,
     find_tools,
     initialise,
     runnable,
     start,
-    told,
 )
-from actions.mysql_replay import Start, files_in, replay
+from actions.mysql_replay import Start, files_in, replayed
 from actions.mysql_soundness import soundness
 from actions.restore_mysqldump import EMPTY_SERVER
 from actions.restoring import Restored, Site, Space
@@ -71,20 +69,8 @@ class MydumperRestorer:
         site.checks.append(checked(_LOADED, outcome, why, Area.RECOVERY))
         if why:
             return None
-        newest = None
-        if site.to_time is not None:
-            done = await replay(site, enclosure, scratch, start_of(site.backup.label))
-            if done is None:
-                return None
-            newest = done.newest
-        rows = await told(enclosure, scratch.target, "SHOW DATABASES")
-        return Restored(
-            target=scratch.target,
-            databases=databases_known(rows),
-            newest=newest,
-            newest_from="the binary logs" if newest else "",
-            whole_cluster=False,
-        )
+        begin = start_of(site.backup.label)
+        return await replayed(site, enclosure, scratch, begin, whole_cluster=False)
 
     async def fence(self, site: Site, enclosure: Enclosure, restored: Restored) -> list[Check]:  # noqa: ARG002 - the port
         return await fence_checks(enclosure, restored)

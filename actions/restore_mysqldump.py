@@ -12,7 +12,6 @@ from actions.mysql_fence import (
     age_check,
     checked,
     clear_accounts,
-    databases_known,
     fence_checks,
     find_tools,
     initialise,
@@ -21,7 +20,7 @@ from actions.mysql_fence import (
     told,
 )
 from actions.mysql_load import load, prepare_accounts
-from actions.mysql_replay import Start, replay
+from actions.mysql_replay import Start, replayed
 from actions.mysql_soundness import soundness
 from actions.restoring import Restored, Site, Space
 from console.backups import manifest
@@ -97,20 +96,9 @@ class MysqldumpRestorer:
             site.checks.append(checked("the dump is loaded", Outcome.FAILED, why, Area.RECOVERY))
             return None
         site.checks.append(checked("the dump is loaded", Outcome.PASSED, area=Area.RECOVERY))
-        newest = None
-        if site.to_time is not None:
-            done = await replay(site, enclosure, scratch, _end_of(head or Head(), sections))
-            if done is None:
-                return None
-            newest = done.newest
-        rows = await told(enclosure, scratch.target, "SHOW DATABASES")
-        return Restored(
-            target=scratch.target,
-            databases=databases_known(rows),
-            newest=newest,
-            newest_from="the binary logs" if newest else "",
-            whole_cluster=_has_accounts(path, sections),
-        )
+        begin = _end_of(head or Head(), sections)
+        whole = _has_accounts(path, sections)
+        return await replayed(site, enclosure, scratch, begin, whole_cluster=whole)
 
     async def _server(self, site: Site, enclosure: Enclosure) -> Scratch:
         if site not in self._tools:

@@ -10,7 +10,7 @@ import msgspec
 from console.model.backup_board import BackupBoard, Kept
 from console.model.drills import Verdict
 from console.present.table import Column, Line, Tone
-from console.present.units import UNKNOWN, age, clean, count, size
+from console.present.units import UNKNOWN, age, clean, size
 
 COLUMNS = (
     Column(title="source", width=12, least=8),
@@ -74,7 +74,7 @@ def details(one: Kept) -> list[tuple[str, str]]:
             "format",
             " ".join(
                 word
-                for word in (backup.format, f"{count(backup.files)} files" if backup.files else "")
+                for word in (backup.format, _counted(backup.files, "file") if backup.files else "")
                 if word
             ),
         ),
