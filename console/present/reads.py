@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from console.engine.plain import plain
 from console.engine.port import Engine
-from console.present import deadlocks, horizon, locks, progress, sessions, transactions
+from console.model.tables import TableQuery
+from console.present import (
+    accounts,
+    deadlocks,
+    horizon,
+    indexes,
+    locks,
+    progress,
+    sessions,
+    tables,
+    transactions,
+)
 
 Read = Callable[[Engine], Awaitable[list[dict[str, Any]]]]
 
@@ -27,4 +40,8 @@ READS: Final[Mapping[str, Read]] = {
     "horizon": _read(lambda engine: engine.horizon(), horizon.document),
     "progress": _read(lambda engine: engine.progress(), progress.document),
     "deadlocks": _read(lambda engine: engine.deadlocks(), deadlocks.document),
+    "tables": _read(lambda engine: engine.tables(TableQuery()), tables.document),
+    "indexes": _read(lambda engine: engine.index_health(), indexes.document),
+    "accounts": _read(lambda engine: engine.accounts(), accounts.document),
+    "slots": _read(lambda engine: engine.slots(), msgspec.to_builtins),
 }

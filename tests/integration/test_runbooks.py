@@ -7,17 +7,15 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.command import Command, Done
+from tests.command import Command
+from tests.running import START, end, happened, waiting, with_documents
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.situations import Scene, scene
-
-START = ("-t", "t", "--reason", "a storm", "--json")
 
 
 @pytest_asyncio.fixture
@@ -31,41 +29,6 @@ def command(shop: Scene, any_server: Server, tmp_path: Path) -> Command:
     mysql = isinstance(any_server, MysqlServer)  # whose documented operator enters no database
     given = {} if mysql else {"database": shop.database}
     return Command(tmp_path, {"t": any_server.target_dict(**given)})
-
-
-def documents(done: Done) -> list[dict[str, Any]]:
-    """One a line."""
-    return [json.loads(line) for line in done.out.splitlines()]
-
-
-def end(done: Done) -> dict[str, Any]:
-    assert done.out, done
-    found = documents(done)[-1]
-    assert found["schema"] == "dbdeck/runbook-run/1", done
-    return found
-
-
-def happened(done: Done) -> list[tuple[str, str]]:
-    return [(one["event"], one.get("step", "")) for one in documents(done) if "event" in one]
-
-
-async def waiting(command: Command, number: int) -> None:
-    """Until so many sessions are in the wait graph."""
-    for _ in range(40):
-        if len((await command.run("show", "locks", "-t", "t", "--json")).rows) >= number:
-            return
-        await asyncio.sleep(0.25)
-    raise AssertionError("the storm did not come")
-
-
-async def test_a_lock_storm_is_ended_at_its_root(shop: Scene, command: Command) -> None:
-    await shop.chain(3)
-    await waiting(command, 3)
-    done = await command.run("runbook", "run", "lock-storm", *START, "--yes")
-    assert (done.code, end(done)["result"]) == (0, "ok"), done
-    assert [step for event, step in happened(done) if event == "acted"] == ["each[0].break"]
-    assert (await command.run("show", "locks", "-t", "t", "--json")).rows == []
-    assert (await command.run("audit", "verify", "--json")).document["ok"] is True
 
 
 async def test_every_effect_is_a_child_of_its_run(shop: Scene, command: Command) -> None:
@@ -104,38 +67,6 @@ async def test_a_run_that_waits_is_gone_on_with_by_the_ledger(shop: Scene, comma
     assert ("observed", "look") not in happened(again)
     twice = await command.run("runbook", "resume", run, "--yes", "--json")
     assert (twice.code, "has ended as ok" in twice.err) == (0, True), twice
-
-
-async def test_nobody_waits_and_nothing_is_done(shop: Scene, command: Command) -> None:
-    done = await command.run("runbook", "run", "lock-storm", *START, "--yes")
-    assert (done.code, end(done)["result"], end(done)["effects"]) == (0, "ok", []), done
-
-
-async def test_two_roots_are_ended_one_first_and_the_rest_after_a_yes(shop: Scene, command: Command) -> None:
-    for order in (1, 2):
-        await shop.holder(order)
-        await shop.waiter(order)
-    await waiting(command, 4)
-    first = await command.run("runbook", "run", "lock-storm", *START, "--yes")
-    assert (first.code, end(first)["waiting"]["question"]) == (8, "canary"), first
-    again = await command.run(
-        "runbook", "resume", end(first)["run"], "--yes", "--decide", "each=rest", "--json"
-    )
-    assert (again.code, end(again)["effects"]) == (0, ["each[0].break", "each[1].break"]), again
-
-
-async def test_an_idle_transaction_is_ended(shop: Scene, command: Command) -> None:
-    holder = await shop.holder(1)
-    await asyncio.sleep(2.5)
-    done = await command.run("runbook", "run", "long-transaction", "-p", "older=1s", *START, "--yes")
-    assert (done.code, end(done)["result"], end(done)["effects"]) == (0, "ok", ["idle"]), done
-    sessions = (await command.run("show", "sessions", "-t", "t", "--json")).rows
-    assert holder.id not in {row["session"]["id"] for row in sessions}
-
-
-async def test_no_old_transaction_is_nothing_to_do(shop: Scene, command: Command) -> None:
-    done = await command.run("runbook", "run", "long-transaction", "-p", "older=1h", *START, "--yes")
-    assert (done.code, end(done)["result"], end(done)["effects"]) == (0, "ok", []), done
 
 
 async def test_the_plan_shows_the_whole_tree_and_changes_nothing(shop: Scene, command: Command) -> None:
@@ -195,13 +126,7 @@ steps:
 
 @pytest.fixture
 def own(command: Command) -> Command:
-    folder = command.folder / "own"
-    folder.mkdir()
-    (folder / "own.yaml").write_text(OWN)
-    values = {"runbooks": {"folders": [str(folder)]}}
-    text = command.config.read_text()
-    command.config.write_text(text + json.dumps(values)[1:-1].replace('"runbooks":', "runbooks:") + "\n")
-    return command
+    return with_documents(command, OWN)
 
 
 async def key(command: Command, number: int) -> str:

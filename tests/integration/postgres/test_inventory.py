@@ -162,10 +162,10 @@ async def test_roles_memberships_and_databases_belong_to_the_server(desk: Desk) 
         assert "app_user in clerks" in found.objects["membership"]
         assert desk.database in found.objects["database"]
         assert f"database {desk.database} to clerks" in found.objects["grant"]
-        assert found.objects["setting"].keys() == {"role clerks: work_mem"}
+        assert "role clerks: work_mem" in found.objects["setting"]
         await desk.run("alter role clerks createdb", "revoke clerks from app_user")
         difference = differences(found, await desk.engine.inventory(""))
-        assert difference.changed == (("role", "clerks"),)
+        assert ("role", "clerks") in difference.changed
         assert ("membership", "app_user in clerks") in difference.missing
     finally:
         await desk.run(f"revoke all on database {desk.database} from clerks", "drop role clerks")

@@ -1,0 +1,127 @@
+"""Runbooks by the command line: what a run printed, its rows, and a runner that is killed again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.command import Command, Done
+
+START: Final = ("-t", "t", "--reason", "a test", "--json")
+MOST_ROWS: Final = 150
+# Killed right after so many rows of the ledger were written by this process, whatever they are.
+_CHILD: Final = """
+import os, signal, sys
+from console.audit import ledger
+from console.__main__ import main
+
+left = int(os.environ["KILL_AT"])
+
+def counted(write):
+    async def counting(self, *args, **options):
+        global left
+        receipt = await write(self, *args, **options)
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return receipt
+    return counting
+
+ledger.Ledger.append = counted(ledger.Ledger.append)
+ledger.Ledger.append_late = counted(ledger.Ledger.append_late)
+sys.argv[0] = "dbdeck"
+sys.exit(main())
+"""
+
+
+def documents(done: Done) -> list[dict[str, Any]]:
+    """One a line."""
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def end(done: Done) -> dict[str, Any]:
+    """The document that concludes a run."""
+    assert done.out, done
+    found = documents(done)[-1]
+    assert found["schema"] == "dbdeck/runbook-run/1", done
+    return found
+
+
+def happened(done: Done) -> list[tuple[str, str]]:
+    return [(one["event"], one.get("step", "")) for one in documents(done) if "event" in one]
+
+
+def with_documents(command: Command, *texts: str) -> Command:
+    """The command knows these runbooks too; the config is written again."""
+    folder = command.folder / "own"
+    folder.mkdir()
+    for n, text in enumerate(texts):
+        (folder / f"own{n}.yaml").write_text(text)
+    values = {"runbooks": {"folders": [str(folder)]}}
+    text = command.config.read_text()
+    command.config.write_text(text + json.dumps(values)[1:-1].replace('"runbooks":', "runbooks:") + "\n")
+    return command
+
+
+async def rows_of(command: Command, run: str) -> list[dict[str, Any]]:
+    """Every event of a run, as the ledger has it."""
+    return (await command.run("runbook", "status", run, "--json")).rows
+
+
+async def waiting(command: Command, number: int) -> None:
+    """Until so many sessions are in the wait graph."""
+    for _ in range(40):
+        if len((await command.run("show", "locks", "-t", "t", "--json")).rows) >= number:
+            return
+        await asyncio.sleep(0.25)
+    raise AssertionError("the storm did not come")
+
+
+async def killed_again_and_again(
+    command: Command, runbook: str, *params: str, answers: Sequence[str] = ()
+) -> tuple[Done, list[dict[str, Any]]]:
+    """Runs it and kills -9 each runner after a few rows of the ledger, until one ends the run or waits.
+
+    `params` are NAME=VALUE; `answers` the words that every runner is given beside `--yes`, like
+    ("--decide", "each=rest"). Returns how the last runner ended and all events of the run. Asserts that the
+    ledger is whole, has no open intent, and that no step had its effect twice.
+    """
+    words = ["run", runbook, "-t", "t", *(word for one in params for word in ("-p", one))]
+    for deaths in itertools.cycle([3, 2, 6, 4, 9, 5, 14]):
+        said = ("--reason", "a test", "--json", "--yes", *answers)
+        done = await _dying(command, deaths, "runbook", *words, *said)
+        if words[0] == "run":
+            words = ["resume", documents(done)[0]["run"]]
+        rows = await rows_of(command, words[1])
+        assert len(rows) < MOST_ROWS, rows
+        if done.code != -signal.SIGKILL:
+            break
+    await _nothing_is_left(command, rows)
+    return done, rows
+
+
+async def _nothing_is_left(command: Command, rows: Sequence[dict[str, Any]]) -> None:
+    assert (await command.run("audit", "verify", "--json")).document["ok"] is True
+    assert (await command.run("audit", "open", "--json")).rows == []
+    applied = [row["step"] for row in rows if row["event"] == "acted" and row["effect"] == "applied"]
+    assert len(applied) == len(set(applied)), applied
+
+
+async def _dying(command: Command, deaths: int, *words: str) -> Done:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _CHILD, "--config", str(command.config), *words,
+        env={**os.environ, "COLUMNS": "200", "KILL_AT": str(deaths)},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    out, err = await asyncio.wait_for(process.communicate(), 120)
+    return Done(code=process.returncode or 0, out=out.decode(), err=err.decode())
