@@ -18,6 +18,7 @@ import msgspec
 
 from console.errors import ConfigError
 from console.keyrings import Keyring, check
+from console.model.anchors import Checkpoints, anchor_fault
 from console.model.backups import Drills, source_fault
 from console.model.hooks import faults
 from console.model.policy import Policy
@@ -31,11 +32,12 @@ _DEFAULT_DATABASE = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: ""}
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the ledger is. `password` is a reference; the URL never holds one."""
+    """Where the ledger is. `password` is a reference; the URL never holds one. `checkpoints` sign it."""
 
     url: str = "sqlite:///~/.local/state/dbdeck/audit.db"
     journal: str = "~/.local/state/dbdeck/journal"
     password: str | None = None
+    checkpoints: Checkpoints = Checkpoints()
 
 
 class TargetEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,6 +168,7 @@ def parse(text: str, name: str = "config") -> Config:
     _refuse_keyring(config.keyring, places, name)
     for section in ("rotation", "drills"):
         _refuse_rules_of_nobody(config, section, places, name)
+    _refuse_anchors(config, places, name)
     _refuse_sources(config, places, name)
     _refuse_hooks(config, places, name)
     return config
@@ -181,6 +184,15 @@ def _refuse_rules_of_nobody(config: Config, section: str, places: Places, name: 
                 f"{section}.targets names {target!r}, which is no target",
                 f"did you mean {near[0]}?" if near else f"it has: {', '.join(config.targets) or 'none'}",
             )
+
+
+def _refuse_anchors(config: Config, places: Places, name: str) -> None:
+    """What the types do not say of anchors of checkpoints."""
+    for place, one in enumerate(config.audit.checkpoints.anchors):
+        fault = anchor_fault(one)
+        if fault:
+            path = ("audit", "checkpoints", "anchors", place)
+            raise ConfigError(f"{name}, {places.get(path, START)}: audit.checkpoints.anchors: {fault}")
 
 
 def _refuse_sources(config: Config, places: Places, name: str) -> None:
@@ -230,12 +242,12 @@ def _entry_faults(entry: str | None, taken: Set[str]) -> Iterator[tuple[Path_, s
 def _refuse_literal_passwords(values: Any, places: Places, name: str) -> None:
     """Before anything else, so that no later message can repeat a password that stands in the file."""
     for path, value in _scalars(values, ()):
-        if path[-1] == "password" and value is not None:
+        if (path[-1] == "password" or path[-2:] == ("checkpoints", "key")) and value is not None:
             try:
                 parse_reference(str(value))
             except ConfigError as error:
                 raise ConfigError(f"{name}, {places.get(path, START)}: {error.message}", error.hint) from None
-        if path[-1] == "url" and re.match(r"[a-z]+://[^/@]*:[^/@]+@", str(value)):
+        if path[-1] in ("url", "ledger") and re.match(r"[a-z]+://[^/@]*:[^/@]+@", str(value)):
             raise ConfigError(
                 f"{name}, {places.get(path, START)}: the URL holds a password",
                 "take it out and write `password: keyring:…`, `env:…` or `file:…` beside the url",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from console.audit.checkpoint import Checkpoint
 from console.audit.record import Entry, Receipt, canonical_json, decode_entry, encode
-from console.audit.verify import Checkpoint, Verification, verify
+from console.audit.verify import NOTHING, Verification, verify
 from console.errors import UsageError
 
 
 def export_lines(entries: Iterable[Entry]) -> Iterator[str]:
     """Lines without their line ends, in the order of the entries."""
-    return (canonical_json(encode(entry)) for entry in entries)
+    return (line_of(entry) for entry in entries)
+
+
+def line_of(entry: Entry) -> str:
+    return canonical_json(encode(entry))
 
 
 def parse_lines(lines: Iterable[str]) -> Iterator[Entry]:
@@ -27,12 +32,16 @@ def parse_lines(lines: Iterable[str]) -> Iterator[Entry]:
 
 
 def verify_export(
-    path: Path, *, receipts: Iterable[Receipt] = (), checkpoints: Iterable[Checkpoint] = ()
+    path: Path,
+    *,
+    receipts: Iterable[Receipt] = (),
+    anchored: Mapping[bytes, Checkpoint] = NOTHING,
+    trusted: Collection[str] = (),
 ) -> Verification:
     """Raises UsageError for a file that cannot be read or is no export."""
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
-            return verify(parse_lines(file), receipts=receipts, checkpoints=checkpoints)
+            return verify(parse_lines(file), receipts=receipts, anchored=anchored, trusted=trusted)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"cannot read the export {path}: {reason}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -12,17 +13,21 @@ from uuid import UUID, uuid4
 import msgspec
 
 from console import __version__
+from console.audit import checkpoint as checkpoints
 from console.audit import who
+from console.audit.checkpoint import Checkpoint, Signed
 from console.audit.deliver import deliver
 from console.audit.journal import Header, Journal, alive
+from console.audit.marks import Base, Marks, base_of
 from console.audit.readback import read_folder
-from console.audit.record import Entry, Kind, OpenIntent, Receipt
+from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import install_table, open_table
 from console.audit.table.port import Candidate, Query, Table
 from console.audit.url import parse_url
-from console.audit.verify import UNKNOWN, Checkpoint, Fault, Verification, Verifier, fields, status
+from console.audit.verify import NOTHING as NO_ANCHORS
+from console.audit.verify import UNKNOWN, Fault, Verification, Verifier, fields, status
 from console.audit.writer import Draft, Writer, draft
-from console.errors import AuditUnavailable, DbdeckError, UsageError
+from console.errors import AuditUnavailable, DbdeckError, LedgerFault, UsageError
 from console.secrets import Secret
 
 DEADLINE: Final = 5.0
@@ -129,9 +134,9 @@ class Ledger:
         )
         return await self._table.entries(wanted)
 
-    def stream(self) -> AsyncIterator[Entry]:
-        """All rows of one moment, oldest first, in little memory; for exports."""
-        return self._table.stream()
+    def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+        """All rows of one moment whose id is above that one, oldest first, in little memory; for exports."""
+        return self._table.stream(above)
 
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first. Raises AuditUnavailable."""
@@ -141,12 +146,32 @@ class Ledger:
             if found.outcome is None or status(found.outcome) == UNKNOWN
         ]
 
-    async def verify(self, checkpoints: Sequence[Checkpoint] = ()) -> Verification:
-        """The table, with this host's journals as receipts. Raises AuditUnavailable, LedgerFault."""
+    async def verify(
+        self,
+        checkpoints: Sequence[Checkpoint] = (),
+        *,
+        anchored: Mapping[bytes, Checkpoint] = NO_ANCHORS,
+        trusted: Collection[str] = (),
+        since: Base | None = None,
+    ) -> Verification:
+        """The table, with this host's journals as receipts. Raises AuditUnavailable, LedgerFault.
+
+        `since` a checkpoint only what came after is read; where that shows a fault, everything is.
+        """
+        return (await self._verified(checkpoints, anchored, trusted, since))[0]
+
+    async def _verified(
+        self,
+        checkpoints: Sequence[Checkpoint] = (),
+        anchored: Mapping[bytes, Checkpoint] = NO_ANCHORS,
+        trusted: Collection[str] = (),
+        since: Base | None = None,
+    ) -> tuple[Verification, Marks]:
         # Journals first: a row they know by then is in any later picture of the table.
         journals = await asyncio.to_thread(read_folder, self._folder, self._table.ledger, self.sink)
-        verifier = Verifier((receipt for journal in journals for receipt in journal.receipts), checkpoints)
-        async for entry in self._table.stream():
+        receipts = (receipt for journal in journals for receipt in journal.receipts)
+        verifier = Verifier(receipts, checkpoints, anchored=anchored, trusted=trusted, base=since)
+        async for entry in self._table.stream(since.point.floor if since else 0):
             verifier.feed(entry)
         found = verifier.finish()
         damaged = tuple(
@@ -154,7 +179,45 @@ class Ledger:
             for journal in journals
             if journal.damaged and journal.header
         )
-        return msgspec.structs.replace(found, faults=(*found.faults, *damaged))
+        whole = msgspec.structs.replace(found, faults=(*found.faults, *damaged))
+        if since is not None and whole.faults:
+            return await self._verified(checkpoints, anchored, trusted)
+        return whole, verifier.marks
+
+    async def base(self, trusted: Collection[str]) -> Base | None:
+        """The newest checkpoint that a trusted key signed. Raises AuditUnavailable."""
+        return base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+
+    async def checkpoint(self, private: Secret) -> Signed:
+        """Verify what came since the last one, and record a new one, signed.
+
+        Raises LedgerFault for a ledger that is not whole: nothing is signed then. ConfigError,
+        AuditUnavailable.
+        """
+        public = checkpoints.public_of(private)
+        base = await self.base((public,))
+        found, marks = await self._verified(since=base)
+        if found.faults:
+            raise LedgerFault(
+                f"the ledger {self.sink} has {len(found.faults)} faults; no checkpoint was made",
+                "`dbdeck audit verify` names them",
+            )
+        point = marks.next(self._table.ledger, iso(datetime.now(UTC)))
+        signed = checkpoints.sign(point, private)
+        await self.append(Kind.CHECKPOINT, uuid4(), {"checkpoint": msgspec.to_builtins(signed)})
+        return signed
+
+    async def keep_copy(self, signed: Signed) -> None:
+        """Keep the checkpoint of another ledger as an anchor. Raises AuditUnavailable."""
+        of = str(checkpoints.parse(signed.text).ledger)
+        await self.append(
+            Kind.CHECKPOINT, uuid4(), {"anchor_of": of, "checkpoint": msgspec.to_builtins(signed)}
+        )
+
+    @property
+    def id(self) -> UUID:
+        """Of the ledger, whatever its address."""
+        return self._table.ledger
 
     async def finish(self) -> None:
         """Say goodbye; best effort, because what was promised is already recorded."""

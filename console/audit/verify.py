@@ -8,7 +8,7 @@ writers can leave behind is not a fault.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -16,9 +16,12 @@ from uuid import UUID
 import msgspec
 
 from console.audit import chain
+from console.audit.checkpoint import Checkpoint
+from console.audit.marks import Base, Marks, is_own
 from console.audit.record import Entry, Kind, Receipt
 
 UNKNOWN: Final = "unknown"
+NOTHING: Final[Mapping[bytes, Checkpoint]] = {}
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -28,7 +31,8 @@ class Fault(msgspec.Struct, frozen=True):
     login, address or witness), `gap` (rows of this writer are missing before it), `witness` (it saw
     a row that is gone), `duplicate` (a second row where one may be), `order` (its id is out of
     order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
-    for an anchored checkpoint), `journal` (a local journal is damaged).
+    for a checkpoint), `signature` (a checkpoint that no trusted key signed), `journal` (a local journal is
+    damaged).
     """
 
     id: int | None
@@ -38,39 +42,53 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """`open_intents`: actions whose end is not known; they are no fault."""
+    """`open_intents`: actions whose end is not known; they are no fault. `rows` are those that were read,
+    `checkpoints` those of them that are one and fit.
+    """
 
     rows: int
     writers: int
     faults: tuple[Fault, ...]
     open_intents: tuple[UUID, ...]
+    checkpoints: int = 0
 
     @property
     def ok(self) -> bool:
         return not self.faults
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """The heads of all chains at one moment, to be kept where the ledger's owner cannot write."""
-
-    heads: Mapping[UUID, chain.Head]
-    rows: int
-
-
 class Verifier:
-    """Feed it every row, ids ascending, then `finish`; memory is about 200 bytes a row."""
+    """Feed it every row, ids ascending, then `finish`; memory is about 300 bytes a row.
 
-    def __init__(self, receipts: Iterable[Receipt] = (), checkpoints: Iterable[Checkpoint] = ()) -> None:
+    `checkpoints` were kept elsewhere; those in `anchored`, by the hash of their text, must be rows of the
+    ledger as well. With a `base` only rows above its floor are fed: what it covers is known, and a fault
+    means no more than that the whole has to be read.
+    """
+
+    def __init__(
+        self,
+        receipts: Iterable[Receipt] = (),
+        checkpoints: Iterable[Checkpoint] = (),
+        *,
+        anchored: Mapping[bytes, Checkpoint] = NOTHING,
+        trusted: Collection[str] = (),
+        base: Base | None = None,
+    ) -> None:
         self._receipts: dict[tuple[UUID, int], list[Receipt]] = {}
+        known = base.heads if base else {}
         for receipt in receipts:
-            if receipt.recorded:
+            covered = receipt.writer in known and receipt.seq <= known[receipt.writer].seq
+            if receipt.recorded and not covered:
                 self._receipts.setdefault((receipt.writer, receipt.seq), []).append(receipt)
-        self._checkpoints = tuple(checkpoints)
+        self._checkpoints = (*checkpoints, *anchored.values())
+        self._anchors = anchored
         self._anchored = {
             (writer, head.seq): head.link
             for point in self._checkpoints
             for writer, head in point.heads.items()
         }
+        self._base: Mapping[UUID, chain.Head] = known
+        self.marks = Marks(trusted, base)
         self._faults: list[Fault] = []
         self._heads: dict[UUID, chain.Head] = {}
         self._seals: set[bytes] = set()
@@ -88,6 +106,9 @@ class Verifier:
             *self._proofs(entry),
             *self._uniqueness(entry),
         ]
+        self.marks.add(entry)
+        if is_own(entry) and not self._is_covered(entry):
+            wrong += self.marks.judge(entry)
         self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
         self._seals.add(entry.seal)
         self._follow(entry)
@@ -100,14 +121,16 @@ class Verifier:
             *(
                 Fault(None, None, None, "checkpoint")
                 for point in self._checkpoints
-                if self._rows < point.rows
+                if self.marks.rows < point.rows
             ),
+            *(Fault(None, None, None, "checkpoint") for one in self._anchors if one not in self.marks.seen),
         ]
         return Verification(
             rows=self._rows,
             writers=len(self._heads),
             faults=(*self._faults, *missing),
             open_intents=tuple(self._intents),
+            checkpoints=len(self.marks.seen),
         )
 
     @staticmethod
@@ -116,7 +139,7 @@ class Verifier:
 
     def _position(self, entry: Entry) -> Iterable[str]:
         """Its place in the chain of its writer and among all rows."""
-        head = self._heads.get(entry.writer, chain.Head(0, chain.START))
+        head = self._heads.get(entry.writer) or self._start(entry)
         if entry.seq <= head.seq:
             yield "duplicate"
         elif entry.seq > head.seq + 1:
@@ -125,14 +148,26 @@ class Verifier:
             yield "link"
         if entry.id <= self._newest:
             yield "order"
-        if entry.witness and entry.witness not in self._seals:
+        if entry.witness and entry.witness not in self._seals and not self._is_covered(entry):
             yield "witness"
         self._newest = max(self._newest, entry.id)
         if entry.seq > head.seq:
             self._heads[entry.writer] = chain.Head(entry.seq, entry.link)
 
+    def _start(self, entry: Entry) -> chain.Head:
+        """Where its writer stood before the first row that is read; within the base anywhere."""
+        known = self._base.get(entry.writer, chain.Head(0, chain.START))
+        return chain.Head(entry.seq - 1, entry.prev) if entry.seq <= known.seq else known
+
+    def _is_covered(self, entry: Entry) -> bool:
+        known = self._base.get(entry.writer)
+        return known is not None and entry.seq <= known.seq
+
     def _proofs(self, entry: Entry) -> Iterable[str]:
         place = entry.writer, entry.seq
+        known = self._base.get(entry.writer)
+        if known is not None and entry.seq == known.seq and entry.link != known.link:
+            yield "checkpoint"
         if any(_contradicts(receipt, entry) for receipt in self._receipts.pop(place, ())):
             yield "receipt"
         if self._anchored.pop(place, entry.link) != entry.link:
@@ -164,25 +199,22 @@ def verify(
     *,
     receipts: Iterable[Receipt] = (),
     checkpoints: Iterable[Checkpoint] = (),
+    anchored: Mapping[bytes, Checkpoint] = NOTHING,
+    trusted: Collection[str] = (),
 ) -> Verification:
     """Verify rows in any order. A receipt that was never `recorded` proves nothing and is ignored."""
-    verifier = Verifier(receipts, checkpoints)
+    verifier = Verifier(receipts, checkpoints, anchored=anchored, trusted=trusted)
     for entry in sorted(entries, key=attrgetter("id")):
         verifier.feed(entry)
     return verifier.finish()
 
 
 def checkpoint(entries: Iterable[Entry]) -> Checkpoint:
-    """The heads of all chains of a healthy ledger: by writer and seq, because ids are not in the
-    order of their commits."""
-    heads: dict[UUID, chain.Head] = {}
-    rows = 0
+    """Of a healthy ledger, as if there had been none before."""
+    marks = Marks()
     for entry in entries:
-        rows += 1
-        heads[entry.writer] = max(
-            heads.get(entry.writer, chain.Head(0, chain.START)), chain.Head(entry.seq, entry.link)
-        )
-    return Checkpoint(heads, rows)
+        marks.add(entry)
+    return marks.next(UUID(int=0), "")
 
 
 def _content(entry: Entry) -> Iterable[str]:

@@ -98,37 +98,67 @@ async def _action_of_row(entries: Sequence[Entry], text: str) -> UUID:
     raise UsageError(f"the ledger has no row {text}")
 
 
-async def verify(services: Services, path: str | None, as_json: bool) -> int:
-    found = _verify_file(path) if path else await _verify_ledger(services)
-    if as_json:
+class VerifyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """`path`: an export instead of the ledger, with the `anchors` (files) and `trusted` keys given here."""
+
+    path: str | None
+    anchors: tuple[str, ...]
+    trusted: tuple[str, ...]
+    incremental: bool
+    as_json: bool
+
+
+async def verify(services: Services, options: VerifyOptions) -> int:
+    found = _verify_file(options) if options.path else await _verify_ledger(services, options)
+    if options.as_json:
         output.document(words.verification(found))
     else:
         tone = Tone.GOOD if found.ok else Tone.BAD
-        verdict = "whole" if found.ok else f"{len(found.faults)} FAULTS"
-        output.line(f"{found.rows} rows of {found.writers} writers: {verdict}", tone)
-        for fault in found.faults:
-            output.line(f"  row {fault.id}, writer {fault.writer}, seq {fault.seq}: {fault.kind}", Tone.BAD)
+        for text in words.verdict(found):
+            output.line(text, tone)
         for action in found.open_intents:
             output.line(f"  open intent {action}: its end is not known", Tone.WARN)
     return Exit.OK if found.ok else Exit.LEDGER_FAULT
 
 
-async def _verify_ledger(services: Services) -> Verification:
-    async with ledger(services.config(), write=False) as opened:
-        return await opened.verify()
+async def _verify_ledger(services: Services, options: VerifyOptions) -> Verification:
+    from console.cli.checkpoint import anchored, given
+
+    config = services.config()
+    trusted = options.trusted or config.audit.checkpoints.trusted
+    if options.incremental and not trusted:
+        raise UsageError(
+            "--incremental goes on from a checkpoint of a trusted key, and no key is; nothing was verified",
+            "name it in audit.checkpoints.trusted, or give --trust KEY",
+        )
+    async with ledger(config, write=False) as opened:
+        points = {**await anchored(config, opened.id, trusted), **given(options.anchors, trusted)}
+        since = await opened.base(trusted) if options.incremental else None
+        if options.incremental and since is None:
+            output.note("no checkpoint of a trusted key is there: everything is read")
+        found = await opened.verify(anchored=points, trusted=trusted, since=since)
+        if since is None:
+            return found
+        unsettled = tuple(intent.action_id for intent in await opened.open_intents())
+    return msgspec.structs.replace(found, open_intents=unsettled)
 
 
-def _verify_file(name: str) -> Verification:
+def _verify_file(options: VerifyOptions) -> Verification:
     from console.audit.export import verify_export
+    from console.cli.checkpoint import given
 
-    return verify_export(Path(name).expanduser())
+    path = Path(options.path or "").expanduser()
+    return verify_export(path, anchored=given(options.anchors, options.trusted), trusted=options.trusted)
 
 
-async def export(services: Services, name: str) -> int:
-    from console.audit.export import export_lines
+async def export(services: Services, name: str, form: str, above: int) -> int:
+    """`form`: the plain rows, which can be verified, or lines for a log collector."""
+    from console.audit.export import line_of
+    from console.audit.siem import FORMATS
 
+    line = FORMATS.get(form, line_of)
     async with ledger(services.config(), write=False) as opened:
-        lines = list(export_lines(await opened.entries(newest_first=False)))
+        lines = [line(row) async for row in opened.stream(above)]
     if name == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return Exit.OK

@@ -331,24 +331,72 @@ def audit_show(services: Services, action_id: str, as_json: bool) -> int:
 @audit.command("verify")
 @config_option
 @click.option("--file", "path", metavar="FILE", help="verify an export instead; works offline")
+@click.option("--anchor", "anchors", multiple=True, metavar="FILE", help="checkpoints kept in a file")
+@click.option(
+    "--trust", "trusted", multiple=True, metavar="KEY", help="a public key; else those of the config"
+)
+@click.option("--incremental", is_flag=True, help="only what came after the newest trusted checkpoint")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
-def audit_verify(services: Services, path: str | None, as_json: bool) -> int:
-    """Check every hash, chain and witness, and this machine's journals; exit 11 on a fault."""
-    from console.cli.audit import verify
+def audit_verify(services: Services, /, **options: Any) -> int:
+    """Check every hash, chain, checkpoint, anchor, and this machine's journals; exit 11 on a fault."""
+    from console.cli.audit import VerifyOptions, verify
 
-    return _run(verify(services, path, as_json))
+    return _run(verify(services, VerifyOptions(**options)))
 
 
 @audit.command("export")
 @config_option
 @click.argument("path", metavar="FILE|-")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("rows", "json", "cef")),
+    default="rows",
+    show_default=True,
+    help="rows: exactly as stored, to be verified; json, cef: for a log collector",
+)
+@click.option("--above", type=click.IntRange(min=0), default=0, metavar="ID", help="only rows after this one")
 @click.pass_obj
-def audit_export(services: Services, path: str) -> int:
-    """Write the whole ledger as NDJSON, exactly as it is stored."""
+def audit_export(services: Services, path: str, form: str, above: int) -> int:
+    """Write the ledger, a row a line."""
     from console.cli.audit import export
 
-    return _run(export(services, path))
+    return _run(export(services, path, form, above))
+
+
+@audit.command("keygen")
+@click.argument("path", metavar="FILE")
+def audit_keygen(path: str) -> int:
+    """Make a key that signs checkpoints. Who acts should not be able to read it."""
+    from console.cli.checkpoint import keygen
+
+    return keygen(path)
+
+
+@audit.command("checkpoint")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_checkpoint(services: Services, as_json: bool) -> int:
+    """Verify what is new, record a signed checkpoint, and keep a copy in every anchor."""
+    from console.cli.checkpoint import make
+
+    return _run(make(services, as_json))
+
+
+@audit.command("prove")
+@config_option
+@click.argument("action_id", metavar="ID")
+@click.option(
+    "-o", "--output", "path", required=True, metavar="FILE.zip", help="a file that is not there yet"
+)
+@click.pass_obj
+def audit_prove(services: Services, action_id: str, path: str) -> int:
+    """Prove an action to somebody without the ledger: its rows, a signed checkpoint, and what checks them."""
+    from console.cli.checkpoint import prove
+
+    return _run(prove(services, action_id, path))
 
 
 @audit.command("open")

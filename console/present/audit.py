@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from console.audit.checkpoint import Signed, parse
+from console.audit.marks import signed_of
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.verify import Verification
+from console.errors import DbdeckError
 from console.present.runs import line
 from console.present.table import Column, Line, Tone
 from console.present.units import clean
@@ -95,10 +98,22 @@ def what(entry: Entry) -> str:
     if entry.kind == Kind.OPEN:
         who = fields.get("who") or {}
         return f"dbdeck {fields.get('version', '')} started by {who.get('os_user', '')}".strip()
-    if entry.kind == Kind.RUN:
-        event = event_of(entry)
-        return line(event)[1] if event is not None else "an event of a newer dbdeck"
+    if entry.kind in _OWN_WORDS:
+        return _OWN_WORDS[entry.kind](entry)
     return str(fields.get("reason") or fields.get("text") or "")
+
+
+def _checkpoint(entry: Entry) -> str:
+    signed = signed_of(entry)
+    return checkpoint_line(signed) if signed is not None else "a checkpoint that cannot be read"
+
+
+def _event(entry: Entry) -> str:
+    event = event_of(entry)
+    return line(event)[1] if event is not None else "an event of a newer dbdeck"
+
+
+_OWN_WORDS: Mapping[str, Callable[[Entry], str]] = {Kind.CHECKPOINT: _checkpoint, Kind.RUN: _event}
 
 
 def _sent(fields: Mapping[str, Any]) -> str:
@@ -142,6 +157,7 @@ def verification(found: Verification) -> dict[str, Any]:
         "ok": found.ok,
         "rows": found.rows,
         "writers": found.writers,
+        "checkpoints": found.checkpoints,
         "faults": [
             {
                 "id": fault.id,
@@ -153,6 +169,32 @@ def verification(found: Verification) -> dict[str, Any]:
         ],
         "open_intents": [str(action) for action in found.open_intents],
     }
+
+
+def verdict(found: Verification) -> list[str]:
+    """`audit verify` in lines: the whole, then each fault."""
+    word = "whole" if found.ok else f"{len(found.faults)} FAULTS"
+    signed = f", {found.checkpoints} checkpoints" if found.checkpoints else ""
+    return [
+        f"{found.rows} rows of {found.writers} writers{signed}: {word}",
+        *(f"  row {one.id}, writer {one.writer}, seq {one.seq}: {one.kind}" for one in found.faults),
+    ]
+
+
+def checkpoint(signed: Signed, kept: Sequence[str], failed: Mapping[str, DbdeckError]) -> dict[str, Any]:
+    """`audit checkpoint --json`."""
+    return {
+        "schema": "dbdeck/checkpoint/1",
+        "checkpoint": msgspec.to_builtins(signed),
+        "digest": signed.digest.hex(),
+        "rows": parse(signed.text).rows,
+        "kept": list(kept),
+        "failed": {name: error.message for name, error in failed.items()},
+    }
+
+
+def checkpoint_line(signed: Signed) -> str:
+    return f"checkpoint {signed.digest.hex()[:16]} of {parse(signed.text).rows} rows, signed by {signed.key}"
 
 
 def open_intent(intent: OpenIntent) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class FakeTable:
     async def entries(self, query: Query) -> list[Entry]:
         raise NotImplementedError
 
-    def stream(self) -> AsyncIterator[Entry]:
+    def stream(self, above: int = 0) -> AsyncIterator[Entry]:
         raise NotImplementedError
 
     async def candidates(self) -> list[Candidate]:

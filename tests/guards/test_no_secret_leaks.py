@@ -30,6 +30,8 @@ MAY_REVEAL = {
     "console/vault/sealed.py": "scrypt takes the master, and the cipher the value, as bytes",
     "console/engine/postgres/driver.py": "asyncpg takes the password as text",
     "console/audit/table/postgres.py": "asyncpg takes the password as text",
+    "console/audit/checkpoint.py": "Ed25519 takes the key as bytes",
+    "console/cli/checkpoint.py": "a new signing key is written to its file",
     "console/wire/mysql.py": "aiomysql takes the password as text",
     "console/model/verifiers.py": "a verifier is a hash of the password",
     "actions/credential_statements.py": "a server that takes no verifier is told the password itself",

@@ -117,10 +117,10 @@ class MysqlTable(ServerTable[Connection]):
             for row in await self._read("call open_candidates()")
         ]
 
-    async def stream(self) -> AsyncIterator[Entry]:
+    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
         """Pages of one snapshot: between two of them other writers go on."""
         connection: Connection | None = None
-        last = 0
+        last = above
         try:
             connection = await self._reads.dial()
             await connection.fetch("set transaction isolation level repeatable read")

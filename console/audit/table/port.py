@@ -73,8 +73,8 @@ class Table(Protocol):
 
     async def entries(self, query: Query) -> list[Entry]: ...
 
-    def stream(self) -> AsyncIterator[Entry]:
-        """All rows of one moment, ids ascending."""
+    def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+        """All rows of one moment whose id is above that one, ids ascending."""
 
     async def candidates(self) -> list[Candidate]: ...
 

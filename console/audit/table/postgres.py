@@ -18,6 +18,7 @@ from console.secrets import Secret
 from console.wire.tls import ssl_context
 
 _APPEND: Final = "select * from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_STREAM: Final = "select * from dbdeck_audit.entry where id > $1 order by id"
 _CHUNK: Final = 1000
 LOST: Final = (
     asyncpg.InterfaceError,
@@ -127,12 +128,12 @@ class PostgresTable(ServerTable[Connection]):
             for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
         ]
 
-    async def stream(self) -> AsyncIterator[Entry]:
+    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
         connection: Connection | None = None
         try:
             connection = await self._reads.dial()
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                cursor = await connection.cursor("select * from dbdeck_audit.entry order by id")
+                cursor = await connection.cursor(_STREAM, above)
                 while rows := await in_time(self._reads.deadline, cursor.fetch(_CHUNK)):
                     for row in rows:
                         yield to_entry(row)

@@ -35,6 +35,7 @@ from console.audit.table.sqlite_rows import action_of, existing, insert, prepare
 from console.errors import AuditUnavailable
 
 _CHUNK: Final = 1000
+_STREAM: Final = "select * from entry where id > ? order by id"
 T = TypeVar("T")
 
 
@@ -74,10 +75,10 @@ class SqliteTable:
     async def entries(self, query: Query) -> list[Entry]:
         return await self._ask(lambda: self._entries(query))
 
-    async def stream(self) -> AsyncIterator[Entry]:
+    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
         connection = await self._ask(self._connect_to_read)
         try:
-            cursor = await self._ask(lambda: connection.execute("select * from entry order by id"))
+            cursor = await self._ask(lambda: connection.execute(_STREAM, (above,)))
             while rows := await self._ask(lambda: cursor.fetchmany(_CHUNK)):
                 for row in rows:
                     yield to_entry(row)

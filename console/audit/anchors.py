@@ -1,0 +1,144 @@
+"""Anchors: copies of signed checkpoints where the ledger's owner cannot write, and how they are read back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Collection, Iterable, Iterator
+from logging.handlers import SysLogHandler
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
+from console.audit.ledger import open_ledger
+from console.audit.marks import signed_of
+from console.audit.record import Kind, canonical_json
+from console.errors import AuditUnavailable, ConfigError
+from console.model.anchors import Anchor
+from console.secrets import Secret
+
+SECONDS: Final = 10.0
+Resolve = Callable[[str], Secret]
+
+
+async def keep(anchor: Anchor, signed: Signed, journal: Path, resolve: Resolve) -> None:
+    """Raises AuditUnavailable naming the anchor and the reason; ConfigError for a password."""
+    try:
+        async with asyncio.timeout(SECONDS):
+            if anchor.file is not None:
+                await asyncio.to_thread(_append, anchor.file, signed)
+            elif anchor.syslog is not None:
+                await asyncio.to_thread(_log, anchor.syslog, signed)
+            elif anchor.ledger is not None:
+                password = await asyncio.to_thread(resolve, anchor.password) if anchor.password else None
+                async with open_ledger(anchor.ledger, journal, password=password) as other:
+                    await other.keep_copy(signed)
+    except TimeoutError:
+        raise AuditUnavailable(f"{anchor.name} did not answer in {SECONDS:g} s") from None
+    except OSError as error:
+        raise AuditUnavailable(f"{anchor.name} cannot be written: {error.strerror or error}") from None
+
+
+async def kept(anchor: Anchor, journal: Path, resolve: Resolve) -> list[Signed]:
+    """What an anchor holds, of whatever ledger. A syslog cannot be asked: nothing.
+
+    Raises AuditUnavailable where it cannot be read, ConfigError for a line that is no checkpoint.
+    """
+    if anchor.file is not None:
+        return await asyncio.to_thread(read_file, anchor.file)
+    if anchor.ledger is None:
+        return []
+    password = await asyncio.to_thread(resolve, anchor.password) if anchor.password else None
+    async with open_ledger(anchor.ledger, journal, password=password, write=False) as other:
+        rows = await other.entries(kinds=(Kind.CHECKPOINT,), newest_first=False)
+    return [signed for row in rows if (signed := signed_of(row)) is not None]
+
+
+def read_file(name: str) -> list[Signed]:
+    """Raises AuditUnavailable, ConfigError naming the line."""
+    path = Path(name).expanduser()
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            return list(_parsed(path, file))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise AuditUnavailable(f"the anchor {path} cannot be read: {reason}") from None
+
+
+def _parsed(path: Path, lines: Iterable[str]) -> Iterator[Signed]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield msgspec.json.decode(line, type=Signed)
+        except (ValueError, msgspec.MsgspecError):
+            raise ConfigError(
+                f"line {number} of the anchor {path} is no checkpoint: the file was cut or written by others",
+                "what stands before and after is evidence still: copy the good lines to a file of their own",
+            ) from None
+
+
+def points_of(
+    found: Iterable[Signed], ledger: UUID | None, trusted: Collection[str]
+) -> dict[bytes, Checkpoint]:
+    """Of one ledger (None: of any), signed by a trusted key, by the hash of their texts.
+
+    What nobody trustworthy signed proves nothing. Raises LedgerFault for a text that is no checkpoint.
+    """
+    points: dict[bytes, Checkpoint] = {}
+    for signed in found:
+        if (trusted and signed.key not in trusted) or not is_genuine(signed):
+            continue
+        point = parse(signed.text)
+        if ledger is None or point.ledger == ledger:
+            points[signed.digest] = point
+    return points
+
+
+def _append(name: str, signed: Signed) -> None:
+    """Durable, and never through a link that somebody laid there. Raises OSError."""
+    line = canonical_json(msgspec.to_builtins(signed)).encode() + b"\n"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    descriptor = os.open(Path(name).expanduser(), flags, 0o600)
+    try:
+        if os.write(descriptor, line) != len(line):
+            raise OSError(0, "it took only a part of the line")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _Loud(SysLogHandler):
+    """One that says when a message cannot be sent."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's signature
+        raise  # noqa: PLE0704 - called while the fault is handled
+
+
+def _log(address: str, signed: Signed) -> None:
+    """The digest alone: a vector of writers is too long for a line. Raises OSError."""
+    kind, _, rest = address.partition("://")
+    where: str | tuple[str, int] = address
+    stream: socket.SocketKind | None = None  # of a path: whichever the socket is
+    if rest:
+        host, _, port = rest.rpartition(":")
+        where = (host.strip("[]"), int(port))
+        stream = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
+    handler = _Loud(where, facility=SysLogHandler.LOG_AUTH, socktype=stream)
+    handler.ident = "dbdeck: "
+    try:
+        handler.emit(logging.LogRecord("dbdeck", logging.INFO, "", 0, log_line(signed), None, None))
+    finally:
+        handler.close()
+
+
+def log_line(signed: Signed) -> str:
+    """What a syslog is told; `digest` is the hash of the checkpoint's text."""
+    point = parse(signed.text)
+    return (
+        f"audit checkpoint ledger={point.ledger} rows={point.rows} digest={signed.digest.hex()} "
+        f"previous={point.previous.hex() or 'none'} key={signed.key} signature={signed.signature}"
+    )

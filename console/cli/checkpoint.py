@@ -1,0 +1,126 @@
+"""`audit keygen|checkpoint|prove`, and the anchors that `audit verify` compares the ledger with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from console.audit import anchors, checkpoint
+from console.audit.checkpoint import Checkpoint, Signed
+from console.cli import output
+from console.cli.context import Services, ledger
+from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, UsageError
+from console.present import audit as words
+from console.present.table import Tone
+from console.secrets import resolve
+
+if TYPE_CHECKING:
+    from console.config import Config
+
+
+def keygen(name: str) -> int:
+    """A new signing key, 0600, never over another file."""
+    private, public = checkpoint.new_key()
+    path = Path(name).expanduser()
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(private.reveal() + "\n")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; no key was made") from None
+    output.line(f"the signing key is in {path}; who acts should not be able to read it", Tone.GOOD)
+    output.line("in the config of who makes checkpoints:")
+    output.line(f"  audit:\n    checkpoints:\n      key: file:{path}")
+    output.line("in the config of everybody who verifies:")
+    output.line(f"  audit:\n    checkpoints:\n      trusted: [{public}]")
+    return Exit.OK
+
+
+async def make(services: Services, as_json: bool) -> int:
+    """A signed checkpoint of the ledger, and a copy in every anchor. 8 where an anchor did not take it."""
+    from console.cli.unlock import unlock
+
+    config = services.config()
+    known = config.audit.checkpoints
+    if known.key is None:
+        raise ConfigError(
+            "the config has no audit.checkpoints.key; no checkpoint was made",
+            "make one with `dbdeck audit keygen FILE`",
+        )
+    await unlock(known.key, *(one.password for one in known.anchors))
+    async with ledger(config, write=True) as opened:
+        signed = await opened.checkpoint(resolve(known.key))
+    kept, failed = await _anchored(config, signed)
+    if as_json:
+        output.document(words.checkpoint(signed, kept, failed))
+    else:
+        output.line(words.checkpoint_line(signed), Tone.GOOD)
+        for name in kept:
+            output.line(f"  kept by {name}", Tone.GOOD)
+    for error in failed.values():
+        output.complaint(error)
+    if not known.anchors:
+        output.note("no anchor is configured: who owns the ledger's server can still take this one away too")
+    return Exit.PARTIAL if failed else Exit.OK
+
+
+async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str, DbdeckError]]:
+    kept: list[str] = []
+    failed: dict[str, DbdeckError] = {}
+    for one in config.audit.checkpoints.anchors:
+        try:
+            await anchors.keep(one, signed, config.journal, resolve)
+            kept.append(one.name)
+        except DbdeckError as error:
+            failed[one.name] = error
+    return kept, failed
+
+
+async def anchored(config: Config, own: UUID, trusted: Collection[str]) -> dict[bytes, Checkpoint]:
+    """What the configured anchors hold of this ledger. One that cannot be read is told, and proves nothing."""
+    found: list[Signed] = []
+    for one in config.audit.checkpoints.anchors:
+        try:
+            found += await anchors.kept(one, config.journal, resolve)
+        except AuditUnavailable as error:
+            output.note(f"dbdeck: {error.message}: not compared with it")
+    return anchors.points_of(found, own, trusted)
+
+
+def given(files: Iterable[str], trusted: Iterable[str]) -> dict[bytes, Checkpoint]:
+    """What files hold that were named on the command line."""
+    found = [signed for name in files for signed in anchors.read_file(name)]
+    points = anchors.points_of(found, None, tuple(trusted))
+    if len({point.ledger for point in points.values()}) > 1:
+        raise UsageError("the anchors hold checkpoints of several ledgers; give those of one")
+    return points
+
+
+async def prove(services: Services, action: str, name: str) -> int:
+    """A bundle for an auditor: the action's rows, and how they are in a signed checkpoint."""
+    from console.audit.proof import bundle
+    from console.audit.proof import prove as proof_of
+
+    try:
+        wanted = UUID(action)
+    except ValueError:
+        raise UsageError(f"{action!r} is no action id", "`dbdeck audit list --json` shows them") from None
+    config = services.config()
+    async with ledger(config, write=False) as opened:
+        rows = [row async for row in opened.stream()]
+    found = proof_of(rows, wanted, config.audit.checkpoints.trusted)
+    _write(name, bundle(found))
+    output.note(f"{len(found['rows'])} rows, {len(found['checkpoints'])} checkpoints: written to {name}")
+    return Exit.OK
+
+
+def _write(name: str, data: bytes) -> None:
+    """0600: bodies hold statements. Never over another file."""
+    path = Path(name).expanduser()
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None

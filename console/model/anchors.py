@@ -1,0 +1,45 @@
+"""Where signed checkpoints of the ledger are made and kept: what the config says of them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+
+PublicKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="a public key, 64 hex digits")]
+_SYSLOG: Final = re.compile(r"/[^\0]+|(udp|tcp)://(\[[0-9a-fA-F:]+\]|[^/:\s]+):\d{1,5}")
+
+
+class Anchor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of them: a `file` that is only appended to, a `syslog` (/dev/log, udp://HOST:PORT, tcp://HOST:PORT),
+    or the `ledger` of another database (an URL as in audit.url, with its own `password`).
+    """
+
+    file: str | None = None
+    syslog: str | None = None
+    ledger: str | None = None
+    password: str | None = None
+
+    @property
+    def name(self) -> str:
+        return f"the anchor {self.file or self.syslog or self.ledger}"
+
+
+class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`key` is a reference to the signing key, only where checkpoints are made; `trusted` are public keys."""
+
+    key: str | None = None
+    trusted: tuple[PublicKey, ...] = ()
+    anchors: tuple[Anchor, ...] = ()
+
+
+def anchor_fault(anchor: Anchor) -> str:
+    """What the type does not say; empty where nothing is wrong."""
+    if sum(one is not None for one in (anchor.file, anchor.syslog, anchor.ledger)) != 1:
+        return "an anchor is one of file, syslog or ledger"
+    if anchor.password is not None and anchor.ledger is None:
+        return "a password belongs to a ledger"
+    if anchor.syslog is not None and not _SYSLOG.fullmatch(anchor.syslog):
+        return f"{anchor.syslog!r} is no syslog: /dev/log, udp://HOST:PORT or tcp://HOST:PORT"
+    return ""

@@ -1,0 +1,226 @@
+"""Signed checkpoints on every store, the anchors that keep them, and proofs for who has no ledger."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from console.audit import anchors
+from console.audit.checkpoint import Checkpoint, Signed, new_key
+from console.audit.proof import bundle, prove
+from console.audit.record import Entry, Kind
+from console.errors import AuditUnavailable, ConfigError, LedgerFault, UsageError
+from console.model.anchors import Anchor
+from console.secrets import Secret
+from tests.audit.sinks import Sink
+from tests.audit.test_tamper import BEFORE, TAIL, fill
+
+PRIVATE, PUBLIC = new_key()
+TRUSTED = (PUBLIC,)
+
+
+def nothing(reference: str) -> Secret:
+    raise AssertionError(reference)
+
+
+async def marked(sink: Sink, *, then: int = 3) -> Signed:
+    """Two writers' rows, a checkpoint, and a few rows after it."""
+    await fill(sink)
+    async with sink.open() as signer:
+        signed = await signer.checkpoint(PRIVATE)
+    async with sink.open() as late:
+        for number in range(then):
+            await late.append(Kind.STEP, uuid4(), {"n": number})
+    return signed
+
+
+async def faults(sink: Sink, journal: Path, points: Mapping[bytes, Checkpoint], **over: Any) -> set[str]:
+    async with sink.open(write=False, journal=journal) as ledger:
+        found = await ledger.verify(anchored=points, trusted=TRUSTED, **over)
+        return {fault.kind for fault in found.faults}
+
+
+def points(signed: Signed) -> dict[bytes, Checkpoint]:
+    return anchors.points_of([signed], None, TRUSTED)
+
+
+async def test_the_untouched_ledger_fits_its_anchors(sink: Sink, disk: Path) -> None:
+    signed = await marked(sink)
+    assert await faults(sink, disk / "no journals", points(signed)) == set()
+    async with sink.open(write=False) as ledger:
+        base = await ledger.base(TRUSTED)
+        assert base is not None
+        assert (await ledger.verify(trusted=TRUSTED, since=base)).ok
+
+
+@pytest.mark.parametrize("name", BEFORE)
+async def test_what_was_changed_before_a_checkpoint_shows(sink: Sink, disk: Path, name: str) -> None:
+    a, b = await fill(sink)
+    async with sink.open() as signer:
+        signed = await signer.checkpoint(PRIVATE)
+    names = {"a": a.writer, "b": b.writer, "other": uuid4(), "entry": "{entry}"}
+    await sink.attack(BEFORE[name][0].format(**names))
+    assert BEFORE[name][1] in await faults(sink, disk / "no journals", points(signed))
+
+
+@pytest.mark.parametrize("name", TAIL)
+async def test_a_tail_that_is_cut_shows_by_the_anchor_alone(sink: Sink, disk: Path, name: str) -> None:
+    _, b = await fill(sink)
+    async with sink.open() as signer:
+        signed = await signer.checkpoint(PRIVATE)
+    itself = f"delete from {{entry}} where writer = '{signer.writer}'"
+    await sink.attack(itself, TAIL[name].format(b=b.writer, entry="{entry}"))
+    found = await faults(sink, disk / "no journals", points(signed))
+    assert found == {"checkpoint"}
+
+
+async def test_nothing_is_signed_of_a_ledger_with_a_fault(sink: Sink) -> None:
+    a, _ = await fill(sink)
+    await sink.attack(BEFORE["user"][0].format(a=a.writer, entry="{entry}"))
+    async with sink.open() as signer:
+        with pytest.raises(LedgerFault, match="no checkpoint was made"):
+            await signer.checkpoint(PRIVATE)
+        assert await signer.entries(kinds=(Kind.CHECKPOINT,)) == []
+
+
+async def test_the_second_goes_on_from_the_first(sink: Sink) -> None:
+    first = await marked(sink)
+    async with sink.open() as signer:
+        second = await signer.checkpoint(PRIVATE)
+    (point,) = points(second).values()
+    assert point.previous == first.digest
+    async with sink.open(write=False) as ledger:
+        assert point.ledger == ledger.id
+        assert (await ledger.verify(trusted=TRUSTED)).checkpoints == 2
+
+
+# ---- where they are kept -------------------------------------------------------------------------
+
+
+async def test_a_file_keeps_every_checkpoint(sink: Sink, disk: Path) -> None:
+    anchor = Anchor(file=str(disk / "anchors.ndjson"))
+    signed = await marked(sink)
+    for _ in range(2):
+        await anchors.keep(anchor, signed, sink.journal, nothing)
+    assert await anchors.kept(anchor, sink.journal, nothing) == [signed, signed]
+    assert Path(str(anchor.file)).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_file_behind_a_link_is_refused(sink: Sink, disk: Path) -> None:
+    (disk / "link").symlink_to(disk / "elsewhere")
+    signed = await marked(sink)
+    with pytest.raises(AuditUnavailable, match="cannot be written"):
+        await anchors.keep(Anchor(file=str(disk / "link")), signed, sink.journal, nothing)
+    assert not (disk / "elsewhere").exists()
+
+
+def test_a_file_that_was_cut_names_the_line(disk: Path) -> None:
+    path = disk / "anchors.ndjson"
+    path.write_text('{"key":"a","signature":"b","text":"c"}\n{"key":')
+    with pytest.raises(ConfigError, match="line 2"):
+        anchors.read_file(str(path))
+
+
+async def test_a_syslog_is_told_the_digest(sink: Sink) -> None:
+    signed = await marked(sink)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.bind(("127.0.0.1", 0))
+        collector.settimeout(5)
+        address = f"udp://127.0.0.1:{collector.getsockname()[1]}"
+        await anchors.keep(Anchor(syslog=address), signed, sink.journal, nothing)
+        told = collector.recv(65536).decode()
+    assert signed.digest.hex() in told
+    assert signed.signature in told
+    assert told.startswith("<38>dbdeck: audit checkpoint ")  # auth.info
+
+
+async def test_a_syslog_that_is_not_there_is_told(sink: Sink, disk: Path) -> None:
+    signed = await marked(sink)
+    with pytest.raises(AuditUnavailable, match="cannot be written"):
+        await anchors.keep(Anchor(syslog=str(disk / "log")), signed, sink.journal, nothing)
+
+
+async def test_the_ledger_of_another_database_keeps_a_copy(sink: Sink, disk: Path) -> None:
+    signed = await marked(sink)
+    other = Anchor(ledger=f"sqlite:///{disk}/other.db")
+    await anchors.keep(other, signed, disk / "journal of the other", nothing)
+    assert await anchors.kept(other, disk / "journal of the other", nothing) == [signed]
+
+
+def test_what_nobody_trusted_signed_proves_nothing() -> None:
+    forged = Signed(text="{}", key=PUBLIC, signature="00" * 64)
+    assert anchors.points_of([forged], None, TRUSTED) == {}
+
+
+# ---- proofs -----------------------------------------------------------------------------------------
+
+
+async def proof(sink: Sink) -> dict[str, Any]:
+    action = uuid4()
+    async with sink.open() as writer:
+        await writer.append(Kind.INTENT, action, {"action": "session.terminate", "reason": "ä|=\n"})
+        await writer.append(Kind.OUTCOME, action, {"status": "applied"})
+    await marked(sink)
+    async with sink.open(write=False) as ledger:
+        return prove([row async for row in ledger.stream()], action, TRUSTED)
+
+
+def checked(folder: Path, found: Mapping[str, Any], *words: str) -> tuple[int, str]:
+    """What the bundle's own program says, by nothing but the standard library."""
+    with zipfile.ZipFile(BytesIO(bundle(found))) as archive:
+        archive.extractall(folder)
+    argv = [sys.executable, "-I", "-S", "verify.py", "proof.json", *words]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+async def test_a_proof_holds_without_dbdeck(sink: Sink, tmp_path: Path) -> None:
+    code, said = checked(tmp_path, await proof(sink), "--key", PUBLIC)
+    assert (code, "2 rows proved" in said) == (0, True), said
+
+
+ATTACKS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "text": lambda row: row.update(body='{"status":"failed"}'),
+    "text and hash": lambda row: row.update(body="{}", body_hash="00" * 32),
+    "time": lambda row: row.update(at="2026-01-01T00:00:00.000000Z"),
+    "login": lambda row: row.update(db_user="somebody"),
+    "action": lambda row: row.update(action_id=str(uuid4())),
+    "seal": lambda row: row.update(seal="00" * 32),
+}
+
+
+async def test_a_proof_that_was_changed_does_not_hold(sink: Sink, tmp_path: Path) -> None:
+    found = await proof(sink)
+    for name, attack in ATTACKS.items():
+        changed = json.loads(json.dumps(found, default=str))
+        attack(changed["rows"][1]["row"])
+        code, said = checked(tmp_path, changed)
+        assert (code, "FAULT" in said) == (1, True), (name, said)
+
+
+async def test_another_key_or_signature_does_not_hold(sink: Sink, tmp_path: Path) -> None:
+    found = await proof(sink)
+    assert checked(tmp_path, found, "--key", "00" * 32)[0] == 1
+    forged = json.loads(json.dumps(found, default=str))
+    forged["checkpoints"][0]["text"] = forged["checkpoints"][0]["text"].replace('"rows":', '"rows":1')
+    assert checked(tmp_path, forged)[0] == 1
+    assert checked(tmp_path, {"proof": "nothing"})[0] == 2
+
+
+async def test_what_no_checkpoint_covers_is_not_proved(sink: Sink) -> None:
+    await marked(sink)
+    async with sink.open(write=False) as ledger:
+        rows: list[Entry] = [row async for row in ledger.stream()]
+    late = next(row for row in reversed(rows) if row.kind == Kind.STEP)
+    with pytest.raises(UsageError, match=f"no signed checkpoint covers row {late.id}"):
+        prove(rows, late.action_id, TRUSTED)

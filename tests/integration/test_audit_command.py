@@ -1,0 +1,142 @@
+"""Checkpoints, proofs and exports by the command line."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.command import Command
+
+
+@pytest.fixture
+async def signing(tmp_path: Path) -> Command:
+    command = Command(tmp_path, {})
+    made = await command.run("audit", "keygen", str(tmp_path / "key"))
+    assert made.code == 0, made
+    (public,) = (line.split("[")[1].rstrip("]") for line in made.out.splitlines() if "trusted" in line)
+    checkpoints = {
+        "key": f"file:{tmp_path}/key",
+        "trusted": [public],
+        "anchors": [{"file": f"{tmp_path}/anchors.ndjson"}, {"ledger": f"sqlite:///{tmp_path}/other.db"}],
+    }
+    command.write({"audit": {**command.audit, "checkpoints": checkpoints}})
+    return command
+
+
+async def attack(command: Command, *statements: str) -> None:
+    with closing(sqlite3.connect(command.folder / "audit.db", isolation_level=None)) as connection:
+        for name in ("entry_no_update", "entry_no_delete", "entry_no_replace"):
+            connection.execute(f"drop trigger if exists {name}")
+        for statement in statements:
+            connection.execute(statement)
+
+
+async def test_a_checkpoint_is_kept_everywhere_and_compared(signing: Command) -> None:
+    made = await signing.run("audit", "checkpoint", "--json")
+    assert (made.code, len(made.document["kept"]), made.document["failed"]) == (0, 2, {}), made
+    again = await signing.run("audit", "checkpoint")
+    assert "signed by" in again.out
+    for words in ((), ("--incremental",)):
+        found = await signing.run("audit", "verify", "--json", *words)
+        assert (found.code, found.document["ok"]) == (0, True), found
+
+
+async def test_a_ledger_that_was_made_anew_shows_by_its_anchors(signing: Command) -> None:
+    await signing.run("audit", "checkpoint")
+    await attack(signing, "delete from entry")
+    for journal in (signing.folder / "journal").glob("*"):
+        journal.unlink()
+    found = await signing.run("audit", "verify", "--json")
+    assert (found.code, {one["kind"] for one in found.document["faults"]}) == (11, {"checkpoint"}), found
+
+
+async def test_an_export_is_compared_with_anchors_offline(signing: Command, tmp_path: Path) -> None:
+    await signing.run("audit", "checkpoint")
+    public = json.loads((tmp_path / "anchors.ndjson").read_text())["key"]
+    export = str(tmp_path / "ledger.ndjson")
+    assert (await signing.run("audit", "export", export)).code == 0
+    words = (
+        "audit",
+        "verify",
+        "--file",
+        export,
+        "--anchor",
+        str(tmp_path / "anchors.ndjson"),
+        "--trust",
+        public,
+    )
+    assert (await signing.run(*words)).code == 0
+    lines = (tmp_path / "ledger.ndjson").read_text().splitlines(keepends=True)
+    (tmp_path / "ledger.ndjson").write_text("".join(lines[:1]))
+    assert (await signing.run(*words)).code == 11
+
+
+async def test_nothing_is_signed_of_a_ledger_with_a_fault(signing: Command) -> None:
+    await signing.run("audit", "checkpoint")
+    await attack(signing, "update entry set db_user = 'x' where id = 1")
+    found = await signing.run("audit", "checkpoint")
+    assert (found.code, "no checkpoint was made" in found.err) == (11, True), found
+
+
+async def test_an_anchor_that_does_not_take_it_is_told_and_the_others_have_it(
+    signing: Command, tmp_path: Path
+) -> None:
+    values = yaml.safe_load(signing.config.read_text())
+    values["audit"]["checkpoints"]["anchors"].append({"syslog": f"{tmp_path}/no log"})
+    signing.write(values)
+    made = await signing.run("audit", "checkpoint", "--json")
+    assert (made.code, len(made.document["kept"]), len(made.document["failed"])) == (8, 2, 1), made
+
+
+@pytest.mark.parametrize(
+    ("anchor", "what"),
+    [
+        ({}, "one of file, syslog or ledger"),
+        ({"file": "a", "syslog": "/dev/log"}, "one of file, syslog or ledger"),
+        ({"syslog": "logs.example.net"}, "no syslog"),
+        ({"file": "a", "password": "env:X"}, "belongs to a ledger"),
+        ({"ledger": "postgresql://u:secret@h/d"}, "holds a password"),
+    ],
+)
+async def test_an_anchor_that_is_none_is_refused_with_its_line(
+    tmp_path: Path, anchor: dict[str, str], what: str
+) -> None:
+    command = Command(tmp_path, {})
+    command.write({"audit": {**command.audit, "checkpoints": {"anchors": [anchor]}}})
+    done = await command.run("audit", "verify")
+    assert (done.code, what in done.err, "line" in done.err, "secret" in done.err) == (
+        2,
+        True,
+        True,
+        False,
+    ), done
+
+
+async def test_a_key_is_never_written_over_another_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("mine")
+    done = await Command(tmp_path, {}).run("audit", "keygen", str(tmp_path / "key"))
+    assert (done.code, (tmp_path / "key").read_text()) == (2, "mine"), done
+
+
+async def test_a_literal_key_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    command = Command(tmp_path, {})
+    command.write({"audit": {**command.audit, "checkpoints": {"key": "ab" * 32}}})
+    done = await command.run("audit", "verify")
+    assert (done.code, "ab" * 32 in done.err) == (2, False), done
+
+
+async def test_lines_for_a_collector_go_on_where_the_last_ended(signing: Command) -> None:
+    await signing.run("audit", "checkpoint")
+    whole = (await signing.run("audit", "export", "-", "--format", "json")).out.splitlines()
+    last = json.loads(whole[-1])["id"]
+    await signing.run("audit", "checkpoint")
+    later = (
+        await signing.run("audit", "export", "-", "--format", "cef", "--above", str(last))
+    ).out.splitlines()
+    assert len(later) == 3
+    assert all(line.startswith("CEF:0|dbdeck|") for line in later)
