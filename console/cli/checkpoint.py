@@ -79,7 +79,7 @@ async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str
 
 
 async def anchored(config: Config, own: UUID, trusted: Collection[str]) -> dict[bytes, Checkpoint]:
-    """What the configured anchors hold of this ledger. One that cannot be read is told, and proves nothing."""
+    """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing."""
     found: list[Signed] = []
     for one in config.audit.checkpoints.anchors:
         try:

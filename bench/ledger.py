@@ -1,0 +1,128 @@
+"""What the ledger costs: `python bench/ledger.py [--rows 1000] [--json FILE]`.
+
+An intent (journal and table, both durable) beside a bare single-row durable INSERT on the same server, in
+turn; and how many rows a second `verify` reads, from memory and from each store. PostgreSQL is an embedded
+one with fsync on. Prints medians, ratios and rates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+
+from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.record import Kind
+from console.audit.verify import verify
+from console.dispatch.scratch import ScratchServer, scratch_postgres
+
+BODY = {
+    "action": "session.terminate",
+    "target": "orders-prod",
+    "reason": "checkout hangs",
+    "plan": {"statements": ["select pg_terminate_backend($1)"] * 3, "forecast": "x" * 600},
+}
+Bare = Callable[[], Awaitable[object]]
+
+
+async def paired(ledger: Ledger, bare: Bare, rows: int) -> tuple[float, float]:
+    """Median milliseconds of an intent, and of a bare commit, in turn."""
+    ours, theirs = [], []
+    for _ in range(rows):
+        start = time.perf_counter()
+        action = uuid4()
+        await ledger.append(Kind.INTENT, action, BODY)
+        middle = time.perf_counter()
+        await bare()
+        theirs.append(time.perf_counter() - middle)
+        ours.append(middle - start)
+        await ledger.append(Kind.OUTCOME, action, {"status": "applied"})
+    return statistics.median(ours) * 1000, statistics.median(theirs) * 1000
+
+
+async def reading(ledger: Ledger) -> tuple[float, float]:
+    """Rows a second: the store read and verified, and verified alone."""
+    entries = [entry async for entry in ledger.stream()]
+    start = time.perf_counter()
+    found = verify(entries)
+    alone = time.perf_counter() - start
+    start = time.perf_counter()
+    whole = await ledger.verify()
+    both = time.perf_counter() - start
+    if not (found.ok and whole.ok):
+        raise SystemExit("the ledger has faults")
+    return whole.rows / both, found.rows / alone
+
+
+async def sqlite_run(folder: Path, rows: int) -> dict[str, float]:
+    def commit() -> None:
+        other.execute("begin immediate")
+        other.execute("insert into t values (?)", (json.dumps(BODY),))
+        other.execute("commit")
+
+    other = sqlite3.connect(folder / "bare.db", isolation_level=None, check_same_thread=False)
+    other.executescript("pragma journal_mode=wal; pragma synchronous=full; create table t (body text)")
+    async with open_ledger(f"sqlite:///{folder}/audit.db", folder / "journal") as ledger:
+        return await measured(ledger, lambda: asyncio.to_thread(commit), rows)
+
+
+async def postgres_run(server: ScratchServer, folder: Path, rows: int) -> dict[str, float]:
+    url = f"postgresql://{server.superuser}@:{server.port}/postgres?host={server.socket_dir}"
+    await install(url)
+    bare = await asyncpg.connect(
+        host=str(server.socket_dir), port=server.port, user=server.superuser, database="postgres"
+    )
+    await bare.execute("create table t (body text)")
+    text = json.dumps(BODY)
+    try:
+        async with open_ledger(url, folder / "journal2") as ledger:
+            return await measured(ledger, lambda: bare.execute("insert into t values ($1)", text), rows)
+    finally:
+        await bare.close()
+
+
+async def measured(ledger: Ledger, bare: Bare, rows: int) -> dict[str, float]:
+    ours, theirs = await paired(ledger, bare, rows)
+    both, alone = await reading(ledger)
+    return {
+        "intent_ms": ours,
+        "bare_ms": theirs,
+        "ratio": ours / theirs,
+        "verify_rows_a_second": both,
+        "verify_alone_rows_a_second": alone,
+    }
+
+
+async def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--rows", type=int, default=1000)
+    asked.add_argument("--json", type=Path)
+    given = asked.parse_args()
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # the journal is refused on tmpfs
+        folder = Path(name)
+        found["sqlite"] = await sqlite_run(folder, given.rows)
+        async with scratch_postgres(settings={"fsync": "on"}) as server:
+            found["postgresql"] = await postgres_run(server, folder, given.rows)
+    for store, figures in found.items():
+        print(
+            f"{store:10}  intent {figures['intent_ms']:.2f} ms, bare commit {figures['bare_ms']:.2f} ms,"
+            f" ratio {figures['ratio']:.2f}; verify {figures['verify_rows_a_second']:,.0f} rows/s"
+            f" ({figures['verify_alone_rows_a_second']:,.0f} in memory)"
+        )
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
