@@ -16,12 +16,13 @@ from console import __version__
 from console.audit import checkpoint as checkpoints
 from console.audit import who
 from console.audit.checkpoint import Checkpoint, Signed
+from console.audit.definitions import Part
 from console.audit.deliver import deliver
 from console.audit.journal import Header, Journal, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.readback import read_folder
 from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
-from console.audit.table.open import install_table, open_table
+from console.audit.table.open import inspect_table, install_table, open_table
 from console.audit.table.port import Candidate, Query, Table
 from console.audit.url import parse_url
 from console.audit.verify import NOTHING as NO_ANCHORS
@@ -315,6 +316,11 @@ def _opening(about: Mapping[str, object]) -> dict[str, object]:
         "who": who.claims(),
         **about,
     }
+
+
+async def inspect(url: str, *, password: Secret | None = None, deadline: float = DEADLINE) -> list[Part]:
+    """What the ledger is made of, compared with what dbdeck makes. Raises ConfigError, AuditUnavailable."""
+    return await inspect_table(parse_url(url), password, deadline)
 
 
 async def install(

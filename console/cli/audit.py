@@ -24,6 +24,26 @@ if TYPE_CHECKING:
     from console.dispatch.reconcile import Word
 
 
+async def doctor(services: Services, as_json: bool) -> int:
+    """Definitions, triggers and rights of the ledger, beside what dbdeck makes; 11 where one differs."""
+    from console.audit.ledger import inspect
+    from console.cli.unlock import unlock
+    from console.secrets import resolve
+
+    config = services.config()
+    await unlock(config.audit.password)
+    password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
+    parts = await inspect(config.audit.url, password=password)
+    if as_json:
+        output.document(
+            {"schema": "dbdeck/audit-doctor/1", "rows": [msgspec.to_builtins(part) for part in parts]}
+        )
+    else:
+        for part in parts:
+            output.line(*words.part(part))
+    return Exit.LEDGER_FAULT if any(part.is_wrong for part in parts) else Exit.OK
+
+
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     action_id: str | None

@@ -365,6 +365,17 @@ def audit_export(services: Services, path: str, form: str, above: int) -> int:
     return _run(export(services, path, form, above))
 
 
+@audit.command("doctor")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_doctor(services: Services, as_json: bool) -> int:
+    """Compare the ledger's definitions, triggers and rights with what dbdeck makes."""
+    from console.cli.audit import doctor
+
+    return _run(doctor(services, as_json))
+
+
 @audit.command("keygen")
 @click.argument("path", metavar="FILE")
 def audit_keygen(path: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from console.audit.checkpoint import Signed, parse
+from console.audit.definitions import Part
 from console.audit.marks import signed_of
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.verify import Verification
@@ -195,6 +196,17 @@ def checkpoint(signed: Signed, kept: Sequence[str], failed: Mapping[str, DbdeckE
 
 def checkpoint_line(signed: Signed) -> str:
     return f"checkpoint {signed.digest.hex()[:16]} of {parse(signed.text).rows} rows, signed by {signed.key}"
+
+
+_PARTS: Mapping[str, Tone] = {"as made": Tone.GOOD, "unknown": Tone.WARN}
+
+
+def part(found: Part) -> tuple[str, Tone]:
+    """A line of `audit doctor`."""
+    said = [f"{found.kind} {found.name}: {found.state}", found.detail, found.digest[:12]]
+    text = clean(", ".join(one for one in said if one), 300)
+    remedy = f"\n  hint: {clean(found.remedy, 300)}" if found.remedy else ""
+    return text + remedy, _PARTS.get(found.state, Tone.BAD)
 
 
 def open_intent(intent: OpenIntent) -> dict[str, Any]:

@@ -33,6 +33,15 @@ class Sink:
         url = over.pop("url", self.url)
         return open_ledger(url, journal, password=self.password, **over)
 
+    @property
+    def admin(self) -> str:
+        """The address of who may do everything."""
+        return self.url
+
+    async def execute(self, *statements: str) -> None:
+        """As who may do everything; `{entry}` is the table."""
+        raise NotImplementedError
+
     async def attack(self, *statements: str) -> None:
         """Run SQL with all rights and without the triggers; `{entry}` is the table."""
         raise NotImplementedError
@@ -47,7 +56,10 @@ class SqliteSink(Sink):
         super().__init__(f"sqlite:///{path}", journal)
         self.path = path
 
-    def execute(self, *statements: str) -> None:
+    async def execute(self, *statements: str) -> None:
+        await asyncio.to_thread(self._execute, *statements)
+
+    def _execute(self, *statements: str) -> None:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             for statement in statements:
                 connection.execute(statement.format(entry=self.entry))
@@ -55,11 +67,11 @@ class SqliteSink(Sink):
     async def attack(self, *statements: str) -> None:
         names = ("entry_no_update", "entry_no_delete", "entry_no_replace")
         drops = [f"drop trigger if exists {name}" for name in names]
-        await asyncio.to_thread(self.execute, *drops, *statements)
+        await self.execute(*drops, *statements)
 
     async def refused(self, statement: str) -> str:
         try:
-            await asyncio.to_thread(self.execute, statement)
+            await self.execute(statement)
         except sqlite3.Error as error:
             return str(error)
         return ""
@@ -75,9 +87,12 @@ class PostgresSink(Sink):
         self.database = database
         self.at = at
 
+    @property
+    def admin(self) -> str:
+        return f"postgresql://{self.server.superuser}@{self.at}"
+
     async def install(self) -> list[str]:
-        admin = f"postgresql://{self.server.superuser}@{self.at}"
-        return await install(admin, writers=[OPERATOR, APP], auditors=[OPERATOR])
+        return await install(self.admin, writers=[OPERATOR, APP], auditors=[OPERATOR])
 
     async def execute(self, *statements: str) -> None:
         connection = await self.server.connect(database=self.database)
@@ -106,9 +121,12 @@ class MysqlSink(Sink):
         self.database = database
         self.at = at
 
+    @property
+    def admin(self) -> str:
+        return f"mysql://{self.server.superuser}@/{self.database}?socket={self.server.socket}"
+
     async def install(self) -> list[str]:
-        admin = f"mysql://{self.server.superuser}@/{self.database}?socket={self.server.socket}"
-        return await install(admin, writers=[OPERATOR, f"{APP}@%"], auditors=[OPERATOR])
+        return await install(self.admin, writers=[OPERATOR, f"{APP}@%"], auditors=[OPERATOR])
 
     async def execute(self, *statements: str) -> None:
         connection = await self.server.connect(database=self.database)

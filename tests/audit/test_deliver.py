@@ -72,7 +72,7 @@ async def test_a_writer_without_rights_is_a_sink_that_fails(postgres_sink: Postg
 async def test_a_dropped_table_is_not_made_again(sqlite: SqliteSink) -> None:
     async with sqlite.open():
         pass
-    sqlite.execute("drop table entry")
+    await sqlite.execute("drop table entry")
     with pytest.raises(AuditUnavailable, match="dropped"):
         async with sqlite.open():
             pass

@@ -137,9 +137,9 @@ async def test_mysql_that_alters_rows(mysql_sink: MysqlSink) -> None:
 async def test_sqlite_that_swallows_rows(sqlite: SqliteSink) -> None:
     async with sqlite.open() as ledger:
         eat = "create trigger eat before insert on entry begin select raise(ignore); end"
-        await asyncio.to_thread(sqlite.execute, eat)
+        await sqlite.execute(eat)
         await refused(ledger, "swallowed")
-        await asyncio.to_thread(sqlite.execute, "drop trigger eat")
+        await sqlite.execute("drop trigger eat")
         await recovers(ledger)
 
 

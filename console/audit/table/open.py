@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from console.audit.definitions import Part
 from console.audit.table.port import Alive, Table
 from console.audit.url import FileAddress, ServerAddress
 from console.secrets import Secret
@@ -43,6 +45,23 @@ async def open_table(
         await server.close()
         raise
     return server
+
+
+async def inspect_table(
+    address: FileAddress | ServerAddress, password: Secret | None, deadline: float
+) -> list[Part]:
+    """Is it what dbdeck made? Raises AuditUnavailable."""
+    if isinstance(address, FileAddress):
+        from console.audit.table.inspect_sqlite import inspect_sqlite
+
+        return await asyncio.to_thread(inspect_sqlite, address.path)
+    if address.engine == "postgresql":
+        from console.audit.table.inspect_postgres import inspect_postgres
+
+        return await inspect_postgres(address, password, deadline)
+    from console.audit.table.inspect_mysql import inspect_mysql
+
+    return await inspect_mysql(address, password, deadline)
 
 
 async def install_table(

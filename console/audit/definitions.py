@@ -1,0 +1,79 @@
+"""What a ledger must be made of, and how what is there compares with it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+State = Literal["as made", "changed", "missing", "foreign", "unknown"]
+_SPACE: Final = re.compile(r"\s+")
+_PG_FUNCTION: Final = re.compile(
+    r"^create or replace function dbdeck_audit\.(\w+)\(.*?\nas \$\$(.*?)\$\$;", re.MULTILINE | re.DOTALL
+)
+_MYSQL_OBJECT: Final = re.compile(r"create (?:definer = \S+ )?(procedure|trigger) (\w+)(.*)", re.DOTALL)
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the ledger as it was looked at. `remedy` is what mends it, or lets it be seen."""
+
+    kind: str
+    name: str
+    state: State
+    digest: str = ""
+    detail: str = ""
+    remedy: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.state in ("changed", "missing", "foreign")
+
+
+def digest(text: str) -> str:
+    """Of a definition, whatever its white space and a last semicolon are."""
+    return hashlib.sha256(_SPACE.sub(" ", text.strip().rstrip(";")).strip().encode()).hexdigest()
+
+
+def postgres_functions(ddl: str) -> dict[str, str]:
+    """Name to digest of the body, as pg_proc.prosrc holds it."""
+    return {name: digest(body) for name, body in _PG_FUNCTION.findall(ddl)}
+
+
+def mysql_objects(statements: Iterable[str]) -> dict[tuple[str, str], str]:
+    """(procedure or trigger, name) to digest of the body, as information_schema tells it."""
+    found = {}
+    for text in statements:
+        match = _MYSQL_OBJECT.search(text)
+        if match is not None:
+            kind, name, rest = match.groups()
+            start = "for each row\n" if kind == "trigger" else "sql data\n"
+            found[kind, name] = digest(rest.partition(start)[2])
+    return found
+
+
+def compared(
+    kind: str, wanted: Mapping[str, str], found: Mapping[str, str | None], remedy: str
+) -> list[Part]:
+    """Each part that must be there, and each that is there beside. None: it may not be read."""
+    parts = [_one(kind, name, made, found, remedy) for name, made in wanted.items()]
+    foreign = [
+        Part(kind=kind, name=name, state="foreign", digest=there or "", detail="dbdeck did not make it",
+             remedy="look at what it does, and drop it")
+        for name, there in found.items()
+        if name not in wanted
+    ]  # fmt: skip
+    return [*parts, *foreign]
+
+
+def _one(kind: str, name: str, made: str, found: Mapping[str, str | None], remedy: str) -> Part:
+    if name not in found:
+        return Part(kind=kind, name=name, state="missing", remedy=remedy)
+    there = found[name]
+    if there is None:
+        return Part(kind=kind, name=name, state="unknown", detail="its text may not be read",
+                    remedy="ask as the ledger's owner")  # fmt: skip
+    state: State = "as made" if there == made else "changed"
+    return Part(kind=kind, name=name, state=state, digest=there, remedy="" if there == made else remedy)

@@ -1,0 +1,45 @@
+-- Purpose: is the ledger made of what dbdeck made, and who else may change it. Cost: catalogs only.
+-- Privilege: none beyond a login.
+select 'function' as kind, p.proname::text as name, p.prosrc as text,
+       case when p.proname = 'append' and not p.prosecdef then 'it no longer has its owner''s rights'
+            when p.proconfig is distinct from array['search_path=pg_catalog, pg_temp']
+            then 'its search_path is not fixed' else '' end as wrong
+from pg_proc p where p.pronamespace = 'dbdeck_audit'::regnamespace
+union all
+select 'trigger', c.relname || '.' || t.tgname, t.tgfoid::regproc::text || ' ' || t.tgtype,
+       case t.tgenabled when 'A' then '' when 'D' then 'it is disabled'
+            else 'session_replication_role silences it' end
+from pg_trigger t join pg_class c on c.oid = t.tgrelid
+where c.relnamespace = 'dbdeck_audit'::regnamespace and not t.tgisinternal
+union all
+select 'index', i.relname::text, pg_get_expr(x.indpred, x.indrelid),
+       case when x.indisvalid and x.indisunique then '' else 'it is not a valid unique index' end
+from pg_index x join pg_class i on i.oid = x.indexrelid
+where x.indrelid = 'dbdeck_audit.entry'::regclass and x.indisunique
+union all
+select 'rule', r.rulename::text, '', 'a rule may swallow rows'
+from pg_rewrite r join pg_class c on c.oid = r.ev_class
+where c.relnamespace = 'dbdeck_audit'::regnamespace and c.relkind in ('r', 'p')
+union all
+select 'policy', p.polname::text, '', 'row security may hide rows'
+from pg_policy p where p.polrelid = 'dbdeck_audit.entry'::regclass
+union all
+select 'right', coalesce(g.rolname, 'PUBLIC')::text, a.privilege_type || ' on dbdeck_audit.' || c.relname, 'foreign'
+from pg_class c
+cross join lateral aclexplode(c.relacl) a
+left join pg_roles g on g.oid = a.grantee
+where c.relnamespace = 'dbdeck_audit'::regnamespace and a.grantee <> c.relowner and a.privilege_type <> 'SELECT'
+union all
+select 'right', 'PUBLIC', 'EXECUTE on dbdeck_audit.' || p.proname, 'foreign'
+from pg_proc p
+where p.pronamespace = 'dbdeck_audit'::regnamespace
+  and (p.proacl is null or exists (select from aclexplode(p.proacl) a where a.grantee = 0))
+union all
+select 'member', m.rolname::text, o.rolname::text, 'foreign'
+from pg_auth_members g
+join pg_roles o on o.oid = g.roleid
+join pg_roles m on m.oid = g.member
+where o.oid = (select c.relowner from pg_class c where c.oid = 'dbdeck_audit.entry'::regclass)
+union all
+select 'owner', o.rolname::text, '', case when o.rolcanlogin then 'somebody can log in as it' else '' end
+from pg_roles o where o.oid = (select c.relowner from pg_class c where c.oid = 'dbdeck_audit.entry'::regclass)

@@ -1,0 +1,72 @@
+"""Is a ledger on MySQL or MariaDB what dbdeck made, and may only its owner change it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pymysql.err import MySQLError
+
+from console.audit.definitions import Part, compared, digest, mysql_objects
+from console.audit.table.mysql import MysqlChannel, words
+from console.audit.table.port import NotTaken, sql, statements
+from console.audit.url import ServerAddress
+from console.errors import AuditUnavailable
+from console.secrets import Secret
+from console.wire.mysql import Connection
+
+_REMEDY: Final = "drop it and run `dbdeck audit init` as the installer; then `audit verify`"
+_INDEXES: Final = {
+    "PRIMARY": "id",
+    "entry_one_key": "idempotency_key",
+    "entry_writer_seq": "writer,seq",
+    "entry_writer_prev": "writer,prev",
+    "entry_one_intent": "intent_of",
+    "entry_one_outcome": "outcome_of",
+}
+
+
+async def inspect_mysql(address: ServerAddress, password: Secret | None, deadline: float) -> list[Part]:
+    """Raises AuditUnavailable."""
+    channel = MysqlChannel(address, password, deadline)
+    connection: Connection | None = None
+    try:
+        connection = await channel.dial()
+        return judged((await connection.fetch(sql("mysql_inspect.sql"))).dicts())
+    except (NotTaken, MySQLError) as error:
+        raise AuditUnavailable(f"the ledger {address.sink} cannot be looked at: {words(error)}") from None
+    finally:
+        if connection is not None:
+            await connection.aclose()
+
+
+def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Rows of mysql_inspect.sql."""
+    made = mysql_objects(statements("mysql.sql"))
+    parts: list[Part] = []
+    for kind in ("procedure", "trigger"):
+        wanted = {name: text for (of, name), text in made.items() if of == kind}
+        parts += _of(kind, wanted, rows)
+    parts += _of("index", {name: digest(text) for name, text in _INDEXES.items()}, rows)
+    return [*parts, *(part for row in rows if (part := _other(row)) is not None)]
+
+
+def _of(kind: str, wanted: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+    mine = [row for row in rows if row["kind"] == kind]
+    found = {row["name"]: None if row["text"] is None else digest(row["text"]) for row in mine}
+    wrong = {row["name"]: row["wrong"] for row in mine if row["wrong"]}
+    return [
+        part if part.is_wrong or part.name not in wrong else
+        Part(kind=kind, name=part.name, state="changed", detail=wrong[part.name], remedy=_REMEDY)
+        for part in compared(kind, wanted, found, _REMEDY)
+    ]  # fmt: skip
+
+
+def _other(row: Mapping[str, Any]) -> Part | None:
+    kind, name, text, wrong = row["kind"], row["name"], row["text"], row["wrong"]
+    if kind == "right":
+        return Part(kind=kind, name=name, state="foreign", detail=text, remedy=f"REVOKE {text} FROM {name};")
+    if kind == "engine":
+        return Part(kind=kind, name=name, state="changed" if wrong else "as made", detail=text,
+                    remedy=f"ALTER TABLE {name} ENGINE = InnoDB;" if wrong else "")  # fmt: skip
+    return None

@@ -1,0 +1,85 @@
+"""Is a ledger on PostgreSQL what dbdeck made, and may only its owner change it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from console.audit.definitions import Part, compared, digest, postgres_functions
+from console.audit.table.port import NotTaken, sql
+from console.audit.table.postgres import LOST, Connection, PostgresChannel
+from console.audit.url import ServerAddress
+from console.errors import AuditUnavailable
+from console.secrets import Secret
+
+_REMEDY: Final = "`dbdeck audit init` as the installer makes it again; then `audit verify`"
+# pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
+_DENY: Final = "dbdeck_audit.deny"
+_TRIGGERS: Final = {
+    f"{table}.{name}": f"{_DENY} {bits}"
+    for table in ("entry", "ledger")
+    for name, bits in (("no_change", 1 + 2 + 8 + 16), ("no_truncate", 2 + 32))
+}
+_INDEXES: Final = {
+    "entry_pkey": "",
+    "entry_one_key": "",
+    "entry_writer_seq": "",
+    "entry_writer_prev": "",
+    "entry_one_intent": "(kind = 'intent'::text)",
+    "entry_one_outcome": "(kind = 'outcome'::text)",
+}
+
+
+async def inspect_postgres(address: ServerAddress, password: Secret | None, deadline: float) -> list[Part]:
+    """Raises AuditUnavailable."""
+    channel = PostgresChannel(address, password, deadline)
+    connection: Connection | None = None
+    try:
+        connection = await channel.dial()
+        return judged(await connection.fetch(sql("postgres_inspect.sql")))
+    except (NotTaken, asyncpg.PostgresError, *LOST) as error:
+        raise AuditUnavailable(f"the ledger {address.sink} cannot be looked at: {error}") from None
+    finally:
+        if connection is not None:
+            await channel.hang_up(connection)
+
+
+def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Rows of postgres_inspect.sql."""
+    wanted = {
+        "function": postgres_functions(sql("postgres.sql")),
+        "trigger": {name: digest(text) for name, text in _TRIGGERS.items()},
+        "index": {name: digest(text) for name, text in _INDEXES.items()},
+    }
+    parts: list[Part] = []
+    for kind, made in wanted.items():
+        found = {row["name"]: digest(row["text"] or "") for row in rows if row["kind"] == kind}
+        wrong = {row["name"]: row["wrong"] for row in rows if row["kind"] == kind and row["wrong"]}
+        parts += [_with(part, wrong.get(part.name, "")) for part in compared(kind, made, found, _REMEDY)]
+    return [*parts, *(part for row in rows if (part := _other(row)) is not None)]
+
+
+def _with(part: Part, wrong: str) -> Part:
+    if not wrong or part.is_wrong:
+        return part
+    return Part(
+        kind=part.kind, name=part.name, state="changed", digest=part.digest, detail=wrong, remedy=_REMEDY
+    )
+
+
+def _other(row: Mapping[str, Any]) -> Part | None:
+    """What need not be there at all."""
+    kind, name, text, wrong = row["kind"], row["name"], row["text"], row["wrong"]
+    if kind in ("rule", "policy"):
+        return Part(kind=kind, name=name, state="foreign", detail=wrong, remedy="look at it, and drop it")
+    if kind == "right":
+        return Part(kind=kind, name=name, state="foreign", detail=text, remedy=f"REVOKE {text} FROM {name};")
+    if kind == "member":
+        return Part(kind=kind, name=name, state="foreign", detail=f"is a member of the owner {text}",
+                    remedy=f"REVOKE {text} FROM {name}; it may change everything")  # fmt: skip
+    if kind == "owner":
+        return Part(kind=kind, name=name, state="changed" if wrong else "as made", detail=wrong,
+                    remedy=f"ALTER ROLE {name} NOLOGIN;" if wrong else "")  # fmt: skip
+    return None

@@ -1,0 +1,137 @@
+"""`audit doctor` on every store: silent on what dbdeck made, and naming whatever somebody changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.audit.definitions import Part
+from console.audit.ledger import inspect
+from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
+from tests.servers.accounts import APP, OPERATOR
+
+
+async def looked(sink: Sink) -> list[Part]:
+    return await inspect(sink.admin)
+
+
+async def wrong(sink: Sink) -> dict[tuple[str, str], str]:
+    return {(part.kind, part.name): part.state for part in await looked(sink) if part.is_wrong}
+
+
+async def test_what_dbdeck_made_is_as_made(sink: Sink) -> None:
+    async with sink.open():
+        pass
+    parts = await looked(sink)
+    assert [part for part in parts if part.is_wrong or part.state == "unknown"] == []
+    assert len(parts) >= 10
+
+
+async def test_every_part_that_is_wrong_says_what_mends_it(sink: Sink) -> None:
+    async with sink.open():
+        pass
+    await sink.attack()
+    assert [part for part in await looked(sink) if part.is_wrong and not part.remedy] == []
+    assert await wrong(sink)
+
+
+SQLITE = {
+    "a trigger that is gone": ("drop trigger entry_no_delete", ("definition", "entry_no_delete"), "missing"),
+    "a trigger of somebody's": (
+        "create trigger theirs after insert on entry begin select 1; end",
+        ("definition", "theirs"), "foreign",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SQLITE)
+async def test_sqlite(sqlite: SqliteSink, name: str) -> None:
+    statement, part, state = SQLITE[name]
+    async with sqlite.open():
+        pass
+    await sqlite.execute(statement)
+    assert await wrong(sqlite) == {part: state}
+
+
+async def test_a_file_that_others_may_read_is_told(sqlite: SqliteSink) -> None:
+    async with sqlite.open():
+        pass
+    sqlite.path.chmod(0o644)
+    assert await wrong(sqlite) == {("file", str(sqlite.path)): "changed"}
+
+
+POSTGRES = {
+    "a trigger that is disabled": (
+        "alter table {entry} disable trigger no_change", ("trigger", "entry.no_change"), "changed",
+    ),
+    "a trigger that replication silences": (
+        "alter table {entry} enable trigger no_truncate", ("trigger", "entry.no_truncate"), "changed",
+    ),
+    "a trigger that is gone": (
+        "drop trigger no_change on {entry}", ("trigger", "entry.no_change"), "missing",
+    ),
+    "a function that was changed": (
+        "create or replace function dbdeck_audit.deny() returns trigger language plpgsql"
+        " set search_path = pg_catalog, pg_temp as $$ begin return old; end $$",
+        ("function", "deny"), "changed",
+    ),
+    "a function whose search_path is open": (
+        "alter function dbdeck_audit.find_key(text) reset search_path", ("function", "find_key"), "changed",
+    ),
+    "a function that everybody may call": (
+        "grant execute on function dbdeck_audit.find_key(text) to public", ("right", "PUBLIC"), "foreign",
+    ),
+    "a function of somebody's": (
+        "create function dbdeck_audit.theirs() returns int language sql set search_path = pg_catalog, pg_temp"
+        " return 1; revoke all on function dbdeck_audit.theirs() from public",
+        ("function", "theirs"), "foreign",
+    ),
+    "a right to write": (f"grant insert on {{entry}} to {APP}", ("right", APP), "foreign"),
+    "a member of the owner": (f"grant dbdeck_audit_owner to {APP}", ("member", APP), "foreign"),
+    "a rule": (
+        "create rule swallow as on insert to {entry} do instead nothing", ("rule", "swallow"), "foreign",
+    ),
+    "an index that is gone": (
+        "drop index dbdeck_audit.entry_one_outcome", ("index", "entry_one_outcome"), "missing",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POSTGRES)
+async def test_postgres(postgres_sink: PostgresSink, name: str) -> None:
+    statement, part, state = POSTGRES[name]
+    await postgres_sink.execute(statement)
+    try:
+        assert await wrong(postgres_sink) == {part: state}
+    finally:
+        await postgres_sink.execute(f"revoke dbdeck_audit_owner from {APP}")
+
+
+MYSQL = {
+    "a trigger that is gone": ("drop trigger entry_no_update", ("trigger", "entry_no_update"), "missing"),
+    "a trigger of somebody's": (
+        "create trigger theirs after insert on {entry} for each row set @n = 1",
+        ("trigger", "theirs"), "foreign",
+    ),
+    "an index that is gone": (
+        "alter table {entry} drop key entry_one_key", ("index", "entry_one_key"), "missing",
+    ),
+    "a routine of somebody's": (
+        "create procedure theirs() sql security definer select 1", ("procedure", "theirs"), "foreign",
+    ),
+    "a right to write": (
+        f"grant delete on {{entry}} to {APP}@'%'", ("right", f"'{APP}'@'%'"), "foreign",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MYSQL)
+async def test_mysql(mysql_sink: MysqlSink, name: str) -> None:
+    statement, part, state = MYSQL[name]
+    await mysql_sink.execute(statement)
+    assert await wrong(mysql_sink) == {part: state}
+
+
+async def test_what_a_login_may_not_see_is_unknown_and_not_fine(mysql_sink: MysqlSink) -> None:
+    parts = await inspect(mysql_sink.url, password=mysql_sink.password)
+    unseen = {part.name for part in parts if part.kind == "procedure" and part.state == "unknown"}
+    assert "append_entry" in unseen, OPERATOR
