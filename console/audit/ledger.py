@@ -18,6 +18,7 @@ from console.audit import who
 from console.audit.checkpoint import Checkpoint, Signed
 from console.audit.definitions import Part
 from console.audit.deliver import deliver
+from console.audit.forgetting import forget
 from console.audit.journal import Header, Journal, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.readback import read_folder
@@ -28,10 +29,11 @@ from console.audit.url import parse_url
 from console.audit.verify import NOTHING as NO_ANCHORS
 from console.audit.verify import UNKNOWN, Fault, Verification, Verifier, fields, status
 from console.audit.writer import Draft, Writer, draft
-from console.errors import AuditUnavailable, DbdeckError, LedgerFault, UsageError
+from console.errors import AuditUnavailable, DbdeckError, LedgerFault, Refused, UsageError
 from console.secrets import Secret
 
 DEADLINE: Final = 5.0
+REDACTABLE: Final = (Kind.INTENT, Kind.STEP, Kind.OUTCOME, Kind.REFUSED, Kind.RESOLVED, Kind.RUN, Kind.NOTE)
 GOODBYE_SECONDS: Final = 0.5
 _NOTHING: Final[Mapping[str, object]] = {}
 _ORPHANED: Final = {
@@ -215,6 +217,41 @@ class Ledger:
             Kind.CHECKPOINT, uuid4(), {"anchor_of": of, "checkpoint": msgspec.to_builtins(signed)}
         )
 
+    async def row(self, number: int) -> Entry:
+        """By its id. Raises UsageError where there is none, AuditUnavailable."""
+        async for entry in self._table.stream(number - 1):
+            if entry.id == number:
+                return entry
+            break
+        raise UsageError(f"the ledger has no row {number}")
+
+    async def redact(self, entry: Entry, reason: str, by: str) -> list[str]:
+        """Take the text of a row away: recorded first, and its hash stays. What of it is left, in sentences.
+
+        Raises Refused for a row that others are proved or settled by, AuditUnavailable.
+        """
+        await self._refuse_to_redact(entry)
+        told = {"writer": str(entry.writer), "seq": entry.seq, "row": entry.id, "kind": entry.kind,
+                "body_hash": entry.body_hash.hex(), "reason": reason, "operator": by}  # fmt: skip
+        await self.append(Kind.REDACTION, entry.action_id, told)
+        await self._table.redact(entry.writer, entry.seq)
+        left = await asyncio.to_thread(forget, self._folder, entry.writer, entry.seq)
+        return [left] if left else []
+
+    async def _refuse_to_redact(self, entry: Entry) -> None:
+        if entry.body is None:
+            raise Refused(f"row {entry.id} is redacted already; nothing was done")
+        if entry.kind not in REDACTABLE:
+            raise Refused(
+                f"row {entry.id} is of the kind {entry.kind}: others are proved by it; nothing was redacted",
+                f"texts of {', '.join(REDACTABLE)} can be taken away",
+            )
+        if any(one.action_id == entry.action_id for one in await self.open_intents()):
+            raise Refused(
+                f"row {entry.id} belongs to an action whose end is not known; nothing was redacted",
+                "settle it first: `dbdeck audit reconcile`",
+            )
+
     @property
     def id(self) -> UUID:
         """Of the ledger, whatever its address."""
@@ -330,11 +367,13 @@ async def install(
     deadline: float = DEADLINE,
     writers: Sequence[str] = (),
     auditors: Sequence[str] = (),
+    redactors: Sequence[str] = (),
 ) -> list[str]:
     """Make the ledger where `url` points, logged in as who may; what it made, one line each.
 
     `writers` and `auditors` are existing roles (PostgreSQL) or accounts (MySQL: user@host). Writers
-    may append and read open intents; auditors may read everything. Idempotent.
+    may append and read open intents; auditors may read everything; redactors may take texts of rows away,
+    which is recorded. Idempotent.
     Raises ConfigError, AuditUnavailable.
     """
-    return await install_table(parse_url(url), password, deadline, writers, auditors)
+    return await install_table(parse_url(url), password, deadline, writers, auditors, redactors)

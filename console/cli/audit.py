@@ -52,7 +52,9 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     as_csv: bool
 
 
-async def init(services: Services, writers: tuple[str, ...], auditors: tuple[str, ...]) -> int:
+async def init(
+    services: Services, writers: tuple[str, ...], auditors: tuple[str, ...], redactors: tuple[str, ...]
+) -> int:
     from console.audit.ledger import install
     from console.cli.unlock import unlock
     from console.secrets import resolve
@@ -60,7 +62,9 @@ async def init(services: Services, writers: tuple[str, ...], auditors: tuple[str
     config = services.config()
     await unlock(config.audit.password)
     password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
-    made = await install(config.audit.url, password=password, writers=writers, auditors=auditors)
+    made = await install(
+        config.audit.url, password=password, writers=writers, auditors=auditors, redactors=redactors
+    )
     for line in made:
         output.line(line, Tone.GOOD)
     if not made:
@@ -196,6 +200,29 @@ def _write(name: str, lines: Sequence[str]) -> None:
             file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+async def redact(services: Services, number: int, reason: str, yes: bool) -> int:
+    """Take the text of a row away; the row, its hash and who did it stay."""
+    from console.engine.open import whoami
+
+    if not reason.strip():
+        raise UsageError("no reason was given; nothing was redacted", "say why with --reason TEXT")
+    async with ledger(services.config(), write=True) as opened:
+        entry = await opened.row(number)
+        for text in (*words.lines([entry])[0].cells[1:4], words.what(entry)):
+            output.note(f"  {text}")
+        if not yes:
+            raise UsageError(
+                f"nothing was redacted: the text of row {number} would be gone for good",
+                "export the ledger first if you may keep it elsewhere; then say --yes",
+            )
+        left = await opened.redact(entry, reason, whoami())
+    output.line(f"the text of row {number} is gone; its hash and who took it away are recorded", Tone.GOOD)
+    for one in left:
+        output.note(f"dbdeck: {one}")
+    output.note("dbdeck: exports, backups, replicas and the server's own logs of before hold it still")
+    return Exit.OK
 
 
 async def open_intents(services: Services, as_json: bool) -> int:

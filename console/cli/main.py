@@ -293,12 +293,15 @@ def audit() -> None:
 @config_option
 @click.option("--writer", "writers", multiple=True, metavar="ROLE", help="may append")
 @click.option("--auditor", "auditors", multiple=True, metavar="ROLE", help="may read")
+@click.option("--redactor", "redactors", multiple=True, metavar="ROLE", help="may take texts of rows away")
 @click.pass_obj
-def audit_init(services: Services, writers: tuple[str, ...], auditors: tuple[str, ...]) -> int:
+def audit_init(
+    services: Services, writers: tuple[str, ...], auditors: tuple[str, ...], redactors: tuple[str, ...]
+) -> int:
     """Make the ledger's table, with the rights of the configured URL."""
     from console.cli.audit import init
 
-    return _run(init(services, writers, auditors))
+    return _run(init(services, writers, auditors, redactors))
 
 
 @audit.command("list")
@@ -374,6 +377,19 @@ def audit_doctor(services: Services, as_json: bool) -> int:
     from console.cli.audit import doctor
 
     return _run(doctor(services, as_json))
+
+
+@audit.command("redact")
+@config_option
+@click.argument("number", metavar="ROW", type=click.IntRange(min=1))
+@click.option("--reason", default="", metavar="TEXT", help="why; recorded with your name")
+@click.option("--yes", is_flag=True, help="do it: nothing brings the text back")
+@click.pass_obj
+def audit_redact(services: Services, number: int, reason: str, yes: bool) -> int:
+    """Take the text of a row away. Recorded first; the row and its hash stay, and verify knows."""
+    from console.cli.audit import redact
+
+    return _run(redact(services, number, reason, yes))
 
 
 @audit.command("keygen")

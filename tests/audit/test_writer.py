@@ -86,6 +86,9 @@ class FakeTable:
     async def candidates(self) -> list[Candidate]:
         raise NotImplementedError
 
+    async def redact(self, writer: UUID, seq: int) -> bool:
+        raise NotImplementedError
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         raise NotImplementedError
 

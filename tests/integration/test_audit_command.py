@@ -140,3 +140,15 @@ async def test_lines_for_a_collector_go_on_where_the_last_ended(signing: Command
     ).out.splitlines()
     assert len(later) == 3
     assert all(line.startswith("CEF:0|dbdeck|") for line in later)
+
+
+async def test_a_text_goes_only_with_a_reason_and_a_yes(tmp_path: Path) -> None:
+    command = Command(tmp_path, {})
+    await command.run("audit", "keygen", str(tmp_path / "key"))
+    command.write({"audit": {**command.audit, "checkpoints": {"key": f"file:{tmp_path}/key"}}})
+    await command.run("audit", "checkpoint")
+    assert (await command.run("audit", "redact", "1", "--yes")).code == 2
+    asked = await command.run("audit", "redact", "1", "--reason", "x")
+    assert (asked.code, "nothing was redacted" in asked.err) == (2, True), asked
+    refused = await command.run("audit", "redact", "1", "--reason", "x", "--yes")
+    assert (refused.code, "row 1 is of the kind open" in refused.err) == (4, True), refused

@@ -111,6 +111,10 @@ class MysqlTable(ServerTable[Connection]):
         values = (action, action, kinds, kinds, query.containing, query.containing, limit)
         return [_entry(row) for row in await self._read(text, *values)]
 
+    async def redact(self, writer: UUID, seq: int) -> bool:
+        rows = await self._read("call redact_entry(%s, %s)", _text(writer), seq)
+        return bool(rows[0]["gone"])
+
     async def candidates(self) -> list[Candidate]:
         return [
             Candidate(intent=_entry(row), outcome=row["outcome"], alive=bool(row["alive"]))

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 from pymysql.err import MySQLError
 
+from console.audit.definitions import digest, mysql_objects
 from console.audit.table.mysql import MysqlChannel, words
 from console.audit.table.port import NotTaken, sql, statements
 from console.audit.url import ServerAddress
@@ -18,7 +19,7 @@ from console.secrets import Secret
 from console.wire.mysql import Connection
 
 _OWNER: Final = "dbdeck_audit_owner@localhost"
-_OBJECT: Final = re.compile(r"^create (?:definer = \S+ )?(?:procedure|trigger) (\w+)", re.MULTILINE)
+_OBJECT: Final = re.compile(r"^create (?:definer = \S+ )?(procedure|trigger) (\w+)", re.MULTILINE)
 # A routine keeps the sql_mode it was made under: strict, so that nothing is ever cut to fit.
 _STRICT: Final = "set sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 
@@ -29,13 +30,14 @@ async def install_mysql(
     deadline: float,
     writers: Sequence[str],
     auditors: Sequence[str],
+    redactors: Sequence[str],
 ) -> list[str]:
     """Make what is missing; MySQL cannot do it in one transaction. Raises AuditUnavailable."""
     channel = MysqlChannel(msgspec.structs.replace(address, database=""), password, deadline)
     connection: Connection | None = None
     try:
         connection = await channel.dial()
-        return await _install(connection, address.database, writers, auditors)
+        return await _install(connection, address.database, writers, auditors, redactors)
     except (NotTaken, MySQLError) as error:
         raise AuditUnavailable(
             f"no ledger was made at {address.sink}: {words(error)}",
@@ -47,7 +49,11 @@ async def install_mysql(
 
 
 async def _install(
-    connection: Connection, database: str, writers: Sequence[str], auditors: Sequence[str]
+    connection: Connection,
+    database: str,
+    writers: Sequence[str],
+    auditors: Sequence[str],
+    redactors: Sequence[str],
 ) -> list[str]:
     name = "`" + database.replace("`", "``") + "`"
     await connection.fetch(_STRICT)
@@ -60,30 +66,39 @@ async def _install(
     )
     there = await _objects(connection)
     for text in statements("mysql.sql"):
-        if _object(text) not in there:
+        kind, named = _object(text)
+        if named in there and there[named] not in (None, mysql_objects([text])[kind, named]):
+            await connection.fetch(f"drop {kind} {named}")
+            del there[named]
+        if named not in there:
             await connection.fetch(text)
-    for account in dict.fromkeys((*writers, *auditors)):
+    for account in dict.fromkeys((*writers, *auditors, *redactors)):
         await _grant(connection, "mysql_reader.sql", account)
     for account in writers:
         await _grant(connection, "mysql_writer.sql", account)
     for account in auditors:
         await _grant(connection, "mysql_auditor.sql", account)
+    for account in redactors:
+        await _grant(connection, "mysql_redactor.sql", account)
     return [
         *([] if "append_entry" in there else [f"database {database}, written by {_OWNER}"]),
         *(f"{account} may append" for account in writers),
         *(f"{account} may read" for account in auditors),
+        *(f"{account} may redact" for account in redactors),
     ]
 
 
-async def _objects(connection: Connection) -> frozenset[str]:
-    """Triggers and routines of the current database: neither knows IF NOT EXISTS everywhere."""
+async def _objects(connection: Connection) -> dict[str, str | None]:
+    """Triggers and routines, which know no IF NOT EXISTS everywhere, with the digest of their text; None
+    where it may not be read.
+    """
     found = await connection.fetch(sql("mysql_objects.sql"))
-    return frozenset(str(name) for (name,) in found.rows)
+    return {str(name): None if text is None else digest(text) for name, text in found.rows}
 
 
-def _object(statement: str) -> str:
+def _object(statement: str) -> tuple[str, str]:
     found = _OBJECT.search(statement)
-    return found[1] if found else ""
+    return (found[1], found[2]) if found else ("", "")
 
 
 async def _grant(connection: Connection, name: str, account: str) -> None:

@@ -70,6 +70,7 @@ async def install_table(
     deadline: float,
     writers: Sequence[str],
     auditors: Sequence[str],
+    redactors: Sequence[str],
 ) -> list[str]:
     """Raises AuditUnavailable."""
     if isinstance(address, FileAddress):
@@ -79,7 +80,7 @@ async def install_table(
     if address.engine == "postgresql":
         from console.audit.table.postgres_install import install_postgres
 
-        return await install_postgres(address, password, deadline, writers, auditors)
+        return await install_postgres(address, password, deadline, writers, auditors, redactors)
     from console.audit.table.mysql_install import install_mysql
 
-    return await install_mysql(address, password, deadline, writers, auditors)
+    return await install_mysql(address, password, deadline, writers, auditors, redactors)

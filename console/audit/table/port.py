@@ -78,6 +78,9 @@ class Table(Protocol):
 
     async def candidates(self) -> list[Candidate]: ...
 
+    async def redact(self, writer: UUID, seq: int) -> bool:
+        """Take a row's body away, which a redaction row must have said. False: it had none any more."""
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         """Hold it while connected; taken again after each reconnect."""
 

@@ -122,6 +122,10 @@ class PostgresTable(ServerTable[Connection]):
         values = (query.action_id, kinds, query.limit, query.containing)
         return [to_entry(row) for row in await self._read(text, *values)]
 
+    async def redact(self, writer: UUID, seq: int) -> bool:
+        rows = await self._read("select dbdeck_audit.redact($1, $2) as gone", writer, seq)
+        return bool(rows[0]["gone"])
+
     async def candidates(self) -> list[Candidate]:
         return [
             Candidate(intent=to_entry(row), outcome=row["outcome"], alive=row["alive"])

@@ -19,6 +19,7 @@ async def install_postgres(
     deadline: float,
     writers: Sequence[str],
     auditors: Sequence[str],
+    redactors: Sequence[str],
 ) -> list[str]:
     """Make or repair the ledger in one transaction. Raises AuditUnavailable."""
     channel = PostgresChannel(address, password, deadline)
@@ -26,7 +27,7 @@ async def install_postgres(
     try:
         connection = await channel.dial()
         async with connection.transaction():
-            return await _install(connection, writers, auditors)
+            return await _install(connection, writers, auditors, redactors)
     except (NotTaken, asyncpg.PostgresError, *LOST) as error:
         raise AuditUnavailable(f"no ledger was made at {address.sink}: {error}") from None
     finally:
@@ -34,7 +35,9 @@ async def install_postgres(
             await channel.hang_up(connection)
 
 
-async def _install(connection: Connection, writers: Sequence[str], auditors: Sequence[str]) -> list[str]:
+async def _install(
+    connection: Connection, writers: Sequence[str], auditors: Sequence[str], redactors: Sequence[str]
+) -> list[str]:
     await connection.execute("set local search_path = pg_catalog, pg_temp")
     await connection.execute("select pg_advisory_xact_lock(hashtext('dbdeck audit init'))")
     encoding = await connection.fetchval("show server_encoding")
@@ -43,16 +46,19 @@ async def _install(connection: Connection, writers: Sequence[str], auditors: Seq
     existed = await connection.fetchval("select to_regclass('dbdeck_audit.entry') is not null")
     await connection.execute(sql("postgres.sql"))
     owner = await _give_away(connection)
-    for role in {*writers, *auditors}:
+    for role in {*writers, *auditors, *redactors}:
         await _grant(connection, "postgres_reader.sql", role)
     for role in writers:
         await _grant(connection, "postgres_writer.sql", role)
     for role in auditors:
         await _grant(connection, "postgres_auditor.sql", role)
+    for role in redactors:
+        await _grant(connection, "postgres_redactor.sql", role)
     return [
         *([] if existed else [f"schema dbdeck_audit, owned by {owner}"]),
         *(f"{role} may append" for role in writers),
         *(f"{role} may read" for role in auditors),
+        *(f"{role} may redact" for role in redactors),
     ]
 
 

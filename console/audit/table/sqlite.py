@@ -31,10 +31,11 @@ from console.audit.table.port import (
     sql,
     to_entry,
 )
-from console.audit.table.sqlite_rows import action_of, existing, insert, prepare
+from console.audit.table.sqlite_rows import action_of, existing, insert, prepare, repair
 from console.errors import AuditUnavailable
 
 _CHUNK: Final = 1000
+_REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
 _STREAM: Final = "select * from entry where id > ? order by id"
 T = TypeVar("T")
 
@@ -88,8 +89,21 @@ class SqliteTable:
     async def candidates(self) -> list[Candidate]:
         return await self._ask(self._candidates)
 
+    async def redact(self, writer: UUID, seq: int) -> bool:
+        return await self._ask(lambda: self._redact(writer, seq))
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         """The lock is the one of the writer's journal."""
+
+    async def repair(self) -> list[str]:
+        """Triggers as this dbdeck makes them; what was made anew."""
+        return await self._ask(self._repair)
+
+    def _repair(self) -> list[str]:
+        with self._one_at_a_time:
+            if self._writing is None:
+                raise sqlite3.OperationalError("it is not open for writing")
+            return repair(self._writing)
 
     def hurry(self, seconds: float) -> None:
         self._deadline = seconds
@@ -204,6 +218,15 @@ class SqliteTable:
         with self._read() as connection:
             return [to_entry(row) for row in connection.execute(text, values)]
 
+    def _redact(self, writer: UUID, seq: int) -> bool:
+        with self._one_at_a_time:
+            if self._writing is None:
+                raise sqlite3.OperationalError("it is not open for writing")
+            self._writing.execute("pragma secure_delete = on")  # else the text stays in free pages
+            gone = self._writing.execute(_REDACT, (str(writer), seq)).rowcount
+            self._writing.execute("pragma wal_checkpoint(truncate)")
+            return gone == 1
+
     def _candidates(self) -> list[Candidate]:
         with self._read() as connection:
             found = connection.execute(sql("sqlite_candidates.sql")).fetchall()
@@ -232,6 +255,7 @@ async def install_sqlite(path: Path, deadline: float) -> list[str]:
     table = SqliteTable(path, deadline, lambda _: False)
     try:
         await table.open(write=True)
+        mended = await table.repair()
     finally:
         await table.close()
-    return [f"the ledger file {path}"] if table.created else []
+    return [*([f"the ledger file {path}"] if table.created else []), *mended]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import sqlite3
 import time
@@ -34,6 +35,33 @@ def prepare(connection: sqlite3.Connection, until: float) -> None:
         raise sqlite3.DatabaseError("somebody dropped one of its tables; restore the file from a backup")
     if connection.execute(_COMPLETE).fetchone() is None:
         connection.executescript(f"begin immediate; {sql('sqlite.sql')}; commit;")
+
+
+def definitions(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    """(table, index or trigger; name) to the statement that made it."""
+    rows = connection.execute(
+        "select type, name, sql from sqlite_master where sql is not null and name not like 'sqlite_%'"
+    )
+    return {(kind, name): text for kind, name, text in rows}
+
+
+def as_made() -> dict[tuple[str, str], str]:
+    """As SQLite itself keeps what dbdeck asks for."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(sql("sqlite.sql"))
+        return definitions(connection)
+
+
+def repair(connection: sqlite3.Connection) -> list[str]:
+    """Make triggers anew that are not as this dbdeck makes them, in one transaction."""
+    there = definitions(connection)
+    made = as_made()
+    other = [name for (kind, name), text in made.items()
+             if kind == "trigger" and there.get((kind, name)) != text]  # fmt: skip
+    if other:
+        drops = "".join(f"drop trigger if exists {name};" for name in other)
+        connection.executescript(f"begin immediate; {drops} {sql('sqlite.sql')}; commit;")
+    return [f"the trigger {name}" for name in other]
 
 
 def _is_wal(connection: sqlite3.Connection) -> bool:

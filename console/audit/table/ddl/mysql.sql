@@ -40,7 +40,23 @@ create table if not exists entry (
 ) engine = InnoDB
 -- next
 create trigger entry_no_update before update on entry for each row
-signal sqlstate '45000' set message_text = 'the ledger is append-only (UPDATE)'
+begin
+    -- The body alone, and only where a redaction of this row is recorded.
+    if not (new.body is null and old.body is not null
+        and new.id = old.id and new.at = old.at and new.writer = old.writer and new.seq = old.seq
+        and new.kind = old.kind and new.action_id = old.action_id and new.parent <=> old.parent
+        and new.idempotency_key <=> old.idempotency_key and new.body_hash = old.body_hash
+        and new.prev = old.prev and new.link = old.link and new.witness = old.witness
+        and new.db_user = old.db_user and new.peer = old.peer and new.seal = old.seal
+        and exists (
+            select 1 from entry r
+            where r.action_id = old.action_id and r.kind = 'redaction'
+              and json_unquote(json_extract(r.body, '$.writer')) = old.writer
+              and json_extract(r.body, '$.seq') = old.seq))
+    then
+        signal sqlstate '45000' set message_text = 'the ledger is append-only (UPDATE)';
+    end if;
+end
 -- next
 create trigger entry_no_delete before delete on entry for each row
 signal sqlstate '45000' set message_text = 'the ledger is append-only (DELETE)'
@@ -51,7 +67,7 @@ signal sqlstate '45000' set message_text = 'the ledger is append-only (UPDATE)'
 create trigger ledger_no_delete before delete on ledger for each row
 signal sqlstate '45000' set message_text = 'the ledger is append-only (DELETE)'
 -- next
-grant select, insert on entry to dbdeck_audit_owner@localhost
+grant select, insert, update (body) on entry to dbdeck_audit_owner@localhost
 -- next
 create definer = dbdeck_audit_owner@localhost procedure append_entry(
     in _writer char(36) character set ascii, in _seq bigint unsigned,
@@ -149,6 +165,24 @@ where i.kind = 'intent'
   and (o.id is null or o.body like '%"unknown"%')
   and not exists (select 1 from entry r where r.action_id = i.action_id and r.kind = 'resolved')
 order by i.id
+-- next
+-- Takes the text of a row away, once a row says so; its hash stays.
+create definer = dbdeck_audit_owner@localhost procedure redact_entry(
+    in _writer varchar(36) character set ascii, in _seq bigint unsigned
+)
+sql security definer
+modifies sql data
+begin
+    declare gone int default 0;
+    declare exit handler for sqlexception begin rollback; resignal; end;
+    start transaction;
+    update entry e set e.body = null where e.writer = _writer and e.seq = _seq and e.body is not null;
+    set gone = row_count();
+    commit;
+    select gone;
+end
+-- next
+grant execute on procedure redact_entry to dbdeck_audit_owner@localhost
 -- next
 grant execute on procedure append_entry to dbdeck_audit_owner@localhost
 -- next

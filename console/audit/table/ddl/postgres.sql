@@ -144,9 +144,38 @@ as $$
     order by i.id
 $$;
 
+-- Takes the text of a row away, once a row says so; its hash stays. The number of rows.
+create or replace function dbdeck_audit.redact(_writer uuid, _seq bigint) returns bigint
+language sql security definer set search_path = pg_catalog, pg_temp
+as $$
+    with gone as (
+        update dbdeck_audit.entry e set body = null
+        where e.writer = _writer and e.seq = _seq and e.body is not null
+        returning 1)
+    select count(*) from gone
+$$;
+
 create or replace function dbdeck_audit.deny() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
-as $$ begin raise exception 'the ledger is append-only (%)', tg_op using errcode = 'AU009'; end $$;
+as $$
+declare
+    kept record;
+begin
+    if tg_op = 'UPDATE' and tg_table_name = 'entry' then
+        kept := old;
+        kept.body := null;
+        -- The body alone, and only where a redaction of this row is recorded.
+        if new is not distinct from kept and exists (
+            select from dbdeck_audit.entry r
+            where r.action_id = old.action_id and r.kind = 'redaction'
+              and r.body::jsonb ->> 'writer' = old.writer::text and r.body::jsonb ->> 'seq' = old.seq::text)
+        then
+            return new;
+        end if;
+    end if;
+    raise exception 'the ledger is append-only (%)', tg_op using errcode = 'AU009';
+end
+$$;
 
 drop trigger if exists no_change on dbdeck_audit.entry;
 drop trigger if exists no_truncate on dbdeck_audit.entry;

@@ -27,7 +27,20 @@ create table if not exists entry (
 create unique index if not exists entry_one_intent on entry (action_id) where kind = 'intent';
 create unique index if not exists entry_one_outcome on entry (action_id) where kind = 'outcome';
 create index if not exists entry_action on entry (action_id, kind);
-create trigger if not exists entry_no_update before update on entry begin
+-- The body alone may go, and only where a redaction of the row is recorded.
+create trigger if not exists entry_no_update before update on entry
+when not (
+    new.body is null and old.body is not null
+    and new.id = old.id and new.at = old.at and new.writer = old.writer and new.seq = old.seq
+    and new.kind = old.kind and new.action_id = old.action_id and new.parent is old.parent
+    and new.idempotency_key is old.idempotency_key and new.body_hash = old.body_hash
+    and new.prev = old.prev and new.link = old.link and new.witness = old.witness
+    and new.db_user = old.db_user and new.peer = old.peer and new.seal = old.seal
+    and exists (
+        select 1 from entry r
+        where r.action_id = old.action_id and r.kind = 'redaction'
+          and json_extract(r.body, '$.writer') = old.writer and json_extract(r.body, '$.seq') = old.seq)
+) begin
     select raise(abort, 'the ledger is append-only (UPDATE)');
 end;
 create trigger if not exists entry_no_delete before delete on entry begin

@@ -1,0 +1,1 @@
+grant execute on procedure redact_entry to {account}

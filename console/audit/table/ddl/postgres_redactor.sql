@@ -1,0 +1,1 @@
+grant execute on function dbdeck_audit.redact(uuid, bigint) to {role};
