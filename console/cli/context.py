@@ -38,11 +38,12 @@ class Services:
     def config(self) -> Config:
         """Read once; it pins the keyring of this process."""
         from console.config import find, load
-        from console.dispatch.policy import check_selects
+        from console.dispatch.policy import check_rules, check_selects
 
         if self._config is None:
             config = load(find(self.config_path))
             check_selects(config.policy, config.all_targets())
+            check_rules(config.policy)
             self._pin(config)
             self._config = config
         return self._config
@@ -56,7 +57,7 @@ class Services:
 
 def choose(config: Config, names: tuple[str, ...], select: str) -> list[Target]:
     """The targets meant by -t or --select. Raises UsageError for an empty selection."""
-    from console.dispatch.policy import selects
+    from console.dispatch.selection import selects
 
     if names:
         return [config.target(name) for name in names]

@@ -285,6 +285,38 @@ def apply(
 
 
 @cli.group()
+def policy() -> None:
+    """Who may do what, where and when."""
+
+
+@policy.command("explain")
+@config_option
+@click.argument("action")
+@click.option("-t", "--target", metavar="NAME", help="where; default: the only target there is")
+@click.option("--who", metavar="USER", help="an account of this machine; default: yours")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="a group of --who")
+@click.option("--risk", type=click.Choice(("low", "medium", "high")), help="default: the action's own")
+@click.option("--at", metavar="TIME", help="with a UTC offset; default: now")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def policy_explain(services: Services, /, **options: Any) -> int:
+    """Whether somebody may run an action, and which rule decides; exit 4 where not."""
+    from console.cli.policy import Question, explain
+
+    return explain(services, Question(**options))
+
+
+@policy.command("test")
+@config_option
+@click.pass_obj
+def policy_test(services: Services) -> int:
+    """Try the tests of the policy; exit 1 where one does not hold."""
+    from console.cli.policy import test
+
+    return test(services)
+
+
+@cli.group()
 def audit() -> None:
     """The ledger: every action, written before it was executed."""
 

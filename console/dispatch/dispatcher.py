@@ -42,6 +42,7 @@ from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.memory import Memory
 from console.dispatch.nowhere import nowhere
+from console.dispatch.person import person
 from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
 from console.engine.open import open_operator
@@ -70,6 +71,7 @@ class Dispatcher:
         self.registry = registry
         self._ledger = ledger
         self._policy = policy
+        self._who = person()
         self._opener = opener
         self.store = store
         self._locks = locks or Path(tempfile.gettempdir()) / f"dbdeck-locks-{os.geteuid()}"
@@ -238,7 +240,7 @@ class Dispatcher:
         return self._opener(target) if isinstance(action, Lasting) else self.lifeboat(target).board()
 
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> None:
-        refusal = rules.refuses(self._policy, target, plan, approval, datetime.now(UTC))
+        refusal = rules.refuses(self._policy, target, plan, approval, datetime.now(UTC), self._who)
         # What acts on no server leaves nothing open that a second run could meet.
         if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
             unsettled = [one.body for one in await self._ledger.open_intents() if not running(one)]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from console.dispatch.action import Approval, Plan, Risk
+from console.dispatch.ruling import Case, Who, ruling
+from console.dispatch.selection import KEYS, parts, selects
 from console.errors import ConfigError, UsageError
 from console.model.policy import Policy
 from console.model.target import Environment, Target
 
-_KEYS = ("env", "environment", "engine", "name")
+NOBODY: Final = Who(user="somebody")
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -23,53 +27,50 @@ class Refusal(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
-def selects(select: str, target: Target) -> bool:
-    """`env=prod,engine=postgres,team=shop`: all of them hold; labels by their names. Empty: every target."""
-    known: Mapping[str, str] = {
-        **target.labels,
-        "env": target.environment,
-        "environment": target.environment,
-        "engine": target.engine,
-        "name": target.name,
-    }
-    return all(fnmatchcase(known.get(key, ""), value) for key, value in parts(select))
-
-
-def parts(select: str) -> list[tuple[str, str]]:
-    """The conditions of a selection. Raises UsageError for a part that is not key=value."""
-    found = []
-    for part in select.split(",") if select.strip() else ():
-        key, equals, value = (word.strip() for word in part.partition("="))
-        if not (key and equals and value):
-            raise UsageError(
-                f"{select!r} selects nothing: {part!r} is not key=value",
-                "like env=prod,engine=postgres,team=shop",
-            )
-        found.append((key, value))
-    return found
-
-
 def check_selects(policy: Policy, targets: Sequence[Target]) -> None:
     """A rule that could never hold protects nothing, so it is refused rather than ignored.
 
     Raises ConfigError for a malformed selection, or one by a key that no target has.
     """
     labels = {name for target in targets for name in target.labels}
-    written: list[str] = [rule.select for rule in policy.freeze] + [rule.select for rule in policy.deny]
+    written = [
+        *(rule.select for rule in policy.freeze),
+        *(rule.select for rule in policy.deny),
+        *(rule.select for rule in policy.rules),
+    ]
     for select in written:
         try:
-            unknown = [key for key, _ in parts(select) if key not in {*_KEYS, *labels}]
+            unknown = [key for key, _ in parts(select) if key not in {*KEYS, *labels}]
         except UsageError as error:
             raise ConfigError(f"policy: {error.message}", error.hint) from None
         if unknown:
             raise ConfigError(
                 f"policy: the selection {select!r} uses {unknown[0]!r}, which no target has",
-                f"use {', '.join((*_KEYS, *sorted(labels)))}",
+                f"use {', '.join((*KEYS, *sorted(labels)))}",
             )
 
 
-def disabled(policy: Policy, target: Target, action: str, now: datetime) -> Refusal | None:
-    """What can be said before anything is planned: shown beside a greyed key."""
+def check_rules(policy: Policy) -> None:
+    """Raises ConfigError for a window in a zone that nobody knows, and for two rules of one name."""
+    for rule in policy.rules:
+        for window in rule.windows:
+            try:
+                ZoneInfo(window.zone)
+            except (ValueError, ZoneInfoNotFoundError):
+                raise ConfigError(
+                    f"policy: the rule {rule.name!r} has a window in the zone {window.zone!r}, which is none",
+                    "use a name such as Europe/Berlin or UTC",
+                ) from None
+    names = [rule.name for rule in policy.rules]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"policy: two rules are named {twice!r}", "a ruling names the rule that decides")
+
+
+def disabled(
+    policy: Policy, target: Target, action: str, now: datetime, who: Who = NOBODY, risk: Risk | None = None
+) -> Refusal | None:
+    """What can be said before anything is planned: shown beside a greyed key. With the risk, all of it."""
     if target.read_only:
         return Refusal(
             f"{target.name} is read-only: its config has no operator login",
@@ -81,12 +82,21 @@ def disabled(policy: Policy, target: Target, action: str, now: datetime) -> Refu
     for freeze in policy.freeze:
         if selects(freeze.select, target) and freeze.start <= now < freeze.end:
             return Refusal(f"{target.name} is frozen until {freeze.end.isoformat()}: {freeze.reason}")
+    found = ruling(policy, Case(who=who, action=action, target=target, at=now, risk=risk))
+    if found.effect == "deny":
+        told = f": {found.reason}" if found.reason else ""
+        return Refusal(
+            f"policy denies {action} on {target.name} to {who.user} by {found.rule}{told}",
+            f"`dbdeck policy explain {action} -t {target.name}` tells how",
+        )
     return None
 
 
-def refuses(policy: Policy, target: Target, plan: Plan, approval: Approval, now: datetime) -> Refusal | None:
+def refuses(
+    policy: Policy, target: Target, plan: Plan, approval: Approval, now: datetime, who: Who = NOBODY
+) -> Refusal | None:
     """The first reason against running the plan, or None."""
-    early = disabled(policy, target, plan.action, now)
+    early = disabled(policy, target, plan.action, now, who, plan.risk)
     if early is not None:
         return early
     if plan.refusals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -29,7 +29,54 @@ class Deny(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     select: str = ""
 
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Clock = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="like 22:00")]
+Level = Literal["low", "medium", "high"]
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """From `start` to `end` on `days`, by the clock of `zone` (IANA). An `end` that is not after `start` is
+    on the day after; `days` are those on which it begins.
+    """
+
+    start: Clock
+    end: Clock
+    days: tuple[Day, ...] = ()
+    zone: str = "UTC"
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may (or may not) do what, where and when. What is left out fits everything.
+
+    `who` are users of this machine or `group:NAME`, shell patterns; a claim of the machine, as everywhere.
+    """
+
+    name: str
+    effect: Literal["allow", "deny"]
+    reason: str = ""
+    who: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    risk: tuple[Level, ...] = ()
+    select: str = ""
+    windows: tuple[Window, ...] = ()
+
+
+class RuleTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the rules must say of one case; `dbdeck policy test` tries it. `rule` is which one must decide."""
+
+    action: str
+    target: str
+    expect: Literal["allow", "deny"]
+    risk: Level = "low"
+    who: str = "somebody"
+    groups: tuple[str, ...] = ()
+    at: Moment | None = None
+    rule: str = ""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     freeze: tuple[Freeze, ...] = ()
     deny: tuple[Deny, ...] = ()
     ticket: tuple[Environment, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    tests: tuple[RuleTest, ...] = ()

@@ -7,7 +7,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from console.dispatch.policy import check_selects, disabled, parts, selects
+from console.dispatch.policy import check_selects, disabled
+from console.dispatch.selection import parts, selects
 from console.errors import ConfigError, UsageError
 from console.model.policy import Deny, Freeze, Policy
 from console.model.target import Environment

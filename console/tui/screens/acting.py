@@ -16,6 +16,7 @@ from textual.screen import Screen
 
 from console.dispatch.action import Advance, Approval, Plan, Watch
 from console.dispatch.effect import Run
+from console.dispatch.person import person
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
 from console.errors import DbdeckError, VaultLocked
@@ -53,7 +54,7 @@ class ActingScreen(Screen[None]):
 
     def refusal(self, action: str) -> str:
         """Why an action cannot run here now, before anything is planned."""
-        against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC))
+        against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC), person())
         if against is not None:
             return against.reason
         if self._desk.dispatcher is None:

@@ -1,0 +1,133 @@
+"""What the rules of the policy say of one case, and which rule says it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from fnmatch import fnmatchcase
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from console.dispatch.action import Risk
+from console.dispatch.selection import selects
+from console.model.policy import Policy, Rule, RuleTest, Window
+from console.model.target import Environment, Target
+
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DEFAULT: Final = "the default"
+
+
+class Who(msgspec.Struct, frozen=True, kw_only=True):
+    """Who acts, as this machine knows them."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked. `risk` None: nothing was planned yet."""
+
+    who: Who
+    action: str
+    target: Target
+    at: datetime
+    risk: Risk | None = None
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """`rule` is the name of the one that decides, or the default; None: it depends on the plan's risk."""
+
+    effect: Literal["allow", "deny"] | None
+    rule: str = DEFAULT
+    reason: str = ""
+
+
+def ruling(policy: Policy, case: Case) -> Ruling:
+    """The first rule that denies; else the first that allows; else the default.
+
+    The default allows, but where there are rules it denies medium and high risk in prod.
+    """
+    fitting = [(rule, fits(rule, case)) for rule in policy.rules]
+    for rule, fit in fitting:
+        if fit and rule.effect == "deny":
+            return Ruling(effect="deny", rule=rule.name, reason=rule.reason)
+    if any(fit is None and rule.effect == "deny" for rule, fit in fitting):
+        return Ruling(effect=None)
+    for rule, fit in fitting:
+        if fit and rule.effect == "allow":
+            return Ruling(effect="allow", rule=rule.name, reason=rule.reason)
+    return _default(policy, case)
+
+
+def _default(policy: Policy, case: Case) -> Ruling:
+    if not policy.rules or case.target.environment is not Environment.PROD:
+        return Ruling(effect="allow")
+    if case.risk is None:
+        return Ruling(effect=None)
+    if case.risk is Risk.LOW:
+        return Ruling(effect="allow")
+    return Ruling(effect="deny", reason=f"no rule allows {case.risk} risk in prod")
+
+
+def fits(rule: Rule, case: Case) -> bool | None:
+    """None: all but the risk fits, and the risk is not known yet."""
+    if not selects(rule.select, case.target):
+        return False
+    if rule.actions and not any(fnmatchcase(case.action, glob) for glob in rule.actions):
+        return False
+    if rule.who and not any(_is(case.who, glob) for glob in rule.who):
+        return False
+    if rule.windows and not any(is_open(window, case.at) for window in rule.windows):
+        return False
+    if not rule.risk:
+        return True
+    return None if case.risk is None else case.risk.value in rule.risk
+
+
+def _is(who: Who, glob: str) -> bool:
+    kind, _, name = glob.partition(":")
+    if kind == "group":
+        return any(fnmatchcase(group, name) for group in who.groups)
+    return fnmatchcase(who.user, glob)
+
+
+def is_open(window: Window, at: datetime) -> bool:
+    """By the wall clock of the window's zone, so that a change of summer time moves with the people.
+
+    Where the clock is set back, an hour that comes twice is in the window twice.
+    """
+    here = at.astimezone(ZoneInfo(window.zone))
+    start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
+    if start < end:
+        return start <= here.time() < end and _on(window, here)
+    return (here.time() >= start and _on(window, here)) or (
+        here.time() < end and _on(window, here - timedelta(days=1))
+    )
+
+
+def _on(window: Window, day: datetime) -> bool:
+    return not window.days or _DAYS[day.weekday()] in window.days
+
+
+# ---- tests of rules ------------------------------------------------------------------------------
+
+
+def failures(policy: Policy, targets: dict[str, Target], now: datetime) -> Iterator[str]:
+    """A sentence for each test of the policy that does not hold."""
+    for number, one in enumerate(policy.tests, 1):
+        name = f"test {number} ({one.who} {one.action} on {one.target})"
+        if one.target not in targets:
+            yield f"{name}: there is no target {one.target!r}"
+            continue
+        found = ruling(policy, _case(one, targets[one.target], now))
+        if found.effect != one.expect:
+            yield f"{name}: {one.expect} was expected; {found.rule} says {found.effect}"
+        elif one.rule and found.rule != one.rule:
+            yield f"{name}: {one.rule!r} was expected to decide; {found.rule} does"
+
+
+def _case(one: RuleTest, target: Target, now: datetime) -> Case:
+    who = Who(user=one.who, groups=one.groups)
+    return Case(who=who, action=one.action, target=target, at=one.at or now, risk=Risk(one.risk))

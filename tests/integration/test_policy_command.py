@@ -1,0 +1,52 @@
+"""`policy explain` and `policy test`, and a refusal by a rule, by the command line."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.command import Command
+from tests.servers.postgres import PostgresServer
+
+ME = getpass.getuser()
+TARGET = {"engine": "postgres", "monitor": {"user": "m"}, "operator": {"user": "o"}, "environment": "prod"}
+
+
+def ruled(folder: Path, *rules: dict[str, Any], **more: Any) -> Command:
+    command = Command(folder, {"t": TARGET})
+    values = yaml.safe_load(command.config.read_text())
+    command.write({**values, "policy": {"rules": list(rules), **more}})
+    return command
+
+
+async def test_the_deciding_rule_is_named(tmp_path: Path) -> None:
+    command = ruled(tmp_path, {"name": "mine", "effect": "allow", "who": [ME], "actions": ["session.*"]})
+    allowed = await command.run("policy", "explain", "session.terminate", "-t", "t", "--json")
+    assert (allowed.code, allowed.rows[0]["rule"], allowed.rows[0]["effect"]) == (0, "mine", "allow"), allowed
+    denied = await command.run("policy", "explain", "session.terminate", "-t", "t", "--who", "bob")
+    assert (denied.code, "no rule allows high risk in prod" in denied.out) == (4, True), denied
+
+
+async def test_tests_of_the_policy_are_tried(tmp_path: Path) -> None:
+    good = {"action": "session.cancel", "target": "t", "who": "ann", "risk": "high", "expect": "deny"}
+    rule = {"name": "mine", "effect": "allow", "who": [ME]}
+    assert (await ruled(tmp_path, rule, tests=[good]).run("policy", "test")).code == 0
+    bad = await ruled(tmp_path, rule, tests=[good, {**good, "expect": "allow"}]).run("policy", "test")
+    assert (bad.code, "1 of 2 tests hold" in bad.out) == (1, True), bad
+    assert (await ruled(tmp_path, rule).run("policy", "test")).code == 2
+
+
+async def test_what_a_rule_denies_is_recorded_and_not_done(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    command = Command(tmp_path, {"t": postgres18.target_dict()})
+    values = yaml.safe_load(command.config.read_text())
+    deny = {"name": "hands off", "effect": "deny", "actions": ["setting.*"], "reason": "ask the owner"}
+    command.write({**values, "policy": {"rules": [deny]}})
+    words = ("setting.set", "-t", "t", "name=work_mem", "value=8MB", "scope=server", "--reason", "x", "--yes")
+    done = await command.run("apply", *words)
+    assert (done.code, "hands off: ask the owner" in done.err) == (4, True), done
+    assert await command.kinds() == ["refused"]
