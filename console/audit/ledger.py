@@ -119,14 +119,17 @@ class Ledger:
         kinds: Collection[Kind] | None = None,
         newest_first: bool = True,
         containing: str | None = None,
+        parent: UUID | None = None,
     ) -> list[Entry]:
-        """`containing`: only rows with this piece of text in their body.
+        """`containing`: only rows with this piece of text in their body; `parent`: only those of actions that
+        are part of this run.
 
         Raises AuditUnavailable; PrivilegeMissing for a login that may only write.
         """
         wanted = Query(
-            limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing
-        )
+            limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing,
+            parent=parent,
+        )  # fmt: skip
         return await self._table.entries(wanted)
 
     def stream(self) -> AsyncIterator[Entry]:

@@ -506,6 +506,19 @@ def runbook_resume(services: Services, /, run_id: str, **options: Any) -> int:
     return _run(resume(services, run_id, RunOptions(**options)))
 
 
+@runbook.command("export")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
+@click.option("-o", "--out", default="-", metavar="FILE", help="a new file (0600); - is stdout")
+@click.pass_obj
+def runbook_export(services: Services, run_id: str, form: str, out: str) -> int:
+    """Export a run as a post-mortem: its timeline, statements, evidence, and what is not known."""
+    from console.cli.runbook_export import export
+
+    return _run(export(services, run_id, form, out))
+
+
 def secret_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="one JSON document")(function)
 

@@ -241,7 +241,7 @@ async def run(
 async def resume(services: Services, run_id: str, options: RunOptions) -> int:
     """Goes on with a run by what the ledger says, or follows it where somebody else runs it."""
     decider = Decider(options)
-    number = _uuid(run_id)
+    number = run_number(run_id)
     async with dispatcher(services.config(), services.registry()) as made:
         recalled = await recall(made.ledger, number)
         if recalled.run.ended is not None:
@@ -462,7 +462,7 @@ async def status(services: Services, run_id: str | None, as_json: bool) -> int:
         if run_id is None:
             found = await runs(opened, STATUS_RUNS)
         else:
-            recalled = await recall(opened, _uuid(run_id))
+            recalled = await recall(opened, run_number(run_id))
     if run_id is None:
         _tell_runs(found, as_json)
         return Exit.OK
@@ -516,7 +516,8 @@ def _state(recalled: Recalled) -> str:
     return "outcome unknown" if recalled.run.unsettled else "not ended"
 
 
-def _uuid(text: str) -> UUID:
+def run_number(text: str) -> UUID:
+    """Raises UsageError."""
     try:
         return UUID(text)
     except ValueError:

@@ -40,6 +40,15 @@ async def test_a_row_reads_back_as_it_was_written(sink: Sink) -> None:
     assert found.ok
 
 
+async def test_the_actions_of_a_run_are_found_by_it(sink: Sink) -> None:
+    run = uuid4()
+    async with sink.open() as ledger:
+        await ledger.append(Kind.INTENT, uuid4(), {"action": "a"}, parent=uuid4())
+        mine = await ledger.append(Kind.INTENT, uuid4(), {"action": "b"}, parent=run)
+        found = await ledger.entries(parent=run)
+    assert [row.id for row in found] == [mine.id]
+
+
 async def test_opening_and_closing_are_rows(sink: Sink) -> None:
     async with sink.open(about={"command": "dbdeck apply"}) as ledger:
         pass
