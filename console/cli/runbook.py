@@ -30,6 +30,7 @@ from console.model.target import Target
 from console.present import runs as words
 from console.present.reads import READS
 from console.present.table import Column, Line, Tone
+from console.present.units import clean
 from console.runbook.document import Document, walk
 from console.runbook.doing import Ground
 from console.runbook.events import Event, Started, encode
@@ -38,8 +39,8 @@ from console.runbook.lint import Catalogue, Finding, lint
 from console.runbook.loader import Library, Loaded, load, load_folders
 from console.runbook.outline import outline
 from console.runbook.reading import Reading
-from console.runbook.runner import Answer, Order, Runner, locks, resumed, started
-from console.runbook.state import code_of
+from console.runbook.runner import Answer, Order, Runner, is_for, locks, resumed, started
+from console.runbook.state import Run, code_of
 from console.runbook.steps import Ask, level_of
 
 STATUS_RUNS = 20
@@ -260,8 +261,15 @@ async def resume(services: Services, run_id: str, options: RunOptions) -> int:
                 output.complaint(locked)
                 return await _follow(made, chosen, recalled, options)
             again = await recall(made.ledger, number)  # by now nobody else adds to it
+            _tell_holder(again.run, order.by)
             runner = Runner(_ground(made, engine, still, order), decider, documents, order, again.run)
             return await _go(runner, resumed(order), options)
+
+
+def _tell_holder(run: Run, by: str) -> None:
+    """Whoever goes on with what is another's now should know it; they may, and it is recorded."""
+    if run.handed is not None and not is_for(run.handed.to, by):
+        output.note(f"dbdeck: this run was {run.holder}; {clean(by)} goes on with it now, which is recorded")
 
 
 def _order(options: RunOptions, begins: Started | None = None) -> Order:
@@ -286,7 +294,7 @@ async def _go(runner: Runner, first: Event, options: RunOptions) -> int:
     signalled: Interrupted | None = None
     try:
         async for event in runner.events(first):
-            _tell(str(runner.id), event, options)
+            tell_event(str(runner.id), event, options.as_json)
     except asyncio.CancelledError as cancelled:
         if not runner.has_begun:
             raise
@@ -304,9 +312,9 @@ async def _go(runner: Runner, first: Event, options: RunOptions) -> int:
     return code
 
 
-def _tell(run_id: str, event: Event, options: RunOptions) -> None:
+def tell_event(run_id: str, event: Event, as_json: bool) -> None:
     try:
-        if options.as_json:
+        if as_json:
             output.document({"schema": "dbdeck/run-event/1", "run": run_id, **encode(event)})
         else:
             tone, text = words.line(event)
@@ -323,21 +331,8 @@ def _conclude(runner: Runner, code: int, options: RunOptions) -> None:
     elif runner.run.ended is None:
         output.note(f"dbdeck: the run has not ended\n  hint: `dbdeck runbook resume {runner.id}`")
     if options.as_json:
-        ended = runner.run.ended
         with contextlib.suppress(OSError):
-            output.document(
-                {
-                    "schema": "dbdeck/runbook-run/1",
-                    "run": str(runner.id),
-                    "runbook": runner.run.started.runbook,
-                    "target": runner.run.started.target,
-                    "result": ended.result if ended else None,
-                    "text": ended.text if ended else "",
-                    "effects": list(runner.run.effects),
-                    "waiting": msgspec.to_builtins(asked) if asked else None,
-                    "exit": code,
-                }
-            )
+            output.document(words.concluded(runner.run, asked, code))
 
 
 def _flag(asked: Ask) -> str:
@@ -437,7 +432,7 @@ async def _follow(made: Dispatcher, target: Target, recalled: Recalled, options:
             return True
 
     async for recorded in follow(made.ledger, number, known, held):
-        _tell(str(number), recorded.event, options)
+        tell_event(str(number), recorded.event, options.as_json)
     after = await recall(made.ledger, number)
     if after.run.ended is None:
         output.note(
@@ -452,7 +447,7 @@ def _ended(recalled: Recalled, options: RunOptions) -> int:
     if ended is None:
         raise RuntimeError("the run has not ended")
     output.note(f"dbdeck: the run has ended as {ended.result}; nothing was done now")
-    _tell(recalled.run.started.run, ended, options)
+    tell_event(recalled.run.started.run, ended, options.as_json)
     return code_of(ended.result, recalled.run)
 
 
@@ -506,6 +501,7 @@ def _row(recalled: Recalled) -> dict[str, Any]:
         "target": begins.target,
         "by": begins.by,
         "state": _state(recalled),
+        "holder": recalled.run.handed.to if recalled.run.handed else None,
         "events": len(recalled.events),
     }
 
@@ -513,7 +509,8 @@ def _row(recalled: Recalled) -> dict[str, Any]:
 def _state(recalled: Recalled) -> str:
     if recalled.run.ended is not None:
         return recalled.run.ended.result
-    return "outcome unknown" if recalled.run.unsettled else "not ended"
+    state = "outcome unknown" if recalled.run.unsettled else "not ended"
+    return f"{state}, {clean(recalled.run.holder)}" if recalled.run.handed else state
 
 
 def run_number(text: str) -> UUID:

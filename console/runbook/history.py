@@ -128,6 +128,15 @@ async def effects(ledger: Ledger, run: UUID) -> list[Entry]:
     return sorted(rows, key=lambda row: row.id)
 
 
+async def add(ledger: Ledger, run: Run, event: Event, by: str) -> Run:
+    """Records what happens to a run beside its runner, and says what it is then. Raises RunFault for what
+    cannot follow, AuditUnavailable.
+    """
+    after = advance(run, event)
+    await ledger.append(Kind.RUN, UUID(run.started.run), body_of(run.started, event, by))
+    return after
+
+
 async def runs(ledger: Ledger, limit: int) -> list[Recalled]:
     """The newest runs, the newest first."""
     rows: Sequence[Entry] = await ledger.entries(

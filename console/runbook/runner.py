@@ -265,3 +265,8 @@ def locks(run: Started, document: Document) -> list[str]:
 
 def resumed(order: Order) -> Resumed:
     return Resumed(by=order.by or whoami())
+
+
+def is_for(handed: str, who: str) -> bool:
+    """Whether a run that was handed over to one is for another name: the user, or user and host."""
+    return handed in (who, who.partition("@")[0])

@@ -29,6 +29,7 @@ from console.runbook.events import (
 )
 
 APPROVAL: Final = "approval"
+STOP: Final = "stop"  # of the whole run, while nobody runs it
 _OVER: Final = ("done", "skipped", "passed")
 
 
@@ -69,7 +70,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a runbook. `steps` are by key; `effects` the keys of actions that changed something, in order;
     what takes them back is not among them.
 
-    `answers` are decisions by (step, question), and are used up by what follows them.
+    `answers` are decisions by (step, question), and are used up by what follows them. `handed` is the last
+    hand-over, until somebody goes on with it.
     """
 
     started: Started
@@ -80,11 +82,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     rolling_back: bool = False
     stopped: str | None = None
+    handed: HandedOver | None = None
     ended: Ended | None = None
     events: int = 1
 
     def step(self, key: str) -> StepState:
         return self.steps.get(key, NEW)
+
+    @property
+    def holder(self) -> str:
+        """Who has it now, in words; empty for who began it or went on with it last."""
+        return f"handed over to {self.handed.to} by {self.handed.by}" if self.handed else ""
+
+    @property
+    def cut_short(self) -> str:
+        """The action that was begun and of whose end there is no row yet; empty where there is none."""
+        return next((key for key, one in self.steps.items() if one.acts and one.state == "begun"), "")
 
     @property
     def unsettled(self) -> list[str]:
@@ -202,6 +215,10 @@ def _acted(run: Run, event: Acted) -> Run:
 def _decided(run: Run, event: Decided) -> Run:
     if event.question == APPROVAL:
         return msgspec.structs.replace(run, approvers=run.approvers | {event.by})
+    if event.question == STOP:
+        return msgspec.structs.replace(
+            run, stopped=f"{event.by} stopped it: {event.text or 'no reason given'}"
+        )
     handler = _DECISIONS.get(event.question)
     if handler is not None:
         return handler(run, event)
@@ -250,9 +267,12 @@ def _of_outcome(run: Run, event: Decided) -> Run:
     return msgspec.structs.replace(run, stopped=f"nobody knows how {event.step} ended")
 
 
-def _told(run: Run, _: Event) -> Run:
-    """Who goes on with it changes nothing."""
-    return run
+def _handed_over(run: Run, event: HandedOver) -> Run:
+    return msgspec.structs.replace(run, handed=event)
+
+
+def _resumed(run: Run, _: Resumed) -> Run:
+    return msgspec.structs.replace(run, handed=None)
 
 
 def _rolling_back(run: Run, _: Event) -> Run:
@@ -284,8 +304,8 @@ _HANDLERS: Final[Mapping[type, Callable[[Run, Any], Run]]] = {
     Observed: _observed,
     Acted: _acted,
     Decided: _decided,
-    HandedOver: _told,
-    Resumed: _told,
+    HandedOver: _handed_over,
+    Resumed: _resumed,
     RollingBack: _rolling_back,
     Ended: _ended,
 }

@@ -15,8 +15,10 @@ from console.runbook.events import (
     Decided,
     Ended,
     Event,
+    HandedOver,
     Observed,
     Opened,
+    Resumed,
     RollingBack,
     Skipped,
     Started,
@@ -99,6 +101,24 @@ class Driver:
         due = self.settle_records()
         assert isinstance(due, Finish), due
         return due
+
+
+# ---- whose it is -------------------------------------------------------------------------------
+
+
+def test_a_run_is_anothers_from_the_hand_over_until_somebody_goes_on() -> None:
+    driver = Driver(of("  - {id: m, kind: manual, text: x}\n"))
+    driver.happen(HandedOver(by="ann", to="bob"))
+    assert driver.run.holder == "handed over to bob by ann"
+    driver.happen(Resumed(by="bob"))
+    assert driver.run.holder == ""
+
+
+def test_a_run_that_is_stopped_ends_as_that_wherever_it_waits() -> None:
+    driver = Driver(of("  - {id: m, kind: manual, text: x}\n"))
+    driver.ask()
+    driver.happen(Decided(step="", question="stop", decision="stop", by="bob", text="not ours"))
+    assert driver.due == Finish(result="stopped", text="bob stopped it: not ours")
 
 
 # ---- the order of things -----------------------------------------------------------------------
