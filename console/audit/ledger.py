@@ -58,6 +58,20 @@ class Ledger:
         """Rows that wait in the journal; while there are any, no new intent is accepted."""
         return self._writer.pending if self._writer else 0
 
+    @property
+    def own_person(self) -> str:
+        """Who writes here, as `person`. Raises UsageError when the ledger was opened to read."""
+        return self.person(self._writing().login)
+
+    def person(self, login: str) -> str:
+        """Whose row it is, by what a server verified; empty where the sink is a file, which verifies nobody.
+
+        A login of MySQL has its address with it: one account from two places is one person.
+        """
+        if self.sink.startswith("sqlite:"):
+            return ""
+        return login.rpartition("@")[0] if self.sink.startswith("mysql:") else login
+
     async def append(
         self,
         kind: Kind,

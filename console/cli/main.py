@@ -520,6 +520,19 @@ def runbook_handover(services: Services, run_id: str, to: str, note: str, as_jso
     return _run(hand_over(services, run_id, to, note, as_json))
 
 
+@runbook.command("approve")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.option("--reason", default="", help="what you looked at; recorded (required)")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_approve(services: Services, run_id: str, reason: str, as_json: bool) -> int:
+    """Approve a run that somebody else started and that waits for it."""
+    from console.cli.runbook_others import approve
+
+    return _run(approve(services, run_id, reason, as_json))
+
+
 @runbook.command("stop")
 @config_option
 @click.argument("run_id", metavar="RUN")

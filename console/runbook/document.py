@@ -108,9 +108,15 @@ class Assertion(_Part, frozen=True, kw_only=True):
 
 
 class Approvals(_Part, frozen=True, kw_only=True):
-    """So many others than who started it have to approve the run before its first step, `when` that holds."""
+    """So many others than who started it have to approve the run before its first step, `when` that holds.
+
+    `distinct_from: [executor]`: nor does it count from who runs it at that moment. After `expires`, by the
+    ledger's clock, an approval does not count any more where no step has begun.
+    """
 
     count: Annotated[int, Meta(ge=1, le=5)] = 1
+    distinct_from: tuple[Literal["requester", "executor"], ...] = ("requester",)
+    expires: Length | None = None
     when: Expression = "true"
 
 

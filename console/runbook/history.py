@@ -17,7 +17,7 @@ from console.errors import UsageError
 from console.runbook.document import Document
 from console.runbook.events import Event, Started, decode, encode
 from console.runbook.loader import parse
-from console.runbook.state import Run, RunFault, advance
+from console.runbook.state import Run, RunFault, Seen, advance
 
 FOLLOW_SECONDS: Final = 1.0
 MOST_RUNS: Final = 2000
@@ -98,7 +98,7 @@ async def recall(ledger: Ledger, run: UUID) -> Recalled:
             apart.append(Apart(id=entry.id, at=entry.at, why=why))
             continue
         try:
-            found = advance(found, event)
+            found = advance(found, event, Seen(at=entry.at, person=ledger.person(entry.db_user)))
         except RunFault:
             apart.append(Apart(id=entry.id, at=entry.at, why="late"))
             continue
@@ -132,9 +132,9 @@ async def add(ledger: Ledger, run: Run, event: Event, by: str) -> Run:
     """Records what happens to a run beside its runner, and says what it is then. Raises RunFault for what
     cannot follow, AuditUnavailable.
     """
-    after = advance(run, event)
-    await ledger.append(Kind.RUN, UUID(run.started.run), body_of(run.started, event, by))
-    return after
+    advance(run, event)
+    receipt = await ledger.append(Kind.RUN, UUID(run.started.run), body_of(run.started, event, by))
+    return advance(run, event, Seen(at=receipt.at, person=ledger.own_person))
 
 
 async def runs(ledger: Ledger, limit: int) -> list[Recalled]:

@@ -33,6 +33,7 @@ from console.runbook.expression import condition, evaluate, fill
 from console.runbook.functions import seconds_of
 from console.runbook.judging import judge, redacted, seen
 from console.runbook.reading import Reading
+from console.runbook.state import APPROVAL
 from console.runbook.steps import MOST_CALLS, work_out
 from console.runbook.values import UNKNOWN, ExpressionError
 
@@ -77,6 +78,7 @@ async def outline(
     """Raises nothing for what a server says: a read that fails is not known."""
     found = _Outline(reading, planner, documents)
     at = _At(names={**started.params, **started.facts})
+    found.approvals(documents[started.runbook], at)
     await found.steps(documents[started.runbook].steps, at)
     return found.lines
 
@@ -87,6 +89,14 @@ class _Outline:
         self._planner = planner
         self._documents = documents
         self.lines: list[Line] = []
+
+    def approvals(self, document: Document, at: _At) -> None:
+        wanted = document.approvals
+        if wanted is None or _holds(wanted.when, at.names) is False:
+            return
+        within = f", each good for {wanted.expires}" if wanted.expires else ""
+        text = f"asks {wanted.count} others to approve it first{within} (`dbdeck runbook approve RUN`)"
+        self.lines.append(Line(depth=0, step=APPROVAL, kind=APPROVAL, text=text))
 
     def _say(self, at: _At, step: Step, text: str, known: Known = "", statements: Sequence[str] = ()) -> None:
         line = Line(

@@ -7,6 +7,7 @@ record, so that a replay never has to work it out again.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -15,6 +16,7 @@ from console.errors import DbdeckError
 from console.runbook.document import (
     Acting,
     ActionStep,
+    Approvals,
     Branch,
     Call,
     Confirm,
@@ -149,17 +151,15 @@ class Walk:
     def _approval(self, top: Scope) -> Ask | None:
         """Asked until there are enough; a condition that is not known wants them."""
         wanted = top.document.approvals
-        if wanted is None or condition(wanted.when, top.names) is False:
+        if wanted is None or self.run.steps or condition(wanted.when, top.names) is False:
             return None
-        have = len(self.run.approvers - {self.run.started.by})
-        if have >= wanted.count:
+        have, late = approved(self.run, wanted)
+        if len(have) >= wanted.count:
             return None
-        return Ask(
-            key=APPROVAL,
-            question="approval",
-            text=f"{wanted.count} other than {self.run.started.by} have to approve this run; {have} did",
-            choices=("approve",),
-        )
+        by = f"{wanted.count} other than {' or '.join(_barred(self.run, wanted))} to approve this run"
+        expired = f"; of {', '.join(late)} it is older than {wanted.expires}" if late else ""
+        text = f"it takes {by}; {len(have)} did{expired}"
+        return Ask(key=APPROVAL, question="approval", text=text, choices=("approve",))
 
     def names(self, scope: Scope) -> dict[str, Any]:
         """What expressions know there: params, facts, the items of loops, and what was saved before.
@@ -451,6 +451,28 @@ class Walk:
                 yield step.rollback, scope.inside(f"{key}~")
             case _:
                 return
+
+
+def approved(run: Run, wanted: Approvals) -> tuple[list[str], list[str]]:
+    """Whose approval counts now, by the ledger's clock, and whose is too old."""
+    barred = _barred(run, wanted)
+    have: list[str] = []
+    late: list[str] = []
+    for person, at in run.approvers.items():
+        if person not in barred:
+            (late if _expired(run, wanted, at) else have).append(person)
+    return have, late
+
+
+def _barred(run: Run, wanted: Approvals) -> list[str]:
+    people = {"requester": run.requester, "executor": run.executor}
+    return list(dict.fromkeys(people[one] for one in ("requester", *wanted.distinct_from)))
+
+
+def _expired(run: Run, wanted: Approvals, at: datetime | None) -> bool:
+    if wanted.expires is None or at is None or run.at is None:
+        return False
+    return (run.at - at).total_seconds() > seconds_of(wanted.expires)
 
 
 def next_step(documents: Mapping[str, Document], run: Run) -> Next:

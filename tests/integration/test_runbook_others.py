@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
+from console.audit.ledger import install
 from tests.command import Command
 from tests.running import START, end, happened, rows_of, with_documents
+from tests.servers.accounts import APP, OPERATOR, PASSWORDS
 from tests.servers.postgres import PostgresServer
 
 BOB = {"LOGNAME": "bob"}
@@ -40,11 +44,24 @@ steps:
 """
 
 
+APPROVED = """apiVersion: runbook/v1
+id: approved
+title: Approved
+owner: dba
+reviewed: 2026-11-20
+engines: {postgresql: ">=13"}
+risk: none
+approvals: {expires: 1h}
+steps:
+  - {id: done, kind: end, result: ok, text: done}
+"""
+
+
 @pytest.fixture
 async def own(postgres18: PostgresServer, tmp_path: Path) -> Command:
     target = postgres18.target_dict(host=str(postgres18.host), database=await postgres18.new_database())
     target["operator"] = {"user": postgres18.superuser}  # over the socket
-    return with_documents(Command(tmp_path, {"t": target}), OWN)
+    return with_documents(Command(tmp_path, {"t": target}), OWN, APPROVED)
 
 
 async def begun(own: Command, *words: str) -> str:
@@ -104,3 +121,50 @@ async def test_what_a_stopped_run_changed_stands_and_is_told(own: Command) -> No
     assert (done.code, "what it did stands: set" in done.err) == (8, True), done
     exported = await own.run("runbook", "export", run, "--format", "json")
     assert (exported.document["result"], exported.document["stands"]) == ("stopped", ["set"])
+
+
+# ---- approvals -----------------------------------------------------------------------------------
+
+
+async def test_another_approves_it_and_the_starter_does_not(own: Command) -> None:
+    first = await own.run("runbook", "run", "approved", *START, env=ANN)
+    run = end(first)["run"]
+    assert (first.code, end(first)["waiting"]["question"]) == (4, "approval"), first
+    herself = await own.run("runbook", "approve", run, "--reason", "fine", env=ANN)
+    assert (herself.code, "does not approve it" in herself.err) == (4, True), herself
+    other = await own.run("runbook", "approve", run, "--reason", "looked at the locks", env=BOB)
+    assert (other.code, "verifies no login" in other.err) == (0, True), other
+    again = await own.run("runbook", "approve", run, "--reason", "fine", env=BOB)
+    assert (again.code, "wants no approval now" in again.err) == (2, True), again
+    done = await own.run("runbook", "resume", run, "--json", env=ANN)
+    assert (done.code, end(done)["result"]) == (0, "ok"), done
+
+
+async def test_on_a_server_two_logins_are_two_people(
+    postgres18: PostgresServer, own: Command, tmp_path: Path
+) -> None:
+    database = await postgres18.new_database()
+    at = f":{postgres18.port}/{database}?host={postgres18.host}"
+    logins = [OPERATOR, APP]
+    await install(f"postgresql://{postgres18.superuser}@{at}", writers=logins, auditors=logins)
+    targets = yaml.safe_load(own.config.read_text())
+    first, second = [_as(tmp_path, login, at, targets) for login in logins]
+    env = {name: PASSWORDS[name] for name in logins}
+    run = end(await first.run("runbook", "run", "approved", *START, env=env))["run"]
+    same = await first.run("runbook", "approve", run, "--reason", "fine", env=env | BOB)
+    assert (same.code, f"for the ledger you both are {OPERATOR}" in same.err) == (4, True), same
+    other = await second.run("runbook", "approve", run, "--reason", "fine", env=env)
+    assert (other.code, "verifies no login" in other.err) == (0, False), other
+    done = await first.run("runbook", "resume", run, "--json", env=env)
+    assert (done.code, end(done)["result"]) == (0, "ok"), done
+    people = (await first.run("runbook", "export", run, "--format", "json", env=env)).document["people"]
+    assert people[0]["logins"] == logins
+
+
+def _as(folder: Path, login: str, at: str, values: dict[str, Any]) -> Command:
+    """The same config, with another login of the ledger."""
+    own = folder / login
+    own.mkdir()
+    command = Command(own, {}, url=f"postgresql://{login}@{at}", password=f"env:{login}")
+    command.write({**values, "audit": command.audit})
+    return command
