@@ -38,7 +38,7 @@ from console.runbook.history import Recalled, documents_of, follow, recall, runs
 from console.runbook.lint import Catalogue, Finding, lint
 from console.runbook.loader import Library, Loaded, load, load_folders
 from console.runbook.outline import outline
-from console.runbook.reading import Reading
+from console.runbook.reading import Others, Reading
 from console.runbook.runner import Answer, Order, Runner, is_for, locks, resumed, started
 from console.runbook.state import Run, code_of
 from console.runbook.steps import Ask, level_of
@@ -177,6 +177,8 @@ def print_schema(services: Services) -> int:
 
 def _sound(services: Services, found: Library, name: str) -> None:
     """A runbook with an error is not run, nor is one that calls such a one. Raises UsageError."""
+    if name not in found:
+        _told(found)  # one of these may be the one that is meant
     for loaded in found.with_callees(name).values():
         wrong = [
             one
@@ -206,8 +208,11 @@ async def plan(services: Services, name: str, given: Sequence[str], target: str 
             known = registry.get(action)
             return await planned(services, known, engine, parse_args(known, arguments))
 
-        begins = await started(found, name, pairs(tuple(given)), engine, Order(reason=""))
-        lines = await outline(Reading(engine, READS), planner, documents_of(begins), begins)
+        params, order = pairs(tuple(given)), Order(reason="")
+        begins = await started(found, name, params, engine, order, targets=_names(services))
+        async with _others(services) as others:
+            reading = Reading(engine, READS, others)
+            lines = await outline(reading, planner, documents_of(begins), begins)
     if as_json:
         rows = [msgspec.to_builtins(line) for line in lines]
         head = {"runbook": name, "target": chosen.name, "params": begins.params, "digest": begins.digest}
@@ -231,11 +236,11 @@ async def run(
     order = _order(options)
     await unlock_for([chosen], store=True)
     async with dispatcher(services.config(), services.registry()) as made, open_engine(chosen) as engine:
-        begins = await started(found, name, pairs(tuple(given)), engine, order)
+        begins = await started(found, name, pairs(tuple(given)), engine, order, targets=_names(services))
         documents = documents_of(begins)
         held = made.holding(chosen, locks(begins, documents[name]), f"the run of {name}")
-        async with held as still:
-            ground = _ground(made, engine, still, order)
+        async with held as still, _others(services) as others:
+            ground = _ground(made, engine, still, order, others)
             return await _go(Runner(ground, decider, documents, order, None), begins, options)
 
 
@@ -262,7 +267,9 @@ async def resume(services: Services, run_id: str, options: RunOptions) -> int:
                 return await _follow(made, chosen, recalled, options)
             again = await recall(made.ledger, number)  # by now nobody else adds to it
             _tell_holder(again.run, order.by)
-            runner = Runner(_ground(made, engine, still, order), decider, documents, order, again.run)
+            others = await stack.enter_async_context(_others(services))
+            ground = _ground(made, engine, still, order, others)
+            runner = Runner(ground, decider, documents, order, again.run)
             return await _go(runner, resumed(order), options)
 
 
@@ -280,11 +287,25 @@ def _order(options: RunOptions, begins: Started | None = None) -> Order:
     return Order(reason=reason, ticket=options.ticket or (begins.ticket if begins else ""), by=whoami())
 
 
-def _ground(made: Dispatcher, engine: Engine, still: Any, order: Order) -> Ground:
+@asynccontextmanager
+async def _others(services: Services) -> AsyncIterator[Others]:
+    """Other targets' monitors for as long as a run goes; those that were opened are closed."""
+    others = Others(services.config().target)
+    try:
+        yield others
+    finally:
+        await others.close()
+
+
+def _names(services: Services) -> list[str]:
+    return [target.name for target in services.config().all_targets()]
+
+
+def _ground(made: Dispatcher, engine: Engine, still: Any, order: Order, others: Others) -> Ground:
     watch = Watch(seconds=5.0, tell=tell_progress, advance=Meter())
     return Ground(
         dispatcher=made, ledger=made.ledger, engine=engine, reads=READS, watch=watch, reason=order.reason,
-        ticket=order.ticket, still_held=still,
+        ticket=order.ticket, still_held=still, others=others,
     )  # fmt: skip
 
 

@@ -45,7 +45,8 @@ def line(event: Event) -> tuple[Tone, str]:
 
 def _begun(event: Begun) -> tuple[Tone, str]:
     again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-    return Tone.MUTED, f"{event.step}: begun{again}"
+    of = f" on {event.given.get('target')}" if not event.acts and event.given.get("target") else ""
+    return Tone.MUTED, f"{event.step}: begun{of}{again}"
 
 
 def _acted(event: Acted) -> tuple[Tone, str]:

@@ -231,13 +231,19 @@ class _Lint:
         if step.abort_if is not None:
             self._expression(step.abort_if, (*path, "abort_if"), inside)
 
-    def _capture(self, step: Capture, path: Path_, _: Mapping[str, Any]) -> None:
+    def _elsewhere(self, step: Any, path: Path_, known: Mapping[str, Any]) -> None:
+        if getattr(step, "target", None) is not None:
+            self._expression(step.target, (*path, "target"), known)
+
+    def _capture(self, step: Capture, path: Path_, known: Mapping[str, Any]) -> None:
+        self._elsewhere(step, path, known)
         for i, name in enumerate(step.collect):
             self._known_read(name, (*path, "collect", i))
 
     def _read(
         self, step: Query | WaitUntil | Verify, path: Path_, known: Mapping[str, Any], *, needed: bool
     ) -> None:
+        self._elsewhere(step, path, known)
         if (step.read is not None) + (step.sql is not None) != 1 and (needed or step.read or step.sql):
             self._say("read-or-sql", path, "it has either `read` or `sql`")
         if step.read is not None:

@@ -158,6 +158,7 @@ class _Outline:
 
     async def _query(self, step: Query, at: _At) -> None:
         what = f"reads {step.read}" if step.read is not None else "reads by its own SQL"
+        what += _of(step, at)
         value = await self._read(step, at) if at.live else None
         if value is None:
             self._say(at, step, f"{what}: known at run time", "run time")
@@ -172,18 +173,19 @@ class _Outline:
 
     async def _read(self, step: Query, at: _At) -> dict[str, Any] | None:
         try:
-            value = await self._reading.rows(step, at.names, seconds_of(step.timeout), step.max_rows)
+            reading = await self._reading.of(step, at.names)
+            value = await reading.rows(step, at.names, seconds_of(step.timeout), step.max_rows)
         except DbdeckError:
             return None
         value["rows"] = redacted(value["rows"], step.redact)
         return value
 
     async def _capture(self, step: Capture, at: _At) -> None:
-        self._say(at, step, f"keeps {', '.join(step.collect)} as {step.save}")
+        self._say(at, step, f"keeps {', '.join(step.collect)}{_of(step, at)} as {step.save}")
         _save(step.save, at)
 
     async def _wait(self, step: WaitUntil, at: _At) -> None:
-        self._say(at, step, f"waits until {step.until}, at most {step.timeout}", "run time")
+        self._say(at, step, f"waits until {step.until}{_of(step, at)}, at most {step.timeout}", "run time")
         _save(step.save, at)
 
     async def _action(self, step: ActionStep, at: _At) -> None:
@@ -274,6 +276,14 @@ def _worked_out(value: Any, names: Mapping[str, Any]) -> Any:
         return evaluate(value, names) if isinstance(value, str) else work_out(value, names)
     except ExpressionError:
         return UNKNOWN
+
+
+def _of(step: Query | Capture | WaitUntil, at: _At) -> str:
+    """Which other target is read."""
+    if step.target is None:
+        return ""
+    found = _worked_out(step.target, at.names)
+    return f" of {found if isinstance(found, str) else step.target}"
 
 
 def _save(name: str | None, at: _At) -> None:

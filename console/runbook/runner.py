@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -210,16 +210,23 @@ def _is_answer(ask: Ask, answer: Answer) -> bool:
 
 
 async def started(
-    library: Library, name: str, given: Mapping[str, object], engine: Engine, order: Order
+    library: Library,
+    name: str,
+    given: Mapping[str, object],
+    engine: Engine,
+    order: Order,
+    *,
+    targets: Collection[str] | None = None,
 ) -> Started:
     """What a run begins with, once everything that speaks against it was looked at; nothing is recorded.
+    `targets` are the names of those that are configured.
 
     Raises UsageError for params or a server that the runbook is not for, Stale where a precondition does not
     hold or is not known.
     """
     loaded = library.with_callees(name)
     document = loaded[name].document
-    params = typed(document, given)
+    params = typed(document, given, targets)
     server = await engine.identity()
     for one in loaded.values():
         if not supports(one.document, server.flavor, server.version_num):
