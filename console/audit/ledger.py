@@ -66,6 +66,20 @@ class Ledger:
         """Rows that wait in the journal; while there are any, no new intent is accepted."""
         return self._writer.pending if self._writer else 0
 
+    @property
+    def own_person(self) -> str:
+        """Who writes here, as `person`. Raises UsageError when the ledger was opened to read."""
+        return self.person(self._writing().login)
+
+    def person(self, login: str) -> str:
+        """Whose row it is, by what a server verified; empty where the sink is a file, which verifies nobody.
+
+        A login of MySQL has its address with it: one account from two places is one person.
+        """
+        if self.sink.startswith("sqlite:"):
+            return ""
+        return login.rpartition("@")[0] if self.sink.startswith("mysql:") else login
+
     async def append(
         self,
         kind: Kind,
@@ -127,14 +141,17 @@ class Ledger:
         kinds: Collection[Kind] | None = None,
         newest_first: bool = True,
         containing: str | None = None,
+        parent: UUID | None = None,
     ) -> list[Entry]:
-        """`containing`: only rows with this piece of text in their body.
+        """`containing`: only rows with this piece of text in their body; `parent`: only those of actions that
+        are part of this run.
 
         Raises AuditUnavailable; PrivilegeMissing for a login that may only write.
         """
         wanted = Query(
-            limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing
-        )
+            limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing,
+            parent=parent,
+        )  # fmt: skip
         return await self._table.entries(wanted)
 
     def stream(self, above: int = 0) -> AsyncIterator[Entry]:

@@ -81,6 +81,7 @@ class Writer:
         self._pending: deque[Row] = deque()
         self._failing = False
         self._turn = asyncio.Lock()
+        self.login = ""  # as the sink told of the last row; empty before the first
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -186,6 +187,7 @@ class Writer:
 
     async def _take(self, row: Row, entry: Entry) -> Receipt:
         self._head = chain.Head(row.seq, row.link)
+        self.login = entry.db_user
         await asyncio.to_thread(self._journal.ack, entry)
         return _receipt(row, entry)
 

@@ -613,6 +613,59 @@ def runbook_resume(services: Services, /, run_id: str, **options: Any) -> int:
     return _run(resume(services, run_id, RunOptions(**options)))
 
 
+@runbook.command("handover")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.option("--to", required=True, metavar="NAME", help="who has it from now on")
+@click.option("--note", default="", help="what they should know; recorded")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_handover(services: Services, run_id: str, to: str, note: str, as_json: bool) -> int:
+    """Hand a run that nobody runs now over to somebody; they go on with `resume`."""
+    from console.cli.runbook_others import hand_over
+
+    return _run(hand_over(services, run_id, to, note, as_json))
+
+
+@runbook.command("approve")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.option("--reason", default="", help="what you looked at; recorded (required)")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def runbook_approve(services: Services, run_id: str, reason: str, as_json: bool) -> int:
+    """Approve a run that somebody else started and that waits for it."""
+    from console.cli.runbook_others import approve
+
+    return _run(approve(services, run_id, reason, as_json))
+
+
+@runbook.command("stop")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.option("--reason", default="", help="why; recorded (required)")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document an event, and one of the end")
+@click.pass_obj
+def runbook_stop(services: Services, run_id: str, reason: str, as_json: bool) -> int:
+    """End a run that nobody runs now. What it changed stands: nothing is taken back."""
+    from console.cli.runbook_others import stop
+
+    return _run(stop(services, run_id, reason, as_json))
+
+
+@runbook.command("export")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
+@click.option("-o", "--out", default="-", metavar="FILE", help="a new file (0600); - is stdout")
+@click.pass_obj
+def runbook_export(services: Services, run_id: str, form: str, out: str) -> int:
+    """Export a run as a post-mortem: its timeline, statements, evidence, and what is not known."""
+    from console.cli.runbook_export import export
+
+    return _run(export(services, run_id, form, out))
+
+
 def secret_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="one JSON document")(function)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,10 +34,17 @@ _GROW_AT_LEAST = 20
 
 
 def document(value: Any) -> None:
-    """One JSON document. Text of a server goes through JSON's own escapes, so it is safe as it is."""
-    encoded = msgspec.json.encode(value, enc_hook=str)
-    sys.stdout.write(_ascii_controls(encoded.decode()) + "\n")
+    """One JSON document."""
+    sys.stdout.write(encoded(value) + "\n")
     sys.stdout.flush()
+
+
+def encoded(value: Any) -> str:
+    """As JSON. Text of a server goes through JSON's own escapes, so it is safe as it is."""
+    try:
+        return _ascii_controls(msgspec.json.encode(value, enc_hook=str).decode())
+    except UnicodeEncodeError:  # half a character, of bytes that were in no known encoding
+        return json.dumps(msgspec.to_builtins(value, enc_hook=str), separators=(",", ":"))
 
 
 def _ascii_controls(text: str) -> str:

@@ -30,6 +30,7 @@ from console.model.target import Target
 from console.present import runs as words
 from console.present.reads import READS
 from console.present.table import Column, Line, Tone
+from console.present.units import clean
 from console.runbook.document import Document, walk
 from console.runbook.doing import Ground
 from console.runbook.events import Event, Started, encode
@@ -37,9 +38,9 @@ from console.runbook.history import Recalled, documents_of, follow, recall, runs
 from console.runbook.lint import Catalogue, Finding, lint
 from console.runbook.loader import Library, Loaded, load, load_folders
 from console.runbook.outline import outline
-from console.runbook.reading import Reading
-from console.runbook.runner import Answer, Order, Runner, locks, resumed, started
-from console.runbook.state import code_of
+from console.runbook.reading import Others, Reading
+from console.runbook.runner import Answer, Order, Runner, is_for, locks, resumed, started
+from console.runbook.state import Run, code_of
 from console.runbook.steps import Ask, level_of
 
 STATUS_RUNS = 20
@@ -176,6 +177,8 @@ def print_schema(services: Services) -> int:
 
 def _sound(services: Services, found: Library, name: str) -> None:
     """A runbook with an error is not run, nor is one that calls such a one. Raises UsageError."""
+    if name not in found:
+        _told(found)  # one of these may be the one that is meant
     for loaded in found.with_callees(name).values():
         wrong = [
             one
@@ -205,8 +208,11 @@ async def plan(services: Services, name: str, given: Sequence[str], target: str 
             known = registry.get(action)
             return await planned(services, known, engine, parse_args(known, arguments))
 
-        begins = await started(found, name, pairs(tuple(given)), engine, Order(reason=""))
-        lines = await outline(Reading(engine, READS), planner, documents_of(begins), begins)
+        params, order = pairs(tuple(given)), Order(reason="")
+        begins = await started(found, name, params, engine, order, targets=_names(services))
+        async with _others(services) as others:
+            reading = Reading(engine, READS, others)
+            lines = await outline(reading, planner, documents_of(begins), begins)
     if as_json:
         rows = [msgspec.to_builtins(line) for line in lines]
         head = {"runbook": name, "target": chosen.name, "params": begins.params, "digest": begins.digest}
@@ -230,18 +236,18 @@ async def run(
     order = _order(options)
     await unlock_for([chosen], store=True)
     async with dispatcher(services.config(), services.registry()) as made, open_engine(chosen) as engine:
-        begins = await started(found, name, pairs(tuple(given)), engine, order)
+        begins = await started(found, name, pairs(tuple(given)), engine, order, targets=_names(services))
         documents = documents_of(begins)
         held = made.holding(chosen, locks(begins, documents[name]), f"the run of {name}")
-        async with held as still:
-            ground = _ground(made, engine, still, order)
+        async with held as still, _others(services) as others:
+            ground = _ground(made, engine, still, order, others)
             return await _go(Runner(ground, decider, documents, order, None), begins, options)
 
 
 async def resume(services: Services, run_id: str, options: RunOptions) -> int:
     """Goes on with a run by what the ledger says, or follows it where somebody else runs it."""
     decider = Decider(options)
-    number = _uuid(run_id)
+    number = run_number(run_id)
     async with dispatcher(services.config(), services.registry()) as made:
         recalled = await recall(made.ledger, number)
         if recalled.run.ended is not None:
@@ -260,8 +266,17 @@ async def resume(services: Services, run_id: str, options: RunOptions) -> int:
                 output.complaint(locked)
                 return await _follow(made, chosen, recalled, options)
             again = await recall(made.ledger, number)  # by now nobody else adds to it
-            runner = Runner(_ground(made, engine, still, order), decider, documents, order, again.run)
+            _tell_holder(again.run, order.by)
+            others = await stack.enter_async_context(_others(services))
+            ground = _ground(made, engine, still, order, others)
+            runner = Runner(ground, decider, documents, order, again.run)
             return await _go(runner, resumed(order), options)
+
+
+def _tell_holder(run: Run, by: str) -> None:
+    """Whoever goes on with what is another's now should know it; they may, and it is recorded."""
+    if run.handed is not None and not is_for(run.handed.to, by):
+        output.note(f"dbdeck: this run was {run.holder}; {clean(by)} goes on with it now, which is recorded")
 
 
 def _order(options: RunOptions, begins: Started | None = None) -> Order:
@@ -272,11 +287,25 @@ def _order(options: RunOptions, begins: Started | None = None) -> Order:
     return Order(reason=reason, ticket=options.ticket or (begins.ticket if begins else ""), by=whoami())
 
 
-def _ground(made: Dispatcher, engine: Engine, still: Any, order: Order) -> Ground:
+@asynccontextmanager
+async def _others(services: Services) -> AsyncIterator[Others]:
+    """Other targets' monitors for as long as a run goes; those that were opened are closed."""
+    others = Others(services.config().target)
+    try:
+        yield others
+    finally:
+        await others.close()
+
+
+def _names(services: Services) -> list[str]:
+    return [target.name for target in services.config().all_targets()]
+
+
+def _ground(made: Dispatcher, engine: Engine, still: Any, order: Order, others: Others) -> Ground:
     watch = Watch(seconds=5.0, tell=tell_progress, advance=Meter())
     return Ground(
         dispatcher=made, ledger=made.ledger, engine=engine, reads=READS, watch=watch, reason=order.reason,
-        ticket=order.ticket, still_held=still,
+        ticket=order.ticket, still_held=still, others=others,
     )  # fmt: skip
 
 
@@ -286,7 +315,7 @@ async def _go(runner: Runner, first: Event, options: RunOptions) -> int:
     signalled: Interrupted | None = None
     try:
         async for event in runner.events(first):
-            _tell(str(runner.id), event, options)
+            tell_event(str(runner.id), event, options.as_json)
     except asyncio.CancelledError as cancelled:
         if not runner.has_begun:
             raise
@@ -304,9 +333,9 @@ async def _go(runner: Runner, first: Event, options: RunOptions) -> int:
     return code
 
 
-def _tell(run_id: str, event: Event, options: RunOptions) -> None:
+def tell_event(run_id: str, event: Event, as_json: bool) -> None:
     try:
-        if options.as_json:
+        if as_json:
             output.document({"schema": "dbdeck/run-event/1", "run": run_id, **encode(event)})
         else:
             tone, text = words.line(event)
@@ -323,21 +352,8 @@ def _conclude(runner: Runner, code: int, options: RunOptions) -> None:
     elif runner.run.ended is None:
         output.note(f"dbdeck: the run has not ended\n  hint: `dbdeck runbook resume {runner.id}`")
     if options.as_json:
-        ended = runner.run.ended
         with contextlib.suppress(OSError):
-            output.document(
-                {
-                    "schema": "dbdeck/runbook-run/1",
-                    "run": str(runner.id),
-                    "runbook": runner.run.started.runbook,
-                    "target": runner.run.started.target,
-                    "result": ended.result if ended else None,
-                    "text": ended.text if ended else "",
-                    "effects": list(runner.run.effects),
-                    "waiting": msgspec.to_builtins(asked) if asked else None,
-                    "exit": code,
-                }
-            )
+            output.document(words.concluded(runner.run, asked, code))
 
 
 def _flag(asked: Ask) -> str:
@@ -437,7 +453,7 @@ async def _follow(made: Dispatcher, target: Target, recalled: Recalled, options:
             return True
 
     async for recorded in follow(made.ledger, number, known, held):
-        _tell(str(number), recorded.event, options)
+        tell_event(str(number), recorded.event, options.as_json)
     after = await recall(made.ledger, number)
     if after.run.ended is None:
         output.note(
@@ -452,7 +468,7 @@ def _ended(recalled: Recalled, options: RunOptions) -> int:
     if ended is None:
         raise RuntimeError("the run has not ended")
     output.note(f"dbdeck: the run has ended as {ended.result}; nothing was done now")
-    _tell(recalled.run.started.run, ended, options)
+    tell_event(recalled.run.started.run, ended, options.as_json)
     return code_of(ended.result, recalled.run)
 
 
@@ -462,7 +478,7 @@ async def status(services: Services, run_id: str | None, as_json: bool) -> int:
         if run_id is None:
             found = await runs(opened, STATUS_RUNS)
         else:
-            recalled = await recall(opened, _uuid(run_id))
+            recalled = await recall(opened, run_number(run_id))
     if run_id is None:
         _tell_runs(found, as_json)
         return Exit.OK
@@ -506,6 +522,7 @@ def _row(recalled: Recalled) -> dict[str, Any]:
         "target": begins.target,
         "by": begins.by,
         "state": _state(recalled),
+        "holder": recalled.run.handed.to if recalled.run.handed else None,
         "events": len(recalled.events),
     }
 
@@ -513,10 +530,12 @@ def _row(recalled: Recalled) -> dict[str, Any]:
 def _state(recalled: Recalled) -> str:
     if recalled.run.ended is not None:
         return recalled.run.ended.result
-    return "outcome unknown" if recalled.run.unsettled else "not ended"
+    state = "outcome unknown" if recalled.run.unsettled else "not ended"
+    return f"{state}, {clean(recalled.run.holder)}" if recalled.run.handed else state
 
 
-def _uuid(text: str) -> UUID:
+def run_number(text: str) -> UUID:
+    """Raises UsageError."""
     try:
         return UUID(text)
     except ValueError:

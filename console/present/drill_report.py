@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from console.model.drill_history import DrillRecord
 from console.model.drills import Check, Outcome, Report, Verdict
+from console.present.page import listed, mark, page, said, table
 from console.present.plots import bars, line_plot
 from console.present.units import UNKNOWN, clean, size, span
 
@@ -23,15 +23,6 @@ _COLOUR = {
     Verdict.INCONCLUSIVE: "#57606a",
     Verdict.ABORTED: "#57606a",
 }
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # it loads nothing and runs nothing
-_STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1f2328;
-background:#fff}table{border-collapse:collapse;width:100%;margin:1rem 0}
-th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #d0d7de;vertical-align:top}
-code,pre{font:13px ui-monospace,monospace}pre{white-space:pre-wrap;background:#f6f8fa;padding:.6rem}
-.v{color:#fff;padding:.2rem .7rem;border-radius:.3rem;font-weight:600}
-.FAILED,.BROKEN{color:#cf222e;font-weight:600}.skipped{color:#57606a}svg{max-width:100%}
-""".strip()
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
@@ -91,32 +82,20 @@ def ordered(checks: Iterable[Check]) -> list[Check]:
 
 
 def markdown(report: Report) -> str:
-    said = [f"# Restore drill of {_cell(report.target)}: {report.verdict.upper()}", ""]
-    said += [f"- {_cell(reason)}" for reason in report.reasons]
-    said += ["", "| | |", "|---|---|", *(f"| {label} | {_cell(value)} |" for label, value in facts(report))]
-    said += ["", "## Time", "", "| phase | time |", "|---|---|"]
-    said += [f"| {name} | {span(seconds)} |" for name, seconds in phases(report)]
-    said += ["", "## Checks", "", "| what | check | result | found |", "|---|---|---|---|"]
+    lines = [f"# Restore drill of {mark(report.target)}: {report.verdict.upper()}", ""]
+    lines += [f"- {mark(reason)}" for reason in report.reasons]
+    lines += ["", "| | |", "|---|---|", *(f"| {label} | {mark(value)} |" for label, value in facts(report))]
+    lines += ["", "## Time", "", "| phase | time |", "|---|---|"]
+    lines += [f"| {name} | {span(seconds)} |" for name, seconds in phases(report)]
+    lines += ["", "## Checks", "", "| what | check | result | found |", "|---|---|---|---|"]
     for one in ordered(report.checks):
         found = one.detail or ("nothing wrong" if one.outcome is Outcome.PASSED else "")
-        said.append(f"| {one.area} | {_cell(one.name)} | {_MARK[one.outcome]} | {_cell(found)} |")
+        lines.append(f"| {one.area} | {mark(one.name)} | {_MARK[one.outcome]} | {mark(found)} |")
     for one in report.checks:
         if one.items:
-            said += ["", f"### {_cell(one.name)}", "", *(f"- `{_code(item)}`" for item in one.items)]
-    said += ["", "## Commands", "", *(f"    {clean(command, 2000)}" for command in report.commands), ""]
-    return "\n".join(said)
-
-
-def _cell(text: str) -> str:
-    """Nothing of a database's names may end a cell or begin markup."""
-    found = clean(text, 2000)
-    for sign in "\\|`*_[]<>":
-        found = found.replace(sign, f"\\{sign}")
-    return found
-
-
-def _code(text: str) -> str:
-    return clean(text, 500).replace("`", "'")
+            lines += ["", f"### {mark(one.name)}", "", *(f"- {mark(item, 500)}" for item in one.items)]
+    lines += ["", "## Commands", "", *(f"    {clean(command, 2000)}" for command in report.commands), ""]
+    return "\n".join(lines)
 
 
 # ---- HTML ---------------------------------------------------------------------------------------------
@@ -124,27 +103,20 @@ def _code(text: str) -> str:
 
 def html(report: Report, history: Sequence[DrillRecord]) -> str:
     """`history`: drills of the same source with this one, in any order; they are plotted over time."""
-    title = f"Restore drill of {report.target}"
-    badge = f'<span class="v" style="background:{_COLOUR[report.verdict]}">{report.verdict.upper()}</span>'
     parts = [
-        "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>',
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-        f"<style>{_STYLE}</style></head><body>",
-        f"<h1>{_text(title)} {badge}</h1>",
-        _list(report.reasons),
-        _table((), [[_text(label), _text(value)] for label, value in facts(report)]),
+        listed(report.reasons),
+        table((), [[said(label), said(value)] for label, value in facts(report)]),
         "<h2>Time</h2>",
         bars([(name, seconds, span(seconds)) for name, seconds in phases(report)]),
         "<h2>Over time</h2>",
         *_plots(report, history),
         "<h2>Checks</h2>",
-        _table(("what", "check", "result", "found"), [_check(one) for one in ordered(report.checks)]),
+        table(("what", "check", "result", "found"), [_check(one) for one in ordered(report.checks)]),
         "<h2>Commands</h2>",
-        f"<pre>{_text(chr(10).join(report.commands), 100_000)}</pre>" if report.commands else "<p>none</p>",
-        "</body></html>",
+        f"<pre>{said(chr(10).join(report.commands), 100_000)}</pre>" if report.commands else "<p>none</p>",
     ]
-    return "\n".join(part for part in parts if part) + "\n"
+    title = f"Restore drill of {report.target}"
+    return page(title, report.verdict.upper(), _COLOUR[report.verdict], parts)
 
 
 def _plots(report: Report, history: Sequence[DrillRecord]) -> list[str]:
@@ -162,20 +134,6 @@ def _plots(report: Report, history: Sequence[DrillRecord]) -> list[str]:
 
 
 def _check(one: Check) -> list[str]:
-    items = _list(one.items) if len(one.items) > 1 else ""
+    items = listed(one.items) if len(one.items) > 1 else ""
     result = f'<span class="{_MARK[one.outcome]}">{_MARK[one.outcome]}</span>'
-    return [_text(one.area), _text(one.name), result, _text(one.detail) + items]
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "<tr>" + "".join(f"<th>{_text(one)}</th>" for one in head) + "</tr>" if head else ""
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>{top}\n{body}</table>"
-
-
-def _list(items: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{_text(one)}</li>" for one in items) + "</ul>" if items else ""
-
-
-def _text(text: str, limit: int = 2000) -> str:
-    return escape("\n".join(clean(line, limit) for line in text.split("\n")))
+    return [said(one.area), said(one.name), result, said(one.detail) + items]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from console.present.table import Tone
 from console.present.units import clean, clean_block
 from console.runbook.events import (
@@ -25,6 +27,8 @@ from console.runbook.events import (
     Started,
 )
 from console.runbook.outline import Line
+from console.runbook.state import Run
+from console.runbook.steps import Ask
 
 _STATES = {
     "done": Tone.GOOD, "failed": Tone.BAD, "unknown": Tone.WARN, "not_begun": Tone.NOTICE,
@@ -41,7 +45,8 @@ def line(event: Event) -> tuple[Tone, str]:
 
 def _begun(event: Begun) -> tuple[Tone, str]:
     again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-    return Tone.MUTED, f"{event.step}: begun{again}"
+    of = f" on {event.given.get('target')}" if not event.acts and event.given.get("target") else ""
+    return Tone.MUTED, f"{event.step}: begun{of}{again}"
 
 
 def _acted(event: Acted) -> tuple[Tone, str]:
@@ -61,7 +66,8 @@ def _warned(text: str, warnings: Iterable[str]) -> str:
 
 def _decided(event: Decided) -> tuple[Tone, str]:
     text = f" ({event.text})" if event.text and event.text != event.decision else ""
-    return Tone.NOTICE, f"{event.step}: {event.by} says {event.decision}{text}"
+    of = f"{event.step}: " if event.step else ""
+    return Tone.NOTICE, f"{of}{event.by} says {event.decision}{text}"
 
 
 _LINES: Mapping[type, Callable[[Any], tuple[Tone, str]]] = {
@@ -86,6 +92,21 @@ _LINES: Mapping[type, Callable[[Any], tuple[Tone, str]]] = {
     RollingBack: lambda event: (Tone.WARN, f"taking back what was done: {event.why}"),
     Ended: lambda event: (_RESULTS.get(event.result, Tone.BAD), f"ended as {event.result}: {event.text}"),
 }
+
+
+def concluded(run: Run, waiting: Ask | None, code: int) -> dict[str, Any]:
+    """The document that says what became of a run so far."""
+    return {
+        "schema": "dbdeck/runbook-run/1",
+        "run": run.started.run,
+        "runbook": run.started.runbook,
+        "target": run.started.target,
+        "result": run.ended.result if run.ended else None,
+        "text": run.ended.text if run.ended else "",
+        "effects": list(run.effects),
+        "waiting": msgspec.to_builtins(waiting) if waiting else None,
+        "exit": code,
+    }
 
 
 def tree(lines: Iterable[Line]) -> list[tuple[Tone, str]]:

@@ -69,7 +69,9 @@ class EndResult(StrEnum):
 
 
 class ParamType(StrEnum):
-    """`session` is `ID@STARTED_AT` as `show sessions` tells it; `duration` becomes seconds."""
+    """`session` is `ID@STARTED_AT` as `show sessions` tells it; `duration` becomes seconds; `target` is the
+    name of a configured one, for reads.
+    """
 
     TEXT = "text"
     INTEGER = "integer"
@@ -78,6 +80,7 @@ class ParamType(StrEnum):
     DURATION = "duration"
     CHOICE = "choice"
     SESSION = "session"
+    TARGET = "target"
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -108,9 +111,15 @@ class Assertion(_Part, frozen=True, kw_only=True):
 
 
 class Approvals(_Part, frozen=True, kw_only=True):
-    """So many others than who started it have to approve the run before its first step, `when` that holds."""
+    """So many others than who started it have to approve the run before its first step, `when` that holds.
+
+    `distinct_from: [executor]`: nor does it count from who runs it at that moment. After `expires`, by the
+    ledger's clock, an approval does not count any more where no step has begun.
+    """
 
     count: Annotated[int, Meta(ge=1, le=5)] = 1
+    distinct_from: tuple[Literal["requester", "executor"], ...] = ("requester",)
+    expires: Length | None = None
     when: Expression = "true"
 
 
@@ -181,12 +190,18 @@ class Check(_Acting, tag="check", frozen=True, kw_only=True):
     kind = "check"
 
 
+Elsewhere = Annotated[
+    Expression | None, Meta(description="the name of another configured target, which is read instead")
+]
+
+
 class Query(_Acting, tag="query", frozen=True, kw_only=True):
     """One read with the monitor's login: by name (`read`), or a SELECT in a read-only transaction."""
 
     read: Annotated[str | None, Meta(description="what `dbdeck show` shows, with the same fields")] = None
     sql: Sql | dict[Flavor, Sql] | None = None
     args: dict[Word, Value] = {}
+    target: Elsewhere = None
     max_rows: Annotated[int, Meta(ge=1, le=2000)] = 200
     save: Word | None = None
     redact: Annotated[tuple[str, ...], Meta(description="fields whose values are not kept")] = ()
@@ -209,6 +224,7 @@ class Capture(_Acting, tag="capture", frozen=True, kw_only=True):
 
     collect: Annotated[tuple[str, ...], Meta(min_length=1)]
     save: Word
+    target: Elsewhere = None
     max_rows: Annotated[int, Meta(ge=1, le=2000)] = 100
     redact: tuple[str, ...] = ()
     kind = "capture"
@@ -222,6 +238,7 @@ class WaitUntil(_Acting, tag="wait_until", frozen=True, kw_only=True):
     read: str | None = None
     sql: Sql | dict[Flavor, Sql] | None = None
     args: dict[Word, Value] = {}
+    target: Elsewhere = None
     abort_if: Expression | None = None
     every: Length = "2s"
     save: Word | None = None

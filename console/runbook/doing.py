@@ -27,7 +27,7 @@ from console.runbook.events import Acted, Begun, Observed
 from console.runbook.expression import condition
 from console.runbook.functions import seconds_of
 from console.runbook.judging import answer, judge, redacted, seen
-from console.runbook.reading import Read, Reading, worked_out
+from console.runbook.reading import Opening, Read, Reading, elsewhere, worked_out
 from console.runbook.steps import Ask, Do, Settle
 from console.runbook.values import ExpressionError
 
@@ -42,7 +42,7 @@ async def _nothing_held() -> None:
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What runs are made on. `reads` are by name, as `dbdeck show` knows them; `still_held` raises Locked
-    where the run's own locks were lost.
+    where the run's own locks were lost; `others` opens the monitor of another target by its name.
     """
 
     dispatcher: Dispatcher
@@ -53,6 +53,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     ticket: str = ""
     still_held: Holding = _nothing_held
+    others: Opening | None = None
 
 
 class Ready(NamedTuple):
@@ -69,10 +70,13 @@ class Doing:
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self.reading = Reading(ground.engine, ground.reads)
+        self.reading = Reading(ground.engine, ground.reads, ground.others)
 
     def begun(self, due: Do) -> Begun:
-        return Begun(step=due.key, attempt=due.attempt, acts=isinstance(due.step, ActionStep))
+        acts = isinstance(due.step, ActionStep)
+        where = "" if acts else _where(due)
+        given = {"target": where} if where else {}
+        return Begun(step=due.key, attempt=due.attempt, acts=acts, given=given)
 
     # ---- what changes nothing --------------------------------------------------------------------
 
@@ -83,9 +87,11 @@ class Doing:
         except ExpressionError as error:
             return Observed(step=due.key, state="failed", summary=error.message)
         except TimeoutError:
-            return Observed(step=due.key, state="failed", summary=f"it took longer than {due.step.timeout}")
+            told = _on(due, f"it took longer than {due.step.timeout}")
+            return Observed(step=due.key, state="failed", summary=told)
         except DbdeckError as error:
-            return Observed(step=due.key, state="failed", summary=f"{error.message} {error.hint}".strip())
+            told = _on(due, f"{error.message} {error.hint}".strip())
+            return Observed(step=due.key, state="failed", summary=told)
 
     @property
     def _observers(self) -> Mapping[type, Callable[[str, Any, dict[str, Any]], Awaitable[Observed]]]:
@@ -97,7 +103,8 @@ class Doing:
 
     async def _query(self, key: str, step: Query, names: dict[str, Any]) -> Observed:
         async with asyncio.timeout(seconds_of(step.timeout)):
-            value = await self.reading.rows(step, names, seconds_of(step.timeout), step.max_rows)
+            reading = await self.reading.of(step, names)
+            value = await reading.rows(step, names, seconds_of(step.timeout), step.max_rows)
         value["rows"] = redacted(value["rows"], step.redact)
         more = " and there are more" if value["truncated"] else ""
         found = judge(step.expect, seen(value, names), f"{value['count']} rows{more}")
@@ -111,9 +118,10 @@ class Doing:
         value: dict[str, Any] = {}
         warnings = []
         async with asyncio.timeout(seconds_of(step.timeout)):
+            reading = await self.reading.of(step, names)
             for name in step.collect:
                 try:
-                    rows = await self.reading.named(name)
+                    rows = await reading.named(name)
                     kept = redacted(rows[: step.max_rows], step.redact)
                     value[name] = answer(kept, truncated=len(rows) > step.max_rows)
                 except DbdeckError as error:
@@ -127,10 +135,11 @@ class Doing:
         """Until it holds; a look that failed is tried again for as long as there is time."""
         deadline = time.monotonic() + seconds_of(step.timeout)
         last, value = "it was not looked", answer([])
+        reading = await self.reading.of(step, names)
         while (left := deadline - time.monotonic()) > 0:
             try:
                 async with asyncio.timeout(left):
-                    value = await self.reading.rows(step, names, left, 2000)
+                    value = await reading.rows(step, names, left, 2000)
                 known = seen(value, names)
                 if step.abort_if is not None and condition(step.abort_if, known):
                     return self._waited(key, step, "failed", f"given up, as {step.abort_if}", value)
@@ -145,7 +154,9 @@ class Doing:
             except DbdeckError as error:
                 last = error.message
             await asyncio.sleep(min(max(LEAST_PAUSE, seconds_of(step.every)), max(0.0, left)))
-        return self._waited(key, step, "failed", f"after {step.timeout}: {last}", value)
+        where = elsewhere(step, names)
+        told = f"after {step.timeout}: {_named(where, last)}"
+        return self._waited(key, step, "failed", told, value)
 
     def _waited(self, key: str, step: WaitUntil, state: Any, summary: str, value: dict[str, Any]) -> Observed:
         kept = value if step.save is not None else None
@@ -312,6 +323,23 @@ async def _in_time(whole: Watch, length: str) -> AsyncIterator[Watch]:
 async def _pass_on(whole: Stop, one: Stop) -> None:
     await whole.wait()
     one.ask(whole.by)
+
+
+def _where(due: Do) -> str:
+    """The name of the other target that a step reads; empty where there is none, or none that is known."""
+    try:
+        return elsewhere(due.step, due.names) or ""
+    except ExpressionError:
+        return ""
+
+
+def _on(due: Do, told: str) -> str:
+    return _named(_where(due), told)
+
+
+def _named(target: str | None, told: str) -> str:
+    """With the target that it is about, where that is another one."""
+    return f"{target}: {told}" if target and not told.startswith(target) else told
 
 
 def key_of(run: UUID, step: str, attempt: int) -> str:

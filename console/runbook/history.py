@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -17,18 +17,32 @@ from console.errors import UsageError
 from console.runbook.document import Document
 from console.runbook.events import Event, Started, decode, encode
 from console.runbook.loader import parse
-from console.runbook.state import Run, RunFault, advance
+from console.runbook.state import Run, RunFault, Seen, advance
 
 FOLLOW_SECONDS: Final = 1.0
 MOST_RUNS: Final = 2000
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the ledger has it: when by its clock, and as whom it was written."""
+    """An event as the ledger has it: when by its clock, who says to have done it, and the login it was
+    written with.
+    """
 
     id: int
     at: datetime
     event: Event
+    operator: str = ""
+    login: str = ""
+
+
+class Apart(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the run that tells nothing of how it went: `late` (it cannot follow what was before it),
+    `redacted`, or `unreadable` (of a newer dbdeck, or no event at all).
+    """
+
+    id: int
+    at: datetime
+    why: Literal["late", "redacted", "unreadable"]
 
 
 class Recalled(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +50,7 @@ class Recalled(msgspec.Struct, frozen=True, kw_only=True):
 
     run: Run
     events: tuple[Recorded, ...]
+    apart: tuple[Apart, ...] = ()
 
     @property
     def documents(self) -> dict[str, Document]:
@@ -75,20 +90,51 @@ async def recall(ledger: Ledger, run: UUID) -> Recalled:
     """
     found: Run | None = None
     events: list[Recorded] = []
+    apart: list[Apart] = []
     for entry in await ledger.entries(action_id=run, kinds=(Kind.RUN,), newest_first=False):
         event = event_of(entry)
         if event is None:
+            why: Literal["redacted", "unreadable"] = "unreadable" if entry.body else "redacted"
+            apart.append(Apart(id=entry.id, at=entry.at, why=why))
             continue
         try:
-            found = advance(found, event)
+            found = advance(found, event, Seen(at=entry.at, person=ledger.person(entry.db_user)))
         except RunFault:
+            apart.append(Apart(id=entry.id, at=entry.at, why="late"))
             continue
-        events.append(Recorded(id=entry.id, at=entry.at, event=event))
+        events.append(_recorded(entry, event))
     if found is None:
-        raise UsageError(
-            f"the ledger has no run {run}; nothing was started", "`dbdeck runbook status` lists them"
-        )
-    return Recalled(run=found, events=tuple(events))
+        raise UsageError(_not_there(run, apart), "`dbdeck runbook status` lists them")
+    return Recalled(run=found, events=tuple(events), apart=tuple(apart))
+
+
+def _not_there(run: UUID, apart: Sequence[Apart]) -> str:
+    if not apart:
+        return f"the ledger has no run {run}; nothing was started"
+    return f"the beginning of the run {run} is {apart[0].why} in the ledger; nothing was started"
+
+
+def _recorded(entry: Entry, event: Event) -> Recorded:
+    operator = str(fields(entry.body).get("operator") or "")
+    return Recorded(id=entry.id, at=entry.at, event=event, operator=operator, login=entry.db_user)
+
+
+async def effects(ledger: Ledger, run: UUID) -> list[Entry]:
+    """Every row of the actions that are part of a run, in the order of the ledger: intents, the statements
+    that were sent, outcomes, and what was found out later. Raises as `recall` does.
+    """
+    intents = await ledger.entries(kinds=(Kind.INTENT,), parent=run, newest_first=False)
+    rows = [row for one in intents for row in await ledger.entries(action_id=one.action_id)]
+    return sorted(rows, key=lambda row: row.id)
+
+
+async def add(ledger: Ledger, run: Run, event: Event, by: str) -> Run:
+    """Records what happens to a run beside its runner, and says what it is then. Raises RunFault for what
+    cannot follow, AuditUnavailable.
+    """
+    advance(run, event)
+    receipt = await ledger.append(Kind.RUN, UUID(run.started.run), body_of(run.started, event, by))
+    return advance(run, event, Seen(at=receipt.at, person=ledger.own_person))
 
 
 async def runs(ledger: Ledger, limit: int) -> list[Recalled]:

@@ -33,6 +33,7 @@ from console.runbook.expression import condition, evaluate, fill
 from console.runbook.functions import seconds_of
 from console.runbook.judging import judge, redacted, seen
 from console.runbook.reading import Reading
+from console.runbook.state import APPROVAL
 from console.runbook.steps import MOST_CALLS, work_out
 from console.runbook.values import UNKNOWN, ExpressionError
 
@@ -77,6 +78,7 @@ async def outline(
     """Raises nothing for what a server says: a read that fails is not known."""
     found = _Outline(reading, planner, documents)
     at = _At(names={**started.params, **started.facts})
+    found.approvals(documents[started.runbook], at)
     await found.steps(documents[started.runbook].steps, at)
     return found.lines
 
@@ -87,6 +89,14 @@ class _Outline:
         self._planner = planner
         self._documents = documents
         self.lines: list[Line] = []
+
+    def approvals(self, document: Document, at: _At) -> None:
+        wanted = document.approvals
+        if wanted is None or _holds(wanted.when, at.names) is False:
+            return
+        within = f", each good for {wanted.expires}" if wanted.expires else ""
+        text = f"asks {wanted.count} others to approve it first{within} (`dbdeck runbook approve RUN`)"
+        self.lines.append(Line(depth=0, step=APPROVAL, kind=APPROVAL, text=text))
 
     def _say(self, at: _At, step: Step, text: str, known: Known = "", statements: Sequence[str] = ()) -> None:
         line = Line(
@@ -148,6 +158,7 @@ class _Outline:
 
     async def _query(self, step: Query, at: _At) -> None:
         what = f"reads {step.read}" if step.read is not None else "reads by its own SQL"
+        what += _of(step, at)
         value = await self._read(step, at) if at.live else None
         if value is None:
             self._say(at, step, f"{what}: known at run time", "run time")
@@ -162,18 +173,19 @@ class _Outline:
 
     async def _read(self, step: Query, at: _At) -> dict[str, Any] | None:
         try:
-            value = await self._reading.rows(step, at.names, seconds_of(step.timeout), step.max_rows)
+            reading = await self._reading.of(step, at.names)
+            value = await reading.rows(step, at.names, seconds_of(step.timeout), step.max_rows)
         except DbdeckError:
             return None
         value["rows"] = redacted(value["rows"], step.redact)
         return value
 
     async def _capture(self, step: Capture, at: _At) -> None:
-        self._say(at, step, f"keeps {', '.join(step.collect)} as {step.save}")
+        self._say(at, step, f"keeps {', '.join(step.collect)}{_of(step, at)} as {step.save}")
         _save(step.save, at)
 
     async def _wait(self, step: WaitUntil, at: _At) -> None:
-        self._say(at, step, f"waits until {step.until}, at most {step.timeout}", "run time")
+        self._say(at, step, f"waits until {step.until}{_of(step, at)}, at most {step.timeout}", "run time")
         _save(step.save, at)
 
     async def _action(self, step: ActionStep, at: _At) -> None:
@@ -264,6 +276,14 @@ def _worked_out(value: Any, names: Mapping[str, Any]) -> Any:
         return evaluate(value, names) if isinstance(value, str) else work_out(value, names)
     except ExpressionError:
         return UNKNOWN
+
+
+def _of(step: Query | Capture | WaitUntil, at: _At) -> str:
+    """Which other target is read."""
+    if step.target is None:
+        return ""
+    found = _worked_out(step.target, at.names)
+    return f" of {found if isinstance(found, str) else step.target}"
 
 
 def _save(name: str | None, at: _At) -> None:

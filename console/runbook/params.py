@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,8 +24,11 @@ _COMPARE: Final[Mapping[str, Callable[[int, int], bool]]] = {
 }
 
 
-def typed(document: Document, given: Mapping[str, object]) -> dict[str, Any]:
-    """The params as JSON data, defaults filled in; a text of the command line is converted.
+def typed(
+    document: Document, given: Mapping[str, object], targets: Collection[str] | None = None
+) -> dict[str, Any]:
+    """The params as JSON data, defaults filled in; a text of the command line is converted. `targets` are
+    those of the config, where it is known.
 
     Raises UsageError that names the param, what it should be, and the ones there are.
     """
@@ -42,7 +45,15 @@ def typed(document: Document, given: Mapping[str, object]) -> dict[str, Any]:
                 f"{document.id} wants the param {name}; nothing was started", f"-p {name}=…: {param.help}"
             )
         found[name] = None if value is None else _value(name, param, value)
+        if param.type is ParamType.TARGET and targets is not None and value is not None:
+            _configured(name, str(value), targets)
     return found
+
+
+def _configured(name: str, value: str, targets: Collection[str]) -> None:
+    if value not in targets:
+        hint = did_you_mean(value, targets) or f"it is one of {', '.join(targets)}"
+        raise UsageError(f"the param {name}: there is no target {value!r}; nothing was started", hint)
 
 
 def _value(name: str, param: Param, value: object) -> Any:
@@ -142,6 +153,7 @@ _CONVERT: Final[Mapping[ParamType, Callable[[object, Param], Any]]] = {
     ParamType.DURATION: _duration,
     ParamType.CHOICE: _choice,
     ParamType.SESSION: _session,
+    ParamType.TARGET: _text,
 }
 
 

@@ -22,6 +22,7 @@ from console.runbook.events import Acted, Begun, Decided, Ended, Event, Observed
 from console.runbook.expression import condition
 from console.runbook.judging import answer, judge, seen
 from console.runbook.params import typed
+from console.runbook.reading import elsewhere
 from console.runbook.state import APPROVAL, Run, advance
 from console.runbook.steps import Ask, Do, Finish, Record, Settle, level_of, next_step
 
@@ -148,18 +149,21 @@ class _Rehearsal:
         return Observed(step=key, state=found.state, summary=found.summary, warnings=found.warnings)
 
     def _query(self, key: str, step: Query, names: dict[str, Any]) -> Event:
+        elsewhere(step, names)
         value = self._rows(key)
         found = judge(step.expect, seen(value, names), f"{value['count']} rows")
         return Observed(
             step=key, state=found.state, summary=found.summary, value=value, warnings=found.warnings
         )
 
-    def _capture(self, key: str, step: Capture, _: dict[str, Any]) -> Event:
+    def _capture(self, key: str, step: Capture, names: dict[str, Any]) -> Event:
+        elsewhere(step, names)
         given = self._given(self._fixture.answers, key) or {}
         value = {name: answer(given.get(name, [])) for name in step.collect}
         return Observed(step=key, state="done", summary="captured", value=value)
 
     def _wait(self, key: str, step: WaitUntil, names: dict[str, Any]) -> Event:
+        elsewhere(step, names)
         value = self._rows(key) if step.read or step.sql else answer([])
         known = seen(value, names)
         if step.abort_if is not None and condition(step.abort_if, known):

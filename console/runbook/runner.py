@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -18,17 +18,17 @@ import msgspec
 from console.audit.record import Kind
 from console.engine.open import whoami
 from console.engine.port import Engine
-from console.errors import Stale, UsageError
+from console.errors import PrivilegeMissing, Stale, UsageError
 from console.model.target import ServerIdentity, Target
 from console.runbook.document import ActionStep, Document
 from console.runbook.doing import Doing, Ground
 from console.runbook.events import AFTERWARDS, Decided, Ended, Event, Observed, Resumed, Started
 from console.runbook.expression import condition
 from console.runbook.functions import seconds_of
-from console.runbook.history import body_of
+from console.runbook.history import body_of, recall
 from console.runbook.loader import Library
 from console.runbook.params import supports, typed
-from console.runbook.state import Run, advance, code_of
+from console.runbook.state import APPROVAL, Run, Seen, advance, code_of
 from console.runbook.steps import Ask, Do, Finish, Next, Record, Settle, next_step
 
 _STOPPED: Final = 130
@@ -113,6 +113,8 @@ class Runner:
         match due:
             case Record(event=event):
                 yield await self.record(event)
+            case Ask(question="approval") if await self._caught_up():
+                return
             case Ask():
                 answered = await self._asked(due)
                 if answered is not None:
@@ -128,12 +130,21 @@ class Runner:
         after = advance(self._run, event)
         run = UUID(after.started.run)
         body = body_of(after.started, event, self._order.by)
-        if isinstance(event, AFTERWARDS):
-            await self._ground.ledger.append_late(Kind.RUN, run, body)
-        else:
-            await self._ground.ledger.append(Kind.RUN, run, body)
-        self._run = after
+        ledger = self._ground.ledger
+        add = ledger.append_late if isinstance(event, AFTERWARDS) else ledger.append
+        receipt = await add(Kind.RUN, run, body)
+        self._run = advance(self._run, event, Seen(at=receipt.at, person=ledger.own_person))
         return event
+
+    async def _caught_up(self) -> bool:
+        """Whether others added to the run meanwhile: they approve from where they are."""
+        try:
+            recalled = await recall(self._ground.ledger, self.id)
+        except PrivilegeMissing:
+            return False  # a login that may only write knows no more than what it wrote
+        more = recalled.run.events > self.run.events
+        self._run = recalled.run if more else self.run
+        return more
 
     async def _asked(self, ask: Ask) -> Decided | None:
         answer = await self._decide(ask)
@@ -141,6 +152,9 @@ class Runner:
             self.waiting = ask
             return None
         by = answer.by or self._order.by
+        if ask.question == APPROVAL and (self._ground.ledger.own_person or by) == self.run.requester:
+            self.waiting = ask  # it would not count, and be asked for ever
+            return None
         return Decided(step=ask.key, question=ask.question, decision=answer.decision, by=by, text=answer.text)
 
     async def _carried_out(self, due: Do | Settle) -> AsyncIterator[Event]:
@@ -196,16 +210,23 @@ def _is_answer(ask: Ask, answer: Answer) -> bool:
 
 
 async def started(
-    library: Library, name: str, given: Mapping[str, object], engine: Engine, order: Order
+    library: Library,
+    name: str,
+    given: Mapping[str, object],
+    engine: Engine,
+    order: Order,
+    *,
+    targets: Collection[str] | None = None,
 ) -> Started:
     """What a run begins with, once everything that speaks against it was looked at; nothing is recorded.
+    `targets` are the names of those that are configured.
 
     Raises UsageError for params or a server that the runbook is not for, Stale where a precondition does not
     hold or is not known.
     """
     loaded = library.with_callees(name)
     document = loaded[name].document
-    params = typed(document, given)
+    params = typed(document, given, targets)
     server = await engine.identity()
     for one in loaded.values():
         if not supports(one.document, server.flavor, server.version_num):
@@ -265,3 +286,8 @@ def locks(run: Started, document: Document) -> list[str]:
 
 def resumed(order: Order) -> Resumed:
     return Resumed(by=order.by or whoami())
+
+
+def is_for(handed: str, who: str) -> bool:
+    """Whether a run that was handed over to one is for another name: the user, or user and host."""
+    return handed in (who, who.partition("@")[0])

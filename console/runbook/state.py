@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -29,6 +30,7 @@ from console.runbook.events import (
 )
 
 APPROVAL: Final = "approval"
+STOP: Final = "stop"  # of the whole run, while nobody runs it
 _OVER: Final = ("done", "skipped", "passed")
 
 
@@ -65,26 +67,54 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True):
 NEW: Final = StepState(state="new")
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ledger adds to an event: when by its clock (None: it does not have the row yet), and whose row
+    it is by a login that a server verified (empty where nobody was).
+    """
+
+    at: datetime | None = None
+    person: str = ""
+
+
+UNSEEN: Final = Seen()
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A run of a runbook. `steps` are by key; `effects` the keys of actions that changed something, in order;
     what takes them back is not among them.
 
-    `answers` are decisions by (step, question), and are used up by what follows them.
+    `answers` are decisions by (step, question), and are used up by what follows them. `handed` is the last
+    hand-over, until somebody goes on with it. `at` is the ledger's time of the newest event. `approvers`,
+    `requester` and `executor` (who went on with it last) are people: a verified login, else a name.
     """
 
     started: Started
     steps: dict[str, StepState] = {}
     effects: tuple[str, ...] = ()
     answers: dict[tuple[str, str], Decided] = {}
-    approvers: frozenset[str] = frozenset()
+    approvers: dict[str, datetime | None] = {}
+    requester: str = ""
+    executor: str = ""
+    at: datetime | None = None
     failures: int = 0
     rolling_back: bool = False
     stopped: str | None = None
+    handed: HandedOver | None = None
     ended: Ended | None = None
     events: int = 1
 
     def step(self, key: str) -> StepState:
         return self.steps.get(key, NEW)
+
+    @property
+    def holder(self) -> str:
+        """Who has it now, in words; empty for who began it or went on with it last."""
+        return f"handed over to {self.handed.to} by {self.handed.by}" if self.handed else ""
+
+    @property
+    def cut_short(self) -> str:
+        """The action that was begun and of whose end there is no row yet; empty where there is none."""
+        return next((key for key, one in self.steps.items() if one.acts and one.state == "begun"), "")
 
     @property
     def unsettled(self) -> list[str]:
@@ -100,18 +130,29 @@ def replay(events: Iterable[Event]) -> Run | None:
     return run
 
 
-def advance(run: Run | None, event: Event) -> Run:
+def advance(run: Run | None, event: Event, seen: Seen = UNSEEN) -> Run:
     """The run after an event. Raises RunFault where it cannot have happened."""
     if isinstance(event, Started):
         if run is not None:
             raise RunFault("a run starts once")
-        return Run(started=event)
+        who = seen.person or event.by
+        return Run(started=event, requester=who, executor=who, at=seen.at)
     if run is None:
         raise RunFault(f"a run begins with being started, not with {_name(event)}")
     if run.ended is not None:
         raise RunFault(f"the run has ended; {_name(event)} cannot follow")
-    after = _HANDLERS[type(event)](run, event)
-    return msgspec.structs.replace(after, events=run.events + 1)
+    after = _HANDLERS[type(event)](_with_people(run, event, seen), event)
+    return msgspec.structs.replace(after, events=run.events + 1, at=seen.at or run.at)
+
+
+def _with_people(run: Run, event: Event, seen: Seen) -> Run:
+    if isinstance(event, Resumed):
+        return msgspec.structs.replace(run, executor=seen.person or event.by)
+    if isinstance(event, Decided) and event.question == APPROVAL:
+        return msgspec.structs.replace(
+            run, approvers={**run.approvers, (seen.person or event.by): seen.at or run.at}
+        )
+    return run
 
 
 def _name(event: Event) -> str:
@@ -201,7 +242,11 @@ def _acted(run: Run, event: Acted) -> Run:
 
 def _decided(run: Run, event: Decided) -> Run:
     if event.question == APPROVAL:
-        return msgspec.structs.replace(run, approvers=run.approvers | {event.by})
+        return run
+    if event.question == STOP:
+        return msgspec.structs.replace(
+            run, stopped=f"{event.by} stopped it: {event.text or 'no reason given'}"
+        )
     handler = _DECISIONS.get(event.question)
     if handler is not None:
         return handler(run, event)
@@ -250,9 +295,12 @@ def _of_outcome(run: Run, event: Decided) -> Run:
     return msgspec.structs.replace(run, stopped=f"nobody knows how {event.step} ended")
 
 
-def _told(run: Run, _: Event) -> Run:
-    """Who goes on with it changes nothing."""
-    return run
+def _handed_over(run: Run, event: HandedOver) -> Run:
+    return msgspec.structs.replace(run, handed=event)
+
+
+def _resumed(run: Run, _: Resumed) -> Run:
+    return msgspec.structs.replace(run, handed=None)
 
 
 def _rolling_back(run: Run, _: Event) -> Run:
@@ -284,8 +332,8 @@ _HANDLERS: Final[Mapping[type, Callable[[Run, Any], Run]]] = {
     Observed: _observed,
     Acted: _acted,
     Decided: _decided,
-    HandedOver: _told,
-    Resumed: _told,
+    HandedOver: _handed_over,
+    Resumed: _resumed,
     RollingBack: _rolling_back,
     Ended: _ended,
 }

@@ -14,6 +14,7 @@ from console.audit.record import AlreadyRecorded, Kind, canonical_json
 from console.errors import UsageError
 from console.secrets import Secret
 from tests.audit.sinks import Sink
+from tests.servers.accounts import OPERATOR
 
 HOSTILE = {"statement": "select 'é😀' -- \\ \" ' %s %(x)s \u2028 \0 \x1b[31m \udcff", "big": "x" * 100_000}
 
@@ -38,6 +39,21 @@ async def test_a_row_reads_back_as_it_was_written(sink: Sink) -> None:
     assert read.body == canonical_json(HOSTILE)
     assert abs(read.at - datetime.now(UTC)) < timedelta(minutes=1)
     assert found.ok
+
+
+async def test_the_actions_of_a_run_are_found_by_it(sink: Sink) -> None:
+    run = uuid4()
+    async with sink.open() as ledger:
+        await ledger.append(Kind.INTENT, uuid4(), {"action": "a"}, parent=uuid4())
+        mine = await ledger.append(Kind.INTENT, uuid4(), {"action": "b"}, parent=run)
+        found = await ledger.entries(parent=run)
+    assert [row.id for row in found] == [mine.id]
+
+
+async def test_a_server_says_who_writes_and_a_file_does_not(sink: Sink) -> None:
+    async with sink.open() as ledger:
+        await ledger.append(Kind.NOTE, uuid4(), {})
+        assert ledger.own_person == ("" if sink.url.startswith("sqlite") else OPERATOR)
 
 
 async def test_opening_and_closing_are_rows(sink: Sink) -> None:

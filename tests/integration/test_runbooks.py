@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -42,6 +43,24 @@ async def test_every_effect_is_a_child_of_its_run(shop: Scene, command: Command)
     exported = await command.run("audit", "export", "-")
     rows = [json.loads(line) for line in exported.out.splitlines()]
     assert {row["parent"] for row in rows if row.get("kind") in ("intent", "step", "outcome")} == {run}
+
+
+async def test_a_run_is_exported_as_a_post_mortem(shop: Scene, command: Command) -> None:
+    await shop.chain(2)
+    await waiting(command, 2)
+    run = end(await command.run("runbook", "run", "lock-storm", *START, "--yes"))["run"]
+    done = await command.run("runbook", "export", run, "--format", "json")
+    effect = done.document["effects"][0]
+    assert (effect["standing"], effect["status"]) == ("stands", "applied")
+    assert effect["sent"][0]["statements"], done
+    assert done.document["stands"] == [effect["step"]]
+    page = command.folder / "page.html"
+    first = await command.run("runbook", "export", run, "--format", "html", "-o", str(page))
+    assert (first.code, page.stat().st_mode & 0o777) == (0, 0o600)
+    assert effect["sent"][0]["statements"][0][:20] in html.unescape(page.read_text())
+    twice = await command.run("runbook", "export", run, "-o", str(page))
+    assert (twice.code, "nothing was written" in twice.err) == (2, True)
+    assert (await command.run("runbook", "export", run)).out.startswith("# Post-mortem: ")
 
 
 async def test_without_a_yes_the_run_waits_and_nothing_was_done(shop: Scene, command: Command) -> None:

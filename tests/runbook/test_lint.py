@@ -13,6 +13,15 @@ def test_a_sound_document_has_no_error() -> None:
     assert errors(WHOLE) == []
 
 
+def test_the_target_of_a_read_is_an_expression_of_known_names() -> None:
+    text = HEAD.format(id="one") + "params: {replica: {type: target}}\nsteps: [{id: q, kind: query, %s}]\n"
+    assert errors(text % "read: locks, target: replica") == []
+    assert errors(text % "read: locks, target: replicas") == ["name-unknown"]
+    assert errors((text % "collect: [locks], save: a, target: replicas").replace("query", "capture")) == [
+        "name-unknown"
+    ]
+
+
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [

@@ -27,6 +27,15 @@ steps: [{id: a, kind: note, text: hello}]
 SESSION = "7@2026-11-01T10:00:00+00:00"
 
 
+def test_a_target_is_one_that_is_configured_where_that_is_known() -> None:
+    head = HEAD.format(id="on") + "params: {on: {type: target}}\n"
+    one = document(head + "steps: [{id: a, kind: note, text: x}]")
+    assert typed(one, {"on": "replica"}, ["replica"]) == {"on": "replica"}
+    assert typed(one, {"on": "replica"}) == {"on": "replica"}
+    with pytest.raises(UsageError, match="no target 'replic'"):
+        typed(one, {"on": "replic"}, ["replica"])
+
+
 def test_texts_of_the_command_line_become_values() -> None:
     given = {
         "who": "ann",

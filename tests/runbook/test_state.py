@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +16,11 @@ from console.runbook.events import (
     Decided,
     Ended,
     Event,
+    HandedOver,
+    Noted,
     Observed,
     Opened,
+    Resumed,
     RollingBack,
     Skipped,
     Started,
@@ -24,7 +28,7 @@ from console.runbook.events import (
     encode,
 )
 from console.runbook.judging import answer
-from console.runbook.state import Run, RunFault, advance, code_of, replay
+from console.runbook.state import Run, RunFault, Seen, advance, code_of, replay
 from console.runbook.steps import Ask, Do, Finish, Next, Record, Settle, next_step
 from tests.runbook.documents import HEAD, WHOLE, document
 
@@ -99,6 +103,24 @@ class Driver:
         due = self.settle_records()
         assert isinstance(due, Finish), due
         return due
+
+
+# ---- whose it is -------------------------------------------------------------------------------
+
+
+def test_a_run_is_anothers_from_the_hand_over_until_somebody_goes_on() -> None:
+    driver = Driver(of("  - {id: m, kind: manual, text: x}\n"))
+    driver.happen(HandedOver(by="ann", to="bob"))
+    assert driver.run.holder == "handed over to bob by ann"
+    driver.happen(Resumed(by="bob"))
+    assert driver.run.holder == ""
+
+
+def test_a_run_that_is_stopped_ends_as_that_wherever_it_waits() -> None:
+    driver = Driver(of("  - {id: m, kind: manual, text: x}\n"))
+    driver.ask()
+    driver.happen(Decided(step="", question="stop", decision="stop", by="bob", text="not ours"))
+    assert driver.due == Finish(result="stopped", text="bob stopped it: not ours")
 
 
 # ---- the order of things -----------------------------------------------------------------------
@@ -303,6 +325,51 @@ def test_failures_that_are_passed_over_are_counted() -> None:
     for _ in range(3):
         driver.see(state="failed")
     assert driver.finish().result == "failed"
+
+
+def approving(head: str, *approvals: tuple[str, str, int], requester: str = "") -> Next:
+    """What is next after approvals of (name, login, minute), at minute 10 by the ledger's clock."""
+    one = document(HEAD.format(id="one") + f"approvals: {head}\nsteps: [{{id: c, kind: confirm, text: x}}]")
+    began = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+    run = advance(None, start(one).started, Seen(at=began, person=requester))
+    for name, login, minute in approvals:
+        said = Decided(step="approval", question="approval", decision="approve", by=name)
+        run = advance(run, said, Seen(at=began + timedelta(minutes=minute), person=login))
+    later = Seen(at=began + timedelta(minutes=10), person=requester)
+    return next_step({"one": one}, advance(run, Resumed(by="carol"), later))
+
+
+def is_approved(due: Next) -> bool:
+    assert isinstance(due, Ask)
+    return due.question != "approval"
+
+
+def test_an_approval_expires_by_the_ledgers_clock() -> None:
+    assert is_approved(approving("{expires: 6m}", ("bob", "", 5)))
+    late = approving("{expires: 4m}", ("bob", "", 5))
+    assert not is_approved(late)
+    assert isinstance(late, Ask)
+    assert "of bob it is older than 4m" in late.text
+
+
+def test_who_runs_it_may_be_kept_from_approving_it() -> None:
+    assert is_approved(approving("{}", ("carol", "", 5)))
+    assert not is_approved(approving("{distinct_from: [executor]}", ("carol", "", 5)))
+
+
+def test_two_logins_are_two_people_and_one_is_one_whatever_they_are_called() -> None:
+    assert is_approved(approving("{}", ("ann", "login_b", 5), requester="login_a"))
+    assert not is_approved(approving("{}", ("bob", "login_a", 5), requester="login_a"))
+    twice = (("bob", "login_b", 5), ("carol", "login_b", 6))
+    assert not is_approved(approving("{count: 2}", *twice, requester="login_a"))
+
+
+def test_a_run_that_has_begun_its_steps_is_not_approved_again() -> None:
+    one = document(
+        HEAD.format(id="one") + "approvals: {expires: 1s}\nsteps: [{id: c, kind: confirm, text: x}]"
+    )
+    run = advance(advance(None, start(one).started), Noted(step="n", text="x"))
+    assert is_approved(next_step({"one": one}, run))
 
 
 def test_a_run_wants_the_approval_of_others() -> None:

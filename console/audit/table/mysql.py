@@ -108,7 +108,8 @@ class MysqlTable(ServerTable[Connection]):
         action = _text(query.action_id)
         kinds = None if query.kinds is None else ",".join(query.kinds)
         limit = _ALL if query.limit is None else query.limit
-        values = (action, action, kinds, kinds, query.containing, query.containing, limit)
+        piece, parent = query.containing, _text(query.parent)
+        values = (action, action, kinds, kinds, piece, piece, parent, parent, limit)
         return [_entry(row) for row in await self._read(text, *values)]
 
     async def redact(self, writer: UUID, seq: int) -> bool:

@@ -37,10 +37,13 @@ class Duplicate(NotTaken):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which rows to read; `limit` None means all. `containing` is a piece of the body's text."""
+    """Which rows to read; `limit` None means all. `containing` is a piece of the body's text; `parent` the
+    run of a runbook that actions are part of.
+    """
 
     limit: int | None = None
     action_id: UUID | None = None
+    parent: UUID | None = None
     kinds: Collection[str] | None = None
     containing: str | None = None
     newest_first: bool = True

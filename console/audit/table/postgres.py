@@ -119,7 +119,7 @@ class PostgresTable(ServerTable[Connection]):
     async def entries(self, query: Query) -> list[Entry]:
         text = sql("postgres_entries.sql").format(order="desc" if query.newest_first else "asc")
         kinds = None if query.kinds is None else list(query.kinds)
-        values = (query.action_id, kinds, query.limit, query.containing)
+        values = (query.action_id, kinds, query.limit, query.containing, query.parent)
         return [to_entry(row) for row in await self._read(text, *values)]
 
     async def redact(self, writer: UUID, seq: int) -> bool:

@@ -211,6 +211,7 @@ class SqliteTable:
         text = sql("sqlite_entries.sql").format(order="desc" if query.newest_first else "asc")
         values = {
             "action_id": str(query.action_id) if query.action_id else None,
+            "parent": str(query.parent) if query.parent else None,
             "kinds": f",{','.join(query.kinds)}," if query.kinds is not None else None,
             "containing": query.containing,
             "limit": -1 if query.limit is None else query.limit,
