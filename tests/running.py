@@ -130,6 +130,13 @@ async def killed_again_and_again(
     return done, rows
 
 
+def ended(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:
+    """How a run ended by its rows, and which steps had an effect; its last runner may have died after that."""
+    effects = [row["step"] for row in rows if row["event"] == "acted" and row["effect"] == "applied"]
+    assert rows[-1]["event"] == "ended", rows[-1]
+    return rows[-1]["result"], effects
+
+
 async def _nothing_is_left(command: Command, rows: Sequence[dict[str, Any]]) -> None:
     assert (await command.run("audit", "verify", "--json")).document["ok"] is True
     assert (await command.run("audit", "open", "--json")).rows == []
