@@ -131,7 +131,7 @@ async def killed_again_and_again(
 
 
 def ended(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:
-    """How a run ended by its rows, and which steps had an effect; its last runner may have died after that."""
+    """How a run ended by its rows, and which steps had an effect: its last runner may have died after."""
     effects = [row["step"] for row in rows if row["event"] == "acted" and row["effect"] == "applied"]
     assert rows[-1]["event"] == "ended", rows[-1]
     return rows[-1]["result"], effects

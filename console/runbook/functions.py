@@ -138,6 +138,7 @@ def _above(value: Any, field: Any, least: Any) -> list[Any]:
 
 
 def _containing(value: Any, field: Any, part: Any) -> list[Any]:
+    """All of them for an empty text, so that a param that is not given leaves nobody out."""
     rows = _list(value, "containing")
     wanted = _text(part, "containing").casefold()
     if not wanted:
@@ -194,7 +195,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         least=3,
         most=3,
         work=_containing,
-        says="rows whose field has a text in it, in capitals or not; all for an empty text: containing(rows, field, text)",
+        says="rows whose field has a text in it, in capitals or not: containing(rows, field, text)",
     ),
     "exists": Function(least=1, most=1, work=_lazy, says="it is there and not null"),
     "coalesce": Function(least=1, most=8, work=_lazy, says="the first that is there and not null"),
