@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.command import Command, Done
 
 START: Final = ("-t", "t", "--reason", "a test", "--json")
@@ -44,6 +46,27 @@ sys.exit(main())
 def documents(done: Done) -> list[dict[str, Any]]:
     """One a line."""
     return [json.loads(line) for line in done.out.splitlines()]
+
+
+def on(*names: str) -> pytest.MarkDecorator:
+    """Only on these of the servers, for what `any_server` is too much for."""
+    return pytest.mark.parametrize("server_name", names, indirect=True)
+
+
+async def plan(command: Command, runbook: str, *params: str) -> str:
+    """The tree in words; asserts that it could be made and that the ledger got nothing of it."""
+    words = [word for one in params for word in ("-p", one)]
+    before = await command.kinds()
+    done = await command.run("runbook", "plan", runbook, "-t", "t", *words)
+    assert done.code == 0, done
+    assert await command.kinds() == before
+    return done.out
+
+
+async def run(command: Command, runbook: str, *params: str, answers: Sequence[str] = ()) -> Done:
+    """With `--yes`; `params` are NAME=VALUE, `answers` more words of the command line."""
+    words = [word for one in params for word in ("-p", one)]
+    return await command.run("runbook", "run", runbook, *words, *START, "--yes", *answers)
 
 
 def end(done: Done) -> dict[str, Any]:
@@ -105,6 +128,13 @@ async def killed_again_and_again(
             break
     await _nothing_is_left(command, rows)
     return done, rows
+
+
+def ended(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:
+    """How a run ended by its rows, and which steps had an effect: its last runner may have died after."""
+    effects = [row["step"] for row in rows if row["event"] == "acted" and row["effect"] == "applied"]
+    assert rows[-1]["event"] == "ended", rows[-1]
+    return rows[-1]["result"], effects
 
 
 async def _nothing_is_left(command: Command, rows: Sequence[dict[str, Any]]) -> None:

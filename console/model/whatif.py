@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 
 import msgspec
@@ -93,6 +93,19 @@ def jams(tree: BlockingTree) -> tuple[Jam, ...]:
             blocker = graph.ids[next(bits(blockers))]
             found.append(Jam(waiter=graph.ids[bit], blocker=blocker, held_up=held_up))
     return tuple(sorted(found, key=lambda one: (-one.held_up, one.waiter)))
+
+
+def queued_behind(tree: BlockingTree) -> Counter[int]:
+    """How many each waiter keeps waiting by its place in the queue alone: no holder stops those.
+
+    Of several in a row each counts all behind it, so that ending one of them alone need not free anybody.
+    """
+    graph = tree.graph
+    found: Counter[int] = Counter()
+    for bit, mask in graph.soft.items():
+        if mask and not graph.hard.get(bit):
+            found.update(graph.ids[ahead] for ahead in bits(mask))
+    return found
 
 
 def cheapest_break(tree: BlockingTree, root: int, cost: Callable[[int], float]) -> tuple[int, ...] | None:

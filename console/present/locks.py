@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from console.model.blocking import BlockingTree, LockNode
-from console.model.whatif import after, jams, node_of
+from console.model.whatif import after, jams, node_of, queued_behind
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Tone
 from console.present.units import UNKNOWN, age, clean, count
@@ -199,6 +199,7 @@ def document(nodes: Iterable[LockNode]) -> list[dict[str, Any]]:
     """Rows of `show locks --json`: one a session in the wait graph, roots first; null is unknown."""
     nodes = nodes if isinstance(nodes, BlockingTree) else tuple(nodes)
     unsure = _unsure(nodes)
+    queued = queued_behind(nodes) if isinstance(nodes, BlockingTree) else None
     return [
         {
             "session": reference(node.session),
@@ -218,6 +219,7 @@ def document(nodes: Iterable[LockNode]) -> list[dict[str, Any]]:
             "transaction_seconds": node.session.transaction_seconds,
             "releases": node.releases,
             "releases_seconds": node.releases_seconds,
+            "holds_up": None if queued is None else queued[node.session.id],
             "depth": node.depth,
             "cycle": node.cycle,
             "protected": node.session.protection,

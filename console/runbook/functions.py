@@ -137,6 +137,16 @@ def _above(value: Any, field: Any, least: Any) -> list[Any]:
     return [row for row, one in found if one is not None and compare(">", one, least)]
 
 
+def _containing(value: Any, field: Any, part: Any) -> list[Any]:
+    """All of them for an empty text, so that a param that is not given leaves nobody out."""
+    rows = _list(value, "containing")
+    wanted = _text(part, "containing").casefold()
+    if not wanted:
+        return list(rows)
+    found = zip(rows, _fields(value, field, "containing"), strict=True)
+    return [row for row, one in found if isinstance(one, str) and wanted in one.casefold()]
+
+
 def _pluck(value: Any, field: Any) -> list[Any]:
     return _fields(value, field, "pluck")
 
@@ -180,6 +190,12 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         most=3,
         work=_above,
         says="rows whose field is greater; null is not: above(rows, field, number)",
+    ),
+    "containing": Function(
+        least=3,
+        most=3,
+        work=_containing,
+        says="rows whose field has a text in it, in capitals or not: containing(rows, field, text)",
     ),
     "exists": Function(least=1, most=1, work=_lazy, says="it is there and not null"),
     "coalesce": Function(least=1, most=8, work=_lazy, says="the first that is there and not null"),

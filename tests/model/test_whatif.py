@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.locks import Claim, Wait, wait_graph
-from console.model.whatif import NEVER, after, cheapest_break, jams
+from console.model.whatif import NEVER, after, cheapest_break, jams, queued_behind
 
 CONFLICTS = {"S": frozenset({"X"}), "X": frozenset({"S", "X"})}
 
@@ -56,6 +56,14 @@ def test_the_ddl_that_waits_is_what_stops_the_readers() -> None:
     assert cheapest_break(ddl, 1, lambda one: 1.0 if one == 2 else 10.0) == (2,)
     assert cheapest_break(ddl, 1, lambda one: 10.0 if one == 2 else 1.0) == (1,)
     assert jams(tree((1, "t", "X", True), (2, "t", "X", False), (3, "t", "X", False))) == ()
+
+
+def test_each_of_several_ddl_statements_holds_up_the_readers_behind_it() -> None:
+    readers = [(n, "t", "S", False) for n in range(4, 9)]
+    ddl = tree((1, "t", "S", True), (2, "t", "X", False), (3, "t", "X", False), *readers)
+    assert jams(ddl) == ()
+    assert queued_behind(ddl) == {2: 5, 3: 5}
+    assert queued_behind(tree((1, "t", "X", True), (2, "t", "X", False), (3, "t", "X", False))) == {}
 
 
 def test_what_may_never_end_is_not_proposed() -> None:

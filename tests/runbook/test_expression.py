@@ -20,7 +20,7 @@ NAMES: dict[str, Any] = {
     "yes": True,
     "nothing": None,
     "later": UNKNOWN,
-    "rows": [{"id": 1, "age": 5, "root": True}, {"id": 2, "age": None, "root": False}],
+    "rows": [{"id": 1, "age": 5, "root": True, "name": "Abc"}, {"id": 2, "age": None, "root": False}],
     "answer": {"rows": [{"id": 1}], "count": 1, "truncated": False},
 }
 
@@ -60,6 +60,9 @@ NAMES: dict[str, Any] = {
         ("pluck(where(rows, 'root', true), 'id')", [1]),
         ("pluck(without(rows, 'root', true), 'id')", [2]),
         ("pluck(above(rows, 'age', 4), 'id')", [1]),
+        ("count(containing(rows, 'name', 'B'))", 1),
+        ("count(containing(rows, 'none', ''))", 2),
+        ("count(containing(rows, 'none', 'x'))", 0),
         ("exists(rows[9].id)", False),
         ("exists(answer.rows)", True),
         ("coalesce(rows[1].age, 0)", 0),
