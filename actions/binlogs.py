@@ -239,4 +239,4 @@ def _gone(files: Sequence[str]) -> str:
 def _title(args: PurgeArgs, goes: Sequence[BinaryLog]) -> str:
     if args.to:
         return f"purge {counted(len(goes), 'binary log')} before {args.to}"
-    return f"purge binary logs older than {args.keep}"
+    return f"purge binary logs older than {span(duration(args.keep))}"
