@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actions.backups import TakeBackup
+from actions.binlogs import PurgeBinaryLogs
 from actions.chains import BreakChain
 from actions.credentials import RotateCredential
 from actions.drills import BackupDrill
@@ -30,6 +31,7 @@ ALL: tuple[Action[Any], ...] = (
     BreakChain(),
     RollbackPrepared(),
     DropSlot(),
+    PurgeBinaryLogs(),
     VacuumTable(),
     AnalyzeTable(),
     OptimizeTable(),

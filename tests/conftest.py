@@ -14,6 +14,7 @@ from console.audit.mounts import file_system
 from console.dispatch.lease import sweep
 from tests.servers import accounts, places
 from tests.servers.fleet import Fleet, Server
+from tests.servers.logged import logged_server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
 
@@ -119,6 +120,15 @@ def mysql(request: pytest.FixtureRequest, fleet: Fleet, mysql_name: str) -> Mysq
     server = _server(request, fleet, mysql_name)
     assert isinstance(server, MysqlServer)
     return server
+
+
+@pytest.fixture(scope="session")
+def logged_mysql(request: pytest.FixtureRequest, fleet: Fleet, mysql_name: str) -> Iterator[MysqlServer]:
+    """MariaDB and MySQL that write a binary log, one after the other."""
+    _server(request, fleet, mysql_name)  # skips
+    made = logged_server("mariadb" if mysql_name == "mariadb" else "mysql")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session", params=places.NAMES)

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from console.engine.port import Need, Row, Selected, Statement
-from console.errors import OutcomeUnknown
+from console.errors import OutcomeUnknown, UsageError
 from console.model.accounts import Account, Accounts
+from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -183,6 +184,10 @@ class ScriptedEngine:
     async def slots(self) -> tuple[Slot, ...]:
         await self._read()
         return tuple(self.held_slots)
+
+    async def binary_logs(self) -> BinaryLogs:
+        await self._read()
+        raise UsageError("there is no binary log here")
 
     async def setting(
         self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from console.model.accounts import Account, Accounts
+from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -227,6 +228,12 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
 
     async def slots(self) -> tuple[Slot, ...]:
         """Replication slots; empty on engines that have none."""
+        ...
+
+    async def binary_logs(self) -> BinaryLogs:
+        """The binary log and who reads it. Raises UsageError where there is none, on engines that have none
+        too.
+        """
         ...
 
     async def setting(

@@ -151,6 +151,15 @@ def _pluck(value: Any, field: Any) -> list[Any]:
     return _fields(value, field, "pluck")
 
 
+def _size(value: Any) -> str:
+    """`1.5GB`, to two digits or more, in powers of 1024."""
+    if not is_number(value):
+        raise ExpressionError(f"size is of a number of bytes, not of {kind_of(value)}")
+    unit = max((one for one in _SIZES if abs(value) >= _SIZES[one]), key=_SIZES.__getitem__, default="B")
+    number = value / _SIZES[unit]
+    return f"{number:.0f}{unit}" if abs(number) >= 10 or unit == "B" else f"{number:.1f}{unit}"
+
+
 def _free(_: int) -> None:
     """Rows have no more parts than the answer they came in, which is bounded."""
 
@@ -214,4 +223,5 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
         work=lambda value, start: _text(value, "startswith").startswith(_text(start, "startswith")),
         says="a text begins so",
     ),
+    "size": Function(least=1, most=1, work=_size, says="bytes for people: 1.5GB"),
 }

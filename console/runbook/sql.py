@@ -69,9 +69,11 @@ _EFFECTS: Final = frozenset(
     ]
 )
 _FUNCTIONS: Final = re.compile(
-    r"pg_(terminate|cancel)_backend|pg_reload_conf|pg_rotate_logfile|pg_promote|pg_switch_wal|pg_sleep\w*|set_config"
-    r"|nextval|setval|pg_(try_)?advisory\w*|pg_(create|drop|copy)_\w+|pg_logical_\w+|pg_replication_\w+|pg_wal_replay\w*"
-    r"|pg_stat_reset\w*|pg_stat_statements_reset|pg_read_\w+|pg_ls_\w+|lo_\w+|dblink\w*|query_to_xml\w*|pg_backup_\w+"
+    r"pg_(terminate|cancel)_backend|pg_reload_conf|pg_rotate_logfile|pg_promote|pg_switch_wal|pg_sleep\w*"
+    r"|set_config|nextval|setval|pg_(try_)?advisory\w*|pg_(create|drop|copy)_\w+|pg_logical_\w+"
+    r"|pg_replication_(slot|origin)_\w+|pg_wal_replay\w*|pg_stat_reset\w*|pg_stat_statements_reset"
+    # Of the functions that list folders two tell no more than names and sizes of WAL.
+    r"|pg_read_\w+|pg_ls_(?!(?:waldir|archive_statusdir)$)\w+|lo_\w+|dblink\w*|query_to_xml\w*|pg_backup_\w+"
     r"|sleep|benchmark|get_lock|release_lock|release_all_locks|load_file|sys_exec|sys_eval"
 )  # fmt: skip
 _LOCKS: Final = re.compile(r"\bfor\s+(no\s+key\s+)?(update|share|key)\b|\block\s+in\s+share\b")

@@ -21,6 +21,9 @@ from console.runbook.values import ExpressionError
         "select `set` from t",
         "values (1)",
         "select last_update from t",
+        "select count(*) from pg_ls_waldir()",
+        "select count(*) from pg_ls_archive_statusdir()",
+        "select slot_name from pg_replication_slots",
     ],
 )
 def test_a_read_is_one(sql: str) -> None:
@@ -47,6 +50,10 @@ def test_a_read_is_one(sql: str) -> None:
         "select $$ $$ from x; select 1",
         "select set_config('a', 'b', false)",
         "select nextval('s')",
+        "select pg_ls_dir('/')",
+        "select pg_ls_waldirs()",
+        "select pg_replication_slot_advance('s', '0/0')",
+        "select pg_replication_origin_drop('s')",
         "copy t to program 'x'",
         "select 'a",
         "call p()",

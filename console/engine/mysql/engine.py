@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 
 from console.engine.mysql import probe
 from console.engine.mysql.accounts import accounts, own, verifiers
+from console.engine.mysql.binary_logs import binary_logs
 from console.engine.mysql.checks import findings
 from console.engine.mysql.contents import ask, contents, select
 from console.engine.mysql.deadlocks import Deadlocks
@@ -30,6 +31,7 @@ from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.engine.port import Need, Selected
 from console.model.accounts import Account, Accounts
+from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -102,6 +104,11 @@ class MysqlEngine:
     async def slots(self) -> tuple[Slot, ...]:
         """Neither server has replication slots: what a replica still needs, nobody keeps for it."""
         return ()
+
+    async def binary_logs(self) -> BinaryLogs:
+        """Raises PrivilegeMissing where files or sessions are hidden."""
+        async with self._link.lock:
+            return await binary_logs(self._link)
 
     async def setting(
         self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None

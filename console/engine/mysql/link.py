@@ -40,12 +40,14 @@ _RIGHTS = {
     "account_roles": "SELECT ON mysql.role_edges",
     "account_servers": "SELECT (Server_name, Host, Username, Port) ON mysql.servers",
     "processlist": "PROCESS ON *.*",
+    "binary_logs": "REPLICATION CLIENT ON *.*",
 }
 _RIGHTS_OF_MARIADB = {
     "accounts": "SELECT ON mysql.global_priv",
     "verifiers": "SELECT ON mysql.global_priv",
     "account_roles": "SELECT ON mysql.roles_mapping",
     "account_sources": "SLAVE MONITOR ON *.*",
+    "binary_logs": "BINLOG MONITOR ON *.*",
 }
 
 

@@ -189,6 +189,7 @@ _TABLES = (
     (re.compile(r"\s*create\s+(?:unique\s+)?index\b", re.IGNORECASE), "INDEX"),
 )
 _GLOBAL = re.compile(r"\s*(?:set|reset)\s+(?:global|persist(?P<start>_only)?)\b", re.IGNORECASE)
+_PURGE = re.compile(r"\s*purge\s+binary\b", re.IGNORECASE)
 _RESET = re.compile(r"\s*reset\s+persist\b", re.IGNORECASE)
 
 
@@ -201,6 +202,9 @@ def right(sql: str, user: str, flavor: str) -> str:
     for pattern, rights in _TABLES:
         if pattern.match(sql):
             return f"GRANT {rights} ON the table TO {account_literal(user)};"
+    if _PURGE.match(sql):
+        wanted = "BINLOG_ADMIN" if flavor == "mysql" else "BINLOG ADMIN"
+        return f"GRANT {wanted} ON *.* TO {account_literal(user)};"
     found = _GLOBAL.match(sql)
     if found is None:
         return ""

@@ -32,8 +32,9 @@ from console.engine.postgres.link import Link, identify
 from console.engine.postgres.progress import ProgressReader
 from console.engine.postgres.tables import TableReader
 from console.engine.postgres.waits import Waits
-from console.errors import LockTimeout
+from console.errors import LockTimeout, UsageError
 from console.model.accounts import Accounts
+from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
@@ -108,6 +109,9 @@ class PostgresEngine:
     async def slots(self) -> tuple[Slot, ...]:
         async with self._busy:
             return await slots.read(self._link, self._waits)
+
+    async def binary_logs(self) -> BinaryLogs:
+        raise UsageError("PostgreSQL has no binary log; nothing was executed", "its WAL is kept by slots")
 
     async def setting(
         self, name: str, *, role: str = "", database: str = "", table: tuple[str, str] | None = None
