@@ -18,6 +18,7 @@ from actions.prepared_transactions import RollbackPrepared
 from actions.propagation import PropagateCredential
 from actions.rehearsing import RehearseCredential
 from actions.retiring import RetireCredential
+from actions.revoking import RevokeAccount
 from actions.sessions import CancelQuery, TerminateSession
 from actions.settings import ResetSetting, SetSetting
 from actions.slots import DropSlot
@@ -44,6 +45,7 @@ ALL: tuple[Action[Any], ...] = (
     RotateCredential(),
     RetireCredential(),
     LockCredential(),
+    RevokeAccount(),
     RehearseCredential(),
     PropagateCredential(),
     TakeBackup(),

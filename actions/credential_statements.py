@@ -14,6 +14,7 @@ import msgspec
 
 from console.engine.port import Statement
 from console.engine.queries import quote_ident, quote_literal
+from console.model.accounts import Membership
 from console.model.target import ServerIdentity
 from console.model.verifiers import POSTGRESQL, VerifierKind, sendable
 from console.secrets import Secret
@@ -155,6 +156,31 @@ def unlock(server: ServerIdentity, keys: Sequence[Key]) -> Statement:
     if server.flavor == POSTGRESQL:
         return _plain(f"alter role {account(keys[0], server.flavor)} login")
     return _plain("alter user " + ", ".join(account(key, server.flavor) for key in keys) + " account unlock")
+
+
+def revoke_role(server: ServerIdentity, of: Membership) -> Statement:
+    """PostgreSQL 16 keeps each grantor's grant for itself, and takes away only the one that is named."""
+    by = f" granted by {quote_ident(of.grantor, server.flavor)}" if of.grantor else ""
+    return _plain(
+        f"revoke {_role(of, server.flavor)} from {account((of.member, of.host), server.flavor)}{by}"
+    )
+
+
+def grant_role(server: ServerIdentity, of: Membership) -> Statement:
+    """The grant as it was (PostgreSQL manual, "GRANT"; MySQL manual 15.7.1.6; MariaDB "GRANT")."""
+    how = " with admin option" if of.admin else ""
+    if of.inherits is not None:
+        options = (("admin", of.admin), ("inherit", of.inherits), ("set", bool(of.becomes)))
+        how = " with " + ", ".join(f"{name} {str(value).lower()}" for name, value in options)
+    by = f" granted by {quote_ident(of.grantor, server.flavor)}" if of.grantor else ""
+    who = account((of.member, of.host), server.flavor)
+    return _plain(f"grant {_role(of, server.flavor)} to {who}{how}{by}")
+
+
+def _role(of: Membership, flavor: str) -> str:
+    if flavor == "mysql":
+        return account((of.role, of.role_host), flavor)
+    return quote_ident(of.role, flavor)
 
 
 def _plain(sql: str) -> Statement:

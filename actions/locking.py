@@ -61,7 +61,7 @@ class LockCredential:
             statements=(statement.shown,),
             forecast=_forecast(rows, unlock=args.unlock),
             warnings=() if args.unlock else _warnings(rows),
-            refusals=() if args.unlock else _refusals(rows, engine.target),
+            refusals=() if args.unlock else own_logins(rows, engine.target),
             undo=_statement(on.server, keys, unlock=not args.unlock).shown,
             observed={label(*one.key): one.may_login for one in rows},
             server=on.server,
@@ -107,7 +107,7 @@ def _statement(server: ServerIdentity, keys: Sequence[Key], *, unlock: bool) -> 
     return (statements.unlock if unlock else statements.lock)(server, keys)
 
 
-def _refusals(rows: Sequence[Account], target: Target) -> tuple[str, ...]:
+def own_logins(rows: Sequence[Account], target: Target) -> tuple[str, ...]:
     """dbdeck does not lock itself out."""
     own = {one.user for one in (target.monitor, target.operator) if one is not None}
     return tuple(

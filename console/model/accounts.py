@@ -130,6 +130,27 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return max((power.severity for power in self.powers or ()), default=Severity.INFO)
 
 
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """One grant of a role to an account. `admin`: it may pass the role on; `passed_on` have it from it.
+    `inherits`, `becomes` (SET ROLE) and `grantor` are PostgreSQL 16's; None elsewhere. The hosts are
+    those of MySQL and MariaDB, whose roles have none.
+    """
+
+    role: str
+    role_host: str | None = None
+    member: str
+    host: str | None = None
+    admin: bool = False
+    inherits: bool | None = None
+    becomes: bool | None = None
+    grantor: str | None = None
+    passed_on: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str | None, str, str | None, str | None]:
+        return self.role, self.role_host, self.member, self.host, self.grantor
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """What is unknown, and the statement that would change that."""
 

@@ -7,12 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
+from console.backups.board import nothing_past, read_backups
+from console.engine.drain_board import drain_board
 from console.engine.plain import plain
 from console.engine.port import Engine
 from console.model.tables import TableQuery
 from console.present import (
     accounts,
+    backups,
     deadlocks,
+    drain,
     horizon,
     indexes,
     locks,
@@ -21,6 +25,7 @@ from console.present import (
     tables,
     transactions,
 )
+from console.secret_store import of_this_process
 
 Read = Callable[[Engine], Awaitable[list[dict[str, Any]]]]
 
@@ -33,6 +38,29 @@ def _read(look: Callable[[Engine], Awaitable[Any]], rows: Callable[[Any], list[d
     return read
 
 
+async def _drain(engine: Engine) -> Any:
+    """Raises where the keyring does not tell: without it nobody may be called drained."""
+    board = await drain_board(engine, of_this_process())
+    if board.problem is not None:
+        raise board.problem
+    return board
+
+
+async def _backups(engine: Engine) -> list[dict[str, Any]]:
+    """What lies there; a source that cannot be read is a row without an id. What was proved stands in the
+    ledger, and is not told here.
+    """
+    board = await read_backups(engine.target, nothing_past)
+    rows = [
+        {name: value for name, value in row.items() if name not in _PROVED} for row in backups.document(board)
+    ]
+    unread = [{"source": one.partition(": ")[0], "id": "", "faults": [one]} for one in board.problems]
+    found: list[dict[str, Any]] = plain([*rows, *unread])
+    return found
+
+
+_PROVED: Final = ("proved", "proved_at", "report")
+
 READS: Final[Mapping[str, Read]] = {
     "locks": _read(lambda engine: engine.locks(), locks.document),
     "sessions": _read(lambda engine: engine.sessions(), sessions.document),
@@ -43,5 +71,7 @@ READS: Final[Mapping[str, Read]] = {
     "tables": _read(lambda engine: engine.tables(TableQuery()), tables.document),
     "indexes": _read(lambda engine: engine.index_health(), indexes.document),
     "accounts": _read(lambda engine: engine.accounts(), accounts.document),
+    "drain": _read(_drain, drain.document),
+    "backups": _backups,
     "slots": _read(lambda engine: engine.slots(), msgspec.to_builtins),
 }

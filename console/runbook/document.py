@@ -317,7 +317,8 @@ class Fixture(_Part, frozen=True, kw_only=True):
     """Recorded answers, and the way the document takes by them; `lint` walks it without a server.
 
     `answers` are by step: rows of a query or a poll (`cancel[0].look` for one item), of a capture by what it
-    collects; `effects` say how actions end; `decisions` what people say. `path` are the steps done, in order.
+    collects; `effects` say how actions end and `evidence` what they saw; `decisions` what people say. `path`
+    are the steps done, in order.
     """
 
     name: str
@@ -325,6 +326,7 @@ class Fixture(_Part, frozen=True, kw_only=True):
     target: dict[str, Any] = {}
     answers: dict[str, Any] = {}
     effects: dict[str, Literal["applied", "no_op", "none", "unknown"]] = {}
+    evidence: dict[str, dict[str, Any]] = {}
     decisions: dict[str, str] = {}
     path: tuple[str, ...]
     result: str

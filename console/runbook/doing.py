@@ -203,7 +203,8 @@ class Doing:
                 return Ready(None, _asking(due.key, None, self._ground), begun, there)
             plan = await self._ground.dispatcher.plan(step.action, self._ground.engine, given)
         except DbdeckError as error:
-            return Observed(step=due.key, state="failed", summary=f"{error.message} {error.hint}".strip())
+            told = f"{error.message} {error.hint}".strip()
+            return Observed(step=due.key, state="failed", summary=told, value=_nothing_done(told))
         return Ready(plan, _asking(due.key, plan, self._ground), begun)
 
     async def act(self, due: Do, ready: Ready, run: UUID, confirm: str) -> Acted:
@@ -224,7 +225,14 @@ class Doing:
                 )
         except DbdeckError as error:
             told = f"{error.message} {error.hint}".strip()
-            return Acted(step=due.key, effect="none", state="failed", summary=told, exit=int(error.exit))
+            return Acted(
+                step=due.key,
+                effect="none",
+                state="failed",
+                summary=told,
+                exit=int(error.exit),
+                value=_nothing_done(told),
+            )
         return await self._proved(step, due.names, _acted(due.key, ended))
 
     async def _proved(self, step: ActionStep, names: dict[str, Any], acted: Acted) -> Acted:
@@ -247,11 +255,11 @@ class Doing:
             return Acted(
                 step=due.key, effect="none", state="not_begun", summary="the ledger has no intent of it"
             )
-        state, summary = await self._recorded(UUID(action_id))
+        state, summary, evidence = await self._recorded(UUID(action_id))
         if state not in _SETTLED:
             state, summary = await self._looked(due, action_id)
         effect, after = _SETTLED.get(state, ("unknown", "unknown"))
-        told = {"effect": effect, "summary": summary, "evidence": {}, "action_id": action_id}
+        told = {"effect": effect, "summary": summary, "evidence": evidence, "action_id": action_id}
         return msgspec.convert(
             {"event": "acted", "step": due.key, "effect": effect, "state": after, "summary": summary,
              "action_id": action_id, "value": told},
@@ -262,15 +270,18 @@ class Doing:
         found = await self._ground.ledger.find_idempotency(key_of(run, due.key, due.now.attempt))
         return str(found) if found is not None else ""
 
-    async def _recorded(self, action_id: UUID) -> tuple[str, str]:
+    async def _recorded(self, action_id: UUID) -> tuple[str, str, dict[str, Any]]:
+        """(state, summary, evidence) by the ledger's last word."""
         kinds = (Kind.OUTCOME, Kind.RESOLVED)
         rows = await self._ground.ledger.entries(action_id=action_id, kinds=kinds, newest_first=False)
         if not rows:
-            return "unknown", "its end is not recorded"
+            return "unknown", "its end is not recorded", {}
         body = fields(rows[-1].body)
         verdict = body.get("verify")
-        summary = verdict.get("summary") if isinstance(verdict, dict) else ""
-        return str(body.get("status")), str(summary or body.get("status"))
+        seen_ = verdict if isinstance(verdict, dict) else {}
+        evidence = seen_.get("evidence")
+        summary = str(seen_.get("summary") or body.get("status"))
+        return str(body.get("status")), summary, evidence if isinstance(evidence, dict) else {}
 
     async def _looked(self, due: Settle, action_id: str) -> tuple[str, str]:
         """By the action's own proof, and where that cannot tell by the runbook's."""
@@ -355,6 +366,11 @@ _SETTLED: Final[Mapping[str, tuple[str, str]]] = {
     "failed": ("none", "failed"),
     "not_applied": ("none", "failed"),
 }
+
+
+def _nothing_done(why: str) -> dict[str, Any]:
+    """What is known of an action that was refused, or could not be planned."""
+    return {"effect": "none", "summary": why, "evidence": {}, "action_id": ""}
 
 
 def _acted(key: str, ended: ActionRun) -> Acted:
