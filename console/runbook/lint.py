@@ -35,6 +35,7 @@ from console.runbook.grammar import parse, paths_in
 from console.runbook.loader import Library, Loaded
 from console.runbook.params import bounds, fault
 from console.runbook.rehearsal import rehearse
+from console.runbook.suggesting import BESIDE
 from console.runbook.values import ExpressionError
 from console.strict_yaml import Path_, did_you_mean
 
@@ -85,6 +86,7 @@ class _Lint:
         self._ids()
         known = dict.fromkeys((*self._document.params, *FACTS))
         self._conditions(known)
+        self._suggestions()
         self._steps(self._document.steps, ("steps",), dict(known))
         self._calls()
         if not any(one.severity == "error" for one in self.findings):
@@ -137,6 +139,18 @@ class _Lint:
             self._text(one.message, ("preconditions", i, "message"), known)
         if self._document.approvals is not None:
             self._expression(self._document.approvals.when, ("approvals", "when"), known)
+
+    def _suggestions(self) -> None:
+        known = dict.fromkeys((*self._catalogue.reads, *FACTS, *BESIDE))
+        for i, one in enumerate(self._document.suggest):
+            self._expression(one.when, ("suggest", i, "when"), known)
+            self._text(one.text, ("suggest", i, "text"), known)
+            for name, value in one.given.items():
+                at: Path_ = ("suggest", i, "with", name)
+                if name not in self._document.params:
+                    hint = did_you_mean(name, self._document.params)
+                    self._say("suggest-param", at, f"there is no param {name!r}", hint)
+                self._value(value, at, known)
 
     # ---- steps -----------------------------------------------------------------------------------
 

@@ -41,11 +41,12 @@ def typed(document: Document, given: Mapping[str, object]) -> dict[str, Any]:
             raise UsageError(
                 f"{document.id} wants the param {name}; nothing was started", f"-p {name}=…: {param.help}"
             )
-        found[name] = None if value is None else _value(name, param, value)
+        found[name] = None if value is None else value_of(name, param, value)
     return found
 
 
-def _value(name: str, param: Param, value: object) -> Any:
+def value_of(name: str, param: Param, value: object) -> Any:
+    """One param as JSON data. Raises UsageError that names it and what it should be."""
     try:
         converted = _CONVERT[param.type](value, param)
         _bounds(param, converted)
@@ -67,7 +68,7 @@ def fault(param: Param) -> str:
         if param.type is not ParamType.CHOICE and param.values:
             return "only a choice has `values`"
         if param.default is not None:
-            _value("default", param, param.default)
+            value_of("default", param, param.default)
     except re.error as error:
         return f"the pattern is none: {error}"
     except UsageError as error:

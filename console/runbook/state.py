@@ -21,6 +21,7 @@ from console.runbook.events import (
     Noted,
     Observed,
     Opened,
+    Remarked,
     Result,
     Resumed,
     RollingBack,
@@ -108,7 +109,7 @@ def advance(run: Run | None, event: Event) -> Run:
         return Run(started=event)
     if run is None:
         raise RunFault(f"a run begins with being started, not with {_name(event)}")
-    if run.ended is not None:
+    if run.ended is not None and not isinstance(event, Remarked):
         raise RunFault(f"the run has ended; {_name(event)} cannot follow")
     after = _HANDLERS[type(event)](run, event)
     return msgspec.structs.replace(after, events=run.events + 1)
@@ -251,7 +252,7 @@ def _of_outcome(run: Run, event: Decided) -> Run:
 
 
 def _told(run: Run, _: Event) -> Run:
-    """Who goes on with it changes nothing."""
+    """Who goes on with it, or what somebody notes, changes nothing."""
     return run
 
 
@@ -285,6 +286,7 @@ _HANDLERS: Final[Mapping[type, Callable[[Run, Any], Run]]] = {
     Acted: _acted,
     Decided: _decided,
     HandedOver: _told,
+    Remarked: _told,
     Resumed: _told,
     RollingBack: _rolling_back,
     Ended: _ended,
