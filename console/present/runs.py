@@ -169,7 +169,7 @@ def details(one: Recalled) -> list[tuple[str, str]]:
     pairs += [("ticket", clean(begins.ticket))] if begins.ticket else []
     pairs.append(("params", clean(", ".join(f"{k}={v}" for k, v in begins.params.items()), 500) or "none"))
     pairs.append(("effects", ", ".join(one.run.effects) or "none stands"))
-    for recorded in one.events[-4:]:
+    for recorded in reversed(one.events[-4:]):
         pairs.append((f"{recorded.at:%H:%M:%S}", clean(line(recorded.event)[1], 300)))
     return pairs
 
