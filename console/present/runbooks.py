@@ -43,10 +43,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shelf(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them, suggested ones first; `faults` are files that could not be read."""
+    """All of them, suggested ones first; `faults` are files that could not be read, `unseen` reads that
+    failed: of what they would tell nothing is suggested.
+    """
 
     entries: tuple[Entry, ...]
     faults: tuple[str, ...] = ()
+    unseen: dict[str, str] = {}
     now: datetime
 
 
@@ -149,7 +152,10 @@ def summary(data: Shelf) -> str:
 
 
 def note(data: Shelf) -> str:
-    return f"not read: {clean(data.faults[0], 300)}" if data.faults else ""
+    if data.faults:
+        return f"not read: {clean(data.faults[0], 300)}"
+    unseen = "; ".join(f"{name}: {why}" for name, why in data.unseen.items())
+    return f"not known, so it suggests nothing: {clean(unseen, 300)}" if unseen else ""
 
 
 def details(one: Entry, now: datetime) -> list[tuple[str, str]]:

@@ -81,7 +81,10 @@ def _bounds(param: Param, value: Any) -> None:
         return
     least, most = (seconds_of(one) if isinstance(one, str) else one for one in (param.least, param.most))
     if (least is not None and value < least) or (most is not None and value > most):
-        ends = ["…" if one is None else str(one) for one in (param.least, param.most)]
+        ends = [
+            "…" if one is None else str(one) if isinstance(one, str) else f"{one:g}"
+            for one in (param.least, param.most)
+        ]
         raise ValueError(f"it is from {ends[0]} to {ends[1]}")  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
+import msgspec
 from textual import work
 from textual.binding import Binding, BindingType
 
@@ -46,6 +47,10 @@ class GuidedScreen(ActingScreen):
         """What is known of these names now; UNKNOWN where nobody looked, or too long ago."""
         raise NotImplementedError
 
+    def unseen(self) -> Mapping[str, str]:
+        """What was looked at for suggestions and could not be read, with why."""
+        raise NotImplementedError
+
     def in_view(self) -> tuple[str, dict[str, Any] | None]:
         """The read that is looked at, and its row under the cursor."""
         raise NotImplementedError
@@ -76,7 +81,8 @@ class GuidedScreen(ActingScreen):
             runs = []
         server = self._identity
         known = Server(server.flavor, server.version_num, server.label) if server else None
-        return shelf(books, found, runs, known, datetime.now(UTC))
+        made = shelf(books, found, runs, known, datetime.now(UTC))
+        return msgspec.structs.replace(made, unseen=dict(self.unseen()))
 
     @work(exclusive=True, group="suggested")
     async def action_suggested(self) -> None:

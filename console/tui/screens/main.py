@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from textual.widgets import ContentSwitcher, Input
 from console.audit.record import Entry
 from console.audit.rotations import rotation_rows
 from console.dispatch.drift import Sentinel
+from console.engine.plain import plain
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import Target
@@ -250,9 +251,12 @@ class MainScreen(GuidedScreen):
         panes = {pane.name_of_subject: pane for pane in self.query(Pane)}
         return self._view.seen(panes, names)
 
+    def unseen(self) -> Mapping[str, str]:
+        return self._view.missed
+
     def in_view(self) -> tuple[str, dict[str, Any] | None]:
         item = self.pane.current
-        return self.pane.name_of_subject, None if item is None else self.pane.here(item)
+        return self.pane.name_of_subject, None if item is None else plain(self.pane.here(item))
 
     def on_look_wanted(self, event: LookWanted) -> None:  # noqa: ARG002 - Textual's signature
         self._look_around()

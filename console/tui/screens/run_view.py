@@ -95,7 +95,10 @@ class RunView(Screen[None]):
 
     @work(exclusive=True, group="follow")
     async def _follow(self, seen: FollowedRun, target: Target) -> None:
-        await seen.follow(self._desk.acting(), target)
+        try:
+            await seen.follow(self._desk.acting(), target)
+        except DbdeckError as error:
+            self._tell(error.message, bad=True)
 
     # ---- drawing --------------------------------------------------------------------------------
 
