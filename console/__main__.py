@@ -43,7 +43,7 @@ def _runbooks() -> list[tuple[str, str]]:
 async def _console(config: Config) -> int:
     from console.tui.app import run
 
-    return await run(config, _registry())
+    return await run(config, _registry(), _runbooks)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ DbdeckError
 │   └── VaultLocked         the vault's master is needed and was not given
 │       └── WrongMaster     a master was given, and is not the vault's
 ├── Unreachable 3           no connection, no login, no answer, or no privilege, before any effect
+│   ├── NoSlot              the server has no connection slot left for this login
 │   ├── LoginRefused        the server answered and refused the login
 │   ├── TlsRefused          TLS was asked for and not given; no secret was sent
 │   ├── PrivilegeMissing    the read needs a GRANT, which the hint spells out
@@ -82,6 +83,10 @@ class Unreachable(DbdeckError):
     exit, kind = Exit.UNREACHABLE, "unreachable"
 
 
+class NoSlot(Unreachable):
+    kind = "no_slot"
+
+
 class LoginRefused(Unreachable):
     kind = "login"
 
@@ -116,6 +121,7 @@ class Stale(DbdeckError):
 
 class Locked(DbdeckError):
     exit, kind = Exit.LOCKED, "locked"
+    holder = ""  # who has it, in words
 
 
 class ActionFailed(DbdeckError):

@@ -513,13 +513,20 @@ params_option = click.option("-p", "--param", "given", multiple=True, metavar="K
 
 @runbook.command("list")
 @config_option
+@click.option("--symptom", default="", metavar="WORDS", help="only those with these words, in any order")
+@click.option("--suggest", is_flag=True, help="look at the target, and list what it speaks for, and why")
+@target_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
-def runbook_list(services: Services, as_json: bool) -> int:
+def runbook_list(services: Services, symptom: str, suggest: bool, target: str | None, as_json: bool) -> int:
     """List the runbooks: those that are shipped, and those of the config's folders."""
+    if suggest:
+        from console.cli.runbook_find import suggest as suggest_runbooks
+
+        return _run(suggest_runbooks(services, symptom, target, as_json))
     from console.cli.runbook import list_all
 
-    return list_all(services, as_json)
+    return list_all(services, symptom, as_json)
 
 
 @runbook.command("show")
@@ -664,6 +671,18 @@ def runbook_export(services: Services, run_id: str, form: str, out: str) -> int:
     from console.cli.runbook_export import export
 
     return _run(export(services, run_id, form, out))
+
+
+@runbook.command("note")
+@config_option
+@click.argument("run_id", metavar="RUN")
+@click.argument("text", metavar="TEXT")
+@click.pass_obj
+def runbook_note(services: Services, run_id: str, text: str) -> int:
+    """Write something down beside the steps of a run, also while another runs it, or after its end."""
+    from console.cli.runbook_find import note
+
+    return _run(note(services, run_id, text))
 
 
 def secret_option(function: F) -> F:

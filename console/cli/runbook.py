@@ -25,23 +25,25 @@ from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.registry import pairs, parse_args
 from console.engine.open import open_engine, whoami
 from console.engine.port import Engine
-from console.errors import ConfigError, DbdeckError, Exit, Locked, UsageError
+from console.errors import DbdeckError, Exit, Locked, UsageError
 from console.model.target import Target
 from console.present import runs as words
 from console.present.reads import READS
 from console.present.table import Column, Line, Tone
 from console.present.units import clean
 from console.runbook.document import Document, walk
-from console.runbook.doing import Ground
 from console.runbook.events import Event, Started, encode
 from console.runbook.history import Recalled, documents_of, follow, recall, runs
+from console.runbook.holding import Ways, beginning, going_on, holder_of
 from console.runbook.lint import Catalogue, Finding, lint
 from console.runbook.loader import Library, Loaded, load, load_folders
 from console.runbook.outline import outline
 from console.runbook.reading import Others, Reading
-from console.runbook.runner import Answer, Order, Runner, is_for, locks, resumed, started
+from console.runbook.runner import Answer, Order, Runner, is_for, resumed, started
+from console.runbook.sound import must_be_sound
 from console.runbook.state import Run, code_of
 from console.runbook.steps import Ask, level_of
+from console.runbook.suggesting import matches
 
 STATUS_RUNS = 20
 _LIST = (
@@ -84,21 +86,27 @@ def _told(found: Library) -> None:
         output.complaint(fault)
 
 
-def _catalogue(services: Services) -> Catalogue:
+def catalogue(services: Services) -> Catalogue:
     return Catalogue(services.registry(), frozenset(READS))
 
 
 # ---- documents -------------------------------------------------------------------------------
 
 
-def list_all(services: Services, as_json: bool) -> int:
+def list_all(services: Services, symptom: str, as_json: bool) -> int:
+    """With `symptom` only those whose words it has."""
     found = library(services)
     _told(found)
+    chosen = [loaded for loaded in found if matches(loaded.document, symptom)]
     if as_json:
-        rows = [_summary(loaded) for loaded in found]
+        rows = [summary(loaded) for loaded in chosen]
         output.document({"schema": "dbdeck/runbooks/1", "rows": rows})
+    elif chosen or not symptom:
+        output.table(_LIST, [_line(loaded.document) for loaded in chosen])
     else:
-        output.table(_LIST, [_line(loaded.document) for loaded in found])
+        output.note(
+            f"dbdeck: no runbook has the words {symptom!r}\n  hint: `dbdeck runbook list` has all of them"
+        )
     return Exit.USAGE if found.faults else Exit.OK
 
 
@@ -108,7 +116,7 @@ def _line(document: Document) -> Line:
     return Line(key=document.id, cells=cells)
 
 
-def _summary(loaded: Loaded) -> dict[str, Any]:
+def summary(loaded: Loaded) -> dict[str, Any]:
     document = loaded.document
     names = ("id", "title", "summary", "owner", "reviewed", "risk", "engines", "symptoms")
     return {
@@ -146,7 +154,7 @@ def check(services: Services, names: Sequence[str], as_json: bool) -> int:
     findings = [
         *(Finding(severity="error", rule="not-read", message=fault.message, place="", hint=fault.hint)
           for fault in ([] if names else found.faults)),
-        *(finding for loaded in chosen for finding in lint(loaded, found, _catalogue(services), today)),
+        *(finding for loaded in chosen for finding in lint(loaded, found, catalogue(services), today)),
     ]  # fmt: skip
     wrong = any(finding.severity == "error" for finding in findings)
     if as_json:
@@ -175,30 +183,13 @@ def print_schema(services: Services) -> int:
     return Exit.OK
 
 
-def _sound(services: Services, found: Library, name: str) -> None:
-    """A runbook with an error is not run, nor is one that calls such a one. Raises UsageError."""
-    if name not in found:
-        _told(found)  # one of these may be the one that is meant
-    for loaded in found.with_callees(name).values():
-        wrong = [
-            one
-            for one in lint(loaded, found, _catalogue(services), datetime.now(UTC).date())
-            if one.severity == "error"
-        ]
-        if wrong:
-            raise ConfigError(
-                f"{wrong[0].place}: {wrong[0].rule}: {wrong[0].message}; nothing was started",
-                f"`dbdeck runbook lint {loaded.id}` has all of it",
-            )
-
-
 # ---- plan ------------------------------------------------------------------------------------
 
 
 async def plan(services: Services, name: str, given: Sequence[str], target: str | None, as_json: bool) -> int:
     """The whole tree, with what is known now. Reads only."""
     found = library(services)
-    _sound(services, found, name)
+    must_be_sound(found, name, catalogue(services), datetime.now(UTC).date())
     chosen = one(services.config(), target)
     await unlock_for([chosen], store=True)
     registry = services.registry()
@@ -230,18 +221,15 @@ async def run(
     services: Services, name: str, given: Sequence[str], target: str | None, options: RunOptions
 ) -> int:
     found = library(services)
-    _sound(services, found, name)
+    must_be_sound(found, name, catalogue(services), datetime.now(UTC).date())
     decider = Decider(options)
     chosen = one(services.config(), target)
     order = _order(options)
     await unlock_for([chosen], store=True)
     async with dispatcher(services.config(), services.registry()) as made, open_engine(chosen) as engine:
         begins = await started(found, name, pairs(tuple(given)), engine, order, targets=_names(services))
-        documents = documents_of(begins)
-        held = made.holding(chosen, locks(begins, documents[name]), f"the run of {name}")
-        async with held as still, _others(services) as others:
-            ground = _ground(made, engine, still, order, others)
-            return await _go(Runner(ground, decider, documents, order, None), begins, options)
+        async with beginning(_ways(services, made, engine, decider), begins, order) as runner:
+            return await _go(runner, begins, options)
 
 
 async def resume(services: Services, run_id: str, options: RunOptions) -> int:
@@ -256,20 +244,14 @@ async def resume(services: Services, run_id: str, options: RunOptions) -> int:
         chosen = services.config().target(begins.target)
         order = _order(options, begins)
         await unlock_for([chosen], store=True)
-        documents = recalled.documents
-        names = locks(begins, documents[begins.runbook])
-        held = made.holding(chosen, names, f"the run {run_id}")
         async with open_engine(chosen) as engine, contextlib.AsyncExitStack() as stack:
+            held = going_on(_ways(services, made, engine, decider), number, order)
             try:
-                still = await stack.enter_async_context(held)
+                runner = await stack.enter_async_context(held)
             except Locked as locked:
                 output.complaint(locked)
                 return await _follow(made, chosen, recalled, options)
-            again = await recall(made.ledger, number)  # by now nobody else adds to it
-            _tell_holder(again.run, order.by)
-            others = await stack.enter_async_context(_others(services))
-            ground = _ground(made, engine, still, order, others)
-            runner = Runner(ground, decider, documents, order, again.run)
+            _tell_holder(runner.run, order.by)
             return await _go(runner, resumed(order), options)
 
 
@@ -289,7 +271,7 @@ def _order(options: RunOptions, begins: Started | None = None) -> Order:
 
 @asynccontextmanager
 async def _others(services: Services) -> AsyncIterator[Others]:
-    """Other targets' monitors for as long as a run goes; those that were opened are closed."""
+    """Other targets' monitors for as long as a plan is drawn up; those that were opened are closed."""
     others = Others(services.config().target)
     try:
         yield others
@@ -301,12 +283,10 @@ def _names(services: Services) -> list[str]:
     return [target.name for target in services.config().all_targets()]
 
 
-def _ground(made: Dispatcher, engine: Engine, still: Any, order: Order, others: Others) -> Ground:
+def _ways(services: Services, made: Dispatcher, engine: Engine, decider: Decider) -> Ways:
     watch = Watch(seconds=5.0, tell=tell_progress, advance=Meter())
-    return Ground(
-        dispatcher=made, ledger=made.ledger, engine=engine, reads=READS, watch=watch, reason=order.reason,
-        ticket=order.ticket, still_held=still, others=others,
-    )  # fmt: skip
+    find = services.config().target
+    return Ways(dispatcher=made, engine=engine, reads=READS, decide=decider, watch=watch, targets=find)
 
 
 async def _go(runner: Runner, first: Event, options: RunOptions) -> int:
@@ -418,7 +398,8 @@ def _answers(flag: str, given: Iterable[str]) -> dict[str, str]:
 
 def _ask(asked: Ask) -> Answer | None:
     """At a terminal. An empty line answers nothing, and the run waits."""
-    output.note(asked.text)
+    for _, line in words.asked(asked):
+        output.note(line)
     if asked.question == "manual":
         text = _prompt("what was done (empty: not yet): ")
         return Answer(decision="done", text=text) if text else None
@@ -446,11 +427,7 @@ async def _follow(made: Dispatcher, target: Target, recalled: Recalled, options:
     known = recalled.events[-1].id
 
     async def held() -> bool:
-        try:
-            async with made.holding(target, [f"run:{number}"], "the run"):
-                return False
-        except Locked:
-            return True
+        return await holder_of(made, target, number) is not None
 
     async for recorded in follow(made.ledger, number, known, held):
         tell_event(str(number), recorded.event, options.as_json)

@@ -97,7 +97,9 @@ class Dispatcher:
             for name in sorted(names):
                 holder = await connection.hold(f"{target.name}:{name}")
                 if holder is not None:
-                    raise Locked(f"{what} is held by {holder}; nothing was executed", "wait, or follow it")
+                    locked = Locked(f"{what} is held by {holder}; nothing was executed", "wait, or follow it")
+                    locked.holder = holder
+                    raise locked
                 stack.push_async_callback(_let_go, connection, f"{target.name}:{name}")
 
             async def still() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 
-from console.present.table import Tone
-from console.present.units import clean, clean_block
+from console.present import plan
+from console.present.table import Column, Line, Tone
+from console.present.units import age, clean, clean_block
 from console.runbook.events import (
     Acted,
     Begun,
@@ -21,12 +23,14 @@ from console.runbook.events import (
     Noted,
     Observed,
     Opened,
+    Remarked,
     Resumed,
     RollingBack,
     Skipped,
     Started,
 )
-from console.runbook.outline import Line
+from console.runbook.history import Recalled
+from console.runbook.outline import Line as Branching
 from console.runbook.state import Run
 from console.runbook.steps import Ask
 
@@ -89,6 +93,7 @@ _LINES: Mapping[type, Callable[[Any], tuple[Tone, str]]] = {
     Decided: _decided,
     HandedOver: lambda event: (Tone.NOTICE, f"handed over by {event.by} to {event.to}: {event.text}"),
     Resumed: lambda event: (Tone.NOTICE, f"resumed by {event.by}"),
+    Remarked: lambda event: (Tone.NOTICE, f"note of {event.by}: {event.text}"),
     RollingBack: lambda event: (Tone.WARN, f"taking back what was done: {event.why}"),
     Ended: lambda event: (_RESULTS.get(event.result, Tone.BAD), f"ended as {event.result}: {event.text}"),
 }
@@ -109,7 +114,14 @@ def concluded(run: Run, waiting: Ask | None, code: int) -> dict[str, Any]:
     }
 
 
-def tree(lines: Iterable[Line]) -> list[tuple[Tone, str]]:
+def asked(ask: Ask) -> list[tuple[Tone, str]]:
+    """A question, before it is answered: of an action the exact statements, and what would come of them."""
+    if ask.plan is not None:
+        return plan.describe(ask.plan)
+    return [(Tone.NOTICE, one) for one in clean_block(ask.text).splitlines()]
+
+
+def tree(lines: Iterable[Branching]) -> list[tuple[Tone, str]]:
     """The outline, indented; below an action what it would send."""
     said: list[tuple[Tone, str]] = []
     for one in lines:
@@ -117,3 +129,88 @@ def tree(lines: Iterable[Line]) -> list[tuple[Tone, str]]:
         said.append((_KNOWN[one.known], f"{indent}{clean(one.step)} [{one.kind}] {clean(one.text, 400)}"))
         said += [(Tone.MUTED, f"{indent}    {clean_block(statement)}") for statement in one.statements]
     return said
+
+
+# ---- the newest runs -----------------------------------------------------------------------------
+
+COLUMNS: Final = (
+    Column(title="state", width=15, least=10),
+    Column(title="runbook", width=24, least=16),
+    Column(title="target", width=14, least=8),
+    Column(title="by", width=20, least=8, drop=2),
+    Column(title="began (UTC)", width=16, drop=3),
+    Column(title="last", width=6, align="right"),
+    Column(title="result", width=20, grow=True),
+)
+
+
+def state(recalled: Recalled) -> str:
+    """What became of a run, in a word or two."""
+    if recalled.run.ended is not None:
+        return recalled.run.ended.result.replace("_", " ")
+    return "outcome unknown" if recalled.run.unsettled else "not ended"
+
+
+def result_tone(recalled: Recalled) -> Tone:
+    if recalled.run.ended is None:
+        return Tone.BAD if recalled.run.unsettled else Tone.NOTICE
+    return _RESULTS.get(recalled.run.ended.result, Tone.BAD)
+
+
+def newest(runs: Iterable[Recalled]) -> list[Recalled]:
+    """Those that have not ended first, each kind with the newest first."""
+    return sorted(runs, key=lambda one: one.run.ended is not None)
+
+
+def lines(runs: Iterable[Recalled], live: Mapping[str, str], now: datetime) -> list[Line]:
+    """`live` says of runs of this console what they are at."""
+    return [_run(one, live, now) for one in runs]
+
+
+def _run(one: Recalled, live: Mapping[str, str], now: datetime) -> Line:
+    begins, ended = one.run.started, one.run.ended
+    last = one.events[-1]
+    told = ended.text if ended is not None else line(last.event)[1]
+    cells = (
+        live.get(begins.run, state(one)),
+        begins.runbook,
+        clean(begins.target),
+        clean(begins.by),
+        f"{one.events[0].at:%Y-%m-%d %H:%M}",
+        age((now - last.at).total_seconds()),
+        clean(told, 500),
+    )
+    return Line(key=begins.run, cells=cells, tones={0: result_tone(one)})
+
+
+def details(one: Recalled) -> list[tuple[str, str]]:
+    begins = one.run.started
+    pairs = [("run", begins.run), ("reason", clean(begins.reason, 500))]
+    pairs += [("ticket", clean(begins.ticket))] if begins.ticket else []
+    pairs.append(("params", clean(", ".join(f"{k}={v}" for k, v in begins.params.items()), 500) or "none"))
+    pairs.append(("effects", ", ".join(one.run.effects) or "none stands"))
+    for recorded in reversed(one.events[-4:]):
+        pairs.append((f"{recorded.at:%H:%M:%S}", clean(line(recorded.event)[1], 300)))
+    return pairs
+
+
+def rows(runs: Iterable[Recalled]) -> list[dict[str, Any]]:
+    """As `dbdeck runbook status --json` has them."""
+    return [
+        {
+            "run": one.run.started.run,
+            "began": one.events[0].at,
+            "runbook": one.run.started.runbook,
+            "target": one.run.started.target,
+            "by": one.run.started.by,
+            "state": state(one),
+            "events": len(one.events),
+        }
+        for one in runs
+    ]
+
+
+def summary(runs: Iterable[Recalled]) -> str:
+    found = list(runs)
+    left = sum(one.run.ended is None for one in found)
+    return f"the newest {len(found)} runs" + (f", {left} have not ended" if left else "")

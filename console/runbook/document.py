@@ -313,6 +313,18 @@ KINDS: Final[Mapping[str, type[Any]]] = {
 }
 
 
+class Suggestion(_Part, frozen=True, kw_only=True):
+    """What speaks for the runbook, over what is seen now by the names of reads.
+
+    What nobody looked at is not known, and suggests nothing. `given` fills params in where it is known;
+    `here` is the row under the cursor.
+    """
+
+    when: Expression
+    text: Text
+    given: dict[Word, Value] = msgspec.field(name="with", default_factory=dict)
+
+
 class Fixture(_Part, frozen=True, kw_only=True):
     """Recorded answers, and the way the document takes by them; `lint` walks it without a server.
 
@@ -345,6 +357,7 @@ class Document(_Part, frozen=True, kw_only=True):
     engines: Annotated[dict[Flavor, str], Meta(min_length=1, description='like {postgresql: ">=13"}; quoted')]
     risk: Risk
     symptoms: tuple[str, ...] = ()
+    suggest: tuple[Suggestion, ...] = ()
     params: dict[Word, Param] = {}
     approvals: Approvals | None = None
     limits: Limits = Limits()

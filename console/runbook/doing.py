@@ -40,9 +40,14 @@ async def _nothing_held() -> None:
     """No lock to lose."""
 
 
+def nobody_looks(_: str, __: str) -> None:
+    """Nobody wants to know."""
+
+
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What runs are made on. `reads` are by name, as `dbdeck show` knows them; `still_held` raises Locked
-    where the run's own locks were lost; `others` opens the monitor of another target by its name.
+    where the run's own locks were lost; `others` opens the monitor of another target by its name. `looked`
+    hears each look of a step that waits: its key, what it saw.
     """
 
     dispatcher: Dispatcher
@@ -54,6 +59,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     ticket: str = ""
     still_held: Holding = _nothing_held
     others: Opening | None = None
+    looked: Callable[[str, str], None] = nobody_looks
 
 
 class Ready(NamedTuple):
@@ -147,12 +153,14 @@ class Doing:
                 if holds:
                     return self._waited(key, step, "done", f"{step.until}", value)
                 last = f"{step.until} does not hold" if holds is False else f"{step.until} is not known"
+                last += f", of {value['count']} rows" if step.read or step.sql else ""
             except TimeoutError:
                 last = "there was no answer"
             except ExpressionError:
                 raise
             except DbdeckError as error:
                 last = error.message
+            self._ground.looked(key, last)
             await asyncio.sleep(min(max(LEAST_PAUSE, seconds_of(step.every)), max(0.0, left)))
         where = elsewhere(step, names)
         told = f"after {step.timeout}: {_named(where, last)}"
@@ -400,4 +408,6 @@ def _asking(key: str, plan: Plan | None, ground: Ground) -> Ask:
     lines = [f"{plan.action} on {plan.target}: {plan.title}", *plan.statements, *plan.forecast]
     lines += [f"warning: {one}" for one in plan.warnings] + [f"refused: {one}" for one in plan.refusals]
     typed = plan.target if must_type_name(plan, ground.engine.target) else ""
-    return Ask(key=key, question="action", text="\n".join(lines), choices=("yes", "no"), phrase=typed)
+    return Ask(
+        key=key, question="action", text="\n".join(lines), choices=("yes", "no"), phrase=typed, plan=plan
+    )

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from console.dispatch.action import Plan
 from console.runbook.document import Acting, ActionStep, Document, Step
 from console.runbook.events import Event, Result
 from console.runbook.state import Run, StepState
@@ -38,7 +39,9 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What only a person can say. `choices` are the decisions there are, `phrase` what has to be typed."""
+    """What only a person can say. `choices` are the decisions there are, `phrase` what has to be typed,
+    `plan` what an action would do.
+    """
 
     key: str
     question: Literal[
@@ -47,6 +50,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     choices: tuple[str, ...]
     phrase: str = ""
+    plan: Plan | None = None
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):

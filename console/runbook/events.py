@@ -122,6 +122,13 @@ class Resumed(_Event, tag="resumed", frozen=True, kw_only=True):
     by: str
 
 
+class Remarked(_Event, tag="remarked", frozen=True, kw_only=True):
+    """What somebody writes down beside the steps, also after the end; it changes nothing."""
+
+    by: str
+    text: str
+
+
 class RollingBack(_Event, tag="rolling_back", frozen=True, kw_only=True):
     why: str
     by: str = ""
@@ -145,6 +152,7 @@ Event: TypeAlias = (
     | Decided
     | HandedOver
     | Resumed
+    | Remarked
     | RollingBack
     | Ended
 )

@@ -44,14 +44,16 @@ MOST_STEPS: Final = 10_000
 Names: TypeAlias = Mapping[str, Any]
 
 
-def evaluate(text: str, names: Names) -> Any:
-    """The value, or UNKNOWN. Raises ExpressionError for a fault of the expression or of its data."""
-    return bounded(_Work(names).value(parse(text)))
+def evaluate(text: str, names: Names, steps: int = MOST_STEPS) -> Any:
+    """The value, or UNKNOWN. Raises ExpressionError for a fault of the expression or of its data, and where
+    it takes more `steps`; a row of a list that is looked through is one.
+    """
+    return bounded(_Work(names, steps).value(parse(text)))
 
 
-def condition(text: str, names: Names) -> bool | None:
+def condition(text: str, names: Names, steps: int = MOST_STEPS) -> bool | None:
     """True, False, or None where it is not known. Raises ExpressionError where it is no truth value."""
-    return truth(evaluate(text, names))
+    return truth(evaluate(text, names, steps))
 
 
 def truth(value: Any) -> bool | None:
@@ -74,14 +76,14 @@ def bounded(value: Any) -> Any:
 class _Work:
     """One evaluation, with its budget."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, steps: int) -> None:
         self._names = names
-        self._left = MOST_STEPS
+        self._left = self._most = steps
 
     def spend(self, steps: int = 1) -> None:
         self._left -= steps
         if self._left < 0:
-            raise ExpressionError(f"it takes more than {MOST_STEPS} steps")
+            raise ExpressionError(f"it takes more than {self._most} steps")
 
     def value(self, node: Node) -> Any:
         self.spend()
@@ -258,14 +260,21 @@ def shown_in(text: str) -> list[str]:
     return [match["expression"].strip() for match in _SHOWN.finditer(text)]
 
 
-def fill(text: str, names: Names) -> str:
-    """A text for people; what is not known yet says so. Never for anything that is sent to a server."""
-    return _SHOWN.sub(lambda match: _word(match["expression"].strip(), names), text)
+def _as_it_is(text: str) -> str:
+    return text
 
 
-def _word(expression: str, names: Names) -> str:
+def fill(text: str, names: Names, steps: int = MOST_STEPS, shown: Callable[[str], str] = _as_it_is) -> str:
+    """A text for people; what is not known yet says so. Never for anything that is sent to a server.
+
+    `shown` makes each value fit for where the text is drawn.
+    """
+    return _SHOWN.sub(lambda match: shown(_word(match["expression"].strip(), names, steps)), text)
+
+
+def _word(expression: str, names: Names, steps: int) -> str:
     try:
-        found = evaluate(expression, names)
+        found = evaluate(expression, names, steps)
     except ExpressionError as error:
         return f"({expression}: {error.message})"
     if found is UNKNOWN:

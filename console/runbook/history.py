@@ -15,7 +15,7 @@ from console.audit.record import Entry, Kind
 from console.audit.verify import fields
 from console.errors import UsageError
 from console.runbook.document import Document
-from console.runbook.events import Event, Started, decode, encode
+from console.runbook.events import Event, Remarked, Started, decode, encode
 from console.runbook.loader import parse
 from console.runbook.state import Run, RunFault, Seen, advance
 
@@ -144,6 +144,37 @@ async def runs(ledger: Ledger, limit: int) -> list[Recalled]:
     )
     ids = list(dict.fromkeys(row.action_id for row in rows))[:limit]
     return [await recall(ledger, one) for one in ids]
+
+
+async def remarks(ledger: Ledger, run: UUID) -> list[Recorded]:
+    """The notes on a run, the oldest first. Raises AuditUnavailable, PrivilegeMissing."""
+    rows = await ledger.entries(
+        action_id=run, kinds=(Kind.RUN,), newest_first=False, containing='"event":"remarked"'
+    )
+    found = ((row, event_of(row)) for row in rows)
+    return [
+        Recorded(id=row.id, at=row.at, event=event) for row, event in found if isinstance(event, Remarked)
+    ]
+
+
+class Recent:
+    """The newest runs, kept: as long as the ledger has no further row of a run, one small read tells so."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._runs: dict[UUID, Recalled] = {}
+
+    async def read(self, ledger: Ledger, limit: int) -> list[Recalled]:
+        """The newest first. Raises AuditUnavailable, PrivilegeMissing."""
+        newest = await ledger.entries(limit=1, kinds=(Kind.RUN,))
+        if newest and newest[0].id != self._newest:
+            rows = await ledger.entries(limit=limit, kinds=(Kind.RUN,), containing='"event":"started"')
+            ids = list(dict.fromkeys(row.action_id for row in rows))
+            known = {one: self._runs[one] for one in ids if one in self._runs}
+            over = {one for one, found in known.items() if found.run.ended is not None}
+            self._runs = {one: known[one] if one in over else await recall(ledger, one) for one in ids}
+            self._newest = newest[0].id
+        return list(self._runs.values())
 
 
 async def follow(

@@ -28,7 +28,8 @@ from console.runbook.functions import seconds_of
 from console.runbook.lint_nested import located
 from console.runbook.loader import Library, Loaded
 from console.runbook.params import bounds, fault
-from console.strict_yaml import Path_
+from console.runbook.suggesting import BESIDE
+from console.strict_yaml import Path_, did_you_mean
 
 __all__ = ["Catalogue", "Finding", "lint", "located"]
 
@@ -56,6 +57,7 @@ class _Lint:
         self._ids()
         known = dict.fromkeys((*self._sheet.document.params, *FACTS))
         self._conditions(known)
+        self._suggestions()
         self._steps(self._sheet.document.steps, ("steps",), dict(known))
         lint_nested.cycles(self._sheet)
         if not any(one.severity == "error" for one in self._sheet.findings):
@@ -105,6 +107,18 @@ class _Lint:
             self._sheet.text(one.message, ("preconditions", i, "message"), known)
         if self._sheet.document.approvals is not None:
             self._sheet.expression(self._sheet.document.approvals.when, ("approvals", "when"), known)
+
+    def _suggestions(self) -> None:
+        known = dict.fromkeys((*self._sheet.catalogue.reads, *FACTS, *BESIDE))
+        for i, one in enumerate(self._sheet.document.suggest):
+            self._sheet.expression(one.when, ("suggest", i, "when"), known)
+            self._sheet.text(one.text, ("suggest", i, "text"), known)
+            for name, value in one.given.items():
+                at: Path_ = ("suggest", i, "with", name)
+                if name not in self._sheet.document.params:
+                    hint = did_you_mean(name, self._sheet.document.params)
+                    self._sheet.say("suggest-param", at, f"there is no param {name!r}", hint)
+                self._sheet.value(value, at, known)
 
     # ---- steps -----------------------------------------------------------------------------------
 

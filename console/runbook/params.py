@@ -44,7 +44,7 @@ def typed(
             raise UsageError(
                 f"{document.id} wants the param {name}; nothing was started", f"-p {name}=…: {param.help}"
             )
-        found[name] = None if value is None else _value(name, param, value)
+        found[name] = None if value is None else value_of(name, param, value)
         if param.type is ParamType.TARGET and targets is not None and value is not None:
             _configured(name, str(value), targets)
     return found
@@ -56,7 +56,8 @@ def _configured(name: str, value: str, targets: Collection[str]) -> None:
         raise UsageError(f"the param {name}: there is no target {value!r}; nothing was started", hint)
 
 
-def _value(name: str, param: Param, value: object) -> Any:
+def value_of(name: str, param: Param, value: object) -> Any:
+    """One param as JSON data. Raises UsageError that names it and what it should be."""
     try:
         converted = _CONVERT[param.type](value, param)
         _bounds(param, converted)
@@ -78,7 +79,7 @@ def fault(param: Param) -> str:
         if param.type is not ParamType.CHOICE and param.values:
             return "only a choice has `values`"
         if param.default is not None:
-            _value("default", param, param.default)
+            value_of("default", param, param.default)
     except re.error as error:
         return f"the pattern is none: {error}"
     except UsageError as error:
@@ -91,7 +92,10 @@ def _bounds(param: Param, value: Any) -> None:
         return
     least, most = (seconds_of(one) if isinstance(one, str) else one for one in (param.least, param.most))
     if (least is not None and value < least) or (most is not None and value > most):
-        ends = ["…" if one is None else str(one) for one in (param.least, param.most)]
+        ends = [
+            "…" if one is None else str(one) if isinstance(one, str) else f"{one:g}"
+            for one in (param.least, param.most)
+        ]
         raise ValueError(f"it is from {ends[0]} to {ends[1]}")  # fmt: skip
 
 

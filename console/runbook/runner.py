@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
 
+from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.engine.open import whoami
 from console.engine.port import Engine
@@ -22,7 +23,17 @@ from console.errors import PrivilegeMissing, Stale, UsageError
 from console.model.target import ServerIdentity, Target
 from console.runbook.document import ActionStep, Document
 from console.runbook.doing import Doing, Ground
-from console.runbook.events import AFTERWARDS, Decided, Ended, Event, Observed, Resumed, Started
+from console.runbook.events import (
+    AFTERWARDS,
+    Decided,
+    Ended,
+    Event,
+    HandedOver,
+    Observed,
+    Remarked,
+    Resumed,
+    Started,
+)
 from console.runbook.expression import condition
 from console.runbook.functions import seconds_of
 from console.runbook.history import body_of, recall
@@ -32,6 +43,7 @@ from console.runbook.state import APPROVAL, Run, Seen, advance, code_of
 from console.runbook.steps import Ask, Do, Finish, Next, Record, Settle, next_step
 
 _STOPPED: Final = 130
+T = TypeVar("T")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +67,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Runner:
-    """One run, from its beginning or from where it stands, until it ends or waits for somebody.
+    """One run, from its beginning or from where it stands, until it ends, waits for somebody or is left.
 
-    `waiting` is the question nobody answered. Made by `start` and `resume`; its caller holds the run's locks.
+    It is left when its watch is told to stop, or when it was handed over: an action under way is finished
+    first, a read is given up and made again by who goes on. `waiting` is the question nobody answered. Its
+    caller holds the run's locks.
     """
 
     def __init__(
@@ -70,6 +84,8 @@ class Runner:
         self._doing = Doing(ground)
         self._run = run
         self._began = time.monotonic()
+        self._recording = asyncio.Lock()
+        self._given_away = asyncio.Event()
         self.waiting: Ask | None = None
         self.interrupted = False
 
@@ -101,13 +117,58 @@ class Runner:
             return _STOPPED
         return {"approval": 4, "branch": 6, "when": 6, "unknown": 6}.get(self.waiting.question, 2)
 
+    @property
+    def ledger(self) -> Ledger:
+        return self._ground.ledger
+
+    @property
+    def handed_over(self) -> bool:
+        """Somebody else goes on with it: nothing more is begun here."""
+        return self._given_away.is_set()
+
     async def events(self, first: Event) -> AsyncIterator[Event]:
         """What happens, as it happens. Raises AuditUnavailable where nothing more can be recorded."""
         yield await self.record(first)
-        while not self.interrupted and self.waiting is None and self.run.ended is None:
+        while self._goes_on:
             async for event in self._next(next_step(self._documents, self.run)):
                 yield event
             self.interrupted = self._ground.watch.stop.is_set()
+
+    @property
+    def _goes_on(self) -> bool:
+        left = self.interrupted or self.handed_over
+        return not left and self.waiting is None and self.run.ended is None
+
+    async def hand_over(self, to: str, text: str) -> Event:
+        """Somebody else is to go on with the run; after the step under way nothing more is done here.
+
+        Raises AuditUnavailable where that cannot be recorded, RunFault where it has ended: it stays here.
+        """
+        event = await self.record(HandedOver(by=self._order.by, to=to, text=text))
+        self._given_away.set()
+        return event
+
+    async def remark(self, text: str) -> Event:
+        """A note beside the steps. Raises AuditUnavailable: it is not recorded then."""
+        return await self.record(Remarked(by=self._order.by, text=text))
+
+    @property
+    def _is_left(self) -> bool:
+        return self._ground.watch.stop.is_set() or self.handed_over
+
+    async def _unless_left(self, doing: Awaitable[T]) -> T | None:
+        """What it gives, or None where the run was left before: what it was at is given up."""
+        tasks = [
+            asyncio.ensure_future(one)
+            for one in (doing, self._ground.watch.stop.wait(), self._given_away.wait())
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return tasks[0].result() if tasks[0].done() else None  # type: ignore[return-value]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _next(self, due: Next) -> AsyncIterator[Event]:
         match due:
@@ -127,13 +188,14 @@ class Runner:
 
     async def record(self, event: Event) -> Event:
         """In the ledger first, then in the run. Raises AuditUnavailable; RunFault for what cannot follow."""
-        after = advance(self._run, event)
-        run = UUID(after.started.run)
-        body = body_of(after.started, event, self._order.by)
-        ledger = self._ground.ledger
-        add = ledger.append_late if isinstance(event, AFTERWARDS) else ledger.append
-        receipt = await add(Kind.RUN, run, body)
-        self._run = advance(self._run, event, Seen(at=receipt.at, person=ledger.own_person))
+        async with self._recording:  # notes and a hand-over come while a step is at work
+            after = advance(self._run, event)
+            run = UUID(after.started.run)
+            body = body_of(after.started, event, self._order.by)
+            ledger = self._ground.ledger
+            add = ledger.append_late if isinstance(event, AFTERWARDS) else ledger.append
+            receipt = await add(Kind.RUN, run, body)
+            self._run = advance(self._run, event, Seen(at=receipt.at, person=ledger.own_person))
         return event
 
     async def _caught_up(self) -> bool:
@@ -147,7 +209,9 @@ class Runner:
         return more
 
     async def _asked(self, ask: Ask) -> Decided | None:
-        answer = await self._decide(ask)
+        answer = await self._unless_left(self._decide(ask))
+        if answer is None and self._is_left:
+            return None  # not for want of an answer
         if answer is None or not _is_answer(ask, answer):
             self.waiting = ask
             return None
@@ -166,13 +230,17 @@ class Runner:
             over = f"the {self._top.limits.timeout} of the run are over; {due.key} was not begun"
             yield await self.record(Ended(result="failed", text=over))
             return
-        await asyncio.sleep(due.pause)
+        await self._unless_left(asyncio.sleep(due.pause))
+        if self._is_left:
+            return
         if isinstance(due.step, ActionStep):
             async for event in self._acted(due):
                 yield event
             return
         yield await self.record(self._doing.begun(due))
-        yield await self.record(await self._doing.observe(due))
+        seen = await self._unless_left(self._doing.observe(due))
+        if seen is not None:
+            yield await self.record(seen)
 
     async def _acted(self, due: Do) -> AsyncIterator[Event]:
         """Planned, approved, recorded, done: in this order, and each only after the one before."""
@@ -188,7 +256,7 @@ class Runner:
         if decided is None:
             return
         yield await self.record(decided)
-        if self.run.stopped is not None:
+        if self.run.stopped is not None or self._is_left:
             return
         await self._ground.still_held()
         yield await self.record(ready.begun)

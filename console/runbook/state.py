@@ -22,6 +22,7 @@ from console.runbook.events import (
     Noted,
     Observed,
     Opened,
+    Remarked,
     Result,
     Resumed,
     RollingBack,
@@ -139,7 +140,7 @@ def advance(run: Run | None, event: Event, seen: Seen = UNSEEN) -> Run:
         return Run(started=event, requester=who, executor=who, at=seen.at)
     if run is None:
         raise RunFault(f"a run begins with being started, not with {_name(event)}")
-    if run.ended is not None:
+    if run.ended is not None and not isinstance(event, Remarked):
         raise RunFault(f"the run has ended; {_name(event)} cannot follow")
     after = _HANDLERS[type(event)](_with_people(run, event, seen), event)
     return msgspec.structs.replace(after, events=run.events + 1, at=seen.at or run.at)
@@ -303,6 +304,11 @@ def _resumed(run: Run, _: Resumed) -> Run:
     return msgspec.structs.replace(run, handed=None)
 
 
+def _told(run: Run, _: Event) -> Run:
+    """What somebody notes changes nothing."""
+    return run
+
+
 def _rolling_back(run: Run, _: Event) -> Run:
     if run.rolling_back:
         raise RunFault("the run is being rolled back already")
@@ -333,6 +339,7 @@ _HANDLERS: Final[Mapping[type, Callable[[Run, Any], Run]]] = {
     Acted: _acted,
     Decided: _decided,
     HandedOver: _handed_over,
+    Remarked: _told,
     Resumed: _resumed,
     RollingBack: _rolling_back,
     Ended: _ended,

@@ -24,6 +24,7 @@ from console.secrets import in_keyring
 from console.tui.commands import Commands
 from console.tui.desk import Desk
 from console.tui.messages import Asking
+from console.tui.run_desk import Shipped
 from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
 from console.tui.screens.text import TextScreen
@@ -54,9 +55,10 @@ class ConsoleApp(TightApp[int]):
         Binding("o", "targets", "Open a target", id="app.targets"),
     ]
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config, registry: Registry, runbooks: Shipped = tuple) -> None:
+        """`runbooks` are the documents that are shipped, as (name, text)."""
         super().__init__()
-        self.desk = Desk(config, registry)
+        self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
 
     def on_mount(self) -> None:
@@ -130,11 +132,11 @@ class ConsoleApp(TightApp[int]):
         self.push_screen(TextScreen("help", Text(f"{_HELP}\n{keys}")))
 
 
-async def run(config: Config, registry: Registry) -> int:
+async def run(config: Config, registry: Registry, runbooks: Shipped = tuple) -> int:
     """The console until it is left. Raises ConfigError for a config it cannot start with."""
     if not config.targets:
         raise UsageError("the config has no targets", "add one under `targets:`, or try `dbdeck demo`")
-    app = ConsoleApp(config, registry)
+    app = ConsoleApp(config, registry, runbooks)
     if config.theme not in {*app.available_themes, DBDECK.name}:
         raise ConfigError(
             f"there is no theme {config.theme!r}",
@@ -147,6 +149,10 @@ async def run(config: Config, registry: Registry) -> int:
         await app.run_async()
     finally:
         if app.desk.busy:
-            sys.stderr.write("finishing and recording the running action …\n")
+            sys.stderr.write("finishing and recording what is under way …\n")
         await app.desk.close()
+        for left in app.desk.runs.left:
+            sys.stderr.write(
+                f"the run {left} has not ended: `dbdeck runbook resume {left}` goes on with it\n"
+            )
     return Exit.OK

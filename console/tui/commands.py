@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from console.tui.messages import ActionRequested
+from console.tui.messages import ActionRequested, RunbookWanted
 from console.tui.screens.acting import ActingScreen
+from console.tui.screens.guided import GuidedScreen
 
 if TYPE_CHECKING:
     from console.tui.app import ConsoleApp
@@ -32,6 +33,9 @@ class Commands(Provider):
             for name, note in screen.catalogue():
                 wanted = ActionRequested(name, {}, ask=True)
                 yield f"Action {name}", note, partial(screen.post_message, wanted)
+        if isinstance(screen, GuidedScreen):
+            for name, note in screen.runbooks():
+                yield f"Run runbook {name}", note, partial(screen.post_message, RunbookWanted(name, {}))
         for target in app.desk.config.targets:
             yield f"Target {target}", "look at this target", partial(app.open_target, target)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
@@ -13,7 +13,6 @@ from console.backups.board import DRILL
 from console.config import Config
 from console.dispatch.action import Watch
 from console.dispatch.dispatcher import Dispatcher, running
-from console.dispatch.effect import Run
 from console.dispatch.history import actions_of, evidence
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
@@ -22,14 +21,16 @@ from console.errors import AuditUnavailable, DbdeckError
 from console.model.target import Target
 from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
+from console.tui.run_desk import RunDesk, Shipped
 
 RETRY_SECONDS = 5.0
+T = TypeVar("T")
 
 
 class Desk:
     """Owns every connection of the console; `close` ends them after the running actions."""
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+    def __init__(self, config: Config, registry: Registry, runbooks: Shipped = tuple) -> None:
         self.config = config
         self.registry = registry
         self.ledger: Ledger | None = None
@@ -39,7 +40,8 @@ class Desk:
         self._stack = AsyncExitStack()
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
-        self._running: dict[asyncio.Task[Run], Watch] = {}
+        self._running: dict[asyncio.Future[Any], Watch] = {}
+        self.runs = RunDesk(self, runbooks)
 
     async def engine(self, target: Target) -> Engine:
         if target.name not in self._engines:
@@ -120,8 +122,10 @@ class Desk:
 
     # ---- actions -----------------------------------------------------------------------------
 
-    def start(self, action: Awaitable[Run], watch: Watch) -> asyncio.Task[Run]:
-        """Run an action apart from any screen: it is finished and recorded even when the console ends."""
+    def start(self, action: Awaitable[T], watch: Watch) -> asyncio.Future[T]:
+        """Run an action, or a runbook, apart from any screen: what is under way is finished and recorded even
+        when the console ends.
+        """
         task = asyncio.ensure_future(action)
         self._running[task] = watch
         task.add_done_callback(lambda done: self._running.pop(done, None))

@@ -93,3 +93,24 @@ class MeasureWanted(Message):
         super().__init__()
         self.schema = schema
         self.name = name
+
+
+class RunbookWanted(Message):
+    """Somebody wants to run a runbook; `given` is what of its params is known."""
+
+    def __init__(self, name: str, given: dict[str, object]) -> None:
+        super().__init__()
+        self.name = name
+        self.given = given
+
+
+class RunWanted(Message):
+    """Show a run."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self.run = run
+
+
+class LookWanted(Message):
+    """Read everything that suggestions of runbooks rest on, once."""

@@ -18,7 +18,7 @@ import msgspec
 from pymysql.constants import CLIENT
 from pymysql.err import MySQLError
 
-from console.errors import DbdeckError, LoginRefused, ServerSilent, TlsRefused, Unreachable
+from console.errors import DbdeckError, LoginRefused, NoSlot, ServerSilent, TlsRefused, Unreachable
 from console.secrets import Secret
 from console.wire.alive import keep_alive
 from console.wire.tls import is_local, ssl_context
@@ -269,7 +269,8 @@ def explain(error: Exception, address: Address) -> Unreachable:
         )
     if isinstance(cause, OSError):
         return Unreachable(f"no connection to {address.where}: {cause.strerror or cause}", _LISTENING)
-    return Unreachable(
+    kind = NoSlot if _HINTS.get(code) is _SLOTS else Unreachable
+    return kind(
         f"no connection to {address.where}: {text}" + (f" ({code})" if code else ""),
         _HINTS.get(code, _LISTENING),
     )

@@ -24,8 +24,9 @@ from console.model.target import Environment
 from console.present.reads import READS
 from console.runbook.document import Document
 from console.runbook.doing import Ground
-from console.runbook.events import Event
+from console.runbook.events import Event, Remarked
 from console.runbook.history import documents_of, recall, runs
+from console.runbook.holding import remark
 from console.runbook.loader import Library, parse
 from console.runbook.runner import Answer, Decide, Order, Runner, resumed, started
 from console.runbook.steps import Ask
@@ -331,3 +332,97 @@ async def test_a_row_that_comes_too_late_changes_nothing(bench: Bench) -> None:
     recalled = await recall(bench.ledger, runner.id)
     assert recalled.run == runner.run
     assert [one.run.started.run for one in await runs(bench.ledger, 5)] == [str(runner.id)]
+
+
+# ---- leaving, handing over, noting ------------------------------------------------------------------
+
+WAIT = "  - {id: w, kind: wait_until, read: locks, until: count > 900, timeout: 60s, every: 100ms}\n"
+
+
+async def under_way(bench: Bench, steps: str, kind: str) -> tuple[Runner, asyncio.Task[list[Event]]]:
+    """A runner that has come to an event of this kind, and goes on."""
+    library = Library([parse(HEAD.format(id="one") + "steps:\n" + steps, "f.yaml")])
+    first = await started(library, "one", {}, bench.engine, ORDER)
+    runner = bench.runner(documents_of(first), None)
+    task = asyncio.create_task(drain(runner, first))
+    for _ in range(200):
+        await asyncio.sleep(0.02)
+        if kind in await events_of(bench):
+            return runner, task
+    raise AssertionError(f"it did not come to {kind}")
+
+
+async def events_of(bench: Bench) -> list[str]:
+    from console.audit.verify import fields
+
+    rows = await bench.ledger.entries(newest_first=False)
+    bodies: list[Any] = [fields(row.body) for row in rows if row.kind == "run"]
+    return [body["event"]["event"] for body in bodies]
+
+
+async def test_a_read_is_given_up_when_the_run_is_handed_over_and_made_again_by_the_next(
+    bench: Bench,
+) -> None:
+    runner, task = await under_way(bench, WAIT, "begun")
+    await runner.hand_over("bob", "look at the web nodes")
+    await asyncio.wait_for(task, 5)
+    assert (runner.handed_over, runner.run.ended, runner.run.step("w").state) == (True, None, "begun")
+    assert await events_of(bench) == ["started", "begun", "handed_over"]
+    bench.over = {"watch": Watch(seconds=0.1)}
+    recalled = await recall(bench.ledger, runner.id)
+    again = bench.runner(recalled.documents, recalled.run)
+    second = asyncio.create_task(drain(again, resumed(Order(reason="a test", by="bob"))))
+    await asyncio.sleep(0.3)
+    bench.over["watch"].stop.ask("the test")
+    await asyncio.wait_for(second, 5)
+    assert (await events_of(bench))[3:] == ["resumed", "begun"]
+
+
+async def test_a_question_is_not_waited_for_once_the_run_is_handed_over(bench: Bench) -> None:
+    asked = asyncio.Event()
+
+    async def never(_: Ask) -> Answer | None:
+        asked.set()
+        await asyncio.Event().wait()
+        return None
+
+    bench.decide = never  # type: ignore[method-assign, assignment]
+    runner, task = await under_way(bench, end(), "started")
+    await asyncio.wait_for(asked.wait(), 5)
+    await runner.hand_over("bob", "")
+    await asyncio.wait_for(task, 5)
+    assert (runner.waiting, bench.operator.sent) == (None, [])
+
+
+async def test_an_action_under_way_is_finished_before_the_run_is_let_go_of(bench: Bench) -> None:
+    bench.operator.before_answer = lambda: asyncio.sleep(0.5)
+    runner, task = await under_way(bench, end() + "  - {id: n, kind: note, text: n}\n", "begun")
+    await runner.hand_over("bob", "")
+    await asyncio.wait_for(task, 5)
+    assert (runner.run.effects, runner.run.step("n").state) == (("end",), "new")
+    assert "handed_over" in await events_of(bench)
+
+
+async def test_a_note_changes_nothing_and_is_kept(bench: Bench) -> None:
+    runner, task = await under_way(bench, WAIT, "begun")
+    await runner.remark("told the web team")
+    assert runner.run.step("w").state == "begun"
+    bench.over = {}
+    runner._ground.watch.stop.ask("the test")
+    await asyncio.wait_for(task, 5)
+    assert await events_of(bench) == ["started", "begun", "remarked"]
+
+
+async def test_a_note_is_kept_after_the_end_too_and_the_run_is_still_read(bench: Bench) -> None:
+    runner = await bench.begin("  - {id: n, kind: note, text: n}\n")
+    await remark(bench.ledger, runner.id, "the cause was a migration", "ann")
+    recalled = await recall(bench.ledger, runner.id)
+    assert recalled.run.ended is not None
+    assert [one.event for one in recalled.events][-1] == Remarked(by="ann", text="the cause was a migration")
+
+
+async def test_what_an_action_would_do_is_asked_with_its_exact_statements(bench: Bench) -> None:
+    await bench.begin(end())
+    (ask,) = bench.asked
+    assert ask.plan is not None
+    assert "pg_terminate_backend" in " ".join(ask.plan.statements)

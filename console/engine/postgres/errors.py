@@ -9,6 +9,7 @@ import asyncpg
 from console.errors import (
     DbdeckError,
     LoginRefused,
+    NoSlot,
     PrivilegeMissing,
     ServerSilent,
     TlsRefused,
@@ -67,7 +68,7 @@ def _refused(error: asyncpg.PostgresError, where: str, user: str) -> DbdeckError
             f"{where} refused the login of {user}: {_text(error)}", "check pg_hba.conf and grants"
         )
     if state == "53300":
-        return Unreachable(
+        return NoSlot(
             f"{where} has no connection slot left for {user}: {_text(error)}",
             "grant pg_use_reserved_connections (16+) to dbdeck's roles, or free a slot",
         )

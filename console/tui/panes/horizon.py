@@ -55,6 +55,9 @@ class HorizonPane(ActingPane[Horizon, Holder]):
     def document(self, data: Horizon) -> dict[str, Any]:
         return {"rows": horizon.document(data), **horizon.beside(data)}
 
+    def here(self, item: Holder) -> dict[str, Any]:
+        return horizon.document(Horizon(holders=(item,)))[0]
+
     def action_of(self, item: Holder | None, name: str) -> str:
         return _ACTIONS.get(item.kind, self.verbs[name].action) if item else self.verbs[name].action
 

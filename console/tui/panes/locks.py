@@ -70,6 +70,9 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
     def document(self, data: BlockingTree) -> dict[str, Any]:
         return {"rows": locks.document(data)}
 
+    def here(self, item: LockNode) -> dict[str, Any]:
+        return locks.document([item])[0]
+
     def unfit(self, item: LockNode, name: str) -> str:
         if name == "break":
             return "" if self._root(item).session.key else "its root blocker cannot be identified"

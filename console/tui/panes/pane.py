@@ -137,6 +137,19 @@ class Pane(Vertical, Generic[D, T]):
         """The pane's own keys for the key line."""
         return []
 
+    def fits(self, line: Line, needle: str) -> bool:
+        """Whether a line is shown under a filter."""
+        wanted = needle.casefold()
+        return any(wanted in cell.casefold() for cell in line.cells)
+
+    def here(self, item: T) -> dict[str, Any] | None:  # noqa: ARG002 - most subjects suggest nothing
+        """An item as a row of its document, for a runbook that is to be started for it."""
+        return None
+
+    def opened(self, item: T) -> Message | None:  # noqa: ARG002 - most items are read in full
+        """What Enter on an item asks for; None shows its details in full."""
+        return None
+
     # ---- polling ------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -185,8 +198,7 @@ class Pane(Vertical, Generic[D, T]):
         self.items = {self.key_of(item): item for item in items}
         lines = self.lines(data)
         if self.needle:
-            wanted = self.needle.casefold()
-            lines = [line for line in lines if any(wanted in cell.casefold() for cell in line.cells)]
+            lines = [line for line in lines if self.fits(line, self.needle)]
         grid.empty = f"nothing here contains {self.needle!r}" if self.needle else self.empty
         self.drawn = lines
         grid.set_table(self.columns_of(data), lines)

@@ -56,6 +56,9 @@ class TransactionsPane(ActingPane[Open, OpenTransaction]):
     def document(self, data: Open) -> dict[str, Any]:
         return {"rows": transactions.document(data)}
 
+    def here(self, item: OpenTransaction) -> dict[str, Any]:
+        return transactions.document([item])[0]
+
     def unfit(self, item: OpenTransaction, name: str) -> str:
         if name == "limit":
             return ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,16 +19,20 @@ from textual.widgets import ContentSwitcher, Input
 from console.audit.record import Entry
 from console.audit.rotations import rotation_rows
 from console.dispatch.drift import Sentinel
+from console.engine.plain import plain
 from console.engine.port import Engine
 from console.errors import DbdeckError
-from console.model.target import ServerIdentity, Target
+from console.model.target import Target
 from console.present import target as bar
+from console.present.reads import READS
+from console.runbook.suggesting import wanted
 from console.secret_store import of_this_process
 from console.tui.alerts import call
 from console.tui.desk import Desk
 from console.tui.messages import (
     Alarm,
     CheckWanted,
+    LookWanted,
     MeasureWanted,
     ReportWanted,
     SessionWanted,
@@ -40,17 +45,19 @@ from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
 from console.tui.screens import views
 from console.tui.screens.account_check import AccountCheckScreen
-from console.tui.screens.acting import ActingScreen
+from console.tui.screens.guided import GuidedScreen
 from console.tui.screens.measure import MeasureScreen
 from console.tui.screens.report import shown_report
 from console.tui.screens.text import TextScreen
+from console.tui.view import View
 from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
 _WIDE = 120
+_SUGGEST_SECONDS = 5.0
 
 
-class MainScreen(ActingScreen):
+class MainScreen(GuidedScreen):
     """Polls go on while actions run."""
 
     DEFAULT_CSS = """
@@ -78,11 +85,12 @@ class MainScreen(ActingScreen):
     def __init__(self, desk: Desk, target: Target, engine: Engine, replicas: Sequence[Engine] = ()) -> None:
         super().__init__(desk, target, engine)
         self._replicas = replicas
-        self._identity: ServerIdentity | None = None
         self._latency = bar.Latency()
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
         self._sentinel = Sentinel(engine, self._rotation_rows, of_this_process())
+        self._view = View()
+        self._counted = 0.0
 
     def compose(self) -> ComposeResult:
         target_bar = TargetBar(id="target")
@@ -103,6 +111,10 @@ class MainScreen(ActingScreen):
                     sentinel=self._sentinel,
                     past=self._desk.past_drills,
                     backups=self._desk.config.drills.targets,
+                    shelf=self.shelf,
+                    runs=self._desk.runs.recent,
+                    live=self.live_runs,
+                    start_refusal=self.start_refusal,
                 )
             )
         yield Input(placeholder="filter: only lines that contain this", id="filter")
@@ -174,6 +186,15 @@ class MainScreen(ActingScreen):
                 self._identify()
         if event.pane is self.pane:
             self._show_keys()
+        if time.monotonic() - self._counted >= _SUGGEST_SECONDS:
+            self._counted = time.monotonic()
+            self._count_suggestions()
+
+    @work(exclusive=True, group="suggestions")
+    async def _count_suggestions(self) -> None:
+        """How many runbooks what is seen speaks for, behind their tab: seen from every pane."""
+        found = await self.suggestions()
+        self.query_one(TabLine).badge("runbooks", f"({len(found)})" if found else "")
 
     def on_alarm(self, event: Alarm) -> None:
         self.query_one(TabLine).badge(event.pane, event.badge)
@@ -224,6 +245,32 @@ class MainScreen(ActingScreen):
     def acted(self) -> None:
         self.pane.again()
 
+    # ---- runbooks -----------------------------------------------------------------------------
+
+    def seen_now(self, names: set[str]) -> dict[str, Any]:
+        panes = {pane.name_of_subject: pane for pane in self.query(Pane)}
+        return self._view.seen(panes, names)
+
+    def unseen(self) -> Mapping[str, str]:
+        return self._view.missed
+
+    def in_view(self) -> tuple[str, dict[str, Any] | None]:
+        item = self.pane.current
+        return self.pane.name_of_subject, None if item is None else plain(self.pane.here(item))
+
+    def on_look_wanted(self, event: LookWanted) -> None:  # noqa: ARG002 - Textual's signature
+        self._look_around()
+
+    @work(exclusive=True, group="look")
+    async def _look_around(self) -> None:
+        """On demand only: some of these reads are not cheap."""
+        books = await self._desk.runs.bookcase.books()
+        names = wanted(document for document, _ in books.documents)
+        self.post_message(Told(f"looking at {', '.join(sorted(names & READS.keys())) or 'nothing'} …"))
+        told = await self._view.look(self._engine, names)
+        self.post_message(Told(told, bad=bool(self._view.missed)))
+        self.pane.again()
+
     def _complain(self, problem: str) -> None:
         """The server's trouble stays in the status line until it is over."""
         status = self.query_one(Status)
@@ -257,6 +304,7 @@ class MainScreen(ActingScreen):
 
     def _show_keys(self) -> None:
         common = [
+            Key("R", "suggested", "runbook for this", short="runbook", rank=3),
             Key("/", "filter", "filter", rank=4),
             Key("e", "export", "export", rank=6),
             Key("?", "app.help", "help", rank=0),
@@ -351,7 +399,12 @@ class MainScreen(ActingScreen):
 
     def on_grid_selected(self) -> None:
         item = self.pane.current
-        if item is not None:
+        if item is None:
+            return
+        wanted = self.pane.opened(item)
+        if wanted is not None:
+            self.post_message(wanted)
+        else:
             self.app.push_screen(TextScreen(self.pane.title, Text(self.pane.details(item))))
 
     def on_resize(self) -> None:

@@ -20,6 +20,8 @@ from console.model.backup_board import BackupBoard, DrillBoard
 from console.model.backups import TargetDrills
 from console.model.drain_board import DrainBoard
 from console.model.rotation import Rule
+from console.present.runbooks import Shelf
+from console.runbook.history import Recalled
 from console.secret_store import SecretStore
 from console.tui.panes.accounts import AccountsPane
 from console.tui.panes.audit import AuditPane
@@ -32,6 +34,8 @@ from console.tui.panes.indexes import IndexesPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
 from console.tui.panes.progress import ProgressPane
+from console.tui.panes.runbooks import RunbooksPane
+from console.tui.panes.runs import RunsPane
 from console.tui.panes.tables import TablesPane
 from console.tui.panes.transactions import TransactionsPane
 from console.tui.widgets.bars import Tab
@@ -49,6 +53,8 @@ TABS = (
     Tab("5", "backups", "Backups"),
     Tab("5", "drills", "Drills"),
     Tab("5", "trends", "Trends"),
+    Tab("6", "runbooks", "Runbooks"),
+    Tab("6", "runs", "Runs"),
     Tab("9", "audit", "Audit"),
 )
 BY_KEY = {tab.key: tab for tab in reversed(TABS)}
@@ -75,6 +81,10 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     sentinel: Sentinel
     past: Past
     backups: Mapping[str, TargetDrills]
+    shelf: Callable[[], Awaitable[Shelf]]
+    runs: Callable[[], Awaitable[Sequence[Recalled]]]
+    live: Callable[[], Mapping[str, str]]
+    start_refusal: Callable[[], str]
 
     async def drain(self) -> DrainBoard:
         return await drain_board(self.engine, self.store(), self.actions)
@@ -105,4 +115,6 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield BackupsPane(of.kept_backups, every=slower, refusal=refusal)
     yield DrillsPane(of.drills, every=slower, refusal=refusal)
     yield TrendsPane(of.drills, every=slower, refusal=refusal)
+    yield RunbooksPane(of.shelf, every=LEDGER_SECONDS, refusal=of.start_refusal)
+    yield RunsPane(of.runs, every=LEDGER_SECONDS, live=of.live)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)

@@ -54,6 +54,10 @@ class Tab(NamedTuple):
     title: str
 
 
+# How much of a tab's title is shown where there is no room for more.
+_LETTERS = (99, 11, 10, 9, 8, 7, 6, 5)
+
+
 class TabLine(Bar):
     """The panes there are; the key before a group opens it, and so does a click. A badge is drawn loudly."""
 
@@ -84,33 +88,38 @@ class TabLine(Bar):
         self._draw()
 
     def _draw(self) -> None:
-        """All views where there is room; else of other tabs only the first, and what calls for attention; at
-        last closer together.
+        """All views where there is room; else of other tabs only the first, and what calls for attention;
+        then closer together, and at last other tabs in short.
         """
         room = self.size.width or 80
-        text, spans = self._drawn(self._tabs)
-        if len(text) > room:
-            some = [tab for tab in self._tabs if self._matters(tab)]
-            text, spans = self._drawn(some)
-            if len(text) > room:
-                text, spans = self._drawn(some, gap="")
-        self._spans = spans
+        some = [tab for tab in self._tabs if self._matters(tab)]
+        few = [tab for tab in some if self._must(tab)]
+        whole = ((self._tabs, " ", 99), (some, " ", 99), (some, "", 99))
+        for tabs, gap, letters in (*whole, *((few, "", letters) for letters in _LETTERS)):
+            text, self._spans = self._drawn(tabs, gap, letters)
+            if len(text) <= room:
+                break
         self.say(text)
+
+    def _must(self, tab: Tab) -> bool:
+        first = next(one for one in self._tabs if one.key == tab.key)
+        return tab is first or tab.name == self._chosen or bool(self._badges.get(tab.name))
 
     def _matters(self, tab: Tab) -> bool:
         here = next((one.key for one in self._tabs if one.name == self._chosen), "")
         first = next(one for one in self._tabs if one.key == tab.key)
         return tab is first or tab.key == here or bool(self._badges.get(tab.name))
 
-    def _drawn(self, tabs: Sequence[Tab], gap: str = " ") -> tuple[Text, list[tuple[int, int, str]]]:
+    def _drawn(self, tabs: Sequence[Tab], gap: str, letters: int) -> tuple[Text, list[tuple[int, int, str]]]:
         """The line, and where in it each view begins and ends."""
         text, spans, before = Text(" "), [], ""
         for tab in tabs:
             start = len(text)
-            label = tab.title if tab.key == before else f"{tab.key} {tab.title}"
+            title = tab.title if tab.name == self._chosen else tab.title[:letters]
+            label = title if tab.key == before else f"{tab.key} {title}"
             text.append(f" {label}{gap}", style="bold reverse" if tab.name == self._chosen else "")
             if badge := self._badges.get(tab.name):
-                text.append(f"{badge} ", style="bold red")
+                text.append(f"{badge}{gap}", style="bold red")
             spans.append((start, len(text), tab.name))
             before = tab.key
         return text, spans
@@ -200,6 +209,7 @@ class KeyLine(Bar):
             text.append(f" {key.label}", style="dim strike" if key.why else "")
             self._spans.append((start, len(text), key.action))
             text.append("  ")
+        text.right_crop(2)  # else the line would be cut off for two blanks that nobody sees
         self.say(text)
 
     def on_click(self, event: events.Click) -> None:

@@ -1,0 +1,68 @@
+"""What is seen of a server now, by the names of reads: what panes hold, and what was looked at on demand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from console.engine.plain import plain
+from console.engine.port import Engine
+from console.errors import DbdeckError
+from console.present.reads import READS
+from console.runbook.suggesting import BESIDE
+from console.runbook.values import UNKNOWN
+from console.tui.panes.pane import Pane
+
+FRESH_SECONDS: Final = 120.0
+LOOK_SECONDS: Final = 15.0
+
+
+class View:
+    """Older than two minutes is not now: it is not known then. `missed` are reads that failed."""
+
+    def __init__(self) -> None:
+        self._looked: dict[str, tuple[datetime, list[dict[str, Any]]]] = {}
+        self._rows: dict[str, tuple[datetime, list[dict[str, Any]]]] = {}
+        self.missed: dict[str, str] = {}
+
+    def seen(self, panes: Mapping[str, Pane[Any, Any]], names: set[str]) -> dict[str, Any]:
+        """Rows of each name, UNKNOWN where there are none that are fresh; reads nothing."""
+        now = datetime.now(UTC)
+        found: dict[str, Any] = dict.fromkeys((*READS, *BESIDE), UNKNOWN)
+        for name in names & READS.keys():
+            held = [one for one in (self._of(panes.get(name)), self._looked.get(name)) if one is not None]
+            newest = max(held, key=lambda one: one[0], default=None)
+            if newest is not None and (now - newest[0]).total_seconds() < FRESH_SECONDS:
+                found[name] = newest[1]
+        watching = panes.get("locks")
+        if watching is not None and watching.reading.taken_at is not None:
+            problem = watching.reading.problem
+            found["trouble"] = problem.kind if problem is not None else ""
+        return found
+
+    def _of(self, pane: Pane[Any, Any] | None) -> tuple[datetime, list[dict[str, Any]]] | None:
+        """Made anew only for another reading: a storm has thousands of rows."""
+        if pane is None or pane.reading.data is None or pane.reading.taken_at is None:
+            return None
+        name, taken_at = pane.name_of_subject, pane.reading.taken_at
+        kept = self._rows.get(name)
+        if kept is None or kept[0] != taken_at:
+            kept = self._rows[name] = (taken_at, plain(pane.document(pane.reading.data)["rows"]))
+        return kept
+
+    async def look(self, engine: Engine, names: set[str]) -> str:
+        """Each read once; what it came to, in a sentence."""
+        self.missed = {}
+        for name in sorted(names & READS.keys()):
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    self._looked[name] = (datetime.now(UTC), await READS[name](engine))
+            except TimeoutError:
+                self.missed[name] = f"no answer in {LOOK_SECONDS:g} s"
+            except DbdeckError as error:
+                self.missed[name] = error.message
+        if self.missed:
+            return "not known: " + "; ".join(f"{name}: {why}" for name, why in self.missed.items())
+        return "looked at all that suggestions rest on"

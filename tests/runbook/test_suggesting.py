@@ -1,0 +1,108 @@
+"""What is seen speaks for a runbook or not; what nobody looked at says nothing. And words find runbooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.__main__ import _runbooks
+from console.present.reads import READS
+from console.runbook.document import Document
+from console.runbook.loader import load_folders
+from console.runbook.suggesting import BESIDE, matches, suggested, wanted
+from console.runbook.values import UNKNOWN
+from tests.runbook.documents import HEAD, document, errors
+
+SHIPPED = {one.id: one.document for one in load_folders([], _runbooks())}
+NOTE = "steps: [{id: a, kind: note, text: a}]\n"
+
+
+def own(suggest: str, more: str = "") -> Document:
+    return document(HEAD.format(id="own") + f"suggest: [{suggest}]\n{more}{NOTE}")
+
+
+def names(**known: Any) -> dict[str, Any]:
+    return {**dict.fromkeys((*READS, *BESIDE), UNKNOWN), **known}
+
+
+def waiter(number: int) -> dict[str, Any]:
+    return {"session": {"id": number}, "root": number == 1, "edge": None if number == 1 else "hard"}
+
+
+def test_a_storm_speaks_for_the_runbook_that_ends_it_and_says_why() -> None:
+    (found,) = suggested([SHIPPED["lock-storm"]], names(locks=[waiter(n) for n in range(1, 5)]))
+    assert found.text == "3 sessions wait for locks, behind 1 at the root"
+    assert found.reads == {"locks"}
+
+
+def test_a_short_queue_speaks_for_nothing() -> None:
+    assert suggested([SHIPPED["lock-storm"]], names(locks=[waiter(1), waiter(2)])) == []
+
+
+def test_what_nobody_looked_at_suggests_nothing() -> None:
+    assert suggested(SHIPPED.values(), names()) == []
+
+
+def test_a_storm_of_thousands_is_still_looked_through() -> None:
+    (found,) = suggested([SHIPPED["lock-storm"]], names(locks=[waiter(n) for n in range(1, 5002)]))
+    assert found.text.startswith("5000 sessions wait")
+
+
+def test_a_figure_that_is_null_is_not_known() -> None:
+    one = own("{when: \"max(horizon, 'age') > 5\", text: old}")
+    assert suggested([one], names(horizon=[{"age": None}])) == []
+    assert suggested([one], names(horizon=[{"age": 6}, {"age": 2}])) != []
+
+
+def test_a_fault_of_the_expression_suggests_nothing() -> None:
+    assert suggested([own('{when: "locks > 3", text: t}')], names(locks=[])) == []
+
+
+def test_a_server_that_has_no_slot_left_is_a_sign_too() -> None:
+    one = own('{when: "trouble == \'no_slot\'", text: "nobody gets in"}')
+    assert [found.text for found in suggested([one], names(trouble="no_slot"))] == ["nobody gets in"]
+    assert suggested([one], names(trouble="")) == []
+
+
+def test_params_are_filled_in_where_they_are_known() -> None:
+    params = "params: {number: {type: integer}, other: {type: integer}}\n"
+    with_ = "with: {number: first(locks).session.id, other: first(tables).x}"
+    one = own(f"{{when: count(locks) > 0, text: t, {with_}}}", params)
+    (found,) = suggested([one], names(locks=[waiter(7)]))
+    assert found.given == {"number": 7}
+
+
+def test_everything_that_suggestions_rest_on_is_named() -> None:
+    assert wanted(SHIPPED.values()) >= {"locks", "transactions"}
+
+
+@given(st.dictionaries(st.sampled_from(sorted(READS)), st.lists(st.dictionaries(st.text(), st.integers()))))
+def test_no_reading_breaks_it(seen: dict[str, Any]) -> None:
+    suggested(SHIPPED.values(), names(**seen))
+
+
+@pytest.mark.parametrize(
+    ("suggest", "rule"),
+    [
+        ('{when: "count(lock) > 1", text: t}', "name-unknown"),
+        ('{when: "count(", text: t}', "expression"),
+        ('{when: "count(locks) > 1", text: "{{ nothing }}"}', "name-unknown"),
+        ('{when: "count(locks) > 1", text: t, with: {many: 1}}', "suggest-param"),
+    ],
+)
+def test_a_suggestion_is_linted(suggest: str, rule: str) -> None:
+    assert rule in errors(HEAD.format(id="own") + f"suggest: [{suggest}]\n{NOTE}")
+
+
+@pytest.mark.parametrize(
+    "words", ["hang", "hangs", "lock wait timeout", "timeout lock", "LOCK STORM", "end root", ""]
+)
+def test_words_find_a_runbook_in_any_order(words: str) -> None:
+    assert matches(SHIPPED["lock-storm"], words)
+
+
+def test_other_words_do_not() -> None:
+    assert not matches(SHIPPED["lock-storm"], "disk full")
