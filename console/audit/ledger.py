@@ -234,6 +234,10 @@ class Ledger:
             Kind.CHECKPOINT, uuid4(), {"anchor_of": of, "checkpoint": msgspec.to_builtins(signed)}
         )
 
+    async def approvals(self, action: UUID) -> list[Entry]:
+        """Rows of the kind `approval` with this id, oldest first; also for a login that may only write."""
+        return await self._table.approvals(action)
+
     async def row(self, number: int) -> Entry:
         """By its id. Raises UsageError where there is none, AuditUnavailable."""
         async for entry in self._table.stream(number - 1):

@@ -26,8 +26,8 @@ import msgspec
 from console.audit import chain
 from console.audit.journal import Journal
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row, canonical_json
-from console.audit.table.port import Duplicate, NotTaken, Table, Undecided, in_time
-from console.errors import AuditUnavailable, UsageError
+from console.audit.table.port import Barred, Duplicate, NotTaken, Table, Undecided, in_time
+from console.errors import AuditUnavailable, Refused, UsageError
 
 KEY_LENGTH: Final = 200
 _GIVEN_UP: Final = {
@@ -225,7 +225,9 @@ class Writer:
         )
         return msgspec.structs.replace(row, link=chain.link(row))
 
-    def _refusal(self, error: NotTaken) -> AlreadyRecorded | AuditUnavailable:
+    def _refusal(self, error: NotTaken) -> AlreadyRecorded | AuditUnavailable | Refused:
+        if isinstance(error, Barred):
+            return Refused(f"the ledger did not take the intent: {error}; nothing was executed")
         if isinstance(error, Duplicate):
             return AlreadyRecorded(error.what, error.action_id)
         return self._unavailable(str(error))

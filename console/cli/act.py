@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from console.cli.run import interrupted
 from console.cli.unlock import unlock_for
 from console.config import Config
 from console.dispatch.action import Action, Approval, Keeping, Offline, Plan, Watch
+from console.dispatch.approving import ApprovalMissing
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Failure, Run
 from console.dispatch.memory import Memory
@@ -35,6 +38,7 @@ from console.secret_store import of_this_process
 
 PLAN_MINUTES = 30
 LONGEST_KEY = 200
+APPROVAL_SECONDS = 2.0
 
 
 class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None
     as_json: bool
     resume: str | None = None
+    approve_wait: float | None = None
 
 
 _COLUMNS = (
@@ -290,7 +295,28 @@ async def _carry_out(
     seconds = options.watch if options.watch is not None else config.thresholds.watch
     watch = Watch(seconds=seconds, tell=tell_progress, advance=Meter())
     key = options.idempotency_key
-    shown.run = await runner.apply(plan, engine, approval, idempotency_key=key, watch=watch)
+
+    async def run(by: Approval) -> Run:
+        return await runner.apply(plan, engine, by, idempotency_key=key, watch=watch)
+
+    shown.run = await _approved_by_others(run, approval, options.approve_wait or 0.0)
+
+
+async def _approved_by_others(
+    run: Callable[[Approval], Awaitable[Run]], approval: Approval, seconds: float
+) -> Run:
+    """Asks again while others have not approved the plan; the refusal stands once in the ledger."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return await run(approval)
+        except ApprovalMissing as missing:
+            if time.monotonic() >= until:
+                raise
+            if not approval.waits:
+                output.note(f"dbdeck: {missing.message}\n  hint: {missing.hint}")
+            approval = msgspec.structs.replace(approval, waits=True)
+            await asyncio.sleep(min(APPROVAL_SECONDS, max(0.0, until - time.monotonic())))
 
 
 def _read_only(target: Target) -> None:

@@ -265,6 +265,7 @@ def plan(
     "--watch", type=Duration(0.0), metavar="D", help="follow what comes of it at most so long: 0, 30s"
 )
 @click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
+@click.option("--approve-wait", type=Duration(0.1), metavar="D", help="wait for others to approve: 10m")
 @click.option("--resume", metavar="ID", help="what an earlier action left undone")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -282,6 +283,20 @@ def apply(
         raise click.UsageError("give an ACTION or a PLANFILE, or --resume ID")
 
     return _run(apply_action(services, action, arguments, ApplyOptions(**options)))
+
+
+@cli.command()
+@config_option
+@click.argument("plan_hash", metavar="HASH")
+@click.option("--reason", default="", help="what you looked at; recorded (required)")
+@click.option("--yes", is_flag=True, help="approve without being asked")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def approve(services: Services, plan_hash: str, reason: str, yes: bool, as_json: bool) -> int:
+    """Approve a plan that somebody else wants to apply, by its hash."""
+    from console.cli.policy import approve as approve_plan
+
+    return _run(approve_plan(services, plan_hash, reason, yes, as_json))
 
 
 @cli.group()

@@ -1,18 +1,23 @@
-"""`policy explain|test`: what the rules of the config say, and whether they say what they should."""
+"""`policy explain|test` and `approve`: what the rules of the config say, and the yes of a second person."""
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 
 import msgspec
 
 from console.cli import output
-from console.cli.context import Services, one
+from console.cli.context import Services, ledger, one
 from console.dispatch.action import Risk
+from console.dispatch.approving import approve as record_approval
+from console.dispatch.approving import asked
 from console.dispatch.person import person
 from console.dispatch.policy import disabled
 from console.dispatch.ruling import Case, Ruling, Who, failures, ruling
-from console.errors import Exit, UsageError
+from console.engine.open import whoami
+from console.errors import Exit, Refused, UsageError
+from console.present import plan as words
 from console.present.table import Tone
 
 
@@ -39,14 +44,17 @@ def explain(services: Services, asked: Question) -> int:
     against = disabled(policy, target, action.name, at, who, risk)
     effect = "deny" if against is not None else "allow"
     reason = against.reason if against is not None else _said(found)
+    wanted = found.approvals if against is None else 0
     if asked.as_json:
         row = {"action": action.name, "target": target.name, "who": who.user, "risk": risk, "at": at,
-               "effect": effect, "rule": found.rule, "reason": reason}  # fmt: skip
+               "effect": effect, "rule": found.rule, "reason": reason, "approvals": wanted}  # fmt: skip
         output.document({"schema": "dbdeck/policy/1", "rows": [row]})
     else:
         tone = Tone.BAD if against is not None else Tone.GOOD
         output.line(f"{effect}: {who.user}, {action.name} ({risk} risk) on {target.name}", tone)
         output.line(f"  {reason}")
+        if wanted:
+            output.line(f"  it takes the approval of {wanted} other: `dbdeck approve HASH`", Tone.NOTICE)
     return Exit.REFUSED if against is not None else Exit.OK
 
 
@@ -78,3 +86,37 @@ def test(services: Services) -> int:
         output.line(text, Tone.BAD)
     output.line(f"{len(tests) - len(found)} of {len(tests)} tests hold", Tone.BAD if found else Tone.GOOD)
     return Exit.FAILED if found else Exit.OK
+
+
+async def approve(services: Services, part: str, reason: str, yes: bool, as_json: bool) -> int:
+    """Shows the plan, and records who approved it; it is bound to the plan's hash, and runs nothing."""
+    if not reason.strip():
+        raise UsageError(
+            "no reason was given; nothing was approved", "say what you looked at with --reason TEXT"
+        )
+    async with ledger(services.config(), write=True) as opened:
+        wanted = await asked(opened, part)
+        for _, text in words.describe(wanted.plan):
+            output.note(text)
+        output.note(f"asked for by {wanted.entry.db_user} at {wanted.entry.at:%Y-%m-%d %H:%M:%S} UTC")
+        if not yes and not _agrees():
+            raise Refused("nothing was approved")
+        await record_approval(opened, wanted, reason, whoami())
+    plan = wanted.plan
+    if as_json:
+        row = {"plan_hash": plan.hash, "action": plan.action, "target": plan.target, "reason": reason}
+        output.document({"schema": "dbdeck/approval/1", **row})
+    else:
+        output.line(f"approved: {plan.title} on {plan.target}, plan {plan.hash[:16]}", Tone.GOOD)
+    return Exit.OK
+
+
+def _agrees() -> bool:
+    """At a terminal. Raises UsageError where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "there is no terminal to ask at; nothing was approved", "look at the plan, then give --yes"
+        )
+    sys.stderr.write("approve it? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

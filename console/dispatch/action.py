@@ -86,11 +86,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's (or a script's) yes to a plan. `confirm` is the name typed for high risk in prod."""
+    """A person's (or a script's) yes to a plan. `confirm` is the name typed for high risk in prod.
+
+    `waits`: it is asked again and again while others have not approved, and that is recorded already.
+    """
 
     reason: str
     ticket: str = ""
     confirm: str = ""
+    waits: bool = False
 
 
 def _nobody(_: str) -> None:

@@ -38,6 +38,7 @@ from console.dispatch.action import (
     Sparing,
     Watch,
 )
+from console.dispatch.approving import ApprovalMissing, Approved, approved
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.memory import Memory
@@ -45,6 +46,7 @@ from console.dispatch.nowhere import nowhere
 from console.dispatch.person import person
 from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
+from console.dispatch.ruling import Case, ruling
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
 from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
@@ -220,7 +222,7 @@ class Dispatcher:
         """
         watch = watch or Watch()
         action = self.registry.get(plan.action)
-        await self._ask_policy(plan, engine.target, approval)
+        others = await self._ask_policy(plan, engine.target, approval)
         async with self._connection(action, plan, engine.target) as connection:
             await self._same_server(plan, connection)
             async with _holding(connection, _locks(action, plan), plan):
@@ -229,7 +231,7 @@ class Dispatcher:
                 plan = await self._ready(action, plan, engine)
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch, parent))
-                intent = intents.body(plan, approval, engine.target, connection.user)
+                intent = intents.body(plan, approval, engine.target, connection.user, others)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
 
@@ -241,7 +243,8 @@ class Dispatcher:
             return nowhere(self._locks, plan.server)
         return self._opener(target) if isinstance(action, Lasting) else self.lifeboat(target).board()
 
-    async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> None:
+    async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> Approved:
+        """The approvals of others that the policy wants. Raises Refused."""
         refusal = rules.refuses(self._policy, target, plan, approval, datetime.now(UTC), self._who)
         # What acts on no server leaves nothing open that a second run could meet.
         if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
@@ -250,10 +253,22 @@ class Dispatcher:
         if refusal is not None:
             await self._record_refusal(plan, refusal.reason)
             raise Refused(f"{refusal.reason}; nothing was executed", refusal.hint)
+        now = datetime.now(UTC)
+        case = Case(who=self._who, action=plan.action, target=target, at=now, risk=plan.risk)
+        try:
+            return await approved(self._ledger, plan, ruling(self._policy, case))
+        except ApprovalMissing as missing:
+            if not approval.waits:
+                await self._record_refusal(plan, missing.message, plan)
+            raise
 
-    async def _record_refusal(self, plan: Plan, reason: str) -> None:
-        """Refusals are rows too; but nothing happened, so a ledger that is down does not matter here."""
+    async def _record_refusal(self, plan: Plan, reason: str, whole: Plan | None = None) -> None:
+        """Refusals are rows too; but nothing happened, so a ledger that is down does not matter here. The
+        `whole` plan stands in it where somebody is to approve it.
+        """
         body = {"action": plan.action, "target": plan.target, "args": plan.args, "reason": reason}
+        if whole is not None:
+            body |= {"plan_hash": whole.hash, "plan": msgspec.to_builtins(whole, str_keys=True)}
         try:
             await self._ledger.append(Kind.REFUSED, uuid4(), body)
         except AuditUnavailable:

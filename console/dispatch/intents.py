@@ -10,6 +10,7 @@ import msgspec
 
 from console import __version__
 from console.dispatch.action import Approval, Plan
+from console.dispatch.approving import NOBODY_ASKED, Approved
 from console.model.target import Target
 
 VALID_FOR = timedelta(minutes=2)
@@ -18,8 +19,10 @@ _BESIDE = ("args", "subject", "statements", "forecast", "server")
 _LEFT_OUT = ("pieces",)  # told by subject and forecast
 
 
-def body(plan: Plan, approval: Approval, target: Target, operator: str) -> dict[str, object]:
-    """`operator` is the login as the server knows it."""
+def body(
+    plan: Plan, approval: Approval, target: Target, operator: str, others: Approved = NOBODY_ASKED
+) -> dict[str, object]:
+    """`operator` is the login as the server knows it; `others` approved the plan."""
     planned: dict[str, Any] = msgspec.to_builtins(plan, str_keys=True)
     now = datetime.now(UTC)
     return {
@@ -38,6 +41,7 @@ def body(plan: Plan, approval: Approval, target: Target, operator: str) -> dict[
         "confirmed": bool(approval.confirm),
         "planned_at": plan.made_at,
         "valid_until": now + VALID_FOR,
+        **others.beside(),
     }
 
 

@@ -37,11 +37,16 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """`rule` is the name of the one that decides, or the default; None: it depends on the plan's risk."""
+    """`rule` is the name of the one that decides, or the default; None: it depends on the plan's risk.
+
+    `approvals` of so many others are wanted, none older than `within` seconds.
+    """
 
     effect: Literal["allow", "deny"] | None
     rule: str = DEFAULT
     reason: str = ""
+    approvals: int = 0
+    within: float = 0.0
 
 
 def ruling(policy: Policy, case: Case) -> Ruling:
@@ -57,8 +62,13 @@ def ruling(policy: Policy, case: Case) -> Ruling:
         return Ruling(effect=None)
     for rule, fit in fitting:
         if fit and rule.effect == "allow":
-            return Ruling(effect="allow", rule=rule.name, reason=rule.reason)
+            return Ruling(effect="allow", rule=rule.name, reason=rule.reason, approvals=rule.approvals,
+                          within=_seconds(rule.expires))  # fmt: skip
     return _default(policy, case)
+
+
+def _seconds(text: str) -> float:
+    return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
 
 
 def _default(policy: Policy, case: Case) -> Ruling:

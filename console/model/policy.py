@@ -49,6 +49,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Who may (or may not) do what, where and when. What is left out fits everything.
 
     `who` are users of this machine or `group:NAME`, shell patterns; a claim of the machine, as everywhere.
+    What it allows takes the `approvals` of so many others, each good for `expires`.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     risk: tuple[Level, ...] = ()
     select: str = ""
     windows: tuple[Window, ...] = ()
+    approvals: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
+    expires: Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}[smh]$", description="like 30m")] = "30m"
 
 
 class RuleTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -86,6 +86,9 @@ class FakeTable:
     async def candidates(self) -> list[Candidate]:
         raise NotImplementedError
 
+    async def approvals(self, action: UUID) -> list[Entry]:
+        raise NotImplementedError
+
     async def redact(self, writer: UUID, seq: int) -> bool:
         raise NotImplementedError
 

@@ -13,7 +13,7 @@ from pymysql.err import InterfaceError, MySQLError, OperationalError
 
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
-from console.audit.table.port import Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
+from console.audit.table.port import Barred, Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
 from console.errors import Unreachable
@@ -22,6 +22,7 @@ from console.wire.mysql import Address, Connection, connect_mysql
 
 _APPEND: Final = "call append_entry(%s, %s, %s, %s, %s, unhex(%s), unhex(%s), unhex(%s), unhex(%s))"
 _PAGE: Final = "select * from entry where id > %s order by id limit %s"
+_BARRED: Final = "an approval of this plan"
 _CHUNK: Final = 1000
 _ALL: Final = 2**63 - 1
 _DUPLICATE: Final = 1062
@@ -96,7 +97,8 @@ class MysqlTable(ServerTable[Connection]):
             if _code(error) == _DUPLICATE:
                 found = _KEY_NAME.search(str(error))
                 raise await self._conflict(row, found[1] if found else "") from None
-            raise NotTaken(words(error)) from None
+            kind = Barred if _BARRED in str(error) else NotTaken
+            raise kind(words(error)) from None
         return _entry(rows[0])
 
     async def find_idempotency(self, key: str) -> UUID | None:
@@ -111,6 +113,9 @@ class MysqlTable(ServerTable[Connection]):
         piece, parent = query.containing, _text(query.parent)
         values = (action, action, kinds, kinds, piece, piece, parent, parent, limit)
         return [_entry(row) for row in await self._read(text, *values)]
+
+    async def approvals(self, action: UUID) -> list[Entry]:
+        return [_entry(row) for row in await self._read("call find_approvals(%s)", _text(action))]
 
     async def redact(self, writer: UUID, seq: int) -> bool:
         rows = await self._read("call redact_entry(%s, %s)", _text(writer), seq)

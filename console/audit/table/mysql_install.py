@@ -64,14 +64,7 @@ async def _install(
         f"create user if not exists {_OWNER} identified by %s account lock",
         (f"{secrets.token_urlsafe(32)}-aA1",),
     )
-    there = await _objects(connection)
-    for text in statements("mysql.sql"):
-        kind, named = _object(text)
-        if named in there and there[named] not in (None, mysql_objects([text])[kind, named]):
-            await connection.fetch(f"drop {kind} {named}")
-            del there[named]
-        if named not in there:
-            await connection.fetch(text)
+    existed = await _make(connection)
     for account in dict.fromkeys((*writers, *auditors, *redactors)):
         await _grant(connection, "mysql_reader.sql", account)
     for account in writers:
@@ -81,11 +74,28 @@ async def _install(
     for account in redactors:
         await _grant(connection, "mysql_redactor.sql", account)
     return [
-        *([] if "append_entry" in there else [f"database {database}, written by {_OWNER}"]),
+        *([] if existed else [f"database {database}, written by {_OWNER}"]),
         *(f"{account} may append" for account in writers),
         *(f"{account} may read" for account in auditors),
         *(f"{account} may redact" for account in redactors),
     ]
+
+
+async def _make(connection: Connection) -> bool:
+    """What is missing, and anew what is another one than this dbdeck makes. Whether there was a ledger."""
+    there = await _objects(connection)
+    existed = "append_entry" in there
+    lost: list[str] = []
+    for text in statements("mysql.sql"):
+        kind, named = _object(text)
+        if named in there and there[named] not in (None, mysql_objects([text])[kind, named]):
+            lost += await _drop(connection, kind, named)
+            del there[named]
+        if named not in there:
+            await connection.fetch(text)
+    for grant in lost:
+        await connection.fetch(grant)
+    return existed
 
 
 async def _objects(connection: Connection) -> dict[str, str | None]:
@@ -94,6 +104,16 @@ async def _objects(connection: Connection) -> dict[str, str | None]:
     """
     found = await connection.fetch(sql("mysql_objects.sql"))
     return {str(name): None if text is None else digest(text) for name, text in found.rows}
+
+
+async def _drop(connection: Connection, kind: str, name: str) -> list[str]:
+    """What gives the rights back that go with a procedure."""
+    grants: list[str] = []
+    if kind == "procedure":
+        found = await connection.fetch(sql("mysql_grants.sql"), (name,))
+        grants = [f"grant execute on procedure {name} to {quote_account(f'{u}@{h}')}" for u, h in found.rows]
+    await connection.fetch(f"drop {kind} {name}")
+    return grants
 
 
 def _object(statement: str) -> tuple[str, str]:

@@ -36,6 +36,10 @@ class Duplicate(NotTaken):
         self.action_id = action_id
 
 
+class Barred(NotTaken):
+    """The sink knows why the action may not begin: an approval that is none."""
+
+
 class Query(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows to read; `limit` None means all. `containing` is a piece of the body's text; `parent` the
     run of a runbook that actions are part of.
@@ -80,6 +84,9 @@ class Table(Protocol):
         """All rows of one moment whose id is above that one, ids ascending."""
 
     async def candidates(self) -> list[Candidate]: ...
+
+    async def approvals(self, action: UUID) -> list[Entry]:
+        """Rows of the kind `approval` with this id; who may only write may read these."""
 
     async def redact(self, writer: UUID, seq: int) -> bool:
         """Take a row's body away, which a redaction row must have said. False: it had none any more."""

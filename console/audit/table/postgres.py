@@ -11,13 +11,14 @@ import asyncpg
 
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
-from console.audit.table.port import Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
+from console.audit.table.port import Barred, Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
 from console.secrets import Secret
 from console.wire.tls import ssl_context
 
 _APPEND: Final = "select * from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_BARRED: Final = "AU004"
 _STREAM: Final = "select * from dbdeck_audit.entry where id > $1 order by id"
 _CHUNK: Final = 1000
 LOST: Final = (
@@ -108,7 +109,8 @@ class PostgresTable(ServerTable[Connection]):
         except asyncpg.UniqueViolationError as error:
             raise await self._conflict(row, error.constraint_name or "") from None
         except asyncpg.PostgresError as error:
-            raise NotTaken(str(error)) from None
+            kind = Barred if error.sqlstate == _BARRED else NotTaken
+            raise kind(str(error)) from None
         return to_entry(rows[0])
 
     async def find_idempotency(self, key: str) -> UUID | None:
@@ -121,6 +123,10 @@ class PostgresTable(ServerTable[Connection]):
         kinds = None if query.kinds is None else list(query.kinds)
         values = (query.action_id, kinds, query.limit, query.containing, query.parent)
         return [to_entry(row) for row in await self._read(text, *values)]
+
+    async def approvals(self, action: UUID) -> list[Entry]:
+        found = await self._read("select * from dbdeck_audit.approvals($1)", action)
+        return [to_entry(row) for row in found]
 
     async def redact(self, writer: UUID, seq: int) -> bool:
         rows = await self._read("select dbdeck_audit.redact($1, $2) as gone", writer, seq)

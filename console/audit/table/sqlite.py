@@ -89,6 +89,10 @@ class SqliteTable:
     async def candidates(self) -> list[Candidate]:
         return await self._ask(self._candidates)
 
+    async def approvals(self, action: UUID) -> list[Entry]:
+        query = Query(action_id=action, kinds=("approval",), newest_first=False)
+        return await self._ask(lambda: self._entries(query))
+
     async def redact(self, writer: UUID, seq: int) -> bool:
         return await self._ask(lambda: self._redact(writer, seq))
 

@@ -80,9 +80,10 @@ modifies sql data
 begin
     declare there, before_link, hash, linked, sealed varbinary(32) default null;
     declare seen varbinary(32) default x'';
+    declare said longtext character set utf8mb4;
     declare moment datetime(6);
     declare login, address varchar(400) character set utf8mb4;
-    declare kept int default 0;
+    declare kept, wanted int default 0;
     declare made bigint unsigned;
     declare exit handler for sqlexception begin rollback; resignal; end;
     -- Ends whatever transaction the caller may have begun: no ROLLBACK of theirs reaches this row.
@@ -101,6 +102,27 @@ begin
         if before_link is null or before_link <> _prev then
             signal sqlstate '45000'
                 set message_text = 'the row before this one is missing or another one';
+        end if;
+        -- Approvals are those of others: each of another account than this session's and than the other
+        -- approvals', of the same plan, and not older than the intent allows by this server's clock.
+        set said = convert(_body using utf8mb4);
+        if _kind = 'intent' and said like '%"approvals":[%' then
+            set wanted = json_length(said, '$.approvals');
+            select count(distinct substring(e.db_user, 1, char_length(e.db_user)
+                    - char_length(substring_index(e.db_user, '@', -1)) - 1)) into kept
+            from entry e
+            where e.kind = 'approval'
+              and json_contains(json_extract(said, '$.approvals'), json_quote(lower(hex(e.link))))
+              and json_unquote(json_extract(e.body, '$.plan_hash')) = json_unquote(json_extract(said, '$.plan_hash'))
+              and e.at > utc_timestamp(6) - interval json_extract(said, '$.approvals_within') second
+              and substring(e.db_user, 1, char_length(e.db_user)
+                    - char_length(substring_index(e.db_user, '@', -1)) - 1)
+                  <> substring(user(), 1, char_length(user()) - char_length(substring_index(user(), '@', -1)) - 1);
+            if wanted is null or kept <> wanted then
+                signal sqlstate 'AU004'
+                    set message_text = 'an approval of this plan is that of its requester, of another plan, or too old';
+            end if;
+            set kept = 0;
         end if;
         set hash = unhex(sha2(_body, 256));
         set linked = unhex(sha2(concat('dbdeck/link/1;',
@@ -165,6 +187,13 @@ where i.kind = 'intent'
   and (o.id is null or o.body like '%"unknown"%')
   and not exists (select 1 from entry r where r.action_id = i.action_id and r.kind = 'resolved')
 order by i.id
+-- next
+create definer = dbdeck_audit_owner@localhost procedure find_approvals(in _action varchar(36) character set ascii)
+sql security definer
+reads sql data
+select e.* from entry e where e.action_id = _action and e.kind = 'approval' order by e.id
+-- next
+grant execute on procedure find_approvals to dbdeck_audit_owner@localhost
 -- next
 -- Takes the text of a row away, once a row says so; its hash stays.
 create definer = dbdeck_audit_owner@localhost procedure redact_entry(

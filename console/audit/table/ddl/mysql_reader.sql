@@ -3,3 +3,5 @@ grant select on ledger to {account}
 grant execute on procedure find_key to {account}
 -- next
 grant execute on procedure open_candidates to {account}
+-- next
+grant execute on procedure find_approvals to {account}

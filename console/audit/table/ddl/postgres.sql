@@ -50,6 +50,23 @@ create or replace function dbdeck_audit.lock_key(writer uuid) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp
 as $$ select ('x' || left(encode(sha256(convert_to('dbdeck/writer;' || writer, 'UTF8')), 'hex'), 16))::bit(64)::bigint $$;
 
+-- Whether an intent's approvals are those of others: each of another login than this session's and than the
+-- other approvals', of the same plan, and not older than the intent allows by this server's clock.
+create or replace function dbdeck_audit.is_approved(_body text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select count(*) = count(distinct e.db_user)
+    from jsonb_array_elements_text(_body::jsonb -> 'approvals') as wanted (link)
+    left join dbdeck_audit.entry e
+        on e.link = decode(wanted.link, 'hex') and e.kind = 'approval' and e.db_user <> session_user
+        and e.body::jsonb ->> 'plan_hash' = _body::jsonb ->> 'plan_hash'
+        and e.at > clock_timestamp() - make_interval(secs => (_body::jsonb ->> 'approvals_within')::float8)
+$$;
+
+create or replace function dbdeck_audit.approvals(_action uuid) returns setof dbdeck_audit.entry
+language sql stable security definer set search_path = pg_catalog, pg_temp
+as $$ select e.* from dbdeck_audit.entry e where e.action_id = _action and e.kind = 'approval' order by e.id $$;
+
 -- Appending the same row again returns the row that is there: a lost answer is settled by asking again.
 create or replace function dbdeck_audit.append(
     _writer uuid, _seq bigint, _kind text, _action uuid, _parent uuid, _key text, _body text, _prev bytea,
@@ -80,6 +97,10 @@ begin
     end if;
     if _prev is distinct from (case when _seq = 1 then ''::bytea else before.link end) then
         raise exception 'row % of this writer is missing or another one', _seq - 1 using errcode = 'AU001';
+    end if;
+    if _kind = 'intent' and _body like '%"approvals":[%' and not dbdeck_audit.is_approved(_body) then
+        raise exception 'an approval of this plan is that of its requester, of another plan, or too old'
+            using errcode = 'AU004';
     end if;
     made.writer := _writer;
     made.seq := _seq;

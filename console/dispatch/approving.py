@@ -1,0 +1,126 @@
+"""Four eyes: plans that others have to approve, by the plan's hash, before they may run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from console.audit.ledger import Ledger
+from console.audit.record import Entry, Kind
+from console.audit.verify import fields
+from console.dispatch.action import Plan
+from console.dispatch.ruling import Ruling
+from console.errors import Refused, UsageError
+
+
+class ApprovalMissing(Refused):
+    """Others have to approve the plan first."""
+
+
+class Approved(msgspec.Struct, frozen=True, kw_only=True):
+    """What an intent names: the links of the approvals, and how old they may be. The ledger's server checks
+    that they are other logins', of this plan, and young enough.
+    """
+
+    links: tuple[str, ...] = ()
+    within: float = 0.0
+
+    def beside(self) -> dict[str, object]:
+        if not self.links:
+            return {}
+        return {"approvals": list(self.links), "approvals_within": self.within}
+
+
+NOBODY_ASKED = Approved()
+
+
+def id_of(plan_hash: str) -> UUID:
+    """Under which the approvals of a plan stand. Raises UsageError for what is no hash."""
+    try:
+        return UUID(plan_hash[:32])
+    except ValueError:
+        raise UsageError(f"{plan_hash!r} is no hash of a plan", "the refusal of `apply` tells it") from None
+
+
+async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
+    """Raises ApprovalMissing naming the hash, AuditUnavailable."""
+    if not wanted.approvals:
+        return NOBODY_ASKED
+    rows = [
+        row
+        for row in await ledger.approvals(id_of(plan.hash))
+        if fields(row.body).get("plan_hash") == plan.hash
+    ]
+    own = ledger.own_person
+    newest = {_person(ledger, row): row for row in rows}
+    others = [row for person, row in newest.items() if person and person != own]
+    if len(others) < wanted.approvals:
+        raise ApprovalMissing(
+            f"{wanted.rule} wants {wanted.approvals} other to approve this plan, {len(others)} did; nothing"
+            f" was executed: {plan.hash}",
+            f"somebody with another login at the ledger: `dbdeck approve {plan.hash[:16]} --reason TEXT`; "
+            "then run it again, or let `apply --approve-wait 10m` wait for it",
+        )
+    links = tuple(row.link.hex() for row in others[-wanted.approvals :])
+    return Approved(links=links, within=wanted.within)
+
+
+def _person(ledger: Ledger, row: Entry) -> str:
+    """By the ledger's own word; a file verifies nobody, so nobody counts there."""
+    return ledger.person(row.db_user)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan that waits for approval: the row that was written when it was refused."""
+
+    entry: Entry
+    plan: Plan
+
+    @property
+    def body(self) -> Mapping[str, object]:
+        return fields(self.entry.body)
+
+
+async def asked(ledger: Ledger, part: str) -> Asked:
+    """The newest plan that waits for approval whose hash begins so.
+
+    Raises UsageError where there is none or more than one, AuditUnavailable, PrivilegeMissing.
+    """
+    if len(part) < 8 or not all(one in "0123456789abcdef" for one in part):
+        raise UsageError(f"{part!r} is no hash of a plan", "give 8 digits of it or more")
+    rows = await ledger.entries(kinds=(Kind.REFUSED,), containing=f'"plan_hash":"{part}')
+    hashes = {str(fields(row.body).get("plan_hash")) for row in rows}
+    if len(hashes) != 1:
+        many = "none" if not hashes else "several"
+        raise UsageError(
+            f"{many} of the plans that wait for approval begins with {part}; nothing was approved"
+        )
+    try:
+        return Asked(entry=rows[0], plan=msgspec.convert(fields(rows[0].body)["plan"], Plan))
+    except (KeyError, msgspec.ValidationError):
+        raise UsageError("a newer dbdeck made this plan; nothing was approved") from None
+
+
+async def approve(ledger: Ledger, wanted: Asked, reason: str, by: str) -> None:
+    """Raises Refused for who asked for it, and where the ledger verifies nobody; AuditUnavailable."""
+    if not ledger.own_person:
+        raise Refused(
+            "this ledger is a file, which verifies nobody: it cannot tell two people; nothing was approved",
+            "four eyes need a ledger on a server: docs/audit.md",
+        )
+    if ledger.person(wanted.entry.db_user) == ledger.own_person:
+        raise Refused(
+            f"{ledger.own_person} asked for this plan, and cannot approve it; nothing was approved",
+            "somebody with another login at the ledger has to",
+        )
+    plan = wanted.plan
+    body = {
+        "plan_hash": plan.hash,
+        "action": plan.action,
+        "target": plan.target,
+        "reason": reason,
+        "operator": by,
+    }
+    await ledger.append(Kind.APPROVAL, id_of(plan.hash), body)

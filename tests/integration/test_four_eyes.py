@@ -1,0 +1,164 @@
+"""Plans that another person has to approve, with the ledger on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.record import Kind
+from console.dispatch.approving import id_of
+from console.errors import Refused
+from console.secrets import Secret
+from tests.audit.sinks import MysqlSink, PostgresSink
+from tests.command import Command
+from tests.servers.accounts import APP, OPERATOR, PASSWORDS
+from tests.servers.fleet import Server
+from tests.servers.mysql import MysqlServer
+from tests.servers.postgres import PostgresServer
+
+RULE = {"name": "four eyes", "effect": "allow", "actions": ["setting.*"], "approvals": 1}
+WORDS = (
+    "setting.set",
+    "-t",
+    "t",
+    "name=work_mem",
+    "value=8MB",
+    f"role={OPERATOR}",
+    "--reason",
+    "x",
+    "--yes",
+)
+HASH = "ab" * 32
+
+
+@pytest.fixture
+async def sink(any_server: Server, tmp_path: Path) -> PostgresSink | MysqlSink:
+    """OPERATOR and APP may both write and read."""
+    journal = tmp_path / "journal"
+    made: PostgresSink | MysqlSink
+    if isinstance(any_server, MysqlServer):
+        made = MysqlSink(any_server, f"ledger_{uuid4().hex[:12]}", journal)
+    else:
+        made = PostgresSink(any_server, await any_server.new_database(), journal)
+    await made.install()
+    app = f"{APP}@%" if isinstance(made, MysqlSink) else APP
+    await install(made.admin, auditors=[app])
+    return made
+
+
+def other(sink: PostgresSink | MysqlSink) -> Any:
+    url = sink.url.replace(f"//{OPERATOR}@", f"//{APP}@")
+    return open_ledger(url, sink.journal, password=Secret(PASSWORDS[APP]))
+
+
+async def approval(ledger: Ledger, plan_hash: str = HASH) -> str:
+    receipt = await ledger.append(Kind.APPROVAL, id_of(plan_hash), {"plan_hash": plan_hash})
+    return receipt.link.hex()
+
+
+def intent(*links: str, within: float = 60.0) -> dict[str, object]:
+    return {"plan_hash": HASH, "approvals": list(links), "approvals_within": within}
+
+
+async def test_the_ledgers_server_takes_only_the_approval_of_another(sink: PostgresSink | MysqlSink) -> None:
+    async with sink.open() as mine, other(sink) as theirs:
+        good = await approval(theirs)
+        assert [row.link.hex() for row in await mine.approvals(id_of(HASH))] == [good]
+        bad = {
+            "one's own": intent(await approval(mine)),
+            "of another plan": intent(await approval(theirs, "cd" * 32)),
+            "too old": intent(good, within=0.0),
+            "one that is not there": intent("00" * 32),
+            "the same one twice": intent(good, good),
+            "one login twice": intent(good, await approval(theirs)),
+            "one of two": intent(good, "00" * 32),
+        }
+        for name, body in bad.items():
+            with pytest.raises(Refused, match="nothing was executed"):
+                await mine.append(Kind.INTENT, uuid4(), body)
+            assert [row.body for row in await mine.entries(kinds=(Kind.INTENT,))] == [], name
+        await mine.append(Kind.INTENT, uuid4(), intent(good))
+        await mine.append(Kind.INTENT, uuid4(), {"plan_hash": HASH})
+        assert (await mine.verify()).ok
+
+
+# ---- by the command line -----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def two(postgres18: PostgresServer, tmp_path: Path) -> tuple[Command, Command]:
+    """The same targets and the same ledger; two people with a login each at it."""
+    made = PostgresSink(postgres18, await postgres18.new_database(), tmp_path / "journal")
+    await made.install()
+    await install(made.admin, auditors=[APP])
+    people = []
+    for login in (OPERATOR, APP):
+        folder = tmp_path / login
+        folder.mkdir()
+        (folder / "password").write_text(PASSWORDS[login])
+        (folder / "password").chmod(0o600)
+        url = made.url.replace(f"//{OPERATOR}@", f"//{login}@")
+        command = Command(
+            folder, {"t": postgres18.target_dict()}, url=url, password=f"file:{folder}/password"
+        )
+        values = {
+            "audit": command.audit,
+            "targets": {"t": {**postgres18.target_dict(), "environment": "staging"}},
+        }
+        command.write({**values, "policy": {"rules": [RULE]}})
+        people.append(command)
+    return people[0], people[1]
+
+
+async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Command]) -> None:
+    asking, approving = two
+    first = await asking.run("apply", *WORDS)
+    assert (first.code, "four eyes wants 1 other" in first.err) == (4, True), first
+    plan_hash = first.err.split("nothing was executed: ")[1].split()[0]
+    own = await asking.run("approve", plan_hash, "--reason", "fine", "--yes")
+    assert (own.code, "cannot approve it" in own.err) == (4, True), own
+    theirs = await approving.run("approve", plan_hash[:12], "--reason", "fine", "--yes")
+    assert (theirs.code, "work_mem" in theirs.err) == (0, True), theirs
+    second = await asking.run("apply", *WORDS)
+    assert second.code == 0, second
+    kinds = await asking.kinds()
+    assert [kind for kind in kinds if kind in ("refused", "approval", "intent", "outcome")] == [
+        "refused", "approval", "intent", "outcome",
+    ]  # fmt: skip
+    await asking.run("apply", "setting.reset", "-t", "t", "name=work_mem", f"role={OPERATOR}",
+                     "--reason", "x", "--yes")  # fmt: skip
+
+
+async def test_apply_waits_for_the_other_terminal(two: tuple[Command, Command]) -> None:
+    asking, approving = two
+    runner = await asking.start("apply", *WORDS, "--approve-wait", "40s")
+    assert runner.stderr is not None
+    said = ""
+    while "nothing was executed: " not in said:
+        said = (await asyncio.wait_for(runner.stderr.readline(), 20)).decode()
+    plan_hash = said.split("nothing was executed: ")[1].split()[0]
+    assert (await approving.run("approve", plan_hash, "--reason", "fine", "--yes")).code == 0
+    out, err = await asyncio.wait_for(runner.communicate(), 40)
+    assert runner.returncode == 0, (out, err)
+    assert (await asking.kinds()).count("refused") == 1
+
+
+async def test_a_file_verifies_nobody(postgres18: PostgresServer, tmp_path: Path) -> None:
+    command = Command(tmp_path, {"t": postgres18.target_dict()})
+    target = {**postgres18.target_dict(), "environment": "staging"}
+    command.write({"audit": command.audit, "targets": {"t": target}, "policy": {"rules": [RULE]}})
+    first = await command.run("apply", *WORDS)
+    plan_hash = first.err.split("nothing was executed: ")[1].split()[0]
+    done = await command.run("approve", plan_hash, "--reason", "fine", "--yes")
+    assert (done.code, "verifies nobody" in done.err) == (4, True), done
+
+
+async def test_what_is_no_plan_is_told(two: tuple[Command, Command]) -> None:
+    for text in ("xyz", "abc", "0" * 16):
+        done = await two[1].run("approve", text, "--reason", "fine", "--yes")
+        assert (done.code, "nothing was approved" in done.err or "no hash" in done.err) == (2, True), done
