@@ -84,7 +84,7 @@ class Reading:
     ) -> dict[str, Any]:
         flavor = (await self._engine.identity()).flavor
         one = variant(text, flavor)
-        wrong = fault(one)
+        wrong = fault(one, flavor)
         if wrong:
             raise ExpressionError(f"the SQL was not sent: {wrong}")
         bound = bind(one, args, flavor)
