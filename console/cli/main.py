@@ -539,7 +539,7 @@ def runbook_list(services: Services, symptom: str, suggest: bool, target: str | 
         from console.cli.runbook_find import suggest as suggest_runbooks
 
         return _run(suggest_runbooks(services, symptom, target, as_json))
-    from console.cli.runbook import list_all
+    from console.cli.runbook_documents import list_all
 
     return list_all(services, symptom, as_json)
 
@@ -551,7 +551,7 @@ def runbook_list(services: Services, symptom: str, suggest: bool, target: str | 
 @click.pass_obj
 def runbook_show(services: Services, name: str, as_json: bool) -> int:
     """Show a runbook: what it is for, its params and its steps."""
-    from console.cli.runbook import show
+    from console.cli.runbook_documents import show
 
     return show(services, name, as_json)
 
@@ -563,7 +563,7 @@ def runbook_show(services: Services, name: str, as_json: bool) -> int:
 @click.pass_obj
 def runbook_lint(services: Services, names: tuple[str, ...], as_json: bool) -> int:
     """Check runbooks without a server, and walk their fixtures; exit 2 on an error."""
-    from console.cli.runbook import check
+    from console.cli.runbook_documents import check
 
     return check(services, names, as_json)
 
@@ -573,7 +573,7 @@ def runbook_lint(services: Services, names: tuple[str, ...], as_json: bool) -> i
 @click.pass_obj
 def runbook_schema(services: Services) -> int:
     """Print the JSON schema of runbooks, with the arguments of the actions there are."""
-    from console.cli.runbook import print_schema
+    from console.cli.runbook_documents import print_schema
 
     return print_schema(services)
 
@@ -589,7 +589,7 @@ def runbook_plan(
     services: Services, name: str, target: str | None, given: tuple[str, ...], as_json: bool
 ) -> int:
     """Show the whole tree: what is known now, what is decided at run time, what takes it back."""
-    from console.cli.runbook import plan as plan_runbook
+    from console.cli.runbook_documents import plan as plan_runbook
 
     return _run(plan_runbook(services, name, given, target, as_json))
 
@@ -605,8 +605,8 @@ def runbook_run(
     services: Services, /, name: str, target: str | None, given: tuple[str, ...], **options: Any
 ) -> int:
     """Run a runbook. What it asks and was not answered here makes it wait, in the ledger."""
-    from console.cli.runbook import RunOptions
     from console.cli.runbook import run as run_runbook
+    from console.cli.runbook_answers import RunOptions
 
     return _run(run_runbook(services, name, given, target, RunOptions(**options)))
 
@@ -618,7 +618,7 @@ def runbook_run(
 @click.pass_obj
 def runbook_status(services: Services, run_id: str | None, as_json: bool) -> int:
     """List the newest runs; with RUN all that happened in it."""
-    from console.cli.runbook import status
+    from console.cli.runbook_status import status
 
     return _run(status(services, run_id, as_json))
 
@@ -630,7 +630,8 @@ def runbook_status(services: Services, run_id: str | None, as_json: bool) -> int
 @click.pass_obj
 def runbook_resume(services: Services, /, run_id: str, **options: Any) -> int:
     """Go on with a run by what the ledger says; follow it where somebody else runs it."""
-    from console.cli.runbook import RunOptions, resume
+    from console.cli.runbook import resume
+    from console.cli.runbook_answers import RunOptions
 
     return _run(resume(services, run_id, RunOptions(**options)))
 

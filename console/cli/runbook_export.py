@@ -9,7 +9,7 @@ from pathlib import Path
 
 from console.cli import output
 from console.cli.context import Services, ledger
-from console.cli.runbook import run_number
+from console.cli.runbook_told import run_number
 from console.errors import Exit, UsageError
 from console.present import post_mortem_page as pages
 from console.present.post_mortem import post_mortem

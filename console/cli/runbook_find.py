@@ -8,7 +8,8 @@ from typing import Any
 
 from console.cli import output
 from console.cli.context import Services, ledger, one
-from console.cli.runbook import library, run_number, summary
+from console.cli.runbook_documents import library, summary
+from console.cli.runbook_told import run_number
 from console.cli.unlock import unlock_for
 from console.engine.open import open_engine, whoami
 from console.engine.port import Engine

@@ -9,7 +9,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, dispatcher
-from console.cli.runbook import run_number, tell_event
+from console.cli.runbook_told import Shown, run_number, tell_event, told_end
 from console.cli.unlock import unlock_for
 from console.dispatch.dispatcher import Dispatcher
 from console.engine.open import whoami
@@ -46,6 +46,10 @@ async def _left(services: Services, run_id: str) -> AsyncIterator[_Left]:
 
 async def hand_over(services: Services, run_id: str, to: str, note: str, as_json: bool) -> int:
     """Says whose it is from now on; nobody is kept from going on with it."""
+    return await told_end(_hand_over(services, run_id, to, note, as_json), Shown(run=run_id), as_json)
+
+
+async def _hand_over(services: Services, run_id: str, to: str, note: str, as_json: bool) -> int:
     if not to.strip():
         raise UsageError("nobody was named; nothing was recorded", "--to NAME")
     async with _left(services, run_id) as left:
@@ -57,6 +61,10 @@ async def hand_over(services: Services, run_id: str, to: str, note: str, as_json
 
 async def approve(services: Services, run_id: str, reason: str, as_json: bool) -> int:
     """From wherever the ledger can be reached; who runs it, or resumes it, sees it there."""
+    return await told_end(_approve(services, run_id, reason, as_json), Shown(run=run_id), as_json)
+
+
+async def _approve(services: Services, run_id: str, reason: str, as_json: bool) -> int:
     if not reason.strip():
         raise UsageError("no reason was given; nothing was recorded", "say why with --reason TEXT")
     number = run_number(run_id)
@@ -107,6 +115,10 @@ async def stop(services: Services, run_id: str, reason: str, as_json: bool) -> i
 
     An action whose end is not recorded yet is looked for first, which is what `resume` does.
     """
+    return await told_end(_stop(services, run_id, reason, as_json), Shown(run=run_id), as_json)
+
+
+async def _stop(services: Services, run_id: str, reason: str, as_json: bool) -> int:
     if not reason.strip():
         raise UsageError("no reason was given; nothing was recorded", "say why with --reason TEXT")
     async with _left(services, run_id) as left:

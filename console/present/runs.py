@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from console.errors import DbdeckError
 from console.present import plan
 from console.present.table import Column, Line, Tone
 from console.present.units import age, clean, clean_block
@@ -111,6 +112,25 @@ def concluded(run: Run, waiting: Ask | None, code: int) -> dict[str, Any]:
         "effects": list(run.effects),
         "waiting": msgspec.to_builtins(waiting) if waiting else None,
         "exit": code,
+        "error": None,
+    }
+
+
+def refused(
+    runbook: str | None, target: str | None, run: str | None, code: int, error: DbdeckError
+) -> dict[str, Any]:
+    """The same document where nothing was run: why not."""
+    return {
+        "schema": "dbdeck/runbook-run/1",
+        "run": run,
+        "runbook": runbook,
+        "target": target,
+        "result": None,
+        "text": "",
+        "effects": [],
+        "waiting": None,
+        "exit": code,
+        "error": {"kind": error.kind, "message": error.message, "hint": error.hint},
     }
 
 

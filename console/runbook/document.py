@@ -329,8 +329,8 @@ class Fixture(_Part, frozen=True, kw_only=True):
     """Recorded answers, and the way the document takes by them; `lint` walks it without a server.
 
     `answers` are by step: rows of a query or a poll (`cancel[0].look` for one item), of a capture by what it
-    collects; `effects` say how actions end and `evidence` what they saw; `decisions` what people say. `path`
-    are the steps done, in order.
+    collects, and `{rows: [...], truncated: true}` where there are more; `effects` say how actions end and
+    `evidence` what they saw; `decisions` what people say. `path` are the steps done, in order.
     """
 
     name: str

@@ -33,11 +33,17 @@ from console.runbook.values import (
     MOST_NUMBER,
     MOST_TEXT,
     UNKNOWN,
+    AtLeast,
+    Cut,
     ExpressionError,
     compare,
+    compare_least,
     equal,
+    equal_least,
+    is_cut,
     is_number,
     kind_of,
+    seen_of,
 )
 
 MOST_STEPS: Final = 10_000
@@ -47,7 +53,14 @@ Names: TypeAlias = Mapping[str, Any]
 def evaluate(text: str, names: Names, steps: int = MOST_STEPS) -> Any:
     """The value, or UNKNOWN. Raises ExpressionError for a fault of the expression or of its data, and where
     it takes more `steps`; a row of a list that is looked through is one.
+
+    A number of which only the least is known is not known; what it decides is decided before.
     """
+    found = _evaluated(text, names, steps)
+    return UNKNOWN if isinstance(found, AtLeast) else found
+
+
+def _evaluated(text: str, names: Names, steps: int) -> Any:
     return bounded(_Work(names, steps).value(parse(text)))
 
 
@@ -110,7 +123,7 @@ class _Work:
 
     def _several(self, node: Several) -> Any:
         found = [self.value(one) for one in node.items]
-        return UNKNOWN if any(one is UNKNOWN for one in found) else found
+        return UNKNOWN if any(_is_unsure(one) or is_cut(one) for one in found) else found
 
     def _choice(self, node: Choice) -> Any:
         decided = truth(self.value(node.condition))
@@ -122,7 +135,7 @@ class _Work:
         if name in ("exists", "coalesce"):
             return self._lazily(name, arguments)
         found = [self.value(one) for one in arguments]
-        if any(one is UNKNOWN for one in found):
+        if any(_is_unsure(one) for one in found):
             return UNKNOWN
         self.spend(sum(len(one) for one in found if isinstance(one, list | dict)))
         return bounded(FUNCTIONS[name].work(*found))
@@ -144,7 +157,7 @@ class _Work:
         if operator == "not":
             decided = truth(found)
             return UNKNOWN if decided is None else not decided
-        if found is UNKNOWN or found is None:
+        if _is_unsure(found) or found is None:
             return UNKNOWN
         return -_number(found, operator)
 
@@ -155,10 +168,19 @@ class _Work:
         if a is UNKNOWN or b is UNKNOWN:
             return UNKNOWN
         if operator in ("==", "!="):
-            return equal(a, b, self.spend) is (operator == "==")
+            same = self._same(a, b)
+            return UNKNOWN if same is UNKNOWN else same is (operator == "==")
         if operator == "in":
             return contains(a, b, self.spend)
         return UNKNOWN if a is None or b is None else _joined(operator, a, b)
+
+    def _same(self, a: Any, b: Any) -> Any:
+        if isinstance(a, AtLeast) or isinstance(b, AtLeast):
+            return equal_least(a, b)
+        same_kind = any(isinstance(a, kind) and isinstance(b, kind) for kind in (list, dict))
+        if same_kind and (is_cut(a) or is_cut(b)):
+            return UNKNOWN
+        return equal(a, b, self.spend)
 
     def _logic(self, operator: str, left: Node, right: Node) -> Any:
         """Kleene: `false and UNKNOWN` is false. The right side is not looked at where the left decides."""
@@ -173,9 +195,27 @@ class _Work:
 
 
 def _joined(operator: str, a: Any, b: Any) -> Any:
+    if isinstance(a, AtLeast) or isinstance(b, AtLeast):
+        return _joined_least(operator, a, b)
     if operator in ("<", "<=", ">", ">="):
         return compare(operator, a, b)
     return bounded(_ARITHMETIC[operator](a, b))
+
+
+def _joined_least(operator: str, a: Any, b: Any) -> Any:
+    """Where one side is AtLeast: what grows with it is at least as well, all else is not known."""
+    if operator in ("<", "<=", ">", ">="):
+        return compare_least(operator, a, b)
+    if operator == "+":
+        both = [one.least if isinstance(one, AtLeast) else _number(one, "+") for one in (a, b)]
+        return AtLeast(bounded(sum(both)))
+    if isinstance(a, AtLeast) and operator == "-" and not isinstance(b, AtLeast):
+        return AtLeast(bounded(a.least - _number(b, "-")))
+    return UNKNOWN
+
+
+def _is_unsure(value: Any) -> bool:
+    return value is UNKNOWN or isinstance(value, AtLeast)
 
 
 class Missing(ExpressionError):
@@ -184,7 +224,7 @@ class Missing(ExpressionError):
 
 def item(of: Any, key: Any) -> Any:
     """Raises Missing for what is not there, ExpressionError for what has no parts."""
-    if of is UNKNOWN or key is UNKNOWN:
+    if of is UNKNOWN or _is_unsure(key):
         return UNKNOWN
     if isinstance(of, dict):
         return _field(of, key)
@@ -201,20 +241,27 @@ def _field(of: dict[str, Any], key: Any) -> Any:
     if key not in of:
         has = ", ".join(map(str, of)) or "none"
         raise Missing(f"it has no field {key!r}; it has: {has}"[:MOST_CHARACTERS])
+    if key in ("rows", "count") and is_cut(of):
+        return seen_of(of) if key == "rows" else AtLeast(len(of["rows"]))
     return of[key]
 
 
 def _place(of: list[Any], key: Any) -> Any:
     if isinstance(key, bool) or not isinstance(key, int):
         raise ExpressionError(f"a place in a list is a whole number, not {kind_of(key)}")
+    if isinstance(of, Cut) and key >= len(of):
+        return UNKNOWN
     if not 0 <= key < len(of):
         raise Missing(f"there is no place {key} in a list of {len(of)}")
     return of[key]
 
 
 def contains(value: Any, inside: Any, spend: Callable[[int], None]) -> Any:
+    if isinstance(value, AtLeast):
+        return UNKNOWN
     if isinstance(inside, list):
-        return any(equal(value, one, spend) for one in inside)
+        found = any(equal(value, one, spend) for one in inside)
+        return UNKNOWN if not found and isinstance(inside, Cut) else found
     if value is None or inside is None:
         return UNKNOWN
     if isinstance(value, str) and isinstance(inside, str | dict):
@@ -274,9 +321,11 @@ def fill(text: str, names: Names, steps: int = MOST_STEPS, shown: Callable[[str]
 
 def _word(expression: str, names: Names, steps: int) -> str:
     try:
-        found = evaluate(expression, names, steps)
+        found = _evaluated(expression, names, steps)
     except ExpressionError as error:
         return f"({expression}: {error.message})"
+    if isinstance(found, AtLeast):
+        return f"at least {found.least}"
     if found is UNKNOWN:
         return f"({expression}: known at run time)"
     if isinstance(found, str):

@@ -15,7 +15,7 @@ from console.runbook.loader import Library, Loaded
 from console.runbook.values import ExpressionError
 from console.strict_yaml import Path_, did_you_mean
 
-_SECRET: Final = ("password", "passwd", "secret", "token", "verifier")
+SECRET: Final = ("password", "passwd", "secret", "token", "verifier")
 SEEN: Final = frozenset({"rows", "row", "count"})
 
 
@@ -60,7 +60,7 @@ class Sheet:
     def text(self, shown: str, path: Path_, known: Mapping[str, Any]) -> None:
         for expression in shown_in(shown):
             self.expression(expression, path, known)
-            if any(word in expression.lower() for word in _SECRET):
+            if any(word in expression.lower() for word in SECRET):
                 self.say(
                     "secret-shown",
                     path,

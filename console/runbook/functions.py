@@ -8,7 +8,19 @@ from typing import Any, Final
 
 import msgspec
 
-from console.runbook.values import UNKNOWN, ExpressionError, compare, equal, is_number, kind_of
+from console.runbook.values import (
+    UNKNOWN,
+    AtLeast,
+    Cut,
+    ExpressionError,
+    compare,
+    equal,
+    is_answer,
+    is_cut,
+    is_number,
+    kind_of,
+    seen_of,
+)
 
 _DURATION = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,9})?)(?P<unit>ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -50,13 +62,17 @@ def _text(value: Any, name: str) -> str:
 
 
 def _list(value: Any, name: str) -> list[Any]:
-    """A list; of a query's answer its rows."""
-    if isinstance(value, dict) and isinstance(value.get("rows"), list):
-        rows: list[Any] = value["rows"]
-        return rows
+    """A list; of a query's answer its rows. It is a Cut where there are more of them."""
+    if is_answer(value):
+        return seen_of(value)
     if not isinstance(value, list):
         raise ExpressionError(f"{name} is for a list, not for {kind_of(value)}")
     return value
+
+
+def _like(value: Any, found: list[Any]) -> list[Any]:
+    """What was made of the rows of a list: of a beginning only the beginning."""
+    return Cut(found) if is_cut(value) else found
 
 
 def _fields(value: Any, field: Any, name: str) -> list[Any]:
@@ -73,8 +89,13 @@ def _given(name: str, value: Any, field: Any) -> list[Any]:
     return list(_list(value, name)) if field is None else _fields(value, field, name)
 
 
-def _len(value: Any) -> int:
-    return len(value) if isinstance(value, str) else len(_list(value, "len"))
+def _count(value: Any) -> Any:
+    found = _list(value, "count")
+    return AtLeast(len(found)) if is_cut(value) else len(found)
+
+
+def _len(value: Any) -> Any:
+    return len(value) if isinstance(value, str) else _count(_list(value, "len"))
 
 
 def _quantified(name: str, decides: bool) -> Callable[..., Any]:
@@ -88,7 +109,7 @@ def _quantified(name: str, decides: bool) -> Callable[..., Any]:
             if one is decides:
                 return decides
             unsure = unsure or one is None
-        return UNKNOWN if unsure else not decides
+        return UNKNOWN if unsure or is_cut(value) else not decides
 
     return work
 
@@ -99,11 +120,13 @@ def _extreme(name: str, operator: str) -> Callable[..., Any]:
         if any(one is None for one in found):
             return UNKNOWN
         if not found:
-            return None
+            return UNKNOWN if is_cut(value) else None
         best = found[0]
         compare(operator, best, best)
         for one in found[1:]:
             best = one if compare(operator, one, best) else best
+        if is_cut(value):
+            return AtLeast(best) if operator == ">" and is_number(best) else UNKNOWN
         return best
 
     return work
@@ -114,27 +137,29 @@ def _sum(value: Any, field: Any = None) -> Any:
     for one in found:
         if one is not None and not is_number(one):
             raise ExpressionError(f"sum is over numbers, not over {kind_of(one)}")
-    return UNKNOWN if any(one is None for one in found) else sum(found)
+    return UNKNOWN if is_cut(value) or any(one is None for one in found) else sum(found)
 
 
 def _first(value: Any) -> Any:
     found = _list(value, "first")
+    if not found and is_cut(value):
+        return UNKNOWN
     return found[0] if found else None
 
 
 def _where(value: Any, field: Any, wanted: Any) -> list[Any]:
     found = zip(_list(value, "where"), _fields(value, field, "where"), strict=True)
-    return [row for row, one in found if equal(one, wanted, _free)]
+    return _like(value, [row for row, one in found if equal(one, wanted, _free)])
 
 
 def _without(value: Any, field: Any, unwanted: Any) -> list[Any]:
     found = zip(_list(value, "without"), _fields(value, field, "without"), strict=True)
-    return [row for row, one in found if not equal(one, unwanted, _free)]
+    return _like(value, [row for row, one in found if not equal(one, unwanted, _free)])
 
 
 def _above(value: Any, field: Any, least: Any) -> list[Any]:
     found = zip(_list(value, "above"), _fields(value, field, "above"), strict=True)
-    return [row for row, one in found if one is not None and compare(">", one, least)]
+    return _like(value, [row for row, one in found if one is not None and compare(">", one, least)])
 
 
 def _containing(value: Any, field: Any, part: Any) -> list[Any]:
@@ -148,7 +173,7 @@ def _containing(value: Any, field: Any, part: Any) -> list[Any]:
 
 
 def _pluck(value: Any, field: Any) -> list[Any]:
-    return _fields(value, field, "pluck")
+    return _like(value, _fields(value, field, "pluck"))
 
 
 def _size(value: Any) -> str:
@@ -169,9 +194,7 @@ def _lazy(*_: Any) -> Any:
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = {
-    "count": Function(
-        least=1, most=1, work=lambda value: len(_list(value, "count")), says="how many rows or items"
-    ),
+    "count": Function(least=1, most=1, work=_count, says="how many rows or items"),
     "len": Function(least=1, most=1, work=_len, says="the length of a text or a list"),
     "any": Function(
         least=1, most=2, work=_quantified("any", True), says="one is true: any(list), any(rows, field)"

@@ -9,7 +9,7 @@ import msgspec
 
 from console.runbook.document import Assertion
 from console.runbook.expression import condition, fill
-from console.runbook.values import ExpressionError
+from console.runbook.values import UNKNOWN, AtLeast, Cut, ExpressionError, seen_of
 
 Row = Mapping[str, Any]
 MOST_BYTES: Final = 256 * 1024
@@ -34,9 +34,14 @@ def answer(rows: Sequence[Row], *, truncated: bool = False) -> dict[str, Any]:
 
 
 def seen(value: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    """The names for a condition over an answer: `rows`, the first `row` (null of none) and `count`."""
-    rows = value["rows"]
-    return {**names, "rows": rows, "row": rows[0] if rows else None, "count": len(rows)}
+    """The names for a condition over an answer: `rows`, the first `row` (null of none) and `count`.
+
+    Of an answer that was cut off they know that there are more.
+    """
+    rows = seen_of(value)
+    cut = isinstance(rows, Cut)
+    row = rows[0] if rows else UNKNOWN if cut else None
+    return {**names, "rows": rows, "row": row, "count": AtLeast(len(rows)) if cut else len(rows)}
 
 
 def judge(expected: Iterable[Assertion], names: Mapping[str, Any], summary: str) -> Judgement:

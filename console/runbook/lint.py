@@ -23,7 +23,7 @@ from console.runbook.document import (
     children,
     walk,
 )
-from console.runbook.findings import SEEN, Catalogue, Finding, Sheet
+from console.runbook.findings import SECRET, SEEN, Catalogue, Finding, Sheet
 from console.runbook.functions import seconds_of
 from console.runbook.lint_nested import located
 from console.runbook.loader import Library, Loaded
@@ -33,6 +33,9 @@ from console.strict_yaml import Path_, did_you_mean
 
 __all__ = ["Catalogue", "Finding", "lint", "located"]
 
+_NO_SECRETS: Final = (
+    "params are no place for secrets: what is given stands in the command line and in the ledger, for good"
+)
 FACTS: Final = frozenset({"target", "server"})
 _ANSWER: Final = frozenset({"rows", "count", "truncated"})
 _ACTED: Final = frozenset({"effect", "summary", "evidence", "action_id"})
@@ -74,14 +77,7 @@ class _Lint:
                 self._sheet.say(
                     "engine-bound", ("engines", flavor), str(error), 'like ">=13" or ">=10.6, <12"'
                 )
-        for name, param in document.params.items():
-            wrong = fault(param)
-            if wrong:
-                self._sheet.say("param", ("params", name), f"{name}: {wrong}")
-            if name in FACTS:
-                self._sheet.say(
-                    "name-taken", ("params", name), f"{name} is what expressions know of the run already"
-                )
+        self._params()
         if (self._sheet.today - document.reviewed).days * 86400 > seconds_of(document.review_every):
             message = f"last reviewed {document.reviewed}, and wanted every {document.review_every}"
             self._sheet.say("review-due", ("reviewed",), message, f"ask {document.owner}", warning=True)
@@ -89,6 +85,18 @@ class _Lint:
             self._sheet.say(
                 "no-tests", (), "no fixture walks it", "write `tests` with recorded answers", warning=True
             )
+
+    def _params(self) -> None:
+        for name, param in self._sheet.document.params.items():
+            wrong = fault(param)
+            if wrong:
+                self._sheet.say("param", ("params", name), f"{name}: {wrong}")
+            if any(word in name for word in SECRET):
+                self._sheet.say("secret-param", ("params", name), _NO_SECRETS, warning=True)
+            if name in FACTS:
+                self._sheet.say(
+                    "name-taken", ("params", name), f"{name} is what expressions know of the run already"
+                )
 
     def _ids(self) -> None:
         """One id, one step: a key of the ledger and an answer on the command line name it."""

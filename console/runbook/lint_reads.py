@@ -70,7 +70,7 @@ def _sql(sheet: Sheet, text: str | Mapping[Flavor, str], args: set[str], path: P
                 )
     for where, one in variants.items():
         at = (*path, "sql", *where)
-        wrong = sql.fault(one)
+        wrong = sql.fault(one, where[0] if where else _only(sheet))
         if wrong:
             sheet.say("sql-read-only", at, wrong)
             continue
@@ -79,3 +79,9 @@ def _sql(sheet: Sheet, text: str | Mapping[Flavor, str], args: set[str], path: P
             sheet.say("sql-args", at, f"it wants :{name}, which `args` does not give")
         for name in sorted(args - wanted):
             sheet.say("sql-args", (*path, "args", name), f"the SQL does not use :{name}")
+
+
+def _only(sheet: Sheet) -> str:
+    """The flavor of a document that is for one; else none."""
+    engines = list(sheet.document.engines)
+    return engines[0] if len(engines) == 1 else ""

@@ -15,7 +15,7 @@ from console.runbook.expression import condition, evaluate
 from console.runbook.functions import seconds_of
 from console.runbook.params import typed
 from console.runbook.state import StepState
-from console.runbook.values import UNKNOWN
+from console.runbook.values import UNKNOWN, is_answer, is_cut
 
 MOST_CALLS: Final = 5
 
@@ -128,10 +128,10 @@ def _open_call(walk: Looking, key: str, step: Call, callee: Document, names: dic
 
 def _open_loop(key: str, step: ForEach, names: dict[str, Any]) -> Event:
     found = evaluate(step.items, names)
-    if isinstance(found, dict) and isinstance(found.get("rows"), list):
-        if found.get("truncated"):
-            why = f"{step.items} was cut off at {len(found['rows'])} rows: not all of them; none was done"
-            return Observed(step=key, state="failed", summary=why)
+    if is_cut(found):
+        why = f"{step.items} is of an answer that was cut off: not all of them are known; none was done"
+        return Observed(step=key, state="failed", summary=why)
+    if is_answer(found):
         found = found["rows"]
     if found is UNKNOWN or not isinstance(found, list):
         return Observed(step=key, state="failed", summary=f"{step.items} is no list that is known")

@@ -35,7 +35,7 @@ from console.runbook.judging import judge, redacted, seen
 from console.runbook.reading import Reading
 from console.runbook.state import APPROVAL
 from console.runbook.steps import MOST_CALLS, work_out
-from console.runbook.values import UNKNOWN, ExpressionError
+from console.runbook.values import UNKNOWN, ExpressionError, is_answer, is_cut
 
 ITEMS_SHOWN: Final = 3
 Planner = Callable[[str, Mapping[str, Any]], Awaitable[Plan]]
@@ -232,9 +232,11 @@ class _Outline:
 
     async def _for_each(self, step: ForEach, at: _At) -> None:
         items = _worked_out(step.items, at.names)
-        items = items["rows"] if isinstance(items, dict) and "rows" in items else items
+        items = items["rows"] if is_answer(items) and not is_cut(items) else items
         canary = f", the rest after {step.canary} and a yes" if step.canary is not None else ""
-        if not isinstance(items, list):
+        if is_cut(items):
+            self._say(at, step, f"DOES NOT GO NOW: {step.items} is of an answer that was cut off", "now")
+        elif not isinstance(items, list):
             self._say(
                 at, step, f"for each {step.name} of {step.items}, at most {step.most}{canary}", "run time"
             )

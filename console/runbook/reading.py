@@ -14,7 +14,7 @@ from console.runbook.expression import evaluate
 from console.runbook.judging import answer
 from console.runbook.sql import bind, fault, variant
 from console.runbook.steps import work_out
-from console.runbook.values import UNKNOWN, ExpressionError
+from console.runbook.values import UNKNOWN, ExpressionError, is_cut
 
 Read = Callable[[Engine], Awaitable[list[dict[str, Any]]]]
 Opening = Callable[[str], Awaitable[Engine]]  # of another target's monitor, by its name
@@ -84,7 +84,7 @@ class Reading:
     ) -> dict[str, Any]:
         flavor = (await self._engine.identity()).flavor
         one = variant(text, flavor)
-        wrong = fault(one)
+        wrong = fault(one, flavor)
         if wrong:
             raise ExpressionError(f"the SQL was not sent: {wrong}")
         bound = bind(one, args, flavor)
@@ -96,6 +96,8 @@ def worked_out(given: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, 
     """Arguments worked out. Raises ExpressionError for one that is not known."""
     found = {name: work_out(value, names) for name, value in given.items()}
     for name, value in found.items():
+        if is_cut(value):
+            raise ExpressionError(f"the argument {name} is of an answer that was cut off: {given[name]}")
         if value is UNKNOWN or (isinstance(value, list) and any(one is UNKNOWN for one in value)):
             raise ExpressionError(f"the argument {name} is not known: {given[name]}")
     return found

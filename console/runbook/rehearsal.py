@@ -25,6 +25,7 @@ from console.runbook.params import typed
 from console.runbook.reading import elsewhere
 from console.runbook.state import APPROVAL, Run, advance
 from console.runbook.steps import Ask, Do, Finish, Record, Settle, level_of, next_step
+from console.runbook.values import is_answer, is_cut
 
 MOST_STEPS: Final = 5000
 _TARGET: Final = {
@@ -140,6 +141,8 @@ class _Rehearsal:
 
     def _rows(self, key: str) -> dict[str, Any]:
         found = self._given(self._fixture.answers, key)
+        if is_answer(found):
+            return answer(found["rows"], truncated=is_cut(found))
         if not isinstance(found, list):
             raise Missing(f"the fixture {self._fixture.name!r} has no rows for {key}")
         return answer(found)

@@ -83,7 +83,7 @@ class Runner:
         self._order = order
         self._doing = Doing(ground)
         self._run = run
-        self._began = time.monotonic()
+        self._recorded = time.monotonic()
         self._recording = asyncio.Lock()
         self._given_away = asyncio.Event()
         self.waiting: Ask | None = None
@@ -196,6 +196,7 @@ class Runner:
             add = ledger.append_late if isinstance(event, AFTERWARDS) else ledger.append
             receipt = await add(Kind.RUN, run, body)
             self._run = advance(self._run, event, Seen(at=receipt.at, person=ledger.own_person))
+            self._recorded = time.monotonic()
         return event
 
     async def _caught_up(self) -> bool:
@@ -225,8 +226,7 @@ class Runner:
         if isinstance(due, Settle):
             yield await self.record(await self._doing.settle(due, self.id))
             return
-        left = seconds_of(self._top.limits.timeout) - (time.monotonic() - self._began)
-        if left <= 0:
+        if self._is_over():
             over = f"the {self._top.limits.timeout} of the run are over; {due.key} was not begun"
             yield await self.record(Ended(result="failed", text=over))
             return
@@ -241,6 +241,11 @@ class Runner:
         seen = await self._unless_left(self._doing.observe(due))
         if seen is not None:
             yield await self.record(seen)
+
+    def _is_over(self) -> bool:
+        """By the ledger's clock, over all its runners. What is being taken back still is."""
+        spent = self.run.seconds + (time.monotonic() - self._recorded if self.run.began else 0.0)
+        return not self.run.rolling_back and spent >= seconds_of(self._top.limits.timeout)
 
     async def _acted(self, due: Do) -> AsyncIterator[Event]:
         """Planned, approved, recorded, done: in this order, and each only after the one before."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from console.runbook.document import Flavor
@@ -15,12 +16,12 @@ from console.runbook.values import ExpressionError
 
 _TOKEN = re.compile(
     r"""(?P<text>'(?:[^'\\]|'')*')
-      | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`)
-      | (?P<comment>--[^\n]*|/\*(?![!M])(?:(?!\*/).)*\*/)
+      | (?P<quoted>"(?:[^"\\]|"")*"|`(?:[^`\\]|``)*`)
+      | (?P<comment>--(?:[ \t][^\n]*)?(?=\n|\Z)|/\*(?![!M+])(?:(?!\*/|/\*).)*\*/)
       | (?P<cast>::)
       | (?P<param>:[a-z][a-z0-9_]*)
       | (?P<word>[A-Za-z_][A-Za-z0-9_$]*)
-      | (?P<sign>[^'"`A-Za-z_])""",
+      | (?P<sign>[^'"`A-Za-z_$\\\x80-\U0010ffff])""",
     re.VERBOSE | re.DOTALL,
 )
 _BEGINS: Final = ("select", "with", "show", "table", "values")
@@ -68,15 +69,31 @@ _EFFECTS: Final = frozenset(
         "reindex",
     ]
 )
+# What acts beside the transaction, waits, or hides other SQL in a text. Known by name: it cannot be all.
 _FUNCTIONS: Final = re.compile(
-    r"pg_(terminate|cancel)_backend|pg_reload_conf|pg_rotate_logfile|pg_promote|pg_switch_wal|pg_sleep\w*"
-    r"|set_config|nextval|setval|pg_(try_)?advisory\w*|pg_(create|drop|copy)_\w+|pg_logical_\w+"
-    r"|pg_replication_(slot|origin)_\w+|pg_wal_replay\w*|pg_stat_reset\w*|pg_stat_statements_reset"
+    r"pg_(terminate|cancel)_backend|pg_reload_conf|pg_rotate_logfile\w*|pg_promote|pg_switch_(wal|xlog)|pg_sleep\w*"
+    r"|pg_(try_)?advisory\w*|pg_(create|drop|copy)_\w+|pg_logical_\w+|pg_sync_\w+"
+    r"|pg_replication_(slot_\w+|origin_(create|drop|advance|session_\w+|xact_\w+))"
+    r"|pg_(wal|xlog)_replay\w*|pg_stat_reset\w*|pg_stat_\w+_reset|pg_read_\w+|pg_stat_file"
     # Of the functions that list folders two tell no more than names and sizes of WAL.
-    r"|pg_read_\w+|pg_ls_(?!(?:waldir|archive_statusdir)$)\w+|lo_\w+|dblink\w*|query_to_xml\w*|pg_backup_\w+"
-    r"|sleep|benchmark|get_lock|release_lock|release_all_locks|load_file|sys_exec|sys_eval"
+    r"|pg_ls_(?!(?:waldir|archive_statusdir)$)\w+"
+    r"|pg_file_(write|unlink|rename|read|sync|length)"
+    r"|pg_logdir_ls|pg_(start|stop)_backup|pg_backup_\w+|pg_notify|pg_export_snapshot|pg_current_xact_id|txid_current"
+    r"|pg_log_backend_\w+|pg_(clear|restore)_\w+|pg_buffercache_evict\w*|pg_prewarm|autoprewarm_\w+|pg_nextoid"
+    r"|pg_truncate_visibility_map|pg_import_\w+|heap_force_\w+|gin_clean_\w+|brin_(de)?summarize_\w+|binary_upgrade_\w+"
+    r"|set_config|nextval|setval|lastval|lo_\w+|loread|lowrite|dblink\w*|\w+_to_xml\w*|ts_stat|crosstab\w*|connectby"
+    r"|xpath_table|sleep|benchmark|(get|release)_lock|release_all_locks|load_file|sys_(exec|eval|get|set)"
+    r"|(master|source)_(pos|gtid)_wait|wait_(for|until)_\w+|group_replication_\w+|asynchronous_connection_\w+"
+    r"|keyring_\w+|audit_log_\w+|\w*firewall_\w+|version_tokens_\w+|service_(get|release)_\w+"
 )  # fmt: skip
 _LOCKS: Final = re.compile(r"\bfor\s+(no\s+key\s+)?(update|share|key)\b|\block\s+in\s+share\b")
+_SEQUENCE: Final = re.compile(r"\bnext\s+value\s+for\b")
+_UNREAD: Final = (
+    ("/*", "a comment that a server obeys (/*!, /*+), that holds another or does not end has no place here"),
+    ("--", "a comment begins with `-- `: without the blank one server reads it otherwise than another"),
+    ("$", "a text stands in single quotes, and a name with $ in double ones"),
+    ("\\", "a backslash has no place here"),
+)
 
 
 class Bound(NamedTuple):
@@ -92,15 +109,20 @@ def _tokens(sql: str) -> Iterator[tuple[str, str]]:
     while at < len(sql):
         match = _TOKEN.match(sql, at)
         if match is None or match.lastgroup is None:
-            raise ExpressionError(
-                f"the SQL cannot be read from {sql[at : at + 20]!r} on: a text ends and has no backslash"
-            )
-        if match[0] == "/" and sql[at : at + 2] == "/*":
-            raise ExpressionError(
-                "a comment that a server executes (/*!) or that does not end has no place here"
-            )
+            raise ExpressionError(_why_unread(sql, at))
+        if match.lastgroup == "sign" and sql.startswith(("/*", "--"), at):
+            raise ExpressionError(_why_unread(sql, at))
         yield match.lastgroup, match[0]
         at = match.end()
+
+
+def _why_unread(sql: str, at: int) -> str:
+    """Servers part it otherwise than we would, so that something could hide in what we take for a text."""
+    why = next((why for begins, why in _UNREAD if sql.startswith(begins, at)), "")
+    if not why:
+        text = "a text or a quoted name ends, and has no backslash; what is not ASCII stands in quotes"
+        why = f"{text}: {sql[at : at + 20]!r}"
+    return f"the SQL cannot be read: {why}"
 
 
 def params_in(sql: str) -> set[str]:
@@ -108,8 +130,8 @@ def params_in(sql: str) -> set[str]:
     return {text[1:] for kind, text in _tokens(sql) if kind == "param"}
 
 
-def fault(sql: str) -> str:
-    """Why it is not one read; empty where nothing speaks against it."""
+def fault(sql: str, flavor: str = "") -> str:
+    """Why it is not one read; empty where nothing speaks against it. Without a flavor as on each of them."""
     try:
         tokens = [(kind, text.lower()) for kind, text in _tokens(sql) if kind != "comment"]
     except ExpressionError as error:
@@ -118,12 +140,29 @@ def fault(sql: str) -> str:
     if not words or words[0] not in _BEGINS:
         return f"a read begins with {', '.join(_BEGINS)}"
     bare = "".join(text for kind, text in tokens if kind not in ("text", "quoted")).strip()
-    if ";" in bare.rstrip(";"):
-        return "it is more than one statement"
-    if _LOCKS.search(bare):
-        return "it locks the rows it reads"
+    rules = (
+        (";" in bare.rstrip(";"), "it is more than one statement"),
+        ("#" in bare and flavor != Flavor.POSTGRESQL, "# begins a comment in MySQL and MariaDB; write `-- `"),
+        (_LOCKS.search(bare), "it locks the rows it reads"),
+        (_SEQUENCE.search(bare), "it takes a value of a sequence"),
+    )
+    return next((told for holds, told in rules if holds), "") or _acting(words, tokens)
+
+
+def _acting(words: list[str], tokens: list[tuple[str, str]]) -> str:
     wrong = next((word for word in words if word in _EFFECTS or _FUNCTIONS.fullmatch(word)), "")
-    return f"{wrong} has no place in a read; quote it where it is the name of a column" if wrong else ""
+    if wrong:
+        return f"{wrong} has no place in a read; quote it where it is the name of a column"
+    called = next((name for name in _called(tokens) if _FUNCTIONS.fullmatch(name) or not name.isascii()), "")
+    return f"{called} is called, and has no place in a read" if called else ""
+
+
+def _called(tokens: list[tuple[str, str]]) -> Iterator[str]:
+    """Quoted names with a bracket after them."""
+    solid = [(kind, text) for kind, text in tokens if kind != "sign" or not text.isspace()]
+    for (kind, text), (_, after) in pairwise(solid):
+        if kind == "quoted" and after == "(":
+            yield text[1:-1].replace(text[0] * 2, text[0])
 
 
 def bind(sql: str, given: Mapping[str, Any], flavor: str) -> Bound:

@@ -85,7 +85,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     what takes them back is not among them.
 
     `answers` are decisions by (step, question), and are used up by what follows them. `handed` is the last
-    hand-over, until somebody goes on with it. `at` is the ledger's time of the newest event. `approvers`,
+    hand-over, until somebody goes on with it. `at` is the ledger's time of the newest event, and `began` that
+    of the first which is of a step: nobody's time counts before. `approvers`,
     `requester` and `executor` (who went on with it last) are people: a verified login, else a name.
     """
 
@@ -97,6 +98,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     requester: str = ""
     executor: str = ""
     at: datetime | None = None
+    began: datetime | None = None
     failures: int = 0
     rolling_back: bool = False
     stopped: str | None = None
@@ -106,6 +108,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     def step(self, key: str) -> StepState:
         return self.steps.get(key, NEW)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has gone on by the ledger's clock, whoever ran it, from its first step."""
+        return (self.at - self.began).total_seconds() if self.at and self.began else 0.0
 
     @property
     def holder(self) -> str:
@@ -143,7 +150,14 @@ def advance(run: Run | None, event: Event, seen: Seen = UNSEEN) -> Run:
     if run.ended is not None and not isinstance(event, Remarked):
         raise RunFault(f"the run has ended; {_name(event)} cannot follow")
     after = _HANDLERS[type(event)](_with_people(run, event, seen), event)
-    return msgspec.structs.replace(after, events=run.events + 1, at=seen.at or run.at)
+    began = run.began or (seen.at if _is_of_a_step(event) else None)
+    return msgspec.structs.replace(after, events=run.events + 1, at=seen.at or run.at, began=began)
+
+
+def _is_of_a_step(event: Event) -> bool:
+    if isinstance(event, Decided):
+        return event.question not in (APPROVAL, STOP)
+    return not isinstance(event, Resumed | HandedOver)
 
 
 def _with_people(run: Run, event: Event, seen: Seen) -> Run:

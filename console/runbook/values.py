@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from console.errors import UsageError
 
@@ -23,6 +23,30 @@ class _Unknown(Enum):
 UNKNOWN: Final = _Unknown.UNKNOWN
 
 
+class Cut(list[Any]):
+    """The beginning of a list: there is more, which was not kept, and nobody knows what."""
+
+
+class AtLeast(NamedTuple):
+    """A number of which only this much is known: how many there are of what was cut off."""
+
+    least: int | float
+
+
+def seen_of(answer: Mapping[str, Any]) -> list[Any]:
+    """The rows of a query's answer, which know whether they are all."""
+    rows: list[Any] = answer["rows"]
+    return Cut(rows) if answer.get("truncated") else rows
+
+
+def is_answer(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("rows"), list)
+
+
+def is_cut(value: Any) -> bool:
+    return isinstance(value, Cut) or (is_answer(value) and bool(value.get("truncated")))
+
+
 class ExpressionError(UsageError):
     """A fault of an expression, or of the data it was given."""
 
@@ -37,6 +61,8 @@ def kind_of(value: Any) -> str:
     """What it is, for people."""
     if value is UNKNOWN:
         return "something unknown"
+    if isinstance(value, AtLeast):
+        return f"a number of which only is known that it is at least {value.least}"
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -72,3 +98,26 @@ def compare(operator: str, a: Any, b: Any) -> bool:
     if operator == "<=":
         return bool(a <= b)
     return bool(a > b) if operator == ">" else bool(a >= b)
+
+
+# What is decided by the least alone: whatever the number is, `>` holds above it, and `<` fails.
+_FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def compare_least(operator: str, a: Any, b: Any) -> Any:
+    """A comparison in which one side is AtLeast. Raises ExpressionError as `compare`."""
+    if isinstance(b, AtLeast):
+        if isinstance(a, AtLeast):
+            return UNKNOWN
+        return compare_least(_FLIPPED[operator], b, a)
+    if operator in (">", ">="):
+        return True if compare(operator, a.least, b) else UNKNOWN
+    return UNKNOWN if compare(operator, a.least, b) else False
+
+
+def equal_least(a: Any, b: Any) -> Any:
+    """Whether they are equal, where one side is AtLeast: never where the other is smaller, or no number."""
+    known, other = (a, b) if isinstance(a, AtLeast) else (b, a)
+    if isinstance(other, AtLeast) or (is_number(other) and other >= known.least):
+        return UNKNOWN
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.cli.runbook import Decider, RunOptions
+from console.cli.runbook_answers import Decider, RunOptions
 from console.errors import UsageError
 from console.runbook.steps import Ask
 

@@ -123,6 +123,18 @@ async def test_what_a_stopped_run_changed_stands_and_is_told(own: Command) -> No
     assert (exported.document["result"], exported.document["stands"]) == ("stopped", ["set"])
 
 
+async def test_a_refusal_is_a_document_as_well(own: Command) -> None:
+    words = ("runbook", "run", "own", "-t", "t", "--json")
+    for more, kind, code in (((), "usage", 2), (("--reason", "x", "-p", "hold=7"), "usage", 2)):
+        done = await own.run(*words, *more)
+        assert (done.code, end(done)["exit"], end(done)["error"]["kind"]) == (code, code, kind), done
+        assert (end(done)["result"], end(done)["run"], end(done)["target"]) == (None, None, "t")
+    run = await begun(own)
+    for command in (("stop", run), ("handover", run, "--to", ""), ("approve", run)):
+        done = await own.run("runbook", *command, "--json")
+        assert (done.code, end(done)["run"], end(done)["error"]["kind"]) == (2, run, "usage"), done
+
+
 # ---- approvals -----------------------------------------------------------------------------------
 
 

@@ -210,5 +210,5 @@ async def test_a_second_runner_follows_to_the_end(shop: Scene, own: Command) -> 
     assert b"is held by" in err
     followed = [json.loads(line) for line in out.splitlines()]
     assert (runner.returncode, follower.returncode) == (0, 0), err
-    assert followed[-1]["event"] == "ended"
+    assert (followed[-2]["event"], followed[-1]["result"]) == ("ended", "ok")
     assert (await own.kinds()).count("intent") == 1

@@ -187,6 +187,69 @@ def test_what_is_too_long_or_too_deep_is_refused(text: str) -> None:
         parse(text)
 
 
+# ---- answers that were cut off ---------------------------------------------------------------------
+
+CUT = {"a": {"rows": [{"id": 1, "ok": True}, {"id": 5, "ok": True}], "count": 2, "truncated": True}}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("count(a) >= 2", True),
+        ("a.count > 1", True),
+        ("count(a.rows) == 0", False),
+        ("count(a) < 2", False),
+        ("count(where(a, 'id', 5)) > 0", True),
+        ("count(a) + count(a) > 3", True),
+        ("2 <= len(a)", True),
+        ("max(a, 'id') > 4", True),
+        ("5 in pluck(a, 'id')", True),
+        ("any(a, 'ok')", True),
+        ("first(a).id", 1),
+        ("a.rows[1].id", 5),
+        ("a == null", False),
+        ("a.truncated", True),
+    ],
+)
+def test_what_a_cut_off_answer_decides_is_decided(text: str, value: object) -> None:
+    assert evaluate(text, CUT) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "count(a)",
+        "count(a) < 5",
+        "count(a) == 2",
+        "a.count <= 2",
+        "count(where(a, 'id', 7)) == 0",
+        "count(above(a, 'id', 9)) > 0",
+        "count(without(a, 'id', 7)) == 2",
+        "where(a, 'id', 7) == []",
+        "10 - count(a) > 0",
+        "count(a) * 2 > 3",
+        "-count(a)",
+        "max(a, 'id') < 9",
+        "min(a, 'id')",
+        "sum(a, 'id')",
+        "all(a, 'ok')",
+        "first(where(a, 'id', 7))",
+        "exists(a.rows[7])",
+        "7 in pluck(a, 'id')",
+        "count(a) in [2]",
+        "a == a",
+        "count(a) == count(a)",
+        "min([count(a), 7])",
+    ],
+)
+def test_what_a_cut_off_answer_leaves_open_is_not_known(text: str) -> None:
+    assert evaluate(text, CUT) is UNKNOWN
+
+
+def test_a_count_of_what_was_cut_off_is_told_as_the_least() -> None:
+    assert fill("{{ a.count }} wait", CUT) == "at least 2 wait"
+
+
 def test_work_is_bounded() -> None:
     many = {"rows": [{"id": n} for n in range(6000)]}
     with pytest.raises(ExpressionError, match="steps"):
@@ -328,3 +391,60 @@ def test_what_is_decided_without_a_value_is_decided_so_with_it(text: str, value:
         return
     if before is not UNKNOWN and "later" not in str(before):
         assert before == after or before != before
+
+
+_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {"id": st.integers(-2, 3), "ok": st.booleans() | st.none(), "age": st.integers(0, 3) | st.none()}
+    ),
+    max_size=6,
+)
+_LISTS = [
+    "a",
+    "a.rows",
+    "where(a, 'id', 1)",
+    "without(a, 'ok', true)",
+    "above(a, 'age', 1)",
+    "pluck(a, 'id')",
+]
+_SIDES = [
+    *(f"count({one})" for one in _LISTS),
+    *_LISTS,
+    *(
+        "a.count",
+        "max(a, 'id')",
+        "min(a, 'id')",
+        "sum(a, 'age')",
+        "first(a).id",
+        "any(a, 'ok')",
+        "all(a, 'ok')",
+    ),
+    *("a.rows[2].id", "1 in pluck(a, 'id')", "exists(a.rows[1])", "0", "2", "true", "null", "-1"),
+]
+_CONDITIONS = st.builds(
+    "{} {} {} {} {}".format,
+    st.sampled_from(_SIDES),
+    st.sampled_from(["+", "-", "*", "/"]),
+    st.sampled_from(_SIDES),
+    st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "not in"]),
+    st.sampled_from(_SIDES),
+) | st.builds(
+    "{} {} {}".format,
+    st.sampled_from(_SIDES),
+    st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "in", "and", "or"]),
+    st.sampled_from(_SIDES),
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(_CONDITIONS, _ROWS, _ROWS)
+def test_what_is_decided_of_a_part_is_decided_so_of_the_whole(text: str, seen: Any, more: Any) -> None:
+    """Whatever was cut off: a condition that is known without it is the same with it."""
+    whole = [*seen, *more]
+    try:
+        part = evaluate(text, {"a": {"rows": seen, "count": len(seen), "truncated": True}})
+        all_of_it = evaluate(text, {"a": {"rows": whole, "count": len(whole), "truncated": False}})
+    except ExpressionError:
+        return
+    if part is not UNKNOWN and all_of_it is not UNKNOWN:
+        assert part == all_of_it, text

@@ -22,6 +22,15 @@ def test_the_target_of_a_read_is_an_expression_of_known_names() -> None:
     ]
 
 
+def test_a_param_that_is_called_like_a_secret_is_warned_of() -> None:
+    text = (
+        HEAD.format(id="one")
+        + "params: {new_password: {type: text}}\nsteps: [{id: n, kind: note, text: x}]\n"
+    )
+    warned = [one for one in findings(text) if one.rule == "secret-param"]
+    assert [(one.severity, "line 8" in one.place) for one in warned] == [("warning", True)]
+
+
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [

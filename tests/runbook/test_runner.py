@@ -24,8 +24,8 @@ from console.model.target import Environment
 from console.present.reads import READS
 from console.runbook.document import Document
 from console.runbook.doing import Ground
-from console.runbook.events import Event, Remarked
-from console.runbook.history import documents_of, recall, runs
+from console.runbook.events import Decided, Event, Remarked
+from console.runbook.history import add, documents_of, recall, runs
 from console.runbook.holding import remark
 from console.runbook.loader import Library, parse
 from console.runbook.runner import Answer, Decide, Order, Runner, resumed, started
@@ -426,3 +426,41 @@ async def test_what_an_action_would_do_is_asked_with_its_exact_statements(bench:
     (ask,) = bench.asked
     assert ask.plan is not None
     assert "pg_terminate_backend" in " ".join(ask.plan.statements)
+
+
+# ---- the time of a run ---------------------------------------------------------------------------
+
+
+async def test_the_time_of_a_run_counts_over_all_its_runners(bench: Bench) -> None:
+    steps = "  - {id: n, kind: note, text: n}\n  - {id: m, kind: manual, text: x}\n  - {id: c, kind: check}\n"
+    first = await bench.begin(steps, head="limits: {timeout: 400ms}\n")
+    assert first.waiting is not None
+    await asyncio.sleep(0.5)
+    bench.answers["manual"] = Answer(decision="done")
+    second = await bench.again(first.id)
+    assert second.run.ended is not None
+    assert (second.run.ended.result, "400ms of the run are over" in second.run.ended.text) == ("failed", True)
+
+
+async def test_the_wait_for_an_approval_is_not_of_its_time(bench: Bench) -> None:
+    head = "limits: {timeout: 400ms}\napprovals: {count: 1}\n"
+    first = await bench.begin("  - {id: c, kind: check}\n", head=head)
+    await asyncio.sleep(0.5)
+    bench.answers["approval"] = Answer(decision="approve", by="bob")
+    assert (await bench.again(first.id)).code == 0
+
+
+async def test_an_approval_that_another_recorded_meanwhile_is_seen(bench: Bench) -> None:
+    first = await bench.begin("  - {id: c, kind: check}\n", head="approvals: {count: 1}\n")
+    assert first.code == 4
+    said = Decided(step="approval", question="approval", decision="approve", by="bob")
+    await add(bench.ledger, first.run, said, "bob")
+    first.waiting = None
+    await drain(first, resumed(ORDER))
+    assert (first.code, first.waiting) == (0, None)
+
+
+async def test_who_started_it_is_not_asked_for_ever(bench: Bench) -> None:
+    bench.answers["approval"] = Answer(decision="approve", by="ann")
+    first = await bench.begin("  - {id: c, kind: check}\n", head="approvals: {count: 1}\n")
+    assert (first.code, len(bench.asked)) == (4, 1)

@@ -24,6 +24,11 @@ from console.runbook.values import ExpressionError
         "select count(*) from pg_ls_waldir()",
         "select count(*) from pg_ls_archive_statusdir()",
         "select slot_name from pg_replication_slots",
+        "select * from pg_catalog.pg_file_settings",
+        'select "sleep" from t',
+        "select 'sleep(9) -- it''s # $$ ä'",
+        "select 1 --\nfrom t",
+        "select a$b from t",
     ],
 )
 def test_a_read_is_one(sql: str) -> None:
@@ -69,6 +74,73 @@ def test_a_read_is_one(sql: str) -> None:
 )
 def test_what_could_be_more_is_refused(sql: str) -> None:
     assert fault(sql) != ""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "pg_catalog.PG_Terminate_Backend(1)",
+        '"pg_terminate_backend"(1)',
+        '"pg_catalog"."pg_terminate_backend" /* x */ (1)',
+        "`sleep`(9)",
+        "pg_reload_conf()",
+        "pg_switch_wal()",
+        "pg_create_physical_replication_slot('a')",
+        "pg_drop_replication_slot('a')",
+        "pg_replication_slot_advance('a', '0/1')",
+        "pg_replication_origin_create('a')",
+        "lo_import('/etc/passwd')",
+        "lo_unlink(1)",
+        "dblink_exec('', '')",
+        "pg_read_file('x')",
+        "pg_read_binary_file('x')",
+        "pg_ls_dir('/')",
+        "setval('s', 1)",
+        "pg_try_advisory_lock(1)",
+        "pg_notify('a', 'b')",
+        "pg_stat_statements_reset()",
+        "pg_file_unlink('x')",
+        "txid_current()",
+        "query_to_xml('select pg_sleep(1)', true, true, '')",
+        "LOAD_FILE('/etc/passwd')",
+        "GET_LOCK('a', 1)",
+        "release_all_locks()",
+        "benchmark(1, 1)",
+        "master_pos_wait('a', 1)",
+        "next value for s",
+        "keyring_key_remove('a')",
+        "sl\u00e8ep(9)",
+        '"sl\u00e8ep"(9)',
+    ],
+)
+@pytest.mark.parametrize("flavor", ["", "postgresql", "mysql"])
+def test_a_function_that_acts_beside_the_transaction_is_refused(call: str, flavor: str) -> None:
+    assert fault(f"select {call}", flavor) != ""
+    assert fault(f"SELECT a FROM t WHERE {call.upper()} IS NULL", flavor) != ""
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select $$'$$, pg_sleep(9), $$'$$",
+        "select $a$'$a$, pg_sleep(9), $a$'$a$",
+        'select "a\\"" , sleep(9) , "b"',
+        "select 1 --1, sleep(9)",
+        "select 1 # '\n, sleep(9) # '",
+        "select 1 /* /* */ ' */ , pg_sleep(9) --'",
+        "select /*+ set_var(max_execution_time=0) */ 1",
+        "select E'\\'', pg_sleep(9), '",
+        'select U&"\\0070g_sleep"(9)',
+        "select 'a' /* ' */, sleep(9) /* ' /* */",
+    ],
+)
+def test_nothing_hides_where_servers_part_a_text_otherwise(sql: str) -> None:
+    assert fault(sql, "mysql") != ""
+
+
+def test_json_operators_are_read_where_they_are_no_comment() -> None:
+    assert fault("select a #>> '{b}' from t", "postgresql") == ""
+    assert fault("select a #>> '{b}' from t", "mariadb") != ""
 
 
 def test_names_become_the_drivers_placeholders() -> None:

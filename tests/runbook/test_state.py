@@ -105,6 +105,21 @@ class Driver:
         return due
 
 
+def test_a_loop_over_part_of_a_cut_off_answer_does_nothing() -> None:
+    """Also through functions: the worst of them may be among those that were cut off."""
+    note = "[{id: n, kind: note, text: x}]"
+    for items in ("s", "s.rows", "where(s, 'old', true)", "pluck(above(s, 'age', 1), 'age')"):
+        one = of(
+            "  - {id: q, kind: query, read: locks, save: s}\n"
+            f'  - {{id: each, kind: for_each, in: "{items}", as: x, steps: {note}}}\n'
+        )
+        driver = Driver(one)
+        driver.begin()
+        value = answer([{"old": True, "age": 3}], truncated=True)
+        driver.happen(Observed(step="q", state="done", value=value))
+        assert "cut off" in driver.finish().text
+
+
 # ---- whose it is -------------------------------------------------------------------------------
 
 

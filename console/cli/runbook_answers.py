@@ -1,0 +1,109 @@
+"""What a run asks: answers of the command line, and of a person at the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from console.cli import output
+from console.errors import UsageError
+from console.present import runs as words
+from console.runbook.runner import Answer
+from console.runbook.steps import Ask, level_of
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers are by step: its key, or its own id for every item of a loop."""
+
+    reason: str = ""
+    ticket: str = ""
+    yes: bool = False
+    confirm: tuple[str, ...] = ()
+    attest: tuple[str, ...] = ()
+    decide: tuple[str, ...] = ()
+    as_json: bool = False
+
+
+def flag_for(asked: Ask) -> str:
+    """What answers it on the command line."""
+    own = asked.key[len(level_of(asked.key)) :]
+    if asked.question == "manual":
+        return f"--attest {own}=TEXT"
+    if asked.question == "confirm":
+        return f"--confirm {own}={asked.phrase!r}"
+    if asked.question == "action":
+        return f"--yes --confirm {own}={asked.phrase}" if asked.phrase else "--yes"
+    return f"--decide {own}={'|'.join(asked.choices)}"
+
+
+class Decider:
+    """Answers from the command line; at a terminal it asks for what is not given."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self._yes = options.yes
+        self._confirm = _answers("--confirm", options.confirm)
+        self._attest = _answers("--attest", options.attest)
+        self._decide = _answers("--decide", options.decide)
+        self._used: set[tuple[str, str]] = set()
+
+    async def __call__(self, asked: Ask) -> Answer | None:
+        given = self._given(asked)
+        if given is None and sys.stdin.isatty() and sys.stderr.isatty():
+            return await asyncio.to_thread(_ask, asked)
+        return given
+
+    def _given(self, asked: Ask) -> Answer | None:
+        if asked.question == "manual":
+            text = _of(self._attest, asked.key)
+            return None if text is None else Answer(decision="done", text=text)
+        if asked.question == "confirm":
+            text = _of(self._confirm, asked.key)
+            return None if text is None else Answer(decision="yes", text=text)
+        if asked.question == "action":
+            text = _of(self._confirm, asked.key) or ""
+            return Answer(decision="yes", text=text) if self._yes else None
+        chosen = _of(self._decide, asked.key)
+        again = (asked.key, asked.question)
+        if chosen is None or again in self._used:
+            return None  # one flag is one answer: what is asked again is not what was meant
+        self._used.add(again)
+        return Answer(decision=chosen, text=chosen)
+
+
+def _of(table: Mapping[str, str], key: str) -> str | None:
+    return table.get(key, table.get(key[len(level_of(key)) :]))
+
+
+def _answers(flag: str, given: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for word in given:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{flag} {word!r} is not STEP=TEXT; nothing was started")
+        found[key] = value
+    return found
+
+
+def _ask(asked: Ask) -> Answer | None:
+    """At a terminal. An empty line answers nothing, and the run waits."""
+    for _, line in words.asked(asked):
+        output.note(line)
+    if asked.question == "manual":
+        text = _prompt("what was done (empty: not yet): ")
+        return Answer(decision="done", text=text) if text else None
+    if asked.phrase:
+        text = _prompt(f"type {asked.phrase!r} to go on, or no: ")
+        if text == "no":
+            return Answer(decision="no")
+        return Answer(decision="yes", text=text) if text else None
+    text = _prompt(f"{' or '.join(asked.choices)}: ")
+    return Answer(decision=text, text=text) if text else None
+
+
+def _prompt(text: str) -> str:
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
