@@ -84,10 +84,10 @@ async def test_prepared_transactions_and_slots_go_only_after_a_yes_for_each(
         await admin.execute("select pg_current_xact_id()")
     await admin.close()
     await asyncio.sleep(1.2)
-    params = (OLD, "behind=1")
-    left = await run(command, RUNBOOK, *params)
+    old = (OLD, "behind=1")
+    left = await run(command, RUNBOOK, *old)
     assert (left.code, end(left)["result"], end(left)["effects"]) == (1, "escalate", []), left
-    params = (*params, "with_prepared=true", "with_slots=true")
+    params = (*old, "with_prepared=true", "with_slots=true")
     asked = await run(command, RUNBOOK, *params)
     assert (asked.code, end(asked)["waiting"]["phrase"]) == (2, "roll back forgotten"), asked
     yes = ("--confirm", "forget=roll back forgotten", "--confirm", "give_up=drop abandoned")
