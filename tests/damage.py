@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from tests.integration.actions.conftest import superuser
-from tests.servers.accounts import OPERATOR
+from tests.servers.accounts import MAINTAINER, OPERATOR
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
-from tests.situations import Scene
+from tests.situations import Scene, scene
 
 # What the documentation names: the extension, and its functions for the operator.
 AMCHECK: Final = (
     "create extension if not exists amcheck",
-    f"grant execute on all functions in schema public to {OPERATOR}",
+    f"grant execute on all functions in schema public to {OPERATOR}, {MAINTAINER}",
 )
+
+
+@asynccontextmanager
+async def damageable(server: PostgresServer) -> AsyncIterator[Scene]:
+    """The shop, with amcheck; its database, and with it what the server counted of its damage, is removed."""
+    async with scene(server) as made:
+        await superuser(server, *AMCHECK, database=made.database)
+        yield made
+    await superuser(server, f"drop database {made.database} with (force)")
 
 
 async def lose_a_row(shop: Scene) -> None:

@@ -170,7 +170,8 @@ class _Rehearsal:
     def _action(self, key: str, _: ActionStep, __: dict[str, Any]) -> Event:
         effect = self._given(self._fixture.effects, key) or "applied"
         state = {"applied": "done", "no_op": "done", "none": "failed", "unknown": "unknown"}[effect]
-        value = {"effect": effect, "summary": "rehearsed"}
+        evidence = self._given(self._fixture.answers, key) or {}
+        value = {"effect": effect, "summary": "rehearsed", "evidence": evidence}
         return msgspec.convert(
             {
                 "event": "acted",
