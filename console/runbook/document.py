@@ -300,8 +300,8 @@ class Fixture(_Part, frozen=True, kw_only=True):
     """Recorded answers, and the way the document takes by them; `lint` walks it without a server.
 
     `answers` are by step: rows of a query or a poll (`cancel[0].look` for one item), of a capture by what it
-    collects, of an action its evidence; `effects` say how actions end; `decisions` what people say. `path` are
-    the steps done, in order.
+    collects, of an action its evidence; `effects` say how actions end; `decisions` what people say. `path`
+    are the steps done, in order.
     """
 
     name: str
