@@ -7,6 +7,7 @@ from typing import Any
 from actions.backups import TakeBackup
 from actions.binlogs import PurgeBinaryLogs
 from actions.chains import BreakChain
+from actions.checking import CheckTable
 from actions.credentials import RotateCredential
 from actions.drills import BackupDrill
 from actions.healing import MaintainDatabase
@@ -36,6 +37,7 @@ ALL: tuple[Action[Any], ...] = (
     VacuumTable(),
     AnalyzeTable(),
     OptimizeTable(),
+    CheckTable(),
     Reindex(),
     CreateIndex(),
     DropInvalid(),

@@ -31,6 +31,7 @@ _LOCKS = {
     in_the_way.ACCESS_EXCLUSIVE: "everybody waits, readers too",
     in_the_way.EXCLUSIVE: "readers and writers wait at its beginning and its end",
     in_the_way.READ: "reads and writes go on",
+    in_the_way.ACCESS_SHARE: "reads and writes go on; what would change the table waits",
 }
 
 

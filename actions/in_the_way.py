@@ -14,6 +14,7 @@ LISTED = 5
 SHARE_UPDATE_EXCLUSIVE = "ShareUpdateExclusiveLock"
 ACCESS_EXCLUSIVE = "AccessExclusiveLock"
 SHARE = "ShareLock"
+ACCESS_SHARE = "AccessShareLock"
 # PostgreSQL manual 13.3.1, table 13.2: whom the modes that maintenance takes conflict with.
 _ROW = frozenset({"RowExclusiveLock"})
 _STRONG = frozenset(
@@ -22,6 +23,7 @@ _STRONG = frozenset(
 _POSTGRES: Mapping[str, frozenset[str]] = {
     SHARE_UPDATE_EXCLUSIVE: _STRONG,
     SHARE: (_STRONG - {"ShareLock"}) | _ROW,
+    ACCESS_SHARE: frozenset({"AccessExclusiveLock"}),
     ACCESS_EXCLUSIVE: _STRONG | _ROW | {"AccessShareLock", "RowShareLock"},
 }
 # MySQL and MariaDB, metadata locks (mdl.cc): what an online rebuild has to wait for at its two ends, and

@@ -305,3 +305,12 @@ def btree_text(schema: str, number: int, *, deep: bool, unique: bool) -> str:
         return f"select {schema}.bt_index_check({number}::regclass)::text"
     options = "true, false, true" if unique else "true"  # heapallindexed, rootdescend, checkunique
     return f"select {schema}.bt_index_parent_check({number}::regclass, {options})::text"
+
+
+def live_btree_text(schema: str, number: int, *, deep: bool, unique: bool) -> str:
+    """For a server at work: readers and writers go on, which bt_index_parent_check would stop.
+
+    `deep`: every row of the table has to be in it; `unique`: and no value twice (17+).
+    """
+    options = ", true, true" if deep and unique else ", true" if deep else ""
+    return f"select {schema}.bt_index_check({number}::regclass{options})::text"

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from actions.damage import is_wrong
 from actions.mysql_fence import log_end
 from actions.restoring import Restored, Site
 from console.dispatch.enclosure import Enclosure
@@ -124,7 +125,7 @@ async def tables_checked(copy: _Copy) -> list[Check]:
                     return [_check(Area.INTEGRITY, "CHECK TABLE", bad, bad[-1])]
                 continue
             done += 1
-            wrong = [str(row[3]) for row in rows if _is_wrong(row)]
+            wrong = [str(row[3]) for row in rows if is_wrong(row)]
             if wrong:
                 bad.append(f"{table}: {wrong[0]}")
     checks = [_check(Area.INTEGRITY, "CHECK TABLE", bad, "; ".join(bad[:5]), f"{done} tables")]
@@ -135,14 +136,6 @@ async def tables_checked(copy: _Copy) -> list[Check]:
                   items=tuple(left))
         )  # fmt: skip
     return checks
-
-
-def _is_wrong(row: Row) -> bool:
-    """(table, operation, kind of message, text): the last row of a table says status and OK."""
-    kind, text = str(row[2]).lower(), str(row[3])
-    return kind in ("error", "warning") or (
-        kind == "status" and text not in ("OK", "Table is already up to date")
-    )
 
 
 def _died(copy: _Copy, error: DbdeckError) -> str:

@@ -16,6 +16,7 @@ from console.errors import OutcomeUnknown, UsageError
 from console.model.accounts import Account, Accounts
 from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree, blocking_forest
+from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
@@ -214,6 +215,10 @@ class ScriptedEngine:
     async def index_site(self, schema: str, table: str) -> IndexSite:
         await self._read()
         return IndexSite()
+
+    async def check_site(self, tables: Sequence[tuple[str, str]]) -> CheckSite:
+        await self._read()
+        return CheckSite(extension="", relations=())
 
     async def relations(self, schema: str, name: str) -> tuple[Relation, ...]:
         await self._read()

@@ -144,7 +144,8 @@ def ended(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:
 
 async def _nothing_is_left(command: Command, rows: Sequence[dict[str, Any]]) -> None:
     assert (await command.run("audit", "verify", "--json")).document["ok"] is True
-    assert (await command.run("audit", "open", "--json")).rows == []
+    opened = (await command.run("audit", "open", "--json")).rows
+    assert opened == [], (opened, rows)
     applied = [row["step"] for row in rows if row["event"] == "acted" and row["effect"] == "applied"]
     assert len(applied) == len(set(applied)), applied
 

@@ -12,6 +12,7 @@ import msgspec
 from console.model.accounts import Account, Accounts
 from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
+from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
@@ -98,6 +99,13 @@ class MaintenanceReads(Protocol):
 
     async def index_site(self, schema: str, table: str) -> IndexSite:
         """What an index of this table could be built on. It waits for no lock on the table."""
+        ...
+
+    async def check_site(self, tables: Sequence[tuple[str, str]]) -> CheckSite:
+        """What of these tables (schema, name) amcheck could look at.
+
+        Raises UsageError on engines that look at tables as a whole.
+        """
         ...
 
     async def relations(self, schema: str, name: str) -> tuple[Relation, ...]:

@@ -48,7 +48,7 @@ def _title(plan: Plan) -> str:
 
 _EFFECTS = {
     "applied": (Tone.GOOD, "done"),
-    "no_op": (Tone.NOTICE, "nothing to do: it was so already"),
+    "no_op": (Tone.NOTICE, "nothing changed"),
     "none": (Tone.BAD, "not done"),
     "unknown": (Tone.BAD, "OUTCOME UNKNOWN"),
 }

@@ -55,7 +55,7 @@ def _begun(event: Begun) -> tuple[Tone, str]:
 
 
 def _acted(event: Acted) -> tuple[Tone, str]:
-    word = {"applied": "done", "no_op": "nothing to do", "none": "not done", "unknown": "OUTCOME UNKNOWN"}[
+    word = {"applied": "done", "no_op": "nothing changed", "none": "not done", "unknown": "OUTCOME UNKNOWN"}[
         event.effect
     ]
     return _STATES[event.state], _warned(f"{event.step}: {word}: {event.summary}", event.warnings)

@@ -30,9 +30,11 @@ from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
 from console.engine.mysql.transactions import open_transactions
 from console.engine.port import Need, Selected
+from console.errors import UsageError
 from console.model.accounts import Account, Accounts
 from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
+from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
@@ -104,6 +106,10 @@ class MysqlEngine:
     async def slots(self) -> tuple[Slot, ...]:
         """Neither server has replication slots: what a replica still needs, nobody keeps for it."""
         return ()
+
+    async def check_site(self, tables: Sequence[tuple[str, str]]) -> CheckSite:
+        del tables
+        raise UsageError("CHECK TABLE looks at a table as a whole; nothing was executed")
 
     async def binary_logs(self) -> BinaryLogs:
         """Raises PrivilegeMissing where files or sessions are hidden."""

@@ -186,6 +186,7 @@ _PASSWORD = re.compile(r"\s*(?:alter\s+user\b.*\bidentified|set\s+password)\b", 
 _KILL = re.compile(r"\s*(?:kill\b|call\s+mysql\.rds_kill)", re.IGNORECASE)
 _TABLES = (
     (re.compile(r"\s*(?:analyze|optimize)\b", re.IGNORECASE), "SELECT, INSERT"),
+    (re.compile(r"\s*check\s+table\b", re.IGNORECASE), "SELECT"),
     (re.compile(r"\s*create\s+(?:unique\s+)?index\b", re.IGNORECASE), "INDEX"),
 )
 _GLOBAL = re.compile(r"\s*(?:set|reset)\s+(?:global|persist(?P<start>_only)?)\b", re.IGNORECASE)

@@ -115,7 +115,7 @@ def session(row: Record, server: Server) -> Session:
         state_seconds=seconds,
         transaction_seconds=open_transaction.seconds if open_transaction else None,
         transaction_started_at=_instant(open_transaction.started) if open_transaction else None,
-        wait=_wait(row, open_transaction, running=running),
+        wait=_wait(row, open_transaction, running=running or protection is Protection.REPLICA),
         rows_modified=open_transaction.rows_modified if open_transaction else None,
         protection=protection,
     )

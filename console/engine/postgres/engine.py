@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from console.engine.port import Need, Selected
 from console.engine.postgres import (
     accounts,
+    checking,
     disk,
     horizon,
     indexes,
@@ -36,6 +37,7 @@ from console.errors import LockTimeout, UsageError
 from console.model.accounts import Accounts
 from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
+from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
@@ -152,6 +154,10 @@ class PostgresEngine:
     async def load(self) -> Load:
         async with self._busy:
             return await load.read(self._link, self._waits)
+
+    async def check_site(self, tables: Sequence[tuple[str, str]]) -> CheckSite:
+        async with self._busy:
+            return await checking.check_site(self._link, tables)
 
     async def measurement(self, schema: str, name: str) -> Measurement:
         async with self._busy:

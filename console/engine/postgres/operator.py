@@ -42,6 +42,10 @@ _RIGHTS = (
         r"pg_(terminate|cancel)_backend",
         hint="GRANT pg_signal_backend TO {user}; (a superuser's session needs a superuser)",
     ),
+    _Right(
+        r"verify_heapam|bt_index_check",
+        hint="GRANT EXECUTE on amcheck's functions TO {user}; docs/privileges.md has them",
+    ),
     _Right(r"pg_reload_conf", hint="GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {user};"),
     _Right(
         r"^\s*rollback\s+prepared",

@@ -141,6 +141,13 @@ def test_nonsense_ages_of_replica_threads_are_not_negative() -> None:
     assert to.session(row(seconds=-3), server()).state_seconds == 0.0
 
 
+def test_a_replica_thread_that_waits_for_a_lock_waits() -> None:
+    held = row(thread="thread/sql/replica_worker", state="Waiting for table metadata lock")
+    assert to.waits_for_lock(to.session(held, server()))
+    fetching = row(thread="thread/sql/replica_io", state="Waiting for source to send event")
+    assert not to.waits_for_lock(to.session(fetching, server()))
+
+
 def test_a_transaction_without_a_session_is_a_negative_node() -> None:
     found = to.transaction(
         {
