@@ -20,6 +20,7 @@ from actions.propagation import PropagateCredential
 from actions.rehearsing import RehearseCredential
 from actions.retiring import RetireCredential
 from actions.revoking import RevokeAccount
+from actions.rows import PurgeRows, SweepOrphans
 from actions.sessions import CancelQuery, TerminateSession
 from actions.settings import ResetSetting, SetSetting
 from actions.slots import DropSlot
@@ -42,6 +43,8 @@ ALL: tuple[Action[Any], ...] = (
     CreateIndex(),
     DropInvalid(),
     MaintainDatabase(),
+    PurgeRows(),
+    SweepOrphans(),
     SetSetting(),
     ResetSetting(),
     RotateCredential(),

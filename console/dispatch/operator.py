@@ -141,13 +141,15 @@ class Operator:
         if taken and taken[-1].subject == subject:
             taken[-1] = Step(subject=subject, answer=answer)
 
-    async def declare(self, statements: Sequence[Statement], *, timeout: float | None = None) -> None:
-        """Record statements durably, in one row, so that each of them can be sent.
+    async def declare(
+        self, statements: Sequence[Statement], *, timeout: float | None = None, subject: int | None = None
+    ) -> None:
+        """Record statements durably, in one row, so that each of them can be sent; `subject` as `execute`.
 
         Raises ActionFailed where they cannot be recorded; none of them was sent then.
         """
         if statements:
-            await self._record.write(statements, timeout)
+            await self._record.write(statements, timeout, subject)
 
     async def send(self, statement: Statement, *, timeout: float | None = None) -> list[Row]:
         """Run a declared statement, again where it came to nothing: its row stands for all tries.
