@@ -22,7 +22,7 @@ COLUMNS: Final = (
     Column(title="risk", width=6),
     Column(title="last run", width=18, least=10, drop=1),
     Column(title="engines", width=26, least=12, drop=3),
-    Column(title="why now, or what for", width=30, grow=True),
+    Column(title="why now, or what for", width=40, grow=True),
 )
 
 
