@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from console.dispatch.registry import Registry
@@ -15,7 +15,7 @@ from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import Target
 from console.present.reads import READS
-from console.present.runbooks import Books
+from console.present.runbooks import MOST_RUNS, Books
 from console.runbook.events import Event, Started
 from console.runbook.history import Recalled, Recent, Recorded, documents_of, recall
 from console.runbook.holding import Ways, beginning, going_on
@@ -31,7 +31,6 @@ from console.tui.runs import FollowedRun, LiveRun, SeenRun
 if TYPE_CHECKING:
     from console.tui.desk import Desk
 
-RUNS: Final = 100
 Shipped = Callable[[], Iterable[tuple[str, str]]]
 
 
@@ -115,7 +114,7 @@ class RunDesk:
         if self._desk.ledger is None:
             self._desk.acting()
             return []
-        return await self._recent.read(self._desk.ledger, RUNS)
+        return await self._recent.read(self._desk.ledger, MOST_RUNS)
 
     async def planned(
         self, name: str, params: Mapping[str, object], order: Order, engine: Engine

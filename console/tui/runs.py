@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from console.audit.ledger import Ledger
+from console.audit.record import Kind
 from console.dispatch.action import Advance, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.engine.open import whoami
@@ -253,6 +254,10 @@ class FollowedRun(SeenRun):
             return ""
 
     async def _again(self) -> None:
+        """All of it only where there is something new."""
+        newest = await self._ledger.entries(limit=1, action_id=self.id, kinds=(Kind.RUN,))
+        if newest and self.events and newest[0].id <= self.events[-1].id:
+            return
         recalled = await recall(self._ledger, self.id)
         self.run, self.events = recalled.run, list(recalled.events)
 

@@ -225,13 +225,13 @@ async def test_a_wrong_param_is_told_where_it_stands(library: Stage) -> None:
 
 async def test_the_session_under_the_cursor_is_filled_in(library: Stage) -> None:
     from console.tui.messages import RunbookWanted
-    from console.tui.screens.guided import _session
+    from console.tui.screens.guided import session_of
 
     async with shown(library) as pilot:
         await opened(pilot, library)
         await pilot.press("1")
         document = (await library.app.desk.runs.bookcase.library()).get("own").document
-        given = _session(document, library.main.in_view()[1])
+        given = session_of(document, library.main._here())
         library.main.post_message(RunbookWanted("own", given))
         await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         value = pilot.app.screen.query_one("#field-who", Input).value
