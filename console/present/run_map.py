@@ -116,7 +116,7 @@ class _Map:
             yield Spot(key=f"{key}[{i}]", depth=depth, text=f"{step.name} {i + 1} of {len(now.items)}",
                        place=place, scope=scope)  # fmt: skip
             yield from self.steps(
-                step.steps, self._walk.item_scope(key, step, scope, i, item), depth + 1, place
+                step.steps, scope.inside(f"{key}[{i}].", **{step.name: item}), depth + 1, place
             )
 
     def _callee(
@@ -129,7 +129,11 @@ class _Map:
             unknown: Place = "not known" if place == "taken" else place
             yield from self.steps(callee.steps, None, depth, unknown, f"{key}/")
             return
-        yield from self.steps(callee.steps, self._walk.callee_scope(key, callee, now, scope), depth, place)
+        inside = Scope(
+            document=callee, prefix=f"{key}/", prefixes=(f"{key}/",), calls=scope.calls + 1, caller=key,
+            names={**now.given, **self._walk.run.started.facts},
+        )  # fmt: skip
+        yield from self.steps(callee.steps, inside, depth, place)
 
 
 def _with_end(drawn: Sequence[Spot], result: str) -> list[Spot]:

@@ -336,12 +336,12 @@ class Walk:
                 asked = self._rest(key, step, len(now.items) - i, names)
                 if asked is not None:
                     return asked
-            found = self._first(step.steps, self.item_scope(key, step, scope, i, item))
+            found = self._first(step.steps, self._item(key, step, scope, i, item))
             if found is not None:
                 return found
         return None
 
-    def item_scope(self, key: str, step: ForEach, scope: Scope, i: int, item: Any) -> Scope:
+    def _item(self, key: str, step: ForEach, scope: Scope, i: int, item: Any) -> Scope:
         inside = scope.inside(f"{key}[{i}].", **{step.name: item})
         return msgspec.structs.replace(inside, pause=seconds_of(step.pause_between) if i else 0.0)
 
@@ -372,10 +372,10 @@ class Walk:
             )
         if now.state == "new":
             return Record(event=self._open_call(key, step, callee, names))
-        inside = self.callee_scope(key, callee, now, scope)
+        inside = self._callee(key, callee, now, scope)
         return self._first(callee.steps, inside)
 
-    def callee_scope(self, key: str, callee: Document, now: StepState, scope: Scope) -> Scope:
+    def _callee(self, key: str, callee: Document, now: StepState, scope: Scope) -> Scope:
         return Scope(
             document=callee,
             prefix=f"{key}/",
@@ -447,10 +447,10 @@ class Walk:
                 yield (step.otherwise if now.choice == "else" else step.cases[int(now.choice)].steps), scope
             case ForEach():
                 for i, item in enumerate(now.items):
-                    yield step.steps, self.item_scope(key, step, scope, i, item)
+                    yield step.steps, self._item(key, step, scope, i, item)
             case Call() if step.runbook in self.documents:
                 callee = self.documents[step.runbook]
-                yield callee.steps, self.callee_scope(key, callee, now, scope)
+                yield callee.steps, self._callee(key, callee, now, scope)
             case ActionStep() if self.run.rolling_back:
                 yield step.rollback, scope.inside(f"{key}~")
             case _:

@@ -21,10 +21,18 @@ from console.present.advance import told
 from console.present.units import clean
 from console.runbook.document import Document
 from console.runbook.events import Event, HandedOver, Remarked, Resumed
-from console.runbook.history import FOLLOW_SECONDS, Recalled, Recorded, documents_of, recall, remarks
+from console.runbook.history import (
+    FOLLOW_SECONDS,
+    Recalled,
+    Recorded,
+    approvals,
+    documents_of,
+    recall,
+    remarks,
+)
 from console.runbook.holding import holder_of, remark
 from console.runbook.runner import Answer, Runner
-from console.runbook.state import Run, advance
+from console.runbook.state import APPROVAL, Run, advance
 from console.runbook.steps import Ask
 
 HOLDER_SECONDS: Final = 3.0
@@ -132,18 +140,25 @@ class LiveRun(SeenRun):
             self._watching.cancel()
 
     async def _hear_remarks(self, runner: Runner) -> None:
-        """What others note on it: nobody but its runner records anything else."""
+        """What others record beside its runner: notes, and approvals, after which it is looked at anew."""
         while True:
             await asyncio.sleep(REMARK_SECONDS)
             try:
                 found = await remarks(runner.ledger, self.id)
+                approved = await approvals(runner.ledger, self.id) if self._wants_approval else 0
             except DbdeckError:
                 continue
+            if approved > len(self.run.approvers) and self._answer is not None and not self._answer.done():
+                self._answer.set_result(None)
             known = {(one.event.by, one.event.text) for one in self.events if isinstance(one.event, Remarked)}
             new = [one for one in found if (_remarked(one.event)) not in known]
             if new:
                 self.events += new
                 self.changed()
+
+    @property
+    def _wants_approval(self) -> bool:
+        return self.asked is not None and self.asked.question == APPROVAL
 
     def _add(self, event: Event, run: Run) -> None:
         self.run = run

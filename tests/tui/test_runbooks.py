@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 import actions
 from console.__main__ import _runbooks
+from console.audit.record import Kind
 from console.config import Runbooks
 from console.dispatch.registry import Registry
 from console.errors import NoSlot, ServerSilent
@@ -19,6 +20,7 @@ from console.model.sessions import Protection
 from console.model.target import Environment
 from console.runbook.suggesting import BESIDE
 from console.tui.app import ConsoleApp
+from console.tui.runs import FollowedRun
 from console.tui.screens.choose_runbook import ChooseRunbook
 from console.tui.screens.evidence import EvidenceScreen
 from console.tui.screens.form import FormScreen
@@ -380,3 +382,35 @@ async def test_leaving_the_screen_leads_back_and_the_mouse_answers(library: Stag
         await until(pilot, lambda: screen.seen.over)
         await pilot.press("q")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+FOUR_EYES = HEAD.format(id="four-eyes", engines='postgresql: ">=13"') + (
+    "approvals: {count: 1}\nsteps: [{id: a, kind: note, text: a}]\n"
+)
+
+
+async def test_who_started_it_cannot_approve_it_and_sees_when_another_did(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.runbook.events import Decided
+    from console.runbook.history import body_of
+    from console.tui import runs
+
+    monkeypatch.setattr(runs, "REMARK_SECONDS", 0.1)
+    library = with_library(stage, tmp_path, OWN, OLD, FULL, FOUR_EYES)
+    async with shown(library) as pilot:
+        await form(pilot, library, "four-eyes")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "approval")
+        await pilot.press("1")
+        assert not screen.seen.run.approvers
+        ledger = library.app.desk.ledger
+        assert ledger is not None
+        yes = Decided(step="approval", question="approval", decision="approve", by="bob")
+        await ledger.append(Kind.RUN, screen.seen.id, body_of(screen.seen.run.started, yes, "bob"))
+        await until(pilot, lambda: isinstance(screen.seen, FollowedRun) and screen.seen.free)
+        await pilot.press("r")
+        await until(pilot, lambda: screen.seen.over)
+        assert screen.seen.run.ended is not None
+        assert screen.seen.run.ended.result == "ok"
