@@ -42,6 +42,7 @@ class RunView(Screen[None]):
                          display: none; }
     RunView.log #run-log { display: block; }
     RunView.log #run-page { display: none; }
+    RunView.wide Question VerticalScroll { max-height: 20; }
     RunView.wide #run-log, RunView.wide #run-page { display: block; }
     """
 
