@@ -178,12 +178,24 @@ class RunDesk:
         task = self._desk.start(live.go(held), live.watch)
         self.live[live.id] = live
         self.left.discard(live.id)
-        task.add_done_callback(lambda _: self._halted(live))
-        await asyncio.shield(live.begun)
+        task.add_done_callback(lambda done: self._halted(live, done))
+        begun = asyncio.create_task(live.begun.wait())
+        either: list[asyncio.Future[Any]] = [task, begun]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        if not live.begun.is_set():
+            task.result()
         return live
 
-    def _halted(self, live: LiveRun) -> None:
+    def _halted(self, live: LiveRun, done: asyncio.Future[None]) -> None:
         """It is in the ledger: from now on it is looked at like any other."""
         self.live.pop(live.id, None)
+        error = None if done.cancelled() else done.exception()
+        if error is not None and live.begun.is_set():
+            why = (
+                f"the run broke off by a fault of dbdeck ({type(error).__name__}); what was begun is recorded"
+            )
+            live.problem = DbdeckError(why, "r looks at it, and goes on")
+            live.changed()
         if not live.over and live.has_begun:
             self.left.add(live.id)

@@ -104,7 +104,7 @@ class LiveRun(SeenRun):
         """
         super().__init__(run or advance(None, first), list(events))
         self.watch = Watch(seconds=seconds, tell=self.tell, advance=self.advance)
-        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.begun = asyncio.Event()
         self.finished = False
         self.looked: dict[str, str] = {}
         self._first = first
@@ -112,25 +112,22 @@ class LiveRun(SeenRun):
         self._answer: asyncio.Future[Answer | None] | None = None
 
     async def go(self, held: AbstractAsyncContextManager[Runner]) -> None:
-        """Until it ends or is left. What keeps it from beginning is raised by `begun`."""
+        """Until it ends or is left. Raises what keeps it from beginning; later troubles are its `problem`."""
         try:
             async with held as runner:
                 self._runner = runner
                 async for event in runner.events(self._first):
                     self._add(event, runner.run)
-                    if not self.begun.done():
-                        self.begun.set_result(None)
+                    if not self.begun.is_set():
+                        self.begun.set()
                         self._watching = asyncio.create_task(self._hear_remarks(runner))
         except DbdeckError as error:
-            if not self.begun.done():
-                self.begun.set_exception(error)
-                return
+            if not self.begun.is_set():
+                raise
             self.problem = error
         finally:
             self.finished = True
             self._stop_hearing()
-            if not self.begun.done():
-                self.begun.cancel()
             self.changed()
 
     _watching: asyncio.Task[None] | None = None
@@ -243,10 +240,12 @@ class FollowedRun(SeenRun):
         super().__init__(recalled.run, list(recalled.events))
         self._ledger = ledger
         self.holder: str | None = ""  # "" is not known yet, None is nobody
+        self._only_here = False
 
     async def follow(self, dispatcher: Dispatcher, target: Target) -> None:
         """Until it has ended, and then on for notes; a ledger or a server that fails is asked again."""
         looked = 0.0
+        self._only_here = target.read_only  # then its lock holds on this machine only
         while True:
             before = (self.holder, self.problem, len(self.events))
             try:
@@ -287,9 +286,11 @@ class FollowedRun(SeenRun):
             return f"ended: {self.run.ended.result.replace('_', ' ')}"
         if self.holder:
             return f"run by {self.runner}"
-        if self.holder is None:
-            return f"handed over to {self.handed_to}" if self.handed_to else "its runner is gone"
-        return "not ended"
+        if self.holder is not None:
+            return "not ended"
+        if self.handed_to:
+            return f"handed over to {self.handed_to}"
+        return "nobody on this machine runs it" if self._only_here else "its runner is gone"
 
     async def remark(self, text: str) -> None:
         await remark(self._ledger, self.id, text, whoami())

@@ -414,3 +414,56 @@ async def test_who_started_it_cannot_approve_it_and_sees_when_another_did(
         await until(pilot, lambda: screen.seen.over)
         assert screen.seen.run.ended is not None
         assert screen.seen.run.ended.result == "ok"
+
+
+async def test_a_ledger_that_fails_in_the_midst_halts_the_run_and_says_so(
+    library: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.audit.ledger import Ledger
+    from console.errors import AuditUnavailable
+
+    async with shown(library, WIDE) as pilot:
+        await form(pilot, library, "lock-storm")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "action")
+
+        async def down(*_: object, **__: object) -> None:
+            raise AuditUnavailable("the ledger's disk is full")
+
+        monkeypatch.setattr(Ledger, "append", down)
+        await pilot.press("1")
+        await until(pilot, lambda: "disk is full" in str(screen.query_one("#status", Static).render()))
+        assert library.operator.sent == []
+
+
+async def test_a_run_in_the_way_is_told_before_anything_is_recorded(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await form(pilot, library, "own", how_many="2")
+        await planned(pilot)
+        library.operator.holder = "dbdeck (pid 7, from 10.0.0.9)"
+        await pilot.press("s")
+        await until(pilot, lambda: "is held by dbdeck (pid 7" in library.status)
+        assert await kinds(library) == ["open"]
+        assert library.app.desk.runs.live == {}
+
+
+async def test_the_palette_starts_a_runbook_by_name(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await opened(pilot, library)
+        await pilot.press("ctrl+p", *"run runbook own")
+        await pilot.pause(0.5)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
+
+
+async def test_help_lists_the_keys_of_a_run(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await form(pilot, library, "lock-storm")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "action")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        said = " ".join(str(one.render()) for one in pilot.app.screen.query(Static))
+        assert "Hand over to another operator" in said
