@@ -87,9 +87,7 @@ def fault(ask: Ask, decision: str, text: str) -> str:
 def own_approval(run: str) -> Said:
     """To who started it, who cannot approve it."""
     return [
-        (Tone.WARN, "you started it, so others approve: nothing was done yet"),
-        (
-            Tone.NORMAL,
-            f"h hands it over, or ^x lets go of it and another goes on: `dbdeck runbook resume {run}`",
-        ),
+        (Tone.WARN, "you started it, so others approve; nothing was done yet"),
+        (Tone.NORMAL, "h hands it over, and ^x lets go of it: it stays in the ledger"),
+        (Tone.NORMAL, f"another goes on with it, and approves: `dbdeck runbook resume {run}`"),
     ]

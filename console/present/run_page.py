@@ -31,7 +31,8 @@ from console.runbook.document import (
 from console.runbook.events import Acted, Event, Observed
 from console.runbook.expression import fill
 from console.runbook.state import Run
-from console.runbook.steps import Walk
+from console.runbook.steps import Walk, work_out
+from console.runbook.values import UNKNOWN, ExpressionError
 
 _MARKS: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&])")
 
@@ -52,7 +53,7 @@ def page(walk: Walk, spot: Spot, events: Iterable[Event]) -> Page:
     names = walk.names(spot.scope) if spot.scope is not None else {}
     head = [(Tone.NOTICE, clean(step.title or step.id)), (Tone.MUTED, _kind(spot, step))]
     texts = [markdown(text, names) for text in (step.why, _text(step)) if text]
-    said = [*_does(step, spot), *_went(walk.run, spot, step, events)]
+    said = [*_does(step, spot, names), *_went(walk.run, spot, step, events)]
     return Page(head=head, texts=tuple(texts), said=said, tables=tuple(evidence(step, spot.state.value)))
 
 
@@ -77,8 +78,10 @@ def _text(step: Step) -> str:
     return step.text if isinstance(step, Note | Manual | Confirm | End) else ""
 
 
-def _does(step: Step, spot: Spot) -> Said:
+def _does(step: Step, spot: Spot, names: Mapping[str, Any]) -> Said:
     """What the step is, by its kind."""
+    if isinstance(step, ActionStep):
+        return [(Tone.NORMAL, clean_block(line)) for line in _action(step, spot, names)]
     say = _DOES.get(type(step))
     return [(Tone.NORMAL, clean_block(line)) for line in say(step, spot)] if say is not None else []
 
@@ -87,11 +90,20 @@ def _query(step: Query, _: Spot) -> list[str]:
     return [f"reads {step.read}" if step.read else "reads by its own SQL, in a read-only transaction"]
 
 
-def _action(step: ActionStep, spot: Spot) -> list[str]:
-    given = spot.state.given or step.given
+def _action(step: ActionStep, spot: Spot, names: Mapping[str, Any]) -> list[str]:
+    given = spot.state.given or {name: _worked_out(value, names) for name, value in step.given.items()}
     arguments = " ".join(f"{name}={fact(value)}" for name, value in given.items())
     back = ", ".join(one.id for one in step.rollback)
     return [f"action {step.action} {arguments}", f"taken back by {back}" if back else "nothing takes it back"]
+
+
+def _worked_out(value: Any, names: Mapping[str, Any]) -> Any:
+    """An argument as it would be now; what is not known is shown as it is written."""
+    try:
+        found = work_out(value, names)
+    except ExpressionError:
+        return value
+    return value if found is UNKNOWN else found
 
 
 def _for_each(step: ForEach, _: Spot) -> list[str]:
@@ -105,7 +117,6 @@ _DOES: Final[Mapping[type, Callable[[Any, Spot], list[str]]]] = {
     WaitUntil: lambda step, _: [
         f"waits until {step.until}, at most {step.timeout}, looks every {step.every}"
     ],
-    ActionStep: _action,
     Check: lambda step, _: [f"expects {one.holds}" for one in step.expect],
     Branch: lambda step, _: [f"if {one.holds}{f': {one.label}' if one.label else ''}" for one in step.cases],
     ForEach: _for_each,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -10,32 +10,36 @@ import msgspec
 
 from console.present.runs import result_tone, state
 from console.present.table import Column, Line, Tone
-from console.present.units import age, clean
+from console.present.units import UNKNOWN, age, clean
 from console.runbook.document import Document
 from console.runbook.functions import seconds_of
 from console.runbook.history import Recalled
 from console.runbook.params import supports
 from console.runbook.suggesting import Suggested, matches
 
+MOST_RUNS: Final = 100  # so many of the newest runs are looked at
 COLUMNS: Final = (
     Column(title="runbook", width=24, least=16),
     Column(title="risk", width=6),
     Column(title="last run", width=18, least=10, drop=1),
     Column(title="engines", width=26, least=12, drop=3),
-    Column(title="why now, or what for", width=30, grow=True),
+    Column(title="why now, or what for", width=40, grow=True),
 )
+
+
+NEVER: Final = "never"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A runbook in the library of one target. `unfit` says why it cannot be run here; `last` is its last run
-    on any target, `here` whether that was this one.
+    on any target, and what to say where there is none.
     """
 
     document: Document
     source: str = ""
     suggested: Suggested | None = None
     unfit: str = ""
-    last: Recalled | None = None
+    last: Recalled | str = NEVER
 
     @property
     def id(self) -> str:
@@ -72,21 +76,24 @@ class Server(NamedTuple):
 def shelf(
     books: Books,
     suggestions: Mapping[str, Suggested],
-    runs: Iterable[Recalled],
+    runs: Sequence[Recalled] | None,
     server: Server | None,
     now: datetime,
 ) -> Shelf:
-    """`server` is None while it is not known: nothing is said of what fits it then."""
+    """`runs` are the newest, None where they cannot be read; `server` is None while it is not known: nothing
+    is said of what fits it then.
+    """
     last: dict[str, Recalled] = {}
-    for one in runs:
+    for one in runs or ():
         last.setdefault(one.run.started.runbook, one)
+    none = UNKNOWN if runs is None else NEVER if len(runs) < MOST_RUNS else "not lately"
     entries = [
         Entry(
             document=document,
             source=source,
             suggested=suggestions.get(document.id),
             unfit=_unfit(document, books.wrong.get(document.id, ""), server),
-            last=last.get(document.id),
+            last=last.get(document.id, none),
         )
         for document, source in books.documents
     ]
@@ -128,13 +135,13 @@ def _line(one: Entry, now: datetime) -> Line:
         key=one.id,
         cells=(document.id, str(document.risk), last, engines(document), clean(why, 500)),
         tone=tone,
-        tones={} if one.unfit or one.last is None else {2: last_tone},
+        tones={} if one.unfit or isinstance(one.last, str) else {2: last_tone},
     )
 
 
-def _last(last: Recalled | None, now: datetime) -> tuple[str, Tone]:
-    if last is None:
-        return "never", Tone.MUTED
+def _last(last: Recalled | str, now: datetime) -> tuple[str, Tone]:
+    if isinstance(last, str):
+        return last, Tone.MUTED
     word = state(last)
     return f"{word} {age((now - last.events[-1].at).total_seconds())} ago", result_tone(last)
 
@@ -171,7 +178,7 @@ def details(one: Entry, now: datetime) -> list[tuple[str, str]]:
         others = document.approvals
         pairs.append(("approvals", f"{others.count} other than who starts it, when {others.when}"))
     pairs.append(("owner", f"{clean(document.owner)}; {review(document, now.date())}"))
-    if one.last is not None:
+    if not isinstance(one.last, str):
         begins = one.last.run.started
         pairs.append(("last run", f"{state(one.last)} on {clean(begins.target)} by {clean(begins.by)}, "
                                   f"{one.last.events[-1].at:%Y-%m-%d %H:%M} UTC"))  # fmt: skip
@@ -201,7 +208,7 @@ def documents(data: Shelf) -> list[dict[str, Any]]:
             "engines": one.document.engines,
             "suggested": one.suggested.text if one.suggested else None,
             "unfit": one.unfit or None,
-            "last": state(one.last) if one.last else None,
+            "last": None if isinstance(one.last, str) else state(one.last),
         }
         for one in data.entries
     ]

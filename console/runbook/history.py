@@ -157,6 +157,12 @@ async def remarks(ledger: Ledger, run: UUID) -> list[Recorded]:
     ]
 
 
+async def approvals(ledger: Ledger, run: UUID) -> int:
+    """How many approvals the ledger has of a run, by whomever. Raises AuditUnavailable, PrivilegeMissing."""
+    rows = await ledger.entries(action_id=run, kinds=(Kind.RUN,), containing='"question":"approval"')
+    return len(rows)
+
+
 class Recent:
     """The newest runs, kept: as long as the ledger has no further row of a run, one small read tells so."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from console.dispatch.registry import Registry
@@ -15,7 +15,7 @@ from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import Target
 from console.present.reads import READS
-from console.present.runbooks import Books
+from console.present.runbooks import MOST_RUNS, Books
 from console.runbook.events import Event, Started
 from console.runbook.history import Recalled, Recent, Recorded, documents_of, recall
 from console.runbook.holding import Ways, beginning, going_on
@@ -31,7 +31,6 @@ from console.tui.runs import FollowedRun, LiveRun, SeenRun
 if TYPE_CHECKING:
     from console.tui.desk import Desk
 
-RUNS: Final = 100
 Shipped = Callable[[], Iterable[tuple[str, str]]]
 
 
@@ -115,7 +114,7 @@ class RunDesk:
         if self._desk.ledger is None:
             self._desk.acting()
             return []
-        return await self._recent.read(self._desk.ledger, RUNS)
+        return await self._recent.read(self._desk.ledger, MOST_RUNS)
 
     async def planned(
         self, name: str, params: Mapping[str, object], order: Order, engine: Engine
@@ -180,12 +179,24 @@ class RunDesk:
         task = self._desk.start(live.go(held), live.watch)
         self.live[live.id] = live
         self.left.discard(live.id)
-        task.add_done_callback(lambda _: self._halted(live))
-        await asyncio.shield(live.begun)
+        task.add_done_callback(lambda done: self._halted(live, done))
+        begun = asyncio.create_task(live.begun.wait())
+        either: list[asyncio.Future[Any]] = [task, begun]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        if not live.begun.is_set():
+            task.result()
         return live
 
-    def _halted(self, live: LiveRun) -> None:
+    def _halted(self, live: LiveRun, done: asyncio.Future[None]) -> None:
         """It is in the ledger: from now on it is looked at like any other."""
         self.live.pop(live.id, None)
+        error = None if done.cancelled() else done.exception()
+        if error is not None and live.begun.is_set():
+            why = (
+                f"the run broke off by a fault of dbdeck ({type(error).__name__}); what was begun is recorded"
+            )
+            live.problem = DbdeckError(why, "r looks at it, and goes on")
+            live.changed()
         if not live.over and live.has_begun:
             self.left.add(live.id)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from console.audit.ledger import Ledger
+from console.audit.record import Kind
 from console.dispatch.action import Advance, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.engine.open import whoami
@@ -20,10 +21,18 @@ from console.present.advance import told
 from console.present.units import clean
 from console.runbook.document import Document
 from console.runbook.events import Event, HandedOver, Remarked, Resumed
-from console.runbook.history import FOLLOW_SECONDS, Recalled, Recorded, documents_of, recall, remarks
+from console.runbook.history import (
+    FOLLOW_SECONDS,
+    Recalled,
+    Recorded,
+    approvals,
+    documents_of,
+    recall,
+    remarks,
+)
 from console.runbook.holding import holder_of, remark
 from console.runbook.runner import Answer, Runner
-from console.runbook.state import Run, advance
+from console.runbook.state import APPROVAL, Run, advance
 from console.runbook.steps import Ask
 
 HOLDER_SECONDS: Final = 3.0
@@ -95,7 +104,7 @@ class LiveRun(SeenRun):
         """
         super().__init__(run or advance(None, first), list(events))
         self.watch = Watch(seconds=seconds, tell=self.tell, advance=self.advance)
-        self.begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.begun = asyncio.Event()
         self.finished = False
         self.looked: dict[str, str] = {}
         self._first = first
@@ -103,25 +112,22 @@ class LiveRun(SeenRun):
         self._answer: asyncio.Future[Answer | None] | None = None
 
     async def go(self, held: AbstractAsyncContextManager[Runner]) -> None:
-        """Until it ends or is left. What keeps it from beginning is raised by `begun`."""
+        """Until it ends or is left. Raises what keeps it from beginning; later troubles are its `problem`."""
         try:
             async with held as runner:
                 self._runner = runner
                 async for event in runner.events(self._first):
                     self._add(event, runner.run)
-                    if not self.begun.done():
-                        self.begun.set_result(None)
+                    if not self.begun.is_set():
+                        self.begun.set()
                         self._watching = asyncio.create_task(self._hear_remarks(runner))
         except DbdeckError as error:
-            if not self.begun.done():
-                self.begun.set_exception(error)
-                return
+            if not self.begun.is_set():
+                raise
             self.problem = error
         finally:
             self.finished = True
             self._stop_hearing()
-            if not self.begun.done():
-                self.begun.cancel()
             self.changed()
 
     _watching: asyncio.Task[None] | None = None
@@ -131,18 +137,25 @@ class LiveRun(SeenRun):
             self._watching.cancel()
 
     async def _hear_remarks(self, runner: Runner) -> None:
-        """What others note on it: nobody but its runner records anything else."""
+        """What others record beside its runner: notes, and approvals, after which it is looked at anew."""
         while True:
             await asyncio.sleep(REMARK_SECONDS)
             try:
                 found = await remarks(runner.ledger, self.id)
+                approved = await approvals(runner.ledger, self.id) if self._wants_approval else 0
             except DbdeckError:
                 continue
+            if approved > len(self.run.approvers) and self._answer is not None and not self._answer.done():
+                self._answer.set_result(None)
             known = {(one.event.by, one.event.text) for one in self.events if isinstance(one.event, Remarked)}
             new = [one for one in found if (_remarked(one.event)) not in known]
             if new:
                 self.events += new
                 self.changed()
+
+    @property
+    def _wants_approval(self) -> bool:
+        return self.asked is not None and self.asked.question == APPROVAL
 
     def _add(self, event: Event, run: Run) -> None:
         self.run = run
@@ -227,10 +240,12 @@ class FollowedRun(SeenRun):
         super().__init__(recalled.run, list(recalled.events))
         self._ledger = ledger
         self.holder: str | None = ""  # "" is not known yet, None is nobody
+        self._only_here = False
 
     async def follow(self, dispatcher: Dispatcher, target: Target) -> None:
         """Until it has ended, and then on for notes; a ledger or a server that fails is asked again."""
         looked = 0.0
+        self._only_here = target.read_only  # then its lock holds on this machine only
         while True:
             before = (self.holder, self.problem, len(self.events))
             try:
@@ -253,6 +268,10 @@ class FollowedRun(SeenRun):
             return ""
 
     async def _again(self) -> None:
+        """All of it only where there is something new."""
+        newest = await self._ledger.entries(limit=1, action_id=self.id, kinds=(Kind.RUN,))
+        if newest and self.events and newest[0].id <= self.events[-1].id:
+            return
         recalled = await recall(self._ledger, self.id)
         self.run, self.events = recalled.run, list(recalled.events)
 
@@ -267,9 +286,11 @@ class FollowedRun(SeenRun):
             return f"ended: {self.run.ended.result.replace('_', ' ')}"
         if self.holder:
             return f"run by {self.runner}"
-        if self.holder is None:
-            return f"handed over to {self.handed_to}" if self.handed_to else "its runner is gone"
-        return "not ended"
+        if self.holder is not None:
+            return "not ended"
+        if self.handed_to:
+            return f"handed over to {self.handed_to}"
+        return "nobody on this machine runs it" if self._only_here else "its runner is gone"
 
     async def remark(self, text: str) -> None:
         await remark(self._ledger, self.id, text, whoami())

@@ -10,6 +10,7 @@ from typing import Any, Final
 from console.engine.plain import plain
 from console.engine.port import Engine
 from console.errors import DbdeckError
+from console.model.reading import Reading
 from console.present.reads import READS
 from console.runbook.suggesting import BESIDE
 from console.runbook.values import UNKNOWN
@@ -19,22 +20,29 @@ FRESH_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 15.0
 
 
+Seen = tuple[datetime, list[dict[str, Any]]]
+
+
 class View:
     """Older than two minutes is not now: it is not known then. `missed` are reads that failed."""
 
     def __init__(self) -> None:
-        self._looked: dict[str, tuple[datetime, list[dict[str, Any]]]] = {}
-        self._rows: dict[str, tuple[datetime, list[dict[str, Any]]]] = {}
+        self._looked: dict[str, Seen] = {}
+        self._rows: dict[str, Seen] = {}
         self.missed: dict[str, str] = {}
 
-    def seen(self, panes: Mapping[str, Pane[Any, Any]], names: set[str]) -> dict[str, Any]:
-        """Rows of each name, UNKNOWN where there are none that are fresh; reads nothing."""
+    async def seen(self, panes: Mapping[str, Pane[Any, Any]], names: set[str]) -> dict[str, Any]:
+        """Rows of each name, UNKNOWN where there are none that are fresh; reads nothing.
+
+        A storm has thousands of rows: they are made beside the loop, so that no key-press waits for them.
+        """
         now = datetime.now(UTC)
         found: dict[str, Any] = dict.fromkeys((*READS, *BESIDE), UNKNOWN)
         for name in names & READS.keys():
-            held = [one for one in (self._of(panes.get(name)), self._looked.get(name)) if one is not None]
-            newest = max(held, key=lambda one: one[0], default=None)
-            if newest is not None and (now - newest[0]).total_seconds() < FRESH_SECONDS:
+            pane, looked = panes.get(name), self._looked.get(name)
+            held = await asyncio.to_thread(self._of, pane, pane.reading) if pane is not None else None
+            newest = max(filter(None, (held, looked)), key=_when, default=None)
+            if newest is not None and (now - _when(newest)).total_seconds() < FRESH_SECONDS:
                 found[name] = newest[1]
         watching = panes.get("locks")
         if watching is not None and watching.reading.taken_at is not None:
@@ -42,14 +50,14 @@ class View:
             found["trouble"] = problem.kind if problem is not None else ""
         return found
 
-    def _of(self, pane: Pane[Any, Any] | None) -> tuple[datetime, list[dict[str, Any]]] | None:
-        """Made anew only for another reading: a storm has thousands of rows."""
-        if pane is None or pane.reading.data is None or pane.reading.taken_at is None:
+    def _of(self, pane: Pane[Any, Any], reading: Reading[Any]) -> Seen | None:
+        """Made anew only for another reading."""
+        if reading.data is None or reading.taken_at is None:
             return None
-        name, taken_at = pane.name_of_subject, pane.reading.taken_at
-        kept = self._rows.get(name)
-        if kept is None or kept[0] != taken_at:
-            kept = self._rows[name] = (taken_at, plain(pane.document(pane.reading.data)["rows"]))
+        kept = self._rows.get(pane.name_of_subject)
+        if kept is None or _when(kept) != reading.taken_at:
+            rows = plain(pane.document(reading.data)["rows"])
+            kept = self._rows[pane.name_of_subject] = (reading.taken_at, rows)
         return kept
 
     async def look(self, engine: Engine, names: set[str]) -> str:
@@ -66,3 +74,7 @@ class View:
         if self.missed:
             return "not known: " + "; ".join(f"{name}: {why}" for name, why in self.missed.items())
         return "looked at all that suggestions rest on"
+
+
+def _when(seen: Seen) -> datetime:
+    return seen[0]

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 import actions
 from console.__main__ import _runbooks
+from console.audit.record import Kind
 from console.config import Runbooks
 from console.dispatch.registry import Registry
 from console.errors import NoSlot, ServerSilent
@@ -19,6 +20,7 @@ from console.model.sessions import Protection
 from console.model.target import Environment
 from console.runbook.suggesting import BESIDE
 from console.tui.app import ConsoleApp
+from console.tui.runs import FollowedRun
 from console.tui.screens.choose_runbook import ChooseRunbook
 from console.tui.screens.evidence import EvidenceScreen
 from console.tui.screens.form import FormScreen
@@ -225,13 +227,13 @@ async def test_a_wrong_param_is_told_where_it_stands(library: Stage) -> None:
 
 async def test_the_session_under_the_cursor_is_filled_in(library: Stage) -> None:
     from console.tui.messages import RunbookWanted
-    from console.tui.screens.guided import _session
+    from console.tui.screens.guided import session_of
 
     async with shown(library) as pilot:
         await opened(pilot, library)
         await pilot.press("1")
         document = (await library.app.desk.runs.bookcase.library()).get("own").document
-        given = _session(document, library.main.in_view()[1])
+        given = session_of(document, library.main._here())
         library.main.post_message(RunbookWanted("own", given))
         await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
         value = pilot.app.screen.query_one("#field-who", Input).value
@@ -380,3 +382,88 @@ async def test_leaving_the_screen_leads_back_and_the_mouse_answers(library: Stag
         await until(pilot, lambda: screen.seen.over)
         await pilot.press("q")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+FOUR_EYES = HEAD.format(id="four-eyes", engines='postgresql: ">=13"') + (
+    "approvals: {count: 1}\nsteps: [{id: a, kind: note, text: a}]\n"
+)
+
+
+async def test_who_started_it_cannot_approve_it_and_sees_when_another_did(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.runbook.events import Decided
+    from console.runbook.history import body_of
+    from console.tui import runs
+
+    monkeypatch.setattr(runs, "REMARK_SECONDS", 0.1)
+    library = with_library(stage, tmp_path, OWN, OLD, FULL, FOUR_EYES)
+    async with shown(library) as pilot:
+        await form(pilot, library, "four-eyes")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "approval")
+        await pilot.press("1")
+        assert not screen.seen.run.approvers
+        ledger = library.app.desk.ledger
+        assert ledger is not None
+        yes = Decided(step="approval", question="approval", decision="approve", by="bob")
+        await ledger.append(Kind.RUN, screen.seen.id, body_of(screen.seen.run.started, yes, "bob"))
+        await until(pilot, lambda: isinstance(screen.seen, FollowedRun) and screen.seen.free)
+        await pilot.press("r")
+        await until(pilot, lambda: screen.seen.over)
+        assert screen.seen.run.ended is not None
+        assert screen.seen.run.ended.result == "ok"
+
+
+async def test_a_ledger_that_fails_in_the_midst_halts_the_run_and_says_so(
+    library: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from console.audit.ledger import Ledger
+    from console.errors import AuditUnavailable
+
+    async with shown(library, WIDE) as pilot:
+        await form(pilot, library, "lock-storm")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "action")
+
+        async def down(*_: object, **__: object) -> None:
+            raise AuditUnavailable("the ledger's disk is full")
+
+        monkeypatch.setattr(Ledger, "append", down)
+        await pilot.press("1")
+        await until(pilot, lambda: "disk is full" in str(screen.query_one("#status", Static).render()))
+        assert library.operator.sent == []
+
+
+async def test_a_run_in_the_way_is_told_before_anything_is_recorded(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await form(pilot, library, "own", how_many="2")
+        await planned(pilot)
+        library.operator.holder = "dbdeck (pid 7, from 10.0.0.9)"
+        await pilot.press("s")
+        await until(pilot, lambda: "is held by dbdeck (pid 7" in library.status)
+        assert await kinds(library) == ["open"]
+        assert library.app.desk.runs.live == {}
+
+
+async def test_the_palette_starts_a_runbook_by_name(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await opened(pilot, library)
+        await pilot.press("ctrl+p", *"run runbook own")
+        await pilot.pause(0.5)
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
+
+
+async def test_help_lists_the_keys_of_a_run(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await form(pilot, library, "lock-storm")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "action")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        said = " ".join(str(one.render()) for one in pilot.app.screen.query(Static))
+        assert "Hand over to another operator" in said

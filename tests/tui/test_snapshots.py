@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
+import actions
+from console.dispatch.registry import Registry
+from console.errors import UsageError
 from console.model.target import Environment
 from console.present import target as bar
+from console.runbook.events import Opened
+from console.runbook.history import Recorded
+from console.runbook.state import replay
+from console.runbook.steps import Ask, next_step
+from console.tui.app import ConsoleApp
+from console.tui.runs import LiveRun
+from console.tui.screens import run_view
+from console.tui.screens.run import RunScreen
+from console.tui.widgets.bars import TabLine
+from console.tui.widgets.grid import Grid
+from tests.present.test_run_map import ONE, events
+from tests.runbook.documents import WHOLE
 from tests.tui.stage import NARROW, WIDE, Stage, until
+from tests.tui.test_runbooks import FULL, OLD, OWN, WRONG, with_library
 
 pytestmark = pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="the pictures are drawn on Python 3.11 only"
@@ -54,3 +74,61 @@ def test_old_data_looks_old(stage: Stage, snap_compare: Any) -> None:
         await pilot.pause(0.2)
 
     assert snap_compare(stage.app, terminal_size=NARROW, run_before=before)
+
+
+# ---- runbooks -------------------------------------------------------------------------------------
+
+STORM = WHOLE.replace(
+    "risk: high", 'risk: high\nsuggest: [{when: count(locks) > 3, text: "{{ count(locks) }} wait or block"}]'
+)
+BEGAN = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_the_library(stage: Stage, tmp_path: Path, snap_compare: Any, size: tuple[int, int]) -> None:
+    library = with_library(stage, tmp_path, OWN, OLD, WRONG, FULL, STORM)
+    library.app = ConsoleApp(library.config, Registry(actions.ALL))
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
+        await until(pilot, lambda: "<5 ms" in stage.bar and stage.main._identity is not None)
+        await pilot.press("6")
+        await until(
+            pilot, lambda: len(stage.main.pane.drawn) == 5 and stage.main.pane.drawn[0].key == "whole"
+        )
+        await until(pilot, lambda: "(1)" in str(stage.main.query_one(TabLine).render()))
+        await pilot.press("p")
+        await pilot.pause(0.5)
+
+    assert snap_compare(library.app, terminal_size=size, run_before=before)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_a_run_that_asks(
+    stage: Stage, snap_compare: Any, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+) -> None:
+    """The way not taken, what was saved, and the phrase that is wanted."""
+    monkeypatch.setattr(run_view, "now_utc", lambda: BEGAN + timedelta(seconds=75))
+    whole = list(takewhile(lambda event: not isinstance(event, Opened), events()))[:-1]
+    found = replay(whole)
+    assert found is not None
+    texts = {"whole": WHOLE}
+    run = msgspec.structs.replace(found, started=msgspec.structs.replace(found.started, texts=texts))
+    recorded = [Recorded(id=n, at=BEGAN + timedelta(seconds=n), event=event) for n, event in enumerate(whole)]
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
+        live = LiveRun(run.started, run, recorded, 1.0)
+        due = next_step({"whole": ONE}, run)
+        live.asked = due if isinstance(due, Ask) else None
+        stage.app.push_screen(RunScreen(stage.app.desk, live, stage.main.target, _never))
+        await until(pilot, lambda: isinstance(stage.app.screen, RunScreen))
+        await until(pilot, lambda: bool(stage.app.screen.query_one("#run-map", Grid).line))
+        stage.app.screen.query_one("#run-map", Grid).move_to("look")
+        await pilot.pause(0.5)
+
+    assert snap_compare(stage.app, terminal_size=size, run_before=before)
+
+
+async def _never(_: UUID) -> LiveRun:
+    raise UsageError("nobody takes it over")

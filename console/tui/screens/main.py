@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,20 +19,16 @@ from textual.widgets import ContentSwitcher, Input
 from console.audit.record import Entry
 from console.audit.rotations import rotation_rows
 from console.dispatch.drift import Sentinel
-from console.engine.plain import plain
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import Target
 from console.present import target as bar
-from console.present.reads import READS
-from console.runbook.suggesting import wanted
 from console.secret_store import of_this_process
 from console.tui.alerts import call
 from console.tui.desk import Desk
 from console.tui.messages import (
     Alarm,
     CheckWanted,
-    LookWanted,
     MeasureWanted,
     ReportWanted,
     SessionWanted,
@@ -49,7 +45,6 @@ from console.tui.screens.guided import GuidedScreen
 from console.tui.screens.measure import MeasureScreen
 from console.tui.screens.report import shown_report
 from console.tui.screens.text import TextScreen
-from console.tui.view import View
 from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
@@ -89,8 +84,8 @@ class MainScreen(GuidedScreen):
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
         self._sentinel = Sentinel(engine, self._rotation_rows, of_this_process())
-        self._view = View()
         self._counted = 0.0
+        self._waits = 0
 
     def compose(self) -> ComposeResult:
         target_bar = TargetBar(id="target")
@@ -172,6 +167,9 @@ class MainScreen(GuidedScreen):
         if stale and not pane.grid.stale:
             pane.grid.stale = True
             self._show_keys()
+        if (waits := self.waiting_runs()) != self._waits:
+            self._waits = waits
+            self.query_one(TabLine).badge("runs", f"({waits}!)" if waits else "")
 
     def on_pane_read(self, event: Pane.Read) -> None:
         reading = event.pane.reading
@@ -243,32 +241,6 @@ class MainScreen(GuidedScreen):
         self.app.push_screen(TextScreen("report of a drill", await shown_report(event)))
 
     def acted(self) -> None:
-        self.pane.again()
-
-    # ---- runbooks -----------------------------------------------------------------------------
-
-    def seen_now(self, names: set[str]) -> dict[str, Any]:
-        panes = {pane.name_of_subject: pane for pane in self.query(Pane)}
-        return self._view.seen(panes, names)
-
-    def unseen(self) -> Mapping[str, str]:
-        return self._view.missed
-
-    def in_view(self) -> tuple[str, dict[str, Any] | None]:
-        item = self.pane.current
-        return self.pane.name_of_subject, None if item is None else plain(self.pane.here(item))
-
-    def on_look_wanted(self, event: LookWanted) -> None:  # noqa: ARG002 - Textual's signature
-        self._look_around()
-
-    @work(exclusive=True, group="look")
-    async def _look_around(self) -> None:
-        """On demand only: some of these reads are not cheap."""
-        books = await self._desk.runs.bookcase.books()
-        names = wanted(document for document, _ in books.documents)
-        self.post_message(Told(f"looking at {', '.join(sorted(names & READS.keys())) or 'nothing'} …"))
-        told = await self._view.look(self._engine, names)
-        self.post_message(Told(told, bad=bool(self._view.missed)))
         self.pane.again()
 
     def _complain(self, problem: str) -> None:

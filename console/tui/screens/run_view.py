@@ -42,6 +42,7 @@ class RunView(Screen[None]):
                          display: none; }
     RunView.log #run-log { display: block; }
     RunView.log #run-page { display: none; }
+    RunView.wide Question VerticalScroll { max-height: 20; }
     RunView.wide #run-log, RunView.wide #run-page { display: block; }
     """
 
@@ -139,7 +140,7 @@ class RunView(Screen[None]):
             self._tell(error.message, bad=True)
 
     def _tick(self) -> None:
-        seen, now = self._seen, datetime.now(UTC)
+        seen, now = self._seen, now_utc()
         left = run_head.title(
             seen.run, self._target, seen.runner, seen.events[0].at if seen.events else now, now
         )
@@ -213,6 +214,10 @@ class RunView(Screen[None]):
         self._follows = grid.key == self._here
         self._draw_page()
         self._show_keys()
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
 
 
 def _nobody() -> None:

@@ -15,6 +15,7 @@ import actions
 from console.__main__ import _runbooks
 from console.config import load
 from console.dispatch.registry import Registry
+from console.runbook.events import Remarked
 from console.tui.app import ConsoleApp
 from console.tui.panes.locks import LocksPane
 from console.tui.runs import FollowedRun, LiveRun
@@ -22,13 +23,16 @@ from console.tui.screens.form import FormScreen
 from console.tui.screens.main import MainScreen
 from console.tui.screens.run import RunScreen
 from console.tui.screens.run_plan import RunPlanScreen
+from console.tui.widgets.bars import TabLine
 from console.tui.widgets.question import Question
 from tests.command import Command
 from tests.running import rows_of, waiting, with_documents
 from tests.situations import Scene
 from tests.tui.stage import NARROW, WIDE, until
 
-pytestmark = pytest.mark.parametrize("server_name", ["pg18", "mariadb"])
+# What does not depend on the server is tried on one.
+BOTH = pytest.mark.parametrize("server_name", ["pg18", "mariadb"])
+ONE = pytest.mark.parametrize("server_name", ["pg18"])
 
 # Waits for ever in a read, then wants something done by hand, and a phrase.
 SLOW = """apiVersion: runbook/v1
@@ -116,6 +120,7 @@ def steps(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(row["event"], row.get("step", "")) for row in rows]
 
 
+@BOTH
 async def test_a_storm_suggests_its_runbook_and_keys_end_it_one_root_first(
     shop: Scene, command: Command
 ) -> None:
@@ -156,6 +161,7 @@ async def test_a_storm_suggests_its_runbook_and_keys_end_it_one_root_first(
     assert (await command.run("audit", "verify", "--json")).document["ok"] is True
 
 
+@ONE
 async def test_a_no_stops_the_run_and_nothing_was_done(shop: Scene, command: Command) -> None:
     await shop.chain(4)
     await waiting(command, 4)
@@ -172,6 +178,7 @@ async def test_a_no_stops_the_run_and_nothing_was_done(shop: Scene, command: Com
     assert len((await command.run("show", "locks", "-t", "t", "--json")).rows) == 4
 
 
+@BOTH
 async def test_a_run_of_another_terminal_is_followed_and_taken_over_when_that_is_killed(
     shop: Scene, command: Command
 ) -> None:
@@ -208,6 +215,7 @@ async def test_a_run_of_another_terminal_is_followed_and_taken_over_when_that_is
     assert rows[-1]["result"] == "ok"
 
 
+@ONE
 async def test_a_run_that_is_handed_over_is_let_go_of_and_another_terminal_goes_on(
     shop: Scene, command: Command
 ) -> None:
@@ -220,6 +228,11 @@ async def test_a_run_that_is_handed_over_is_let_go_of_and_another_terminal_goes_
         await begin(pilot)
         run = on(pilot).seen
         await until(pilot, lambda: run.run.step("wait").state == "begun")
+        clock = on(pilot).query_one("#run-clock")
+        await until(pilot, lambda: "does not hold, of" in str(clock.render()))
+        noted = await command.run("runbook", "note", str(run.id), "web team stopped the job")
+        assert noted.code == 0, noted
+        await until(pilot, lambda: any(isinstance(one.event, Remarked) for one in run.events))
         await pilot.press("h")
         await shown(pilot, FormScreen)
         await pilot.press(*"bob", "enter", *"see the web", "enter")
@@ -233,9 +246,10 @@ async def test_a_run_that_is_handed_over_is_let_go_of_and_another_terminal_goes_
     rows = await rows_of(command, str(run.id))
     over = next(row for row in rows if row["event"] == "handed_over")
     assert (over["to"], over["text"]) == ("bob", "see the web")
-    assert [row["event"] for row in rows][2:4] == ["handed_over", "resumed"]
+    assert [row["event"] for row in rows][2:5] == ["remarked", "handed_over", "resumed"]
 
 
+@ONE
 async def test_a_run_goes_on_without_its_screen_and_is_found_again(shop: Scene, command: Command) -> None:
     with_documents(command, SLOW)
     async with console(command) as pilot:
@@ -249,6 +263,7 @@ async def test_a_run_goes_on_without_its_screen_and_is_found_again(shop: Scene, 
         await shown(pilot, MainScreen)
         await shop.client("go-on")
         await until(pilot, lambda: run.asked is not None)
+        await until(pilot, lambda: "(1!)" in str(main(pilot).query_one(TabLine).render()))
         await open_newest(pilot)
         assert on(pilot).seen is run
         await asked(pilot, "manual")
@@ -257,6 +272,7 @@ async def test_a_run_goes_on_without_its_screen_and_is_found_again(shop: Scene, 
     assert [row["event"] for row in rows] == ["started", "begun", "observed"]
 
 
+@ONE
 async def test_a_second_run_is_told_who_is_in_its_way_and_may_follow(shop: Scene, command: Command) -> None:
     with_documents(command, SLOW)
     runner = await another_terminal(command)
