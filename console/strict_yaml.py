@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -20,8 +21,11 @@ from console.errors import ConfigError
 Path_ = tuple[str | int, ...]
 MOST_BYTES = 512 * 1024
 MOST_DEPTH = 48
+MOST_NODES = 20_000
+LONGEST_KEY = 200
+_WORDS = 200  # that a misspelt one is compared with
 _INT = re.compile(r"[-+]?\d{1,18}")
-_FLOAT = re.compile(r"[-+]?\d+\.\d+")
+_FLOAT = re.compile(r"[-+]?\d{1,18}\.\d{1,18}")
 T = TypeVar("T")
 
 
@@ -42,64 +46,108 @@ START = Place(1, 1)
 def read_yaml(text: str, name: str) -> tuple[Any, dict[Path_, Place]]:
     """(values, place of each path). Raises ConfigError with the place of everything that is not strict."""
     if len(text) > MOST_BYTES:
-        raise ConfigError(f"{name} is larger than {MOST_BYTES // 1024} kB; it was not read")
-    places: dict[Path_, Place] = {(): START}
+        line = text.count("\n", 0, MOST_BYTES) + 1
+        most = f"{MOST_BYTES // 1024} kB"
+        raise ConfigError(f"{name}, {Place(line, 1)}: it is larger than {most}; it was not read")
+    reader = _Reader(text, name)
     try:
-        _refuse_events(text, name)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return reader.document(), reader.places
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise ConfigError(f"{name}, {_place(mark)}: {error.problem or 'not valid YAML'}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: not valid YAML: {error}") from None
-    return ({} if node is None else _value(node, (), places, name)), places
+        told = error.problem or "not valid YAML"
+        raise ConfigError(f"{name}, {_place(mark)}: {told}", _hint(told)) from None
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise ConfigError(f"{name}, {place}: the character U+{error.character:04X} is not allowed") from None
 
 
 def _place(mark: Any) -> Place:
     return Place(mark.line + 1, mark.column + 1) if mark else START
 
 
-def _refuse_events(text: str, name: str) -> None:
-    """Before anything is composed: neither an alias nor a depth costs us more than its reading."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        place = _place(event.start_mark)
+_UNQUOTED = ("expected ',' or", "mapping values", "found character", "expected <block end>")
+
+
+def _hint(problem: str) -> str:
+    """What most often is behind it: a sign of YAML within a text that is not quoted."""
+    if problem.startswith(_UNQUOTED):
+        return "a text with [ ] { } , or with a : or # beside a blank stands in quotes"
+    return ""
+
+
+class _Reader:
+    """One pass over YAML's events: whatever is refused is refused before anything is made of it."""
+
+    def __init__(self, text: str, name: str) -> None:
+        self._events = yaml.parse(text, Loader=yaml.SafeLoader)
+        self._name = name
+        self._nodes = 0
+        self.places: dict[Path_, Place] = {(): START}
+
+    def document(self) -> Any:
+        found: Any = {}
+        documents = 0
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    raise self._fault(event, "there is more than one document")
+                found = self._value(next(self._events), ())
+        return {} if found is None else found
+
+    def _fault(self, event: Any, message: str) -> ConfigError:
+        return ConfigError(f"{self._name}, {_place(event.start_mark)}: {message}")
+
+    def _checked(self, event: Any, depth: int) -> None:
+        self._nodes += 1
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise ConfigError(f"{name}, {place}: anchors and aliases are not allowed; write the value out")
+            raise self._fault(event, "anchors and aliases are not allowed; write the value out")
         if getattr(event, "tag", None):
-            raise ConfigError(f"{name}, {place}: tags are not allowed")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            raise self._fault(event, "tags are not allowed")
         if depth > MOST_DEPTH:
-            raise ConfigError(f"{name}, {place}: nested more than {MOST_DEPTH} deep")
+            raise self._fault(event, f"nested more than {MOST_DEPTH} deep")
+        if self._nodes > MOST_NODES:
+            raise self._fault(event, f"there are more than {MOST_NODES} values")
+
+    def _value(self, event: Any, path: Path_) -> Any:
+        self._checked(event, len(path))
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._sequence(path)
+        return _scalar(event)
+
+    def _sequence(self, path: Path_) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            inner = (*path, len(found))
+            self.places[inner] = _place(event.start_mark)
+            found.append(self._value(event, inner))
+        return found
+
+    def _mapping(self, path: Path_) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            self._checked(event, len(path))
+            key = self._key(event)
+            if key in found:
+                raise self._fault(event, f"the key {key!r} is written twice")
+            inner = (*path, key)
+            self.places[inner] = _place(event.start_mark)
+            found[key] = self._value(next(self._events), inner)
+        return found
+
+    def _key(self, event: Any) -> str:
+        if not isinstance(event, yaml.ScalarEvent) or len(event.value) > LONGEST_KEY:
+            raise self._fault(event, "a key must be a plain word")
+        return str(event.value)
 
 
-def _value(node: yaml.Node, path: Path_, places: dict[Path_, Place], name: str) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, path, places, name)
-    if isinstance(node, yaml.SequenceNode):
-        places.update({(*path, i): _place(child.start_mark) for i, child in enumerate(node.value)})
-        return [_value(child, (*path, i), places, name) for i, child in enumerate(node.value)]
-    return _scalar(node)
-
-
-def _mapping(node: yaml.MappingNode, path: Path_, places: dict[Path_, Place], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key_node, child in node.value:
-        place = _place(key_node.start_mark)
-        key = key_node.value
-        if not isinstance(key, str):
-            raise ConfigError(f"{name}, {place}: a key must be a plain word")
-        if key in found:
-            raise ConfigError(f"{name}, {place}: the key {key!r} is written twice")
-        places[(*path, key)] = place
-        found[key] = _value(child, (*path, key), places, name)
-    return found
-
-
-def _scalar(node: yaml.Node) -> object:
+def _scalar(event: Any) -> object:
     """Only true, false, null and plain decimal numbers are not strings: `no`, `on`, 0x1f, 1_000 are."""
-    text = str(node.value)
-    if getattr(node, "style", None) is not None:
+    text = str(event.value)
+    if event.style is not None:
         return text
     if text in ("true", "false"):
         return text == "true"
@@ -122,7 +170,7 @@ def nearest(path: Path_, places: Mapping[Path_, T]) -> Path_:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint: the nearest of the known words, else all of them."""
-    listed = list(known)
+    listed = list(islice(known, _WORDS))
     near = difflib.get_close_matches(word, listed, n=1)
     return f"did you mean {near[0]}?" if near else f"valid here: {', '.join(listed)}"
 

@@ -32,6 +32,29 @@ def test_what_is_not_strict_is_refused_with_its_place(text: str) -> None:
         read_yaml(text, "f")
 
 
+@pytest.mark.parametrize(
+    "text", ["a: \x07", "a: 1\nb: \ud800", "a: 1\n---\nb: 2", "a: [b[0]]", "a: {b: c[0]}"]
+)
+def test_every_fault_has_its_place(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^f, line [12], column \d+: |^f, line 3"):
+        read_yaml(text, "f")
+
+
+def test_a_text_that_wants_quotes_is_told_so() -> None:
+    with pytest.raises(ConfigError) as raised:
+        read_yaml("a: {assert: rows[0].name == 1}", "f")
+    assert "in quotes" in raised.value.hint
+
+
+def test_a_number_that_is_larger_than_any_stays_text() -> None:
+    assert read_yaml("a: " + "9" * 400 + ".0", "f")[0] == {"a": "9" * 400 + ".0"}
+
+
+def test_the_number_of_values_is_limited() -> None:
+    with pytest.raises(ConfigError, match="line 20000, column 3: there are more than 20000 values"):
+        read_yaml("- a\n" * 30_000, "f")
+
+
 def test_depth_is_limited() -> None:
     with pytest.raises(ConfigError, match="nested more than"):
         read_yaml("[" * 5000, "f")

@@ -568,6 +568,18 @@ def runbook_lint(services: Services, names: tuple[str, ...], as_json: bool) -> i
     return check(services, names, as_json)
 
 
+@runbook.command("new")
+@config_option
+@click.argument("name", metavar="ID")
+@click.option("-o", "--out", default="-", metavar="FILE", help="a new file; - is stdout")
+@click.pass_obj
+def runbook_new(_: Services, name: str, out: str) -> int:
+    """Write a commented runbook to begin with; `lint` has nothing against it."""
+    from console.cli.runbook_documents import new
+
+    return new(name, out)
+
+
 @runbook.command("schema")
 @config_option
 @click.pass_obj

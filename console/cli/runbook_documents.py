@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ import msgspec
 from console.cli import output
 from console.cli.act import planned
 from console.cli.context import Services, one
+from console.cli.new_file import write_new
 from console.cli.unlock import unlock_for
 from console.dispatch.action import Plan
 from console.dispatch.registry import pairs, parse_args
@@ -131,7 +134,9 @@ def check(services: Services, names: Sequence[str], as_json: bool) -> int:
             where = f"{finding.place}: " if finding.place else ""
             tone = Tone.BAD if finding.severity == "error" else Tone.WARN
             output.line(f"{where}{finding.severity}: {finding.rule}: {finding.message}{hint}", tone)
-        output.line(f"{len(chosen)} runbooks, {'with faults' if wrong else 'no fault'}")
+        walked = sum(len(loaded.document.tests) for loaded in chosen)
+        told = "with faults" if wrong else f"{walked} fixtures walked, no fault"
+        output.line(f"{len(chosen)} runbooks, {told}")
     return Exit.USAGE if wrong else Exit.OK
 
 
@@ -139,6 +144,20 @@ def _named(name: str, found: Library) -> Loaded:
     if "/" in name or name.endswith((".yaml", ".yml")):
         return load(Path(name).expanduser())
     return found.get(name)
+
+
+def new(name: str, out: str) -> int:
+    """A skeleton, on stdout or in a new file."""
+    from console.runbook.skeleton import skeleton
+
+    text = skeleton(name, getpass.getuser(), datetime.now(UTC).date())
+    if out == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return Exit.OK
+    write_new(out, text, 0o666)
+    output.note(f"{out} is there: change it, then `dbdeck runbook lint {out}`")
+    return Exit.OK
 
 
 def print_schema(services: Services) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from console.cli import output
 from console.cli.context import Services, ledger
+from console.cli.new_file import write_new
 from console.cli.runbook_told import run_number
-from console.errors import Exit, UsageError
+from console.errors import Exit
 from console.present import post_mortem_page as pages
 from console.present.post_mortem import post_mortem
 from console.present.post_mortem_parts import Report
@@ -35,16 +34,3 @@ async def export(services: Services, run_id: str, form: str, out: str) -> int:
     write_new(out, text)
     output.note(f"the post-mortem of {report.run} is in {out}")
     return Exit.OK
-
-
-def write_new(name: str, text: str) -> None:
-    """0600, and only where there is nothing yet. Raises UsageError."""
-    path = Path(name).expanduser()
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError(f"{path} is there already; nothing was written", "name a new file") from None
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None

@@ -299,7 +299,7 @@ _ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
 
 # ---- display ---------------------------------------------------------------------------------
 
-_SHOWN = re.compile(r"\{\{(?P<expression>.*?)\}\}", re.DOTALL)
+_SHOWN = re.compile(r"\{\{(?P<expression>.{0,600}?)\}\}", re.DOTALL)
 
 
 def shown_in(text: str) -> list[str]:

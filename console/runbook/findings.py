@@ -19,6 +19,9 @@ SECRET: Final = ("password", "passwd", "secret", "token", "verifier")
 SEEN: Final = frozenset({"rows", "row", "count"})
 
 
+MOST_FINDINGS: Final = 200  # nobody reads more at once
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """`place` is file, line and column. Only an error keeps a document from being run."""
 
@@ -47,8 +50,14 @@ class Sheet:
         self.today = today
         self.findings: list[Finding] = []
 
+    @property
+    def is_full(self) -> bool:
+        return len(self.findings) >= MOST_FINDINGS
+
     def say(self, rule: str, path: Path_, message: str, hint: str = "", *, warning: bool = False) -> None:
         severity: Literal["error", "warning"] = "warning" if warning else "error"
+        if self.is_full:
+            return
         place = self.loaded.at(path)
         self.findings.append(Finding(severity=severity, rule=rule, message=message, place=place, hint=hint))
 

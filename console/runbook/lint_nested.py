@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from console.errors import DbdeckError
 from console.runbook.document import Call, ForEach, Step, children, walk
 from console.runbook.findings import Sheet
 from console.runbook.loader import Library
-from console.runbook.rehearsal import rehearse
+from console.runbook.rehearsal import MOST_STEPS, Endless, rehearse
 from console.strict_yaml import Path_, did_you_mean
+
+MOST_EVENTS: Final = 800
 
 
 def for_each(sheet: Sheet, step: ForEach, path: Path_, known: Mapping[str, Any]) -> None:
@@ -51,12 +53,19 @@ def cycles(sheet: Sheet) -> None:
 
 def fixtures(sheet: Sheet) -> None:
     documents = {one.id: one.document for one in sheet.library} | {sheet.document.id: sheet.document}
+    events = 0
     for i, fixture in enumerate(sheet.document.tests):
+        if events > MOST_EVENTS:
+            told = f"the fixtures take more than {MOST_EVENTS} events together; this one was not walked"
+            sheet.say("fixture", ("tests", i), told)
+            return
         try:
             walked = rehearse(documents, sheet.document, fixture)
         except DbdeckError as error:
             sheet.say("fixture", ("tests", i), f"{fixture.name}: {error.message}", error.hint)
+            events += MOST_STEPS if isinstance(error, Endless) else 0
             continue
+        events += len(walked.events)
         if walked.result != fixture.result:
             told = f"it ends as {walked.result} ({walked.text}), not {fixture.result}"
             sheet.say("fixture", ("tests", i, "result"), f"{fixture.name}: {told}")

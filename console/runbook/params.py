@@ -10,6 +10,7 @@ from typing import Any, Final
 from console.errors import UsageError
 from console.runbook.document import Document, Param, ParamType
 from console.runbook.functions import seconds_of
+from console.runbook.patterns import LONGEST_MATCHED, too_wild
 from console.runbook.values import ExpressionError
 from console.strict_yaml import did_you_mean
 
@@ -74,13 +75,15 @@ def fault(param: Param) -> str:
     try:
         if param.pattern is not None:
             re.compile(param.pattern)
+            if wild := too_wild(param.pattern):
+                return f"the pattern {wild}"
         if param.type is ParamType.CHOICE and not param.values:
             return "a choice has `values`"
         if param.type is not ParamType.CHOICE and param.values:
             return "only a choice has `values`"
         if param.default is not None:
             value_of("default", param, param.default)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         return f"the pattern is none: {error}"
     except UsageError as error:
         return error.message.partition(";")[0]
@@ -101,6 +104,8 @@ def _bounds(param: Param, value: Any) -> None:
 
 def _text(value: object, param: Param) -> str:
     text = str(value)
+    if param.pattern is not None and len(text) > LONGEST_MATCHED:
+        raise ValueError(f"it is longer than {LONGEST_MATCHED} characters")
     if param.pattern is not None and not re.fullmatch(param.pattern, text):
         raise ValueError(f"it has to fit {param.pattern}")
     return text

@@ -8,7 +8,8 @@ from functools import cache
 import actions
 from console.dispatch.registry import Registry
 from console.runbook.document import Document
-from console.runbook.lint import Catalogue, Finding, lint
+from console.runbook.lint import Catalogue as Catalogue
+from console.runbook.lint import Finding, lint
 from console.runbook.loader import Library, Loaded, parse
 
 TODAY = date(2026, 11, 20)
