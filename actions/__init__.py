@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actions.applying import ApplyMigration
 from actions.backups import TakeBackup
 from actions.chains import BreakChain
 from actions.credentials import RotateCredential
@@ -52,4 +53,5 @@ ALL: tuple[Action[Any], ...] = (
     TakeBackup(),
     BackupDrill(),
     RehearseMigration(),
+    ApplyMigration(),
 )
