@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from actions.applying import ApplyMigration
 from actions.backups import TakeBackup
 from actions.binlogs import PurgeBinaryLogs
 from actions.chains import BreakChain
@@ -56,4 +57,5 @@ ALL: tuple[Action[Any], ...] = (
     TakeBackup(),
     BackupDrill(),
     RehearseMigration(),
+    ApplyMigration(),
 )

@@ -1,0 +1,215 @@
+"""migration.apply: only what was rehearsed, all or nothing where it can, never more claimed than is known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from actions.applying import ApplyMigration
+from console.audit.record import Kind
+from console.dispatch.action import Approval, Step
+from console.errors import Exit, Refused, UsageError
+from tests.integration.actions.attics import rows_logins
+from tests.integration.actions.conftest import Desk, desk_on, superuser
+from tests.servers.accounts import APP
+from tests.servers.fleet import Server
+from tests.servers.mysql import MysqlServer
+from tests.servers.postgres import PostgresServer
+
+UP = (
+    "create table made (id int primary key, note varchar(20));\ninsert into made values (1, 'a;b'); -- done\n"
+)
+BAD = "create table made (id int primary key);\ninsert into nowhere values (1);\ncreate table later (id int);"
+
+
+class Bench(Desk):
+    """A database of its own, in which the operator may do everything."""
+
+    database: str
+    folder: Path
+
+    def script(self, text: str) -> str:
+        path = self.folder / f"{uuid4().hex[:8]}.sql"
+        path.write_text(text)
+        return str(path)
+
+    async def run_script(self, text: str, **given: Any) -> Any:
+        plan = await self.plan("migration.apply", **({"up": self.script(text), "unrehearsed": True} | given))
+        return await self.yes(plan)
+
+    async def yes(self, plan: Any, **options: Any) -> Any:
+        approval = Approval(reason="a test", confirm=plan.target)
+        return await self.dispatcher.apply(plan, self.engine, approval, **options)
+
+    async def tables(self) -> set[str]:
+        where = f"table_schema = '{self.database}'" if self.mysql else "table_schema = 'public'"
+        rows = await superuser(
+            self.server,
+            f"select table_name from information_schema.tables where {where}",
+            database=self.database,
+        )
+        return {str(name) for (name,) in rows}
+
+
+@pytest_asyncio.fixture
+async def bench(any_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    async with bench_on(any_server, tmp_path, monkeypatch) as made:
+        yield made
+
+
+@pytest_asyncio.fixture
+async def bench18(
+    postgres18: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
+    async with bench_on(postgres18, tmp_path, monkeypatch) as made:
+        yield made
+
+
+def bench_on(server: Server, folder: Path, patch: pytest.MonkeyPatch) -> Any:
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Bench]:
+        database = await server.new_database()
+        over = await rows_logins(server, database, patch)
+        if not isinstance(server, MysqlServer):
+            await superuser(
+                server,
+                f"grant create on schema public to {APP}",
+                f"grant {APP} to dbdeck_maintainer",
+                database=database,
+            )
+        async with desk_on(server, folder, database=database, **over) as desk:
+            desk.__class__ = Bench
+            assert isinstance(desk, Bench)
+            desk.database, desk.folder = database, folder
+            yield desk
+
+    return opened()
+
+
+async def test_each_statement_is_recorded_and_applied_and_the_checks_hold(bench: Bench) -> None:
+    run = await bench.run_script(
+        UP, check="select count(*) = 1 from made" if bench.mysql else "select exists (select from made)"
+    )
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
+    assert run.verify is not None
+    assert "all 2 statements applied, 1 check hold" in run.verify.summary
+    entries = await bench.ledger.entries(kinds=(Kind.STEP,), newest_first=False)
+    told = [str(entry.body) for entry in entries]
+    assert any("insert into made values (1, 'a;b')" in one for one in told)
+
+
+async def test_as_one_transaction_a_failure_leaves_nothing(bench18: Bench) -> None:
+    run = await bench18.run_script(BAD)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), (run.error, run.verify)
+    assert run.error is not None
+    assert "nowhere" in run.error.message
+    assert await bench18.tables() == set()
+
+
+async def test_one_by_one_it_stops_at_the_first_failure_and_says_what_stands(bench: Bench) -> None:
+    run = await bench.run_script(BAD, apart=True)
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), (run.error, run.verify)
+    assert run.error is not None
+    assert "1 of 3 statements are applied, from 2 on none" in run.error.message
+    assert "begin_at=2" in run.error.hint
+    assert await bench.tables() == {"made"}
+    again = await bench.run_script(BAD, apart=True, begin_at=3)
+    assert again.effect == "applied"
+    assert await bench.tables() == {"made", "later"}
+
+
+async def test_what_stands_in_no_transaction_is_applied_one_by_one(bench18: Bench) -> None:
+    run = await bench18.run_script("create table made (id int); create index concurrently i on made (id);")
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
+
+
+async def test_a_check_that_does_not_hold_is_told_and_takes_nothing_back(bench: Bench) -> None:
+    run = await bench.run_script(UP, check="select 1 = 2")
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), (run.error, run.verify)
+    assert run.verify is not None
+    assert "not as wanted: select 1 = 2" in run.verify.summary
+    assert "made" in await bench.tables()
+
+
+async def test_a_lock_that_comes_free_is_waited_for_in_short_tries(bench: Bench) -> None:
+    await bench.run_script("create table busy (id int primary key);")
+    other: Any = await bench.server.connect(database=bench.database)
+    if bench.mysql:
+        async with other.cursor() as cursor:
+            await cursor.execute("begin")
+            await cursor.execute("select * from busy")
+    else:
+        await other.execute("begin; lock table busy in access share mode")
+    task = asyncio.create_task(bench.run_script("alter table busy add column n int;", lock_timeout="200ms"))
+    await asyncio.sleep(1.5)
+    assert not task.done()
+    other.close() if bench.mysql else other.terminate()
+    run = await task
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
+
+
+async def test_a_lock_that_never_comes_free_leaves_nothing(bench: Bench) -> None:
+    await bench.run_script("create table busy (id int primary key);")
+    other: Any = await bench.server.connect(database=bench.database)
+    if bench.mysql:
+        async with other.cursor() as cursor:
+            await cursor.execute("begin")
+            await cursor.execute("select * from busy")
+    else:
+        await other.execute("begin; lock table busy in access share mode")
+    try:
+        run = await bench.run_script("alter table busy add column n int;", lock_timeout="200ms", tries=2)
+    finally:
+        other.close() if bench.mysql else other.terminate()
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), (run.error, run.verify)
+
+
+async def test_what_was_not_rehearsed_is_refused(bench: Bench) -> None:
+    plan = await bench.plan("migration.apply", up=bench.script(UP))
+    assert "no rehearsal of exactly this script" in plan.refusals[0]
+    with pytest.raises(Refused):
+        await bench.yes(plan)
+    assert await bench.tables() == set()
+
+
+async def test_a_script_with_a_password_is_refused_and_stands_nowhere(bench: Bench) -> None:
+    word = "s3cret-Canary"
+    text = f"create user x identified by '{word}';" if bench.mysql else f"create role x password '{word}';"
+    with pytest.raises(UsageError, match="password") as refused:
+        await bench.plan("migration.apply", up=bench.script(text), unrehearsed=True)
+    assert word not in str(refused.value)
+
+
+async def test_the_end_of_a_transaction_is_known_by_its_number(bench18: Bench) -> None:
+    """A run that died while it committed: the server tells; one that died before certainly did not."""
+    plan = await bench18.plan("migration.apply", up=bench18.script(UP), unrehearsed=True)
+    ((number,),) = await superuser(bench18.server, "select pg_current_xact_id()::text")
+    steps = [
+        Step(subject=0, answer=None),
+        Step(subject=1, answer=None),
+        Step(subject=2, answer=f"transaction {number}"),
+    ]
+    action = ApplyMigration()
+    early = await action.verify_steps(plan, bench18.engine, steps, patience=0)
+    assert (early.state, early.certain) == ("not_applied", True)
+    late = await action.verify_steps(plan, bench18.engine, [*steps, Step(subject=3)], patience=0)
+    assert (late.state, late.certain) == ("applied", True)
+    gone = msgspec.structs.replace(steps[2], answer="transaction 99999999999")
+    lost = await action.verify_steps(plan, bench18.engine, [*steps[:2], gone, Step(subject=3)], patience=0)
+    assert lost.state == "undecidable"
+
+
+async def test_one_by_one_a_lost_answer_is_not_guessed(bench: Bench) -> None:
+    plan = await bench.plan("migration.apply", up=bench.script(UP), unrehearsed=True, apart=True)
+    steps = [Step(subject=1, answer="done"), Step(subject=2)]
+    found = await ApplyMigration().verify_steps(plan, bench.engine, steps, patience=0)
+    assert found.state == "undecidable"
