@@ -106,3 +106,34 @@ def test_words_find_a_runbook_in_any_order(words: str) -> None:
 
 def test_other_words_do_not() -> None:
     assert not matches(SHIPPED["lock-storm"], "disk full")
+
+
+TROUBLE: dict[str, dict[str, Any]] = {
+    "connections-exhausted": {"trouble": "no_slot"},
+    "deadlocks": {"deadlocks": [{"victim": n} for n in range(3)]},
+    "disk-filling": {"slots": [{"active_pid": 7, "retained_bytes": 20 * 1024**3}]},
+    "horizon": {"horizon": [{"seconds": 4000.0}]},
+    "invalid-indexes": {"indexes": [{"finding": "invalid"}]},
+    "lock-storm": {"locks": [waiter(n) | {"holds_up": 0} for n in range(1, 5)]},
+    "long-transaction": {"transactions": [{"state": "idle in transaction", "state_seconds": 700.0}]},
+    "metadata-lock-pileup": {"locks": [waiter(1) | {"holds_up": 2}]},
+    "replication-lag": {"slots": [{"active_pid": None, "retained_bytes": 0}]},
+    "runaway-query": {"transactions": [{"state": "active", "state_seconds": 2000.0}]},
+    "scheduled-rotation": {"accounts": [{"due": "overdue"}]},
+    "wraparound": {"tables": [{"xid_age": 600_000_000, "mxid_age": None}]},
+}
+QUIET: dict[str, Any] = {name: [] for name in READS} | {"trouble": ""}
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_its_own_trouble_speaks_for_a_shipped_runbook(name: str) -> None:
+    seen = names(**{**QUIET, **TROUBLE[name]})
+    assert name in {one.runbook for one in suggested(SHIPPED.values(), seen)}
+
+
+def test_a_quiet_server_speaks_for_nothing() -> None:
+    assert suggested(SHIPPED.values(), names(**QUIET)) == []
+
+
+def test_every_runbook_that_is_suggested_is_tried() -> None:
+    assert {name for name, one in SHIPPED.items() if one.suggest} == set(TROUBLE)
