@@ -23,6 +23,7 @@ from console.dispatch.action import Plan, Result, Risk, Step, Verdict
 from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import READ_SECONDS, Engine, Statement
+from console.engine.row_sites import names_looked_for
 from console.errors import ActionFailed, Cancelled, LockTimeout, OutcomeUnknown, UsageError
 from console.model.rehearsals import Script
 from console.present.units import span
@@ -38,7 +39,8 @@ class ApplyArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rehearsal within `within`, by the same contents, is applied, unless `unrehearsed`. Where a script of
     PostgreSQL fits one transaction it is one, unless `apart`. `check`: reads whose first value has to be true
     afterwards, repeated. `lock_timeout` is the longest single wait for a lock, `tries` how often. `begin_at`:
-    the statement to begin with, where those before it are applied. `search_path` is PostgreSQL's.
+    the statement to begin with, where those before it are applied. `search_path` (PostgreSQL) is the
+    monitor's unless given.
     """
 
     up: str
@@ -51,7 +53,7 @@ class ApplyArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     lock_timeout: Duration = "2s"
     tries: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
     begin_at: Annotated[int, msgspec.Meta(ge=1)] = 1
-    search_path: str = '"$user", public'
+    search_path: str = ""
 
 
 class ApplyMigration:
@@ -79,7 +81,8 @@ class ApplyMigration:
             why = "it is one transaction" if whole else f"it has {counted(len(found), 'statement')}"
             raise UsageError(f"begin_at={args.begin_at}: {why}; nothing was executed")
         rehearsed, why = _rehearsed(await memory.past(REHEARSE, engine.target.name), script, args)
-        shown = [_statement(args, one, number).shown for number, one in enumerate(found, start=1)]
+        path = args.search_path or await names_looked_for(engine)
+        shown = [_statement(path, one, number).shown for number, one in enumerate(found, start=1)]
         left = shown[args.begin_at - 1 :]
         return Plan(
             action=self.name,
@@ -91,6 +94,7 @@ class ApplyMigration:
                 "script": msgspec.to_builtins(script),
                 "whole": whole,
                 "number": len(found),
+                "search_path": path,
                 "rehearsal": rehearsed.get("id", ""),
             },
             statements=(*(["begin"] if whole else []), *left, *(["commit"] if whole else [])),
@@ -116,7 +120,8 @@ class ApplyMigration:
         script, found = await _script(args, plan.server.flavor)
         if script.sha256 != plan.subject["script"]["sha256"]:
             raise ActionFailed(f"{script.path} changed since it was planned; nothing was executed")
-        statements = [_statement(args, one, number) for number, one in enumerate(found, start=1)]
+        path = str(plan.subject["search_path"])
+        statements = [_statement(path, one, number) for number, one in enumerate(found, start=1)]
         run = Application(statements, args, operator)
         try:
             await (run.as_one() if plan.subject["whole"] else run.one_by_one())
@@ -190,12 +195,12 @@ def _refusals(why: str, args: ApplyArgs) -> tuple[str, ...]:
     return (f"{why}; rehearse it first, or unrehearsed=true",) if why and not args.unrehearsed else ()
 
 
-def _statement(args: ApplyArgs, part: Part, number: int) -> Statement:
+def _statement(search_path: str, part: Part, number: int) -> Statement:
     return Statement(
         sql=part.text,
         shown=f"{part.text} -- statement {number}",
         command=part.alone,
-        limits=(("search_path", args.search_path), ("idle_in_transaction_session_timeout", "60s")),
+        limits=(("search_path", search_path), ("idle_in_transaction_session_timeout", "60s")),
     )
 
 

@@ -23,7 +23,8 @@ BATCH_SECONDS = 60.0  # a batch that takes longer is cancelled by the server
 class Lot(msgspec.Struct, frozen=True, kw_only=True):
     """Which rows go where. `where` is over the table by its own name; `order` are quoted columns.
 
-    `archive` empty: they are deleted for good. `columns` are those that are copied.
+    `archive` None: they are deleted for good. `columns` are those that are copied. `search_path` is that of
+    who counted them (PostgreSQL).
     """
 
     table: tuple[str, str]
@@ -32,6 +33,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
     archive: tuple[str, str] | None = None
     columns: tuple[str, ...] = ()
     batch: int = 1000
+    search_path: str = ""
 
 
 def place(name: tuple[str, str], flavor: str) -> str:
@@ -72,7 +74,7 @@ def move(lot: Lot, most: int, number: int) -> Statement:
         kept = f"{into} select {names} from gone returning true"  # noqa: S608
         counts = "select (select count(*) from gone), (select count(*) from kept)"
         sql = f"with gone as ({deleted}), kept as ({kept}) {counts}"
-    limits = (("statement_timeout", f"{int(BATCH_SECONDS * 1000)}"),)
+    limits = (("statement_timeout", f"{int(BATCH_SECONDS * 1000)}"), ("search_path", lot.search_path))
     return Statement(sql=sql, shown=f"{sql} -- batch {number}", limits=limits)
 
 

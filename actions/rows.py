@@ -34,7 +34,7 @@ from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
-from console.engine.row_sites import MOST_COUNTED, counted_there
+from console.engine.row_sites import MOST_COUNTED, counted_there, names_looked_for
 from console.model.row_sites import RowSite
 
 FLAVORS: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
@@ -54,6 +54,7 @@ class RowWork:
         engine: Engine = on.engine
         archive, create = await archive_of(engine, args, site, on.server)
         lot = lot_for(args, site, wanted, archive, on.server)
+        lot = msgspec.structs.replace(lot, search_path=await names_looked_for(engine))
         name = show_name(site.schema, site.name)
         place = statements.place(lot.table, on.server.flavor)
         number = await counted_there(engine, place, lot.where, name)

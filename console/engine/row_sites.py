@@ -77,6 +77,18 @@ async def now_there(engine: Engine) -> datetime:
 _NOW = "select unix_timestamp(now(6)) as now"
 
 
+async def names_looked_for(engine: Engine) -> str:
+    """Where PostgreSQL looks for names (search_path) for the monitor in its database; empty elsewhere.
+
+    Operators are looked for there, too: what is equal may depend on it.
+    """
+    if (await engine.identity()).flavor != "postgresql":
+        return ""
+    sql = "select pg_catalog.current_setting('search_path') as path"
+    found = await engine.select(sql, (), seconds=READ_SECONDS, limit=1)
+    return str(found.rows[0]["path"])
+
+
 async def counted_there(engine: Engine, table: str, where: str, shown: str) -> int:
     """How many rows of a quoted table fit, a million and one at most.
 

@@ -193,6 +193,25 @@ async def test_rows_that_others_hold_are_left(attic: Attic, monkeypatch: pytest.
         end()
 
 
+async def test_a_trigger_finds_its_own_names(attic: Attic) -> None:
+    """On PostgreSQL, where an operator's own search_path would hide them."""
+    await attic.sql("create table gone (id int)")
+    if attic.mysql:
+        await attic.sql(
+            "create trigger noted before delete on events for each row insert into gone values (old.id)"
+        )
+    else:
+        await attic.sql(
+            "create function note_it() returns trigger language plpgsql as "
+            "'begin insert into gone values (old.id); return old; end'",
+            "create trigger noted before delete on events for each row execute function note_it()",
+        )
+    plan = await attic.plan("rows.purge", **WANTED, limit=10)
+    assert any("triggers run for each row: noted" in one for one in plan.warnings) or attic.mysql
+    assert (await attic.yes(plan)).effect == "applied"
+    assert await attic.count("gone") == 10
+
+
 # ---- orphans -------------------------------------------------------------------------------------
 
 
