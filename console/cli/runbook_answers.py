@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 
@@ -28,15 +29,20 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def flag_for(asked: Ask) -> str:
-    """What answers it on the command line."""
-    own = asked.key[len(level_of(asked.key)) :]
+    """What answers it on the command line. Of an item of a loop by its key: its id would answer for all."""
+    own = asked.key if "[" in level_of(asked.key) else asked.key[len(level_of(asked.key)) :]
     if asked.question == "manual":
-        return f"--attest {own}=TEXT"
+        return f"--attest {_word(own, 'TEXT')}"
     if asked.question == "confirm":
-        return f"--confirm {own}={asked.phrase!r}"
+        return f"--confirm {_word(own, asked.phrase)}"
     if asked.question == "action":
-        return f"--yes --confirm {own}={asked.phrase}" if asked.phrase else "--yes"
-    return f"--decide {own}={'|'.join(asked.choices)}"
+        return f"--yes --confirm {_word(own, asked.phrase)}" if asked.phrase else "--yes"
+    return f"--decide {_word(own, '|'.join(asked.choices))}"
+
+
+def _word(key: str, value: str) -> str:
+    """As a shell takes it."""
+    return shlex.quote(f"{key}={value}")
 
 
 class Decider:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.cli.runbook_answers import Decider, RunOptions
+from console.cli.runbook_answers import Decider, RunOptions, flag_for
 from console.errors import UsageError
 from console.runbook.steps import Ask
 
@@ -17,6 +17,22 @@ async def decision(options: RunOptions, *asked: Ask) -> list[tuple[str, str] | N
     decider = Decider(options)
     found = [await decider(one) for one in asked]
     return [None if one is None else (one.decision, one.text) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("asked", "flag"),
+    [
+        (ask("manual", "tell"), "--attest tell=TEXT"),
+        (ask("manual", "each[0].tell"), "--attest 'each[0].tell=TEXT'"),
+        (ask("confirm", "sure", "end it"), "--confirm 'sure=end it'"),
+        (ask("failure", "each"), "--decide 'each=yes|no'"),
+        (ask("action", "each[1].act", "shop"), "--yes --confirm 'each[1].act=shop'"),
+        (ask("action"), "--yes"),
+    ],
+)
+def test_what_answers_a_question_is_told_as_a_shell_takes_it(asked: Ask, flag: str) -> None:
+    """Of an item of a loop by its key: by the id alone the items to come would be answered as well."""
+    assert flag_for(asked) == flag
 
 
 async def test_a_step_is_named_by_its_own_id_or_by_its_key() -> None:
