@@ -74,6 +74,14 @@ def door(shop: Scene, any_server: Server, tmp_path: Path) -> Command:
     return Command(tmp_path, {"t": any_server.target_dict(database=shop.database)})
 
 
+def words_of(params: list[str]) -> list[str]:
+    """The same setting as arguments of the action."""
+    given = dict(one.split("=") for one in params)
+    if "idle_role" in given:
+        return ["name=idle_session_timeout", f"value={given['idle_timeout']}", f"role={given['idle_role']}"]
+    return ["name=wait_timeout", f"value={given['idle_timeout']}", "scope=server"]
+
+
 async def lets_in(shop: Scene) -> bool:
     try:
         await shop.client("late")
@@ -109,6 +117,37 @@ async def test_who_works_or_is_in_a_transaction_is_not_ended(shop: Scene, door: 
         await asyncio.sleep(1.2)
         done = await run(door, RUNBOOK, "idle=1s", "application=web")
         assert (done.code, end(done)["result"], end(done)["effects"]) == (1, "escalate", []), done
+
+
+@on("pg18", "mysql")
+async def test_an_idle_time_out_is_set_after_a_yes(
+    shop: Scene, any_server: Server, door: Command, tmp_path: Path
+) -> None:
+    own = tmp_path / "superuser"
+    own.mkdir()
+    if isinstance(any_server, MysqlServer):
+        params, command = ["idle_timeout=900"], door
+        grant = [f"grant system_variables_admin on *.* to {OPERATOR}@'%'"]
+        back = [
+            "set global wait_timeout = 28800",
+            f"revoke system_variables_admin on *.* from {OPERATOR}@'%'",
+        ]
+    else:
+        params, grant, back = ["idle_timeout=30min", f"idle_role={APP}"], [], []
+        superuser = {"user": any_server.superuser}
+        target = any_server.target_dict(host=any_server.host, tls="off", operator=superuser)
+        command = Command(own, {"t": target})
+    async with full(shop, idle=9):
+        await admin(any_server, *grant)
+        given = ("idle=1s", "application=web", "most=1", "full=0.95", *params)
+        asked = await run(command, RUNBOOK, *given)
+        assert (asked.code, end(asked)["waiting"]["question"]) == (8, "confirm"), asked
+        words = ("runbook", "resume", end(asked)["run"], "--yes", "--confirm", "keep=set it", "--json")
+        done = await command.run(*words)
+        assert (done.code, end(done)["effects"]) == (0, ["each[0].terminate", "limit"]), done
+        again = await command.run("plan", "setting.set", "-t", "t", "--json", *words_of(params))
+        assert again.document["statements"] == []  # it is so already
+    await admin(any_server, *back)
 
 
 @on("pg18")
