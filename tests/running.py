@@ -54,7 +54,7 @@ def end(done: Done) -> dict[str, Any]:
     return found
 
 
-def ended(rows: Sequence[dict[str, Any]]) -> str:
+def result_of(rows: Sequence[dict[str, Any]]) -> str:
     """The result of a run by its events: a runner may have died right after it wrote the last one."""
     return str(rows[-1].get("result")) if rows[-1]["event"] == "ended" else ""
 

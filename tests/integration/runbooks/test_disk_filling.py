@@ -13,7 +13,7 @@ import pytest_asyncio
 from console.dispatch.scratch import LOCAL_TRUST, scratch_postgres
 from tests.command import Command
 from tests.integration.actions.conftest import superuser, until
-from tests.running import START, end, ended, happened, killed_again_and_again
+from tests.running import START, end, happened, killed_again_and_again, result_of
 from tests.servers import accounts, places
 from tests.servers.logged import begin_anew, make_old, names, write_files
 from tests.servers.mysql import MysqlServer
@@ -125,7 +125,7 @@ async def test_slots_are_dropped_once_whoever_dies(filled18: PostgresServer, tmp
     done, rows = await killed_again_and_again(
         command, "disk-filling", "large=40MB", "idle=0s", answers=answers
     )
-    assert (done.code, ended(rows)) == (0, "ok"), (done, rows)
+    assert (done.code, result_of(rows)) == (0, "ok"), (done, rows)
     assert await slots(filled18) == []
 
 
@@ -194,5 +194,5 @@ async def test_binary_logs_are_purged_once_whoever_dies(logged_mysql: MysqlServe
     done, rows = await killed_again_and_again(
         command, "disk-filling", "large=20kB", "replicas=0", answers=answers
     )
-    assert (done.code, ended(rows)) == (0, "ok"), (done, rows)
+    assert (done.code, result_of(rows)) == (0, "ok"), (done, rows)
     assert names(logged_mysql) == files[3:]

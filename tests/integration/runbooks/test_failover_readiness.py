@@ -11,7 +11,7 @@ import pytest
 from tests.command import Command
 from tests.integration.actions.conftest import superuser
 from tests.integration.postgres.test_standby import Couple, caught_up, connect, couple
-from tests.running import START, documents, end, ended, killed_again_and_again
+from tests.running import START, documents, end, killed_again_and_again, result_of
 from tests.servers import accounts
 from tests.servers.logged import begin_anew
 from tests.servers.mysql import MysqlServer
@@ -102,7 +102,7 @@ async def test_it_is_looked_at_once_whoever_dies(postgres18: PostgresServer, tmp
     command = Command(tmp_path, {"t": postgres18.target_dict()})
     done, rows = await killed_again_and_again(command, "failover-readiness", "standbys=0")
     assert done.code in (0, 1), (done, rows)
-    assert ended(rows) in ("ok", "escalate")
+    assert result_of(rows) in ("ok", "escalate")
 
 
 async def test_a_source_names_what_is_missing_until_it_is_there(

@@ -15,7 +15,7 @@ import pytest
 from tests.command import Command
 from tests.integration.actions.conftest import superuser
 from tests.integration.postgres.test_standby import Couple, caught_up, connect, couple
-from tests.running import START, end, ended, killed_again_and_again
+from tests.running import START, end, killed_again_and_again, result_of
 from tests.servers.logged import begin_anew
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
@@ -92,7 +92,7 @@ async def test_replay_is_freed_once_whoever_dies(couple: Couple, tmp_path: Path)
         command = command_for(tmp_path, couple, standby=True)
         answers = (*FREE, "--decide", "replay_cancel=retry", "--decide", "replay_end=retry")
         done, rows = await killed_again_and_again(command, "replication-lag", "older=1s", answers=answers)
-        assert (done.code, ended(rows)) == (0, "ok"), (done, rows)
+        assert (done.code, result_of(rows)) == (0, "ok"), (done, rows)
         await caught_up(couple)
 
 

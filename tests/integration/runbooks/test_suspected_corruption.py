@@ -10,7 +10,7 @@ import pytest_asyncio
 from tests.command import Command
 from tests.damage import break_myisam, damageable, flip, lose_a_row
 from tests.integration.actions.conftest import superuser
-from tests.running import START, end, ended, killed_again_and_again
+from tests.running import START, end, killed_again_and_again, result_of
 from tests.servers.accounts import MAINTAINER, login
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
@@ -91,7 +91,7 @@ async def test_an_index_is_mended_once_whoever_dies(store18: Scene, tmp_path: Pa
     done, rows = await killed_again_and_again(
         command, "suspected-corruption", "table=orders", answers=answers
     )
-    assert (done.code, ended(rows)) == (0, "ok"), (done, rows)
+    assert (done.code, result_of(rows)) == (0, "ok"), (done, rows)
 
 
 async def test_a_broken_table_of_mysql_is_told(mysql: MysqlServer, tmp_path: Path) -> None:
