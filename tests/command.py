@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 SECONDS = 60
+MORE: dict[str, Any] = {}  # sections that every config of a folder of tests has
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +46,7 @@ class Command:
         self.write({"audit": self.audit, "targets": {name: dict(one) for name, one in targets.items()}})
 
     def write(self, values: Mapping[str, Any]) -> None:
-        self.config.write_text(yaml.safe_dump(dict(values)))
+        self.config.write_text(yaml.safe_dump({**MORE, **values}))
 
     async def start(
         self,

@@ -31,6 +31,8 @@ from console.runbook.holding import Ways, beginning, going_on, holder_of
 from console.runbook.runner import Order, Runner, is_for, resumed, started
 from console.runbook.state import Run, code_of
 
+WATCH_SECONDS = 5.0  # a runbook looks for itself at what comes of its effects
+
 # ---- run and resume --------------------------------------------------------------------------
 
 
@@ -103,9 +105,12 @@ def _order(options: RunOptions, begins: Started | None = None) -> Order:
 
 
 def _ways(services: Services, made: Dispatcher, engine: Engine, decider: Decider) -> Ways:
-    watch = Watch(seconds=5.0, tell=tell_progress, advance=Meter())
-    find = services.config().target
-    return Ways(dispatcher=made, engine=engine, reads=READS, decide=decider, watch=watch, targets=find)
+    config = services.config()
+    seconds = min(WATCH_SECONDS, config.thresholds.watch)
+    watch = Watch(seconds=seconds, tell=tell_progress, advance=Meter())
+    return Ways(
+        dispatcher=made, engine=engine, reads=READS, decide=decider, watch=watch, targets=config.target
+    )
 
 
 async def _go(runner: Runner, first: Event, options: RunOptions) -> int:

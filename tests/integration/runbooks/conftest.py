@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests import command as command_of_tests
 from tests.command import Command
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.situations import Scene, scene
+
+
+@pytest.fixture(autouse=True)
+def short_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every runbook looks for itself at what comes of its effects."""
+    monkeypatch.setitem(command_of_tests.MORE, "thresholds", {"watch": 1.0})
 
 
 @pytest_asyncio.fixture
