@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from console.dispatch.scratch import ScratchServer, restart
 from tests.command import Command
 from tests.integration.actions.conftest import superuser
 from tests.integration.postgres.test_standby import Couple, caught_up, connect, couple
@@ -24,13 +25,15 @@ RUN = ("runbook", "run", "failover-readiness", *START)
 PLAN = ("runbook", "plan", "failover-readiness", "-t", "t")
 
 
-def command_for(folder: Path, couple: Couple) -> Command:
-    server = couple.primary
-    target: dict[str, Any] = {
+def server_target(server: ScratchServer) -> dict[str, Any]:
+    return {
         "engine": "postgres", "host": str(server.socket_dir), "port": server.port, "database": "postgres",
         "environment": "dev", "monitor": {"user": "watcher"},
     }  # fmt: skip
-    return Command(folder, {"t": target})
+
+
+def command_for(folder: Path, couple: Couple) -> Command:
+    return Command(folder, {"t": server_target(couple.primary)})
 
 
 async def test_a_couple_that_is_ready_and_one_that_is_not(couple: Couple, tmp_path: Path) -> None:
@@ -70,6 +73,28 @@ async def test_a_couple_that_is_ready_and_one_that_is_not(couple: Couple, tmp_pa
     assert "something would bite): this way, as it is now" in plan.out
     await primary.close()
     await standby.close()
+
+
+@pytest.mark.parametrize("couple", ["pg15", "pg18"], indirect=True)
+async def test_a_standby_is_compared_with_its_primary(couple: Couple, tmp_path: Path) -> None:
+    standby = await connect(couple.standby)
+    here, there = (server_target(one) for one in (couple.primary, couple.standby))
+    command = Command(tmp_path, {"t": here, "db2": there})
+    same = await command.run(*RUN, "-p", "replica=db2")
+    assert end(same)["result"] in ("ok", "escalate"), same
+    assert "db2 is not ready" not in end(same)["text"], same
+    await standby.execute("alter system set work_mem = '77MB'")
+    await standby.execute("alter system set recovery_target_timeline = 'current'")
+    await standby.close()
+    await restart(couple.standby)
+    done = await command.run(*RUN, "-p", "replica=db2")
+    assert (end(done)["result"], end(done)["effects"]) == ("escalate", []), done
+    assert "db2 is not ready" in end(done)["text"]
+    assert "recovery_target_timeline is current there" in end(done)["text"]
+    notes = [one["text"] for one in documents(done) if one.get("event") == "noted"]
+    assert any("work_mem is 78848 there and 4096 here" in one for one in notes), notes
+    plan = await command.run(*PLAN, "-p", "replica=db2")
+    assert plan.code == 0, plan
 
 
 async def test_a_server_alone_with_a_logical_slot_is_not_ready(
@@ -123,6 +148,12 @@ async def test_a_source_names_what_is_missing_until_it_is_there(
         )
         both = await command.run(*RUN)
         assert "0 of 1 replicas" not in end(both)["text"], both
+        (tmp_path / "two").mkdir()
+        two = Command(tmp_path / "two", {"t": logged_mysql.target_dict(), "db2": replica.target_dict()})
+        compared = await two.run(*RUN, "-p", "replica=db2")
+        assert (end(compared)["result"], end(compared)["effects"]) == ("escalate", []), compared
+        assert "db2 is not ready" in end(compared)["text"]
+        assert "not read_only there" in end(compared)["text"]
     finally:
         await asyncio.to_thread(replica.close)
 
