@@ -181,7 +181,7 @@ class _Rehearsal:
     def _action(self, key: str, _: ActionStep, __: dict[str, Any]) -> Event:
         effect = self._given(self._fixture.effects, key) or "applied"
         state = {"applied": "done", "no_op": "done", "none": "failed", "unknown": "unknown"}[effect]
-        evidence = self._given(self._fixture.evidence, key) or self._given(self._fixture.answers, key) or {}
+        evidence = self._given(self._fixture.evidence, key) or {}
         value = {"effect": effect, "summary": "rehearsed", "evidence": evidence}
         return msgspec.convert(
             {

@@ -440,8 +440,9 @@ def invariants(driver: Driver) -> None:
     assert len(begun) == len(set(begun))
     applied = [e.step for e in driver.events if isinstance(e, Acted) and e.effect == "applied"]
     assert len(applied) == len(set(applied)), "an effect was repeated"
-    undone = [step.partition("~")[0] for step in applied if "~" in step]
     forward = [step for step in applied if "~" not in step]
+    back = [e.step for e in driver.events if isinstance(e, Acted) and e.effect in ("applied", "no_op")]
+    undone = [step.partition("~")[0] for step in back if "~" in step]  # by us, or there was nothing left
     assert undone == [step for step in reversed(forward) if step in undone]
     if run.ended is not None and run.ended.result == "rolled_back":
         assert set(undone) == set(forward)
