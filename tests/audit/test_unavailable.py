@@ -204,7 +204,7 @@ async def test_sqlite_beyond_a_file_limit(sqlite: SqliteSink) -> None:
 
 
 async def test_sqlite_that_was_deleted_or_is_locked(sqlite: SqliteSink) -> None:
-    async with sqlite.open(deadline=0.5) as ledger:
+    async with sqlite.open(deadline=2.0) as ledger:
         sqlite.path.rename(sqlite.path.with_suffix(".away"))
         await refused(ledger, "No such file")
         sqlite.path.with_suffix(".away").rename(sqlite.path)
