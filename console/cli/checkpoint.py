@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from console.audit.checkpoint import Checkpoint, Signed
 from console.cli import output
 from console.cli.context import Services, ledger
 from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, UsageError
+from console.new_file import write_new
 from console.present import audit as words
 from console.present.table import Tone
 from console.secrets import resolve
@@ -25,11 +25,7 @@ def keygen(name: str) -> int:
     """A new signing key, 0600, never over another file."""
     private, public = checkpoint.new_key()
     path = Path(name).expanduser()
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(private.reveal() + "\n")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; no key was made") from None
+    write_new(path, private.reveal() + "\n")
     output.line(f"the signing key is in {path}; who acts should not be able to read it", Tone.GOOD)
     output.line("in the config of who makes checkpoints:")
     output.line(f"  audit:\n    checkpoints:\n      key: file:{path}")
@@ -111,16 +107,6 @@ async def prove(services: Services, action: str, name: str) -> int:
     async with ledger(config, write=False) as opened:
         rows = [row async for row in opened.stream()]
     found = proof_of(rows, wanted, config.audit.checkpoints.trusted)
-    _write(name, bundle(found))
+    write_new(name, bundle(found))
     output.note(f"{len(found['rows'])} rows, {len(found['checkpoints'])} checkpoints: written to {name}")
     return Exit.OK
-
-
-def _write(name: str, data: bytes) -> None:
-    """0600: bodies hold statements. Never over another file."""
-    path = Path(name).expanduser()
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
