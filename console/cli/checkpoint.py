@@ -11,7 +11,7 @@ from console.audit import anchors, checkpoint
 from console.audit.checkpoint import Checkpoint, Signed
 from console.cli import output
 from console.cli.context import Services, ledger
-from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, UsageError
+from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, PrivilegeMissing, UsageError
 from console.new_file import write_new
 from console.present import audit as words
 from console.present.table import Tone
@@ -47,7 +47,7 @@ async def make(services: Services, as_json: bool) -> int:
         )
     await unlock(known.key, *(one.password for one in known.anchors))
     async with ledger(config, write=True) as opened:
-        signed = await opened.checkpoint(resolve(known.key))
+        signed = await opened.checkpoint(resolve(known.key), known.trusted)
     kept, failed = await _anchored(config, signed)
     if as_json:
         output.document(words.checkpoint(signed, kept, failed))
@@ -76,19 +76,36 @@ async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str
 
 async def anchored(config: Config, own: UUID, trusted: Collection[str]) -> dict[bytes, Checkpoint]:
     """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing."""
+    from console.cli.unlock import unlock
+
+    await unlock(*(one.password for one in config.audit.checkpoints.anchors))
     found: list[Signed] = []
     for one in config.audit.checkpoints.anchors:
         try:
             found += await anchors.kept(one, config.journal, resolve)
-        except AuditUnavailable as error:
+        except (AuditUnavailable, PrivilegeMissing) as error:
             output.note(f"dbdeck: {error.message}: not compared with it")
-    return anchors.points_of(found, own, trusted)
+    return _of(own, found, trusted)
 
 
-def given(files: Iterable[str], trusted: Iterable[str]) -> dict[bytes, Checkpoint]:
-    """What files hold that were named on the command line."""
+def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes, Checkpoint]:
+    """Those of one ledger. A ledger that was made anew has another id: what its anchors hold is not of it."""
+    points = anchors.points_of(found, own, trusted)
+    if not points and (theirs := anchors.points_of(found, None, trusted)):
+        names = ", ".join(sorted({str(point.ledger) for point in theirs.values()}))
+        output.note(
+            f"dbdeck: the anchors hold checkpoints of {names} and none of this ledger, {own}: it has had none"
+            " yet, or it was made anew in place of one of them"
+        )
+    return points
+
+
+def given(files: Iterable[str], trusted: Collection[str], own: UUID | None = None) -> dict[bytes, Checkpoint]:
+    """What files hold that were named on the command line; of the ledger `own`, where it is known."""
     found = [signed for name in files for signed in anchors.read_file(name)]
-    points = anchors.points_of(found, None, tuple(trusted))
+    if own is not None:
+        return _of(own, found, trusted)
+    points = anchors.points_of(found, None, trusted)
     if len({point.ledger for point in points.values()}) > 1:
         raise UsageError("the anchors hold checkpoints of several ledgers; give those of one")
     return points
