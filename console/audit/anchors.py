@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -16,7 +17,7 @@ import msgspec
 
 from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
 from console.audit.ledger import open_ledger
-from console.audit.marks import signed_of
+from console.audit.marks import is_own, signed_of
 from console.audit.record import Kind, canonical_json
 from console.errors import AuditUnavailable, ConfigError
 from console.model.anchors import Anchor
@@ -56,7 +57,7 @@ async def kept(anchor: Anchor, journal: Path, resolve: Resolve) -> list[Signed]:
     password = await asyncio.to_thread(resolve, anchor.password) if anchor.password else None
     async with open_ledger(anchor.ledger, journal, password=password, write=False) as other:
         rows = await other.entries(kinds=(Kind.CHECKPOINT,), newest_first=False)
-    return [signed for row in rows if (signed := signed_of(row)) is not None]
+    return [signed for row in rows if not is_own(row) and (signed := signed_of(row)) is not None]
 
 
 def read_file(name: str) -> list[Signed]:
@@ -104,7 +105,10 @@ def _append(name: str, signed: Signed) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     descriptor = os.open(Path(name).expanduser(), flags, 0o600)
     try:
-        if os.write(descriptor, line) != len(line):
+        taken = os.write(descriptor, line)
+        if taken != len(line):
+            with contextlib.suppress(OSError):  # a file that only grows keeps it
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size - taken)
             raise OSError(0, "it took only a part of the line")
         os.fsync(descriptor)
     finally:

@@ -18,16 +18,16 @@ def forget(folder: Path, writer: UUID, seq: int) -> str:
     A journal without an answer to the row keeps it: it may be all there is.
     """
     path = place(folder, writer)
+    if alive(folder, writer):  # before it is read: what it still writes must not get lost
+        return (
+            f"the journal {path} is in use and holds the text still: redact again when its process has ended"
+        )
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return "its journal is not on this machine, and may hold the text still"
     except OSError as error:
         return f"the journal {path} holds the text still: {error.strerror}"
-    if alive(folder, writer):
-        return (
-            f"the journal {path} is in use and holds the text still: redact again when its process has ended"
-        )
     lines = [(line, _what(line)) for line in data.split(b"\n")]
     if not any(_is(found, "ack", seq) for _, found in lines):
         return f"the journal {path} holds the text still: the row was never acknowledged there"

@@ -67,6 +67,11 @@ class Ledger:
         return self._writer.pending if self._writer else 0
 
     @property
+    def now(self) -> datetime:
+        """By the clock of its server, about. Raises UsageError when the ledger was opened to read."""
+        return self._writing().now
+
+    @property
     def own_person(self) -> str:
         """Who writes here, as `person`. Raises UsageError when the ledger was opened to read."""
         return self.person(self._writing().login)
@@ -190,7 +195,9 @@ class Ledger:
         # Journals first: a row they know by then is in any later picture of the table.
         journals = await asyncio.to_thread(read_folder, self._folder, self._table.ledger, self.sink)
         receipts = (receipt for journal in journals for receipt in journal.receipts)
-        verifier = Verifier(receipts, checkpoints, anchored=anchored, trusted=trusted, base=since)
+        verifier = Verifier(
+            receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
+        )
         async for entry in self._table.stream(since.point.floor if since else 0):
             verifier.feed(entry)
         found = verifier.finish()
@@ -205,18 +212,21 @@ class Ledger:
         return whole, verifier.marks
 
     async def base(self, trusted: Collection[str]) -> Base | None:
-        """The newest checkpoint that a trusted key signed. Raises AuditUnavailable."""
-        return base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+        """The newest checkpoint of this ledger that a trusted key signed. Raises AuditUnavailable."""
+        found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+        return found if found and found.point.ledger == self._table.ledger else None
 
-    async def checkpoint(self, private: Secret) -> Signed:
+    async def checkpoint(self, private: Secret, trusted: Collection[str] = ()) -> Signed:
         """Verify what came since the last one, and record a new one, signed.
+
+        `trusted` keys signed earlier ones; where none are named, whoever did.
 
         Raises LedgerFault for a ledger that is not whole: nothing is signed then. ConfigError,
         AuditUnavailable.
         """
         public = checkpoints.public_of(private)
-        base = await self.base((public,))
-        found, marks = await self._verified(since=base)
+        base = await self.base((public, *trusted))
+        found, marks = await self._verified(trusted=(public, *trusted) if trusted else (), since=base)
         if found.faults:
             raise LedgerFault(
                 f"the ledger {self.sink} has {len(found.faults)} faults; no checkpoint was made",

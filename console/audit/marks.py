@@ -23,21 +23,28 @@ _NEW: Final = Head(0, START)
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a verification goes on from: a checkpoint, and the heads of all writers at it."""
+    """Where a verification goes on from: a checkpoint, and the heads of all writers at it. `known` are the
+    hashes of the trusted checkpoints that stand in the ledger up to it.
+    """
 
     point: Checkpoint
     digest: bytes
     heads: Mapping[UUID, Head]
+    known: frozenset[bytes] = frozenset()
 
 
 class Marks:
     """Knows the link and the seal of every row since `base`, about 100 bytes a row.
 
     `trusted` are public keys (hex); where there are none, a signature need only be that of the key it names.
+    `ledger` None: whichever it is of.
     """
 
-    def __init__(self, trusted: Collection[str] = (), base: Base | None = None) -> None:
+    def __init__(
+        self, trusted: Collection[str] = (), base: Base | None = None, ledger: UUID | None = None
+    ) -> None:
         self._trusted = frozenset(trusted)
+        self._ledger = ledger
         self._base: Mapping[UUID, Head] = base.heads if base else {}
         self._chains: dict[UUID, list[tuple[bytes, bytes]]] = {}
         self._points: dict[bytes, Checkpoint] = {base.digest: base.point} if base else {}
@@ -80,7 +87,7 @@ class Marks:
             return
         if signed.digest in self._points:
             return
-        if self._fits(point):
+        if self._ledger in (None, point.ledger) and self._fits(point):
             self._points[signed.digest] = point
             self._wholes = (signed.digest, {**self._whole(point.previous), **point.heads})
             self.newest = signed.digest
@@ -164,10 +171,11 @@ def is_own(entry: Entry) -> bool:
 def base_of(rows: Iterable[Entry], trusted: Collection[str]) -> Base | None:
     """The newest checkpoint to go on from, by the rows that are checkpoints, oldest first.
 
-    Only those signed by a trusted key, each after the one it names; None where there is none.
+    Only those signed by a trusted key, each after the one it names; None where there is none. Of two that
+    were made at once and name the same one, the later.
     """
-    heads: dict[UUID, Head] = {}
-    base: Base | None = None
+    points: dict[bytes, Checkpoint] = {}
+    newest = b""
     for entry in rows:
         signed = signed_of(entry) if is_own(entry) else None
         if signed is None or signed.key not in trusted or not is_genuine(signed):
@@ -176,7 +184,17 @@ def base_of(rows: Iterable[Entry], trusted: Collection[str]) -> Base | None:
             point = parse(signed.text)
         except LedgerFault:
             continue
-        if point.previous == (base.digest if base else b""):
-            heads = {**heads, **point.heads}
-            base = Base(point=point, digest=signed.digest, heads=heads)
-    return base
+        if signed.digest not in points and (not point.previous or point.previous in points):
+            points[signed.digest] = point
+            newest = signed.digest
+    return _based(points, newest) if newest else None
+
+
+def _based(points: Mapping[bytes, Checkpoint], newest: bytes) -> Base:
+    line = [points[newest]]
+    while line[-1].previous:
+        line.append(points[line[-1].previous])
+    heads: dict[UUID, Head] = {}
+    for point in reversed(line):
+        heads.update(point.heads)
+    return Base(point=line[0], digest=newest, heads=heads, known=frozenset(points))

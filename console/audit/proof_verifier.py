@@ -176,7 +176,7 @@ def main() -> int:
     given = asked.parse_args()
     try:
         proof = read(given.proof)
-        found = list(faults_of(proof, given.key))
+        found = list(faults_of(proof, given.key.strip().lower()))
         for signed in proof["checkpoints"]:
             text = json.loads(signed["text"])
             say(f"checkpoint of ledger {text['ledger']} at {text['at']}, signed by {signed['key']}")

@@ -62,7 +62,7 @@ class Verifier:
 
     `checkpoints` were kept elsewhere; those in `anchored`, by the hash of their text, must be rows of the
     ledger as well. With a `base` only rows above its floor are fed: what it covers is known, and a fault
-    means no more than that the whole has to be read.
+    means no more than that the whole has to be read. A checkpoint of another than `ledger` is a fault.
     """
 
     def __init__(
@@ -73,7 +73,10 @@ class Verifier:
         anchored: Mapping[bytes, Checkpoint] = NOTHING,
         trusted: Collection[str] = (),
         base: Base | None = None,
+        ledger: UUID | None = None,
     ) -> None:
+        if base is not None:
+            anchored = {digest: point for digest, point in anchored.items() if digest not in base.known}
         self._receipts: dict[tuple[UUID, int], list[Receipt]] = {}
         known = base.heads if base else {}
         for receipt in receipts:
@@ -88,7 +91,7 @@ class Verifier:
             for writer, head in point.heads.items()
         }
         self._base: Mapping[UUID, chain.Head] = known
-        self.marks = Marks(trusted, base)
+        self.marks = Marks(trusted, base, ledger)
         self._faults: list[Fault] = []
         self._heads: dict[UUID, chain.Head] = {}
         self._seals: set[bytes] = set()

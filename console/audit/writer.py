@@ -16,8 +16,10 @@ against the table: a row that a crash left without one may or may not be there.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -82,10 +84,17 @@ class Writer:
         self._failing = False
         self._turn = asyncio.Lock()
         self.login = ""  # as the sink told of the last row; empty before the first
+        self._told = datetime.now(UTC), time.monotonic()
 
     @property
     def notes(self) -> tuple[str, ...]:
         return (self._journal.note,) if self._journal.note else ()
+
+    @property
+    def now(self) -> datetime:
+        """By the sink's clock, about: its time of the last row and what has gone by since."""
+        at, then = self._told
+        return at + timedelta(seconds=time.monotonic() - then)
 
     @property
     def pending(self) -> int:
@@ -188,6 +197,7 @@ class Writer:
     async def _take(self, row: Row, entry: Entry) -> Receipt:
         self._head = chain.Head(row.seq, row.link)
         self.login = entry.db_user
+        self._told = entry.at, time.monotonic()
         await asyncio.to_thread(self._journal.ack, entry)
         return _receipt(row, entry)
 

@@ -156,7 +156,7 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
             "name it in audit.checkpoints.trusted, or give --trust KEY",
         )
     async with ledger(config, write=False) as opened:
-        points = {**await anchored(config, opened.id, trusted), **given(options.anchors, trusted)}
+        points = {**await anchored(config, opened.id, trusted), **given(options.anchors, trusted, opened.id)}
         since = await opened.base(trusted) if options.incremental else None
         if options.incremental and since is None:
             output.note("no checkpoint of a trusted key is there: everything is read")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,8 @@ from console.audit import anchors, checkpoint
 from console.audit.checkpoint import Checkpoint, Signed
 from console.cli import output
 from console.cli.context import Services, ledger
-from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, UsageError
+from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, PrivilegeMissing, UsageError
+from console.new_file import write_new
 from console.present import audit as words
 from console.present.table import Tone
 from console.secrets import resolve
@@ -25,11 +25,7 @@ def keygen(name: str) -> int:
     """A new signing key, 0600, never over another file."""
     private, public = checkpoint.new_key()
     path = Path(name).expanduser()
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(private.reveal() + "\n")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; no key was made") from None
+    write_new(path, private.reveal() + "\n")
     output.line(f"the signing key is in {path}; who acts should not be able to read it", Tone.GOOD)
     output.line("in the config of who makes checkpoints:")
     output.line(f"  audit:\n    checkpoints:\n      key: file:{path}")
@@ -51,7 +47,7 @@ async def make(services: Services, as_json: bool) -> int:
         )
     await unlock(known.key, *(one.password for one in known.anchors))
     async with ledger(config, write=True) as opened:
-        signed = await opened.checkpoint(resolve(known.key))
+        signed = await opened.checkpoint(resolve(known.key), known.trusted)
     kept, failed = await _anchored(config, signed)
     if as_json:
         output.document(words.checkpoint(signed, kept, failed))
@@ -80,19 +76,36 @@ async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str
 
 async def anchored(config: Config, own: UUID, trusted: Collection[str]) -> dict[bytes, Checkpoint]:
     """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing."""
+    from console.cli.unlock import unlock
+
+    await unlock(*(one.password for one in config.audit.checkpoints.anchors))
     found: list[Signed] = []
     for one in config.audit.checkpoints.anchors:
         try:
             found += await anchors.kept(one, config.journal, resolve)
-        except AuditUnavailable as error:
+        except (AuditUnavailable, PrivilegeMissing) as error:
             output.note(f"dbdeck: {error.message}: not compared with it")
-    return anchors.points_of(found, own, trusted)
+    return _of(own, found, trusted)
 
 
-def given(files: Iterable[str], trusted: Iterable[str]) -> dict[bytes, Checkpoint]:
-    """What files hold that were named on the command line."""
+def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes, Checkpoint]:
+    """Those of one ledger. A ledger that was made anew has another id: what its anchors hold is not of it."""
+    points = anchors.points_of(found, own, trusted)
+    if not points and (theirs := anchors.points_of(found, None, trusted)):
+        names = ", ".join(sorted({str(point.ledger) for point in theirs.values()}))
+        output.note(
+            f"dbdeck: the anchors hold checkpoints of {names} and none of this ledger, {own}: it has had none"
+            " yet, or it was made anew in place of one of them"
+        )
+    return points
+
+
+def given(files: Iterable[str], trusted: Collection[str], own: UUID | None = None) -> dict[bytes, Checkpoint]:
+    """What files hold that were named on the command line; of the ledger `own`, where it is known."""
     found = [signed for name in files for signed in anchors.read_file(name)]
-    points = anchors.points_of(found, None, tuple(trusted))
+    if own is not None:
+        return _of(own, found, trusted)
+    points = anchors.points_of(found, None, trusted)
     if len({point.ledger for point in points.values()}) > 1:
         raise UsageError("the anchors hold checkpoints of several ledgers; give those of one")
     return points
@@ -111,16 +124,6 @@ async def prove(services: Services, action: str, name: str) -> int:
     async with ledger(config, write=False) as opened:
         rows = [row async for row in opened.stream()]
     found = proof_of(rows, wanted, config.audit.checkpoints.trusted)
-    _write(name, bundle(found))
+    write_new(name, bundle(found))
     output.note(f"{len(found['rows'])} rows, {len(found['checkpoints'])} checkpoints: written to {name}")
     return Exit.OK
-
-
-def _write(name: str, data: bytes) -> None:
-    """0600: bodies hold statements. Never over another file."""
-    path = Path(name).expanduser()
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None

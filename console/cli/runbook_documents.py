@@ -15,12 +15,12 @@ import msgspec
 from console.cli import output
 from console.cli.act import planned
 from console.cli.context import Services, one
-from console.cli.new_file import write_new
 from console.cli.unlock import unlock_for
 from console.dispatch.action import Plan
 from console.dispatch.registry import pairs, parse_args
 from console.engine.open import open_engine
 from console.errors import Exit
+from console.new_file import write_new
 from console.present import runs as words
 from console.present.reads import READS
 from console.present.table import Column, Line, Tone

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 
 from console.cli import output
 from console.cli.context import Services, ledger
-from console.cli.new_file import write_new
 from console.cli.runbook_told import run_number
 from console.errors import Exit
+from console.new_file import write_new
 from console.present import post_mortem_page as pages
 from console.present.post_mortem import post_mortem
 from console.present.post_mortem_parts import Report

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from uuid import UUID
 
 import msgspec
@@ -53,9 +54,8 @@ async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
         for row in await ledger.approvals(id_of(plan.hash))
         if fields(row.body).get("plan_hash") == plan.hash
     ]
-    own = ledger.own_person
-    newest = {_person(ledger, row): row for row in rows}
-    others = [row for person, row in newest.items() if person and person != own]
+    oldest = ledger.now - timedelta(seconds=wanted.within)
+    others = _newest([row for row in rows if row.at > oldest], ledger)
     if len(others) < wanted.approvals:
         raise ApprovalMissing(
             f"{wanted.rule} wants {wanted.approvals} other to approve this plan, {len(others)} did; nothing"
@@ -67,9 +67,15 @@ async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
     return Approved(links=links, within=wanted.within)
 
 
-def _person(ledger: Ledger, row: Entry) -> str:
-    """By the ledger's own word; a file verifies nobody, so nobody counts there."""
-    return ledger.person(row.db_user)
+def _newest(rows: Iterable[Entry], ledger: Ledger) -> list[Entry]:
+    """One of each other person by the ledger's own word, in order; of a file nobody: it verifies none."""
+    found: dict[str, Entry] = {}
+    for row in rows:
+        person = ledger.person(row.db_user)
+        found.pop(person, None)  # a later one moves to the end
+        if person and person != ledger.own_person:
+            found[person] = row
+    return list(found.values())
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

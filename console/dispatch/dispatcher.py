@@ -245,7 +245,8 @@ class Dispatcher:
 
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> Approved:
         """The approvals of others that the policy wants. Raises Refused."""
-        refusal = rules.refuses(self._policy, target, plan, approval, datetime.now(UTC), self._who)
+        now = datetime.now(UTC)  # one moment for all: a window may close meanwhile
+        refusal = rules.refuses(self._policy, target, plan, approval, now, self._who)
         # What acts on no server leaves nothing open that a second run could meet.
         if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
             unsettled = [one.body for one in await self._ledger.open_intents() if not running(one)]
@@ -253,7 +254,6 @@ class Dispatcher:
         if refusal is not None:
             await self._record_refusal(plan, refusal.reason)
             raise Refused(f"{refusal.reason}; nothing was executed", refusal.hint)
-        now = datetime.now(UTC)
         case = Case(who=self._who, action=plan.action, target=target, at=now, risk=plan.risk)
         try:
             return await approved(self._ledger, plan, ruling(self._policy, case))

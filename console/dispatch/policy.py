@@ -56,7 +56,7 @@ def check_rules(policy: Policy) -> None:
         for window in rule.windows:
             try:
                 ZoneInfo(window.zone)
-            except (ValueError, ZoneInfoNotFoundError):
+            except (ValueError, OSError, ZoneInfoNotFoundError):  # OSError: a folder of zones
                 raise ConfigError(
                     f"policy: the rule {rule.name!r} has a window in the zone {window.zone!r}, which is none",
                     "use a name such as Europe/Berlin or UTC",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,19 +11,21 @@ import zipfile
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from console.audit import anchors
-from console.audit.checkpoint import Checkpoint, Signed, new_key
+from console.audit.checkpoint import Checkpoint, Signed, new_key, sign
 from console.audit.proof import bundle, prove
 from console.audit.record import Entry, Kind
-from console.errors import AuditUnavailable, ConfigError, LedgerFault, UsageError
+from console.cli.checkpoint import anchored
+from console.errors import AuditUnavailable, ConfigError, LedgerFault, PrivilegeMissing, UsageError
 from console.model.anchors import Anchor
 from console.secrets import Secret
-from tests.audit.sinks import Sink
+from tests.audit.sinks import Sink, SqliteSink
 from tests.audit.test_tamper import BEFORE, TAIL, fill
 
 PRIVATE, PUBLIC = new_key()
@@ -104,6 +107,25 @@ async def test_the_second_goes_on_from_the_first(sink: Sink) -> None:
         assert (await ledger.verify(trusted=TRUSTED)).checkpoints == 2
 
 
+async def test_a_new_key_goes_on_where_the_old_one_ended(sqlite: SqliteSink) -> None:
+    first = await marked(sqlite)
+    new, public = new_key()
+    async with sqlite.open() as signer:
+        second = await signer.checkpoint(new, TRUSTED)
+        base = await signer.base((PUBLIC, public))
+    assert base is not None
+    assert (base.digest, base.point.previous) == (second.digest, first.digest)
+
+
+async def test_nothing_goes_on_from_a_checkpoint_that_nobody_trusted_signed(sqlite: SqliteSink) -> None:
+    await marked(sqlite)
+    async with sqlite.open() as signer:
+        await signer.checkpoint(new_key()[0])
+    async with sqlite.open() as signer:
+        with pytest.raises(LedgerFault, match="no checkpoint was made"):
+            await signer.checkpoint(PRIVATE, TRUSTED)
+
+
 # ---- where they are kept -------------------------------------------------------------------------
 
 
@@ -114,6 +136,41 @@ async def test_a_file_keeps_every_checkpoint(sink: Sink, disk: Path) -> None:
         await anchors.keep(anchor, signed, sink.journal, nothing)
     assert await anchors.kept(anchor, sink.journal, nothing) == [signed, signed]
     assert Path(str(anchor.file)).stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_line_that_did_not_fit_is_taken_back(
+    sqlite: SqliteSink, monkeypatch: Any, disk: Path
+) -> None:
+    anchor = Anchor(file=str(disk / "anchors.ndjson"))
+    signed = await marked(sqlite)
+    await anchors.keep(anchor, signed, sqlite.journal, nothing)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda at, data: write(at, data[:9]))
+        with pytest.raises(AuditUnavailable, match="only a part"):
+            await anchors.keep(anchor, signed, sqlite.journal, nothing)
+    await anchors.keep(anchor, signed, sqlite.journal, nothing)
+    assert await anchors.kept(anchor, sqlite.journal, nothing) == [signed, signed]
+
+
+async def test_an_anchor_that_may_not_be_read_is_told_and_the_others_count(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A login that may only append to it makes copies, and cannot read them."""
+    signed = sign(Checkpoint(heads={}, rows=0, ledger=UUID(int=7)), PRIVATE)
+
+    async def kept(anchor: Anchor, *_: object) -> list[Signed]:
+        if anchor.ledger:
+            raise PrivilegeMissing("the ledger of others may not be read")
+        return [signed]
+
+    monkeypatch.setattr(anchors, "kept", kept)
+    known = SimpleNamespace(anchors=(Anchor(ledger="mysql://u@h/d"), Anchor(file="f")))
+    config: Any = SimpleNamespace(audit=SimpleNamespace(checkpoints=known), journal=Path())
+    assert set(await anchored(config, UUID(int=7), TRUSTED)) == {signed.digest}
+    assert "may not be read: not compared with it" in capsys.readouterr().err
+    assert await anchored(config, UUID(int=8), TRUSTED) == {}
+    assert "none of this ledger" in capsys.readouterr().err
 
 
 async def test_a_file_behind_a_link_is_refused(sink: Sink, disk: Path) -> None:

@@ -186,6 +186,45 @@ def test_a_change_after_the_base_shows() -> None:
     assert {fault.kind for fault in verifier.finish().faults} == {"witness"}
 
 
+def test_anchors_of_before_the_base_need_no_more_reading() -> None:
+    forge, made = marked()
+    forge.append(A, {"n": 1})
+    base, _ = incremental(forge.entries)
+    verifier = Verifier(trusted=(PUBLIC,), base=base, anchored=anchors(made))
+    for row in forge.entries[base.point.floor :]:
+        verifier.feed(row)
+    assert verifier.finish().faults == ()
+    later = sign(point(forge.entries), PRIVATE)
+    verifier = Verifier(trusted=(PUBLIC,), base=base, anchored=anchors([*made, later]))
+    for row in forge.entries[base.point.floor :]:
+        verifier.feed(row)
+    assert {fault.kind for fault in verifier.finish().faults} == {"checkpoint"}
+
+
+def test_the_base_goes_on_behind_two_that_were_made_at_once() -> None:
+    forge, (first, _) = marked()
+    one = sign(point(forge.entries), PRIVATE)
+    two = sign(msgspec.structs.replace(point(forge.entries), at="a moment later"), PRIVATE)
+    for signed in (one, two):
+        forge.append(SIGNER, {"checkpoint": msgspec.to_builtins(signed)}, kind="checkpoint")
+    last = mark(forge)
+    forge.append(A, {"checkpoint": msgspec.to_builtins(first)}, kind="checkpoint")  # said again
+    base, _ = incremental(forge.entries)
+    assert base.digest == last.digest
+    assert {one.digest, two.digest} <= base.known
+    assert set(base.heads) == {A, B, SIGNER}
+
+
+def test_checkpoints_of_another_ledger_show() -> None:
+    """Who owns the server can give a ledger another id, so that its anchors speak of none."""
+    forge, _ = marked()
+    for ledger, found in ((UUID(int=7), set()), (UUID(int=8), {"checkpoint"})):
+        verifier = Verifier(trusted=(PUBLIC,), ledger=ledger)
+        for row in forge.entries:
+            verifier.feed(row)
+        assert {fault.kind for fault in verifier.finish().faults} == found
+
+
 def test_nobody_untrusted_gives_a_base() -> None:
     forge = Forge()
     forge.append(A, {})

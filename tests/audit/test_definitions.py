@@ -91,6 +91,15 @@ POSTGRES = {
     "a rule": (
         "create rule swallow as on insert to {entry} do instead nothing", ("rule", "swallow"), "foreign",
     ),
+    "a trigger that lets some changes pass": (
+        "drop trigger no_change on {entry}; create trigger no_change before update of seq or delete"
+        " on {entry} for each row execute function dbdeck_audit.deny();"
+        " alter table {entry} enable always trigger no_change",
+        ("trigger", "entry.no_change"), "changed",
+    ),
+    "a right to write one column": (f"grant update (body) on {{entry}} to {APP}", ("right", APP), "foreign"),
+    "a right to make functions": (f"grant create on schema dbdeck_audit to {APP}", ("right", APP), "foreign"),
+    "row security": ("alter table {entry} enable row level security", ("policy", "entry"), "foreign"),
     "an index that is gone": (
         "drop index dbdeck_audit.entry_one_outcome", ("index", "entry_one_outcome"), "missing",
     ),
@@ -107,7 +116,25 @@ async def test_postgres(postgres_sink: PostgresSink, name: str) -> None:
         await postgres_sink.execute(f"revoke dbdeck_audit_owner from {APP}")
 
 
+async def test_a_second_function_of_one_name_is_told(postgres_sink: PostgresSink) -> None:
+    await postgres_sink.execute(
+        "create function dbdeck_audit.is_approved(a text, b text) returns boolean language sql"
+        " set search_path = pg_catalog, pg_temp return true;"
+        " revoke all on function dbdeck_audit.is_approved(text, text) from public"
+    )
+    assert ("function", "is_approved(a text, b text)") in await wrong(postgres_sink)
+
+
 MYSQL = {
+    "a trigger that guards something else": (
+        ("create table theirs like {entry}", "drop trigger entry_no_delete",
+         "create trigger entry_no_delete before delete on theirs for each row"
+         " signal sqlstate '45000' set message_text = 'the ledger is append-only (DELETE)'"),
+        ("trigger", "entry_no_delete"), "changed",
+    ),
+    "a right to write one column": (
+        f"grant update (body) on {{entry}} to {APP}@'%'", ("right", f"'{APP}'@'%'"), "foreign",
+    ),
     "a trigger that is gone": ("drop trigger entry_no_update", ("trigger", "entry_no_update"), "missing"),
     "a trigger of somebody's": (
         "create trigger theirs after insert on {entry} for each row set @n = 1",
@@ -128,7 +155,7 @@ MYSQL = {
 @pytest.mark.parametrize("name", MYSQL)
 async def test_mysql(mysql_sink: MysqlSink, name: str) -> None:
     statement, part, state = MYSQL[name]
-    await mysql_sink.execute(statement)
+    await mysql_sink.execute(*([statement] if isinstance(statement, str) else statement))
     assert await wrong(mysql_sink) == {part: state}
 
 

@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from console.audit import forgetting
+from console.audit.journal import place
 from console.audit.ledger import Ledger, install
 from console.audit.record import Entry, Kind
 from console.errors import AuditUnavailable, PrivilegeMissing, Refused, UsageError
@@ -125,3 +127,19 @@ async def test_init_makes_a_changed_trigger_again(sink: Sink) -> None:
     await sink.attack()
     await install(sink.admin)
     assert "append-only" in await sink.refused("update {entry} set db_user = 'x'"), APP
+
+
+async def test_what_a_process_writes_as_it_ends_is_kept(
+    sqlite: SqliteSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = await told(sqlite)
+    path = place(sqlite.journal, entry.writer)
+
+    def ends(*_: object) -> bool:
+        with path.open("ab") as file:
+            file.write(b'{"void":{"link":"","reason":"its last words","seq":99}}\n')
+        return False
+
+    monkeypatch.setattr(forgetting, "alive", ends)
+    assert forgetting.forget(sqlite.journal, entry.writer, entry.seq) == ""
+    assert ("its last words" in path.read_text(), CANARY in path.read_text()) == (True, False)

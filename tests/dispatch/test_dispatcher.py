@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest_asyncio
 import actions
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import Kind
+from console.dispatch import dispatcher as dispatching
 from console.dispatch import effect as module
 from console.dispatch.action import Approval, Plan
 from console.dispatch.dispatcher import Dispatcher
@@ -287,4 +289,27 @@ async def test_cancel_is_bound_to_the_statement_that_was_seen(bench: Bench) -> N
     plan = await bench.plan("session.cancel")
     bench.engine.change(1, query_started_at=STARTED)
     with pytest.raises(Stale, match="statement"):
+        await bench.run(plan)
+
+
+async def test_a_window_that_closes_meanwhile_takes_no_approval_away(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter([datetime(2026, 1, 1, 22, 59, 59, tzinfo=UTC), *[datetime(2026, 1, 1, 23, tzinfo=UTC)] * 9])
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return next(ticks)
+
+    rule = {
+        "name": "eyes",
+        "effect": "allow",
+        "approvals": 1,
+        "windows": [{"start": "22:00", "end": "23:00"}],
+    }
+    bench = Bench(ledger, msgspec.convert({"rules": [rule]}, Policy), Environment.DEV)
+    plan = await bench.plan()
+    monkeypatch.setattr(dispatching, "datetime", Clock)
+    with pytest.raises(Refused, match="eyes wants 1 other"):
         await bench.run(plan)

@@ -467,3 +467,21 @@ async def test_help_lists_the_keys_of_a_run(library: Stage) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
         said = " ".join(str(one.render()) for one in pilot.app.screen.query(Static))
         assert "Hand over to another operator" in said
+
+
+async def test_a_run_is_exported_as_a_post_mortem(
+    library: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with shown(library) as pilot:
+        await form(pilot, library, "lock-storm")
+        await planned(pilot)
+        screen = await running(pilot)
+        await asked(pilot, screen, "action")
+        await pilot.press("e")
+        await until(pilot, lambda: len(list(tmp_path.glob("dbdeck-run-*"))) == 2)
+        pages = {path.suffix: path for path in tmp_path.glob("dbdeck-run-*")}
+        assert {path.stat().st_mode & 0o777 for path in pages.values()} == {0o600}
+        await until(pilot, lambda: "takes the way" in pages[".md"].read_text())
+        assert str(screen.seen.id) in pages[".md"].read_text()
+        await until(pilot, lambda: pages[".html"].read_text().rstrip().endswith("</html>"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from console.dispatch.drift import Sentinel
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.target import Target
+from console.new_file import write_new
 from console.present import target as bar
 from console.secret_store import of_this_process
 from console.tui.alerts import call
@@ -362,10 +362,9 @@ class MainScreen(GuidedScreen):
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = Path.cwd() / f"dbdeck-{self.pane.name_of_subject}-{self.target.name}-{now}.json"
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(self.pane.export() + "\n")
-        except OSError as error:
-            self.post_message(Told(f"could not write {path}: {error.strerror}", bad=True))
+            write_new(path, self.pane.export() + "\n")
+        except DbdeckError as error:
+            self.post_message(Told(error.message, bad=True))
         else:
             self.post_message(Told(f"written: {path}"))
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
@@ -11,6 +14,7 @@ from textual.binding import Binding, BindingType
 
 from console.errors import DbdeckError
 from console.model.target import Target
+from console.new_file import write_new
 from console.tui.desk import Desk
 from console.tui.runs import FollowedRun, LiveRun, SeenRun
 from console.tui.screens.evidence import EvidenceScreen
@@ -41,6 +45,7 @@ class RunScreen(RunView):
         Binding("t", "log", "The timeline, or the step again", id="run.log"),
         Binding("J", "read(1)", "Read on in what is asked", show=False, id="run.read-on"),
         Binding("K", "read(-1)", "Read what is asked upwards", show=False, id="run.read-up"),
+        Binding("e", "export", "Export the run as a post-mortem", id="run.export"),
         Binding("f", "follow", "To where the run is", id="run.follow"),
         Binding("tab", "other", "Map, page, timeline, answer", show=False, priority=True, id="run.other"),
     ]
@@ -65,6 +70,7 @@ class RunScreen(RunView):
             Key("^x", "stop", "stop", mine, rank=2),
             Key("v", "evidence", "evidence", "" if self._tables else "the step saved no rows", rank=1),
             Key("t", "log", "timeline", rank=1),
+            Key("e", "export", "export", rank=4),
             Key("f", "follow", "to where it is", short="here", rank=3),
             Key("Esc", "leave", "leave", rank=0),
             Key("?", "app.help", "help", rank=4),
@@ -131,6 +137,24 @@ class RunScreen(RunView):
             self.app.push_screen(EvidenceScreen(self._tables))
         else:
             self._tell("evidence: this step saved no rows")
+
+    @work(exclusive=True, group="export")
+    async def action_export(self) -> None:
+        """As Markdown and as a page of HTML, in the working folder, readable by the owner only."""
+        from console.present import post_mortem_page as pages
+        from console.present.post_mortem import post_mortem
+        from console.runbook.history import effects, recall
+
+        try:
+            ledger = self._desk.acting().ledger
+            report = post_mortem(await recall(ledger, self._seen.id), await effects(ledger, self._seen.id))
+            path = Path.cwd() / f"dbdeck-run-{report.run}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+            await asyncio.to_thread(write_new, f"{path}.md", pages.markdown(report))
+            await asyncio.to_thread(write_new, f"{path}.html", pages.html(report))
+        except DbdeckError as error:
+            self._tell(f"not exported: {error.message}", bad=True)
+        else:
+            self._tell(f"written: {path}.md and .html")
 
     def action_stop(self) -> None:
         if not isinstance(self._seen, LiveRun):

@@ -84,6 +84,7 @@ begin
     declare moment datetime(6);
     declare login, address varchar(400) character set utf8mb4;
     declare kept, wanted int default 0;
+    declare plan varchar(64) character set ascii collate ascii_bin;
     declare made bigint unsigned;
     declare exit handler for sqlexception begin rollback; resignal; end;
     -- Ends whatever transaction the caller may have begun: no ROLLBACK of theirs reaches this row.
@@ -103,18 +104,23 @@ begin
             signal sqlstate '45000'
                 set message_text = 'the row before this one is missing or another one';
         end if;
+        -- SYSDATE is the one clock that SET timestamp does not move; the zone could.
+        set time_zone = '+00:00';
         -- Approvals are those of others: each of another account than this session's and than the other
         -- approvals', of the same plan, and not older than the intent allows by this server's clock.
         set said = convert(_body using utf8mb4);
         if _kind = 'intent' and said like '%"approvals":[%' then
             set wanted = json_length(said, '$.approvals');
+            set plan = json_unquote(json_extract(said, '$.plan_hash'));
             select count(distinct substring(e.db_user, 1, char_length(e.db_user)
                     - char_length(substring_index(e.db_user, '@', -1)) - 1)) into kept
             from entry e
             where e.kind = 'approval'
+              and e.action_id = concat_ws('-', left(plan, 8), substring(plan, 9, 4), substring(plan, 13, 4),
+                    substring(plan, 17, 4), substring(plan, 21, 12))
               and json_contains(json_extract(said, '$.approvals'), json_quote(lower(hex(e.link))))
               and json_unquote(json_extract(e.body, '$.plan_hash')) = json_unquote(json_extract(said, '$.plan_hash'))
-              and e.at > utc_timestamp(6) - interval json_extract(said, '$.approvals_within') second
+              and e.at > sysdate(6) - interval json_extract(said, '$.approvals_within') second
               and substring(e.db_user, 1, char_length(e.db_user)
                     - char_length(substring_index(e.db_user, '@', -1)) - 1)
                   <> substring(user(), 1, char_length(user()) - char_length(substring_index(user(), '@', -1)) - 1);
@@ -139,8 +145,6 @@ begin
                 set message_text = 'the link of this row does not fit its content';
         end if;
         select e.seal into seen from entry e order by e.id desc limit 1;
-        -- SYSDATE is the one clock that SET timestamp does not move; the zone could.
-        set time_zone = '+00:00';
         set moment = sysdate(6);
         set login = convert(user() using utf8mb4);
         set address = substring_index(login, '@', -1);

@@ -7,7 +7,9 @@ select 'procedure' as kind, routine_name as name, routine_definition as text,
 from information_schema.routines where routine_schema = database()
 union all
 select 'trigger', trigger_name, action_statement,
-       case when action_timing = 'BEFORE' then '' else 'it comes too late' end
+       case when action_timing <> 'BEFORE' then 'it comes too late'
+            when cast(lower(concat(event_object_table, '_no_', event_manipulation)) as binary)
+                 <> cast(trigger_name as binary) then 'it guards something else' else '' end
 from information_schema.triggers where trigger_schema = database()
 union all
 select 'index', index_name, group_concat(column_name order by seq_in_index), ''
@@ -19,6 +21,11 @@ select 'right', grantee, concat(privilege_type, ' on ', table_schema, '.', table
 from information_schema.table_privileges
 where table_schema = database() and privilege_type <> 'SELECT'
   and not (privilege_type = 'INSERT' and grantee = '\'dbdeck_audit_owner\'@\'localhost\'')
+union all
+select 'right', grantee, concat(privilege_type, ' (', column_name, ') on ', table_schema, '.', table_name), 'foreign'
+from information_schema.column_privileges
+where table_schema = database() and privilege_type <> 'SELECT'
+  and not (privilege_type = 'UPDATE' and column_name = 'body' and grantee = '\'dbdeck_audit_owner\'@\'localhost\'')
 union all
 select 'right', grantee, concat(privilege_type, ' on ', table_schema, '.*'), 'foreign'
 from information_schema.schema_privileges

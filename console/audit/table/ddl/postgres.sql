@@ -58,7 +58,8 @@ as $$
     select count(*) = count(distinct e.db_user)
     from jsonb_array_elements_text(_body::jsonb -> 'approvals') as wanted (link)
     left join dbdeck_audit.entry e
-        on e.link = decode(wanted.link, 'hex') and e.kind = 'approval' and e.db_user <> session_user
+        on e.action_id = left(_body::jsonb ->> 'plan_hash', 32)::uuid and e.kind = 'approval'
+        and e.link = decode(wanted.link, 'hex') and e.db_user <> session_user
         and e.body::jsonb ->> 'plan_hash' = _body::jsonb ->> 'plan_hash'
         and e.at > clock_timestamp() - make_interval(secs => (_body::jsonb ->> 'approvals_within')::float8)
 $$;

@@ -1,14 +1,18 @@
 -- Purpose: is the ledger made of what dbdeck made, and who else may change it. Cost: catalogs only.
 -- Privilege: none beyond a login.
-select 'function' as kind, p.proname::text as name, p.prosrc as text,
+select 'function' as kind,
+       p.proname || case when count(*) over (partition by p.proname) = 1 then ''
+                         else '(' || pg_get_function_identity_arguments(p.oid) || ')' end as name,
+       p.prosrc as text,
        case when p.proname = 'append' and not p.prosecdef then 'it no longer has its owner''s rights'
             when p.proconfig is distinct from array['search_path=pg_catalog, pg_temp']
             then 'its search_path is not fixed' else '' end as wrong
 from pg_proc p where p.pronamespace = 'dbdeck_audit'::regnamespace
 union all
 select 'trigger', c.relname || '.' || t.tgname, t.tgfoid::regproc::text || ' ' || t.tgtype,
-       case t.tgenabled when 'A' then '' when 'D' then 'it is disabled'
-            else 'session_replication_role silences it' end
+       case when t.tgenabled = 'D' then 'it is disabled'
+            when t.tgenabled <> 'A' then 'session_replication_role silences it'
+            when t.tgqual is not null or t.tgattr::text <> '' then 'it lets some changes pass' else '' end
 from pg_trigger t join pg_class c on c.oid = t.tgrelid
 where c.relnamespace = 'dbdeck_audit'::regnamespace and not t.tgisinternal
 union all
@@ -23,6 +27,23 @@ where c.relnamespace = 'dbdeck_audit'::regnamespace and c.relkind in ('r', 'p')
 union all
 select 'policy', p.polname::text, '', 'row security may hide rows'
 from pg_policy p where p.polrelid = 'dbdeck_audit.entry'::regclass
+union all
+select 'policy', c.relname::text, '', 'row security is on and may hide rows'
+from pg_class c where c.relnamespace = 'dbdeck_audit'::regnamespace and c.relrowsecurity
+union all
+select 'right', coalesce(g.rolname, 'PUBLIC')::text,
+       a.privilege_type || ' (' || f.attname || ') on dbdeck_audit.' || c.relname, 'foreign'
+from pg_class c
+join pg_attribute f on f.attrelid = c.oid
+cross join lateral aclexplode(f.attacl) a
+left join pg_roles g on g.oid = a.grantee
+where c.relnamespace = 'dbdeck_audit'::regnamespace and a.grantee <> c.relowner and a.privilege_type <> 'SELECT'
+union all
+select 'right', coalesce(g.rolname, 'PUBLIC')::text, 'CREATE on schema dbdeck_audit', 'foreign'
+from pg_namespace n
+cross join lateral aclexplode(n.nspacl) a
+left join pg_roles g on g.oid = a.grantee
+where n.nspname = 'dbdeck_audit' and a.grantee <> n.nspowner and a.privilege_type = 'CREATE'
 union all
 select 'right', coalesce(g.rolname, 'PUBLIC')::text, a.privilege_type || ' on dbdeck_audit.' || c.relname, 'foreign'
 from pg_class c
