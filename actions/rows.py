@@ -56,7 +56,7 @@ class RowWork:
         lot = lot_for(args, site, wanted, archive, on.server)
         lot = msgspec.structs.replace(lot, search_path=await names_looked_for(engine))
         name = show_name(site.schema, site.name)
-        place = statements.place(lot.table, on.server.flavor)
+        place = statements.counted_place(lot.table, on.server.flavor)
         number = await counted_there(engine, place, lot.where, name)
         rows = min(number, args.limit) if args.limit else number
         return Plan(
@@ -117,7 +117,7 @@ class RowWork:
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
         """The same again: what is gone is not found any more."""
         lot = lot_of(plan)
-        place = statements.place(lot.table, plan.server.flavor)
+        place = statements.counted_place(lot.table, plan.server.flavor)
         left = await counted_there(engine, place, lot.where, show_name(*lot.table))
         return dict(plan.args) if left else {}
 
@@ -163,7 +163,8 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     """By the rows that are left, and by what the batches said of themselves."""
     lot = lot_of(plan)
     shown = show_name(*lot.table)
-    left = await counted_there(engine, statements.place(lot.table, plan.server.flavor), lot.where, shown)
+    place = statements.counted_place(lot.table, plan.server.flavor)
+    left = await counted_there(engine, place, lot.where, shown)
     deleted, unsure = _told(plan.evidence, steps)
     evidence: dict[str, Any] = {"left": left}
     if left == 0:
