@@ -79,6 +79,25 @@ async def test_at_most_so_many_go(attic: Attic) -> None:
     assert await attic.count("events") == OLD + NEW - 700
     ((newer,),) = await attic.sql("select count(*) from events where note = 'new'")
     assert newer == NEW
+    with pytest.raises(UsageError, match="all of action"):
+        await attic.dispatcher.resume(run.action_id, attic.engine)
+
+
+async def test_what_goes_on_after_a_stop_takes_no_more_than_were_asked_for(attic: Attic) -> None:
+    plan = await attic.plan("rows.purge", **WANTED, batch=100, limit=700, pause="200ms")
+    stop = Stop()
+    task = asyncio.create_task(attic.yes(plan, watch=Watch(seconds=0.0, stop=stop)))
+
+    async def some() -> bool:
+        return (await attic.kinds()).count("step") > 2
+
+    await until(some)
+    stop.ask("the test")
+    run = await task
+    assert run.exit == Exit.PARTIAL, (run.error, run.verify)
+    rest = await attic.dispatcher.resume(run.action_id, attic.engine)
+    assert (await attic.yes(rest)).effect == "applied"
+    assert await attic.count("events") == OLD + NEW - 700
 
 
 async def test_what_is_gone_for_good_wants_the_name_typed(attic: Attic) -> None:
