@@ -14,7 +14,7 @@ import msgspec
 from actions import draft
 from actions.ladder import Rung, rungs
 from actions.limits import LONGEST_LOCK, Duration
-from actions.migrating import read_script
+from actions.migrating import read_text
 from actions.migration_statements import POSTGRES, Part, objection, parts
 from actions.session_proof import PartlyRefused
 from actions.words import counted, duration
@@ -151,8 +151,7 @@ async def _script(args: ApplyArgs, flavor: str) -> tuple[Script, list[Part]]:
     path = args.down if args.revert else args.up
     if not path:
         raise UsageError("revert=true applies down=, which is not given; nothing was executed")
-    script = await asyncio.to_thread(read_script, path)
-    text = await asyncio.to_thread(Path(script.path).read_text, encoding="utf-8")
+    script, text = await asyncio.to_thread(read_text, path)
     try:
         found = parts(text, flavor)
     except ValueError as error:
@@ -189,10 +188,6 @@ def _rehearsed(
             )
         return kept, ""
     return {}, "the ledger knows no rehearsal of exactly this script on this target"
-
-
-def _refusals(why: str, args: ApplyArgs) -> tuple[str, ...]:
-    return (f"{why}; rehearse it first, or unrehearsed=true",) if why and not args.unrehearsed else ()
 
 
 def _statement(search_path: str, part: Part, number: int) -> Statement:
@@ -233,6 +228,10 @@ def _warnings(whole: bool, args: ApplyArgs, flavor: str, why: str) -> tuple[str,
     if flavor != POSTGRES:
         said.append(
             "each change of a definition commits by itself on this engine: nothing is one transaction"
+        )
+        said.append(
+            "its session has time_zone +00:00 and sql_mode STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION, "
+            "whatever the server's own are: routines and NOW() get these unless the script sets others"
         )
     elif not whole:
         said.append("it is no one transaction: a statement of it may not be in one, or apart=true")
@@ -289,6 +288,10 @@ class Application:
     def _stop(self, number: int, error: ActionFailed) -> None:
         """Raises what may be said of a script that was applied in part, or not at all."""
         self._stopped_at = f"statement {number}: {error.message}"
+        if self._statements[number - 1].command and number in self._recorded:
+            left = f"statement {number} is no transaction: {error.message}"
+            self._stopped_at += _MAY_BE_LEFT
+            raise PartlyRefused(f"{left}{_MAY_BE_LEFT}", f"look at it, then begin_at={number}") from None
         if self.done == 0:
             raise error
         raise PartlyRefused(
@@ -298,8 +301,14 @@ class Application:
         ) from None
 
     async def _tried(self, number: int) -> None:
-        """A lock that is not to be had in time takes the statement back, and it is tried again."""
+        """A lock that is not to be had in time takes the statement back, and it is tried again.
+
+        What stands in no transaction is not: a CREATE INDEX CONCURRENTLY leaves an invalid index, which
+        IF NOT EXISTS would find the next time, and a CALL may have committed.
+        """
         steps = self._rungs()
+        if self._statements[number - 1].command:
+            steps = [Rung(duration(self._args.lock_timeout), 0.0)]
         for place, step in enumerate(steps, start=1):
             try:
                 await self._send(number, step)
@@ -346,7 +355,7 @@ class Application:
 
     async def _transaction(self, step: Rung) -> None:
         if 0 not in self._recorded:
-            await self._operator.declare([_BEGIN, _BACK, _NUMBER], subject=0)
+            await self._operator.declare([_BEGIN, _BACK], subject=0)
             self._recorded.add(0)
         limits = self._statements[0].limits
         await self._operator.send(_under(_BEGIN, limits, step), timeout=READ_SECONDS)
@@ -354,12 +363,13 @@ class Application:
             if self._operator.watch.stop.is_set():
                 raise Cancelled("it was stopped between two statements, and taken back")
             await self._send(number, step)
+        # Anew for each try: another try is another transaction, and its number is the only proof.
+        number = len(self._statements)
+        await self._operator.declare([_NUMBER], subject=number)
         ((transaction,),) = await self._operator.send(_under(_NUMBER, limits, step), timeout=READ_SECONDS)
-        self._operator.answered(len(self._statements), f"transaction {transaction}")
-        commit = len(self._statements) + 1
-        if commit not in self._recorded:
-            await self._operator.declare([_COMMIT], subject=commit)
-            self._recorded.add(commit)
+        self._operator.answered(number, f"transaction {transaction}")
+        commit = number + 1
+        await self._operator.declare([_COMMIT], subject=commit)
         await self._operator.send(_under(_COMMIT, limits, step), timeout=None)
         self._operator.answered(commit, "done")
 
@@ -376,6 +386,7 @@ def _under(statement: Statement, limits: tuple[tuple[str, str], ...], step: Rung
     return msgspec.structs.replace(statement, limits=limits, lock_seconds=step.wait)
 
 
+_MAY_BE_LEFT = "; a part of it may be left, like an invalid index"
 _BEGIN = Statement(sql="begin", shown="begin")
 _BACK = Statement(sql="rollback", shown="rollback")
 _COMMIT = Statement(sql="commit", shown="commit")
@@ -391,10 +402,12 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     begin_at = int(plan.args.get("begin_at", 1))
     applied = await _applied(plan, engine, steps)
     if applied is None:
-        return await _by_checks(plan, engine)
+        return await _by_checks(plan, engine, _sent(plan, steps))
     evidence = {"applied": applied, "of": number}
     if applied < number:
         summary = f"{applied} of {counted(number, 'statement')} applied"
+        if str(plan.evidence.get("stopped_at") or "").endswith(_MAY_BE_LEFT):
+            return Verdict(state="partial", summary=summary + _MAY_BE_LEFT, evidence=evidence)
         state: Literal["partial", "not_applied"] = "partial" if applied >= begin_at else "not_applied"
         return Verdict(state=state, summary=summary, evidence=evidence, certain=True)
     bad = await _failed_checks(plan, engine)
@@ -430,7 +443,7 @@ async def _committed(steps: Sequence[Step], number: int, engine: Engine) -> int 
     """A transaction whose commit was not even recorded is none; else the server knows its end."""
     if not any(one.subject == number + 1 for one in steps):
         return 0
-    last = next((one.answer for one in steps if one.subject == number and one.answer), "")
+    last = next((one.answer for one in reversed(steps) if one.subject == number and one.answer), "")
     transaction = last.removeprefix("transaction ")
     if not transaction.isdigit():
         return None
@@ -461,8 +474,25 @@ async def _failed_checks(plan: Plan, engine: Engine) -> list[str]:
     return bad
 
 
-async def _by_checks(plan: Plan, engine: Engine) -> Verdict:
+def _sent(plan: Plan, steps: Sequence[Step] | None) -> int:
+    """The last statement that can have been sent."""
+    number, known = int(plan.subject["number"]), plan.evidence.get("applied")
+    if plan.subject["whole"]:
+        return number
+    if steps:
+        return min(number, max(one.subject for one in steps))
+    return min(number, known + 1) if isinstance(known, int) else number
+
+
+async def _by_checks(plan: Plan, engine: Engine, sent: int) -> Verdict:
     """Where the answer to the last statement was lost: the checks may tell that all is there."""
+    number = int(plan.subject["number"])
+    if sent < number:
+        return Verdict(
+            state="undecidable",
+            summary=f"whether statement {sent} of {number} was applied is not known, and those after it were "
+            "not sent: look at what it makes, and settle it",
+        )
     if _checks(plan) and not await _failed_checks(plan, engine):
         return Verdict(state="applied", summary="every check holds, though the last answer was lost")
     return Verdict(

@@ -182,11 +182,12 @@ class Looking(Work):
 
 
 def told(rows: Sequence[Row]) -> tuple[list[str], str]:
-    """What CHECK TABLE answered: (faults, why it did not look)."""
+    """What CHECK TABLE answered: (faults, why it did not look). A fault that it came to see is one."""
     unfit = [str(row[3]) for row in rows if not_looked_at(row)]
-    if unfit:
+    faults = [row for row in rows if is_wrong(row) and not not_looked_at(row)]
+    if unfit and all(str(row[2]).lower() == "status" for row in faults):
         return [], " ".join("; ".join(unfit).split())
-    return [str(row[3]) for row in rows if is_wrong(row)], ""
+    return [str(row[3]) for row in faults], ""
 
 
 # ---- jobs --------------------------------------------------------------------------------------

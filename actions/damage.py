@@ -9,7 +9,7 @@ from console.engine.port import Row
 # SQLSTATE internal_error, data_corrupted, index_corrupted; class 58: a file is gone or cannot be read.
 _CODES = re.compile(r"\((?:XX00[0-2]|58\w{3})\)\s*$")
 _DROPPED = re.compile(r"could not open relation with OID|cache lookup failed")
-_NOT_LOOKED = re.compile(r"doesn't exist|denied|lock wait timeout|interrupted", re.IGNORECASE)
+_NOT_LOOKED = re.compile(r"doesn't exist(?! in engine)|denied|lock wait timeout|interrupted", re.IGNORECASE)
 
 
 def is_damage(message: str) -> bool:

@@ -73,6 +73,11 @@ class State(NamedTuple):
 
 def read_script(path: str) -> Script:
     """Raises UsageError where it cannot be read, or is not text."""
+    return read_text(path)[0]
+
+
+def read_text(path: str) -> tuple[Script, str]:
+    """With its text, read at once: it is the text of exactly this sum. Raises as `read_script`."""
     where = Path(path).expanduser()
     try:
         size = where.stat().st_size
@@ -81,14 +86,15 @@ def read_script(path: str) -> Script:
                 f"{where} has {size} bytes, and a script {MOST_BYTES} at most; nothing was executed"
             )
         data = where.read_bytes()
-        data.decode("utf-8")
+        text = data.decode("utf-8")
     except OSError as error:
         raise UsageError(f"{where} cannot be read: {error.strerror}; nothing was executed") from None
     except UnicodeDecodeError:
         raise UsageError(f"{where} is not UTF-8; nothing was executed") from None
     if not data.strip():
         raise UsageError(f"{where} is empty; nothing was executed")
-    return Script(path=str(where.absolute()), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    script = Script(path=str(where.absolute()), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    return script, text
 
 
 class Migration:

@@ -8,37 +8,41 @@ refused, and so is what would put a password into the ledger.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 POSTGRES = "postgresql"
 MOST = 500
 _PIECES = {
     POSTGRES: re.compile(
-        r"""(?P<skip>--[^\n]*|/\*.*?\*/)
-          | (?P<kept>\$(?P<tag>[A-Za-z_]\w*|)\$.*?\$(?P=tag)\$|[eE]'(?:[^'\\]|\\.|'')*'|
-             '(?:[^']|'')*'|"(?:[^"]|"")*")
+        r"""(?P<skip>--[^\r\n]*)
+          | (?P<kept>(?<![\w$])\$(?P<tag>[^\W\d]\w*|)\$.*?\$(?P=tag)\$|
+             (?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*")
           | (?P<end>;)
           | (?P<other>[^'"$;/\-eE]+|.)""",
         re.DOTALL | re.VERBOSE,
     ),
     "mysql": re.compile(
-        r"""(?P<skip>--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*(?![!M]).*?\*/)
-          | (?P<kept>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`|/\*[!M].*?\*/)
+        r"""(?P<skip>--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*(?![!M+]).*?\*/)
+          | (?P<kept>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`|/\*[!M+].*?\*/)
           | (?P<end>;)
           | (?P<other>[^'"`;/\-\#]+|.)""",
         re.DOTALL | re.VERBOSE,
     ),
 }
+_COMMENT = re.compile(r"/\*|\*/")
 _QUOTES = {POSTGRES: "'\"", "mysql": "'\"`"}
 _SECRET = re.compile(
     r"\bidentified\s+(?:by|with|via)\b|\bset\s+password\b|"
-    r"\b(?:password|passwd|secret|token)\b\s*(?::?=\s*|\s)(?:e?'|\")|"
-    r"\b(?:password|passwd)=",
-    re.IGNORECASE,
+    r"(?:password|passwd|secret|token)\b\s*(?::?=\s*|\s)(?:(?:e|u&)?['\"]|\$\w*\$)|"
+    r"^\s*(?:create|alter)\s+(?:role|user|group)\b(?!\s+mapping).*\bpassword\s*(?:(?:e|u&)?'|\$)|"
+    r"(?:password|passwd)\s*=\s*(?!null\b)[^\s=]|"
+    r"://[^\s/:@']*:[^\s/@']+@",
+    re.IGNORECASE | re.DOTALL,
 )
 _CONTROL = re.compile(
-    r"^\s*(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|"
-    r"set\s+autocommit|lock\s+tables|unlock\s+tables|use)\b",
+    r"^\s*(?:/\*M?!\d*\s*)?(?:begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction|"
+    r"set\b[^;]*\bautocommit|xa|lock\s+tables|unlock\s+tables?|use)\b",
     re.IGNORECASE,
 )
 _CLIENT = re.compile(r"^\s*(?:delimiter|source)\b|^\s*\\|\bfrom\s+stdin\b", re.IGNORECASE | re.MULTILINE)
@@ -69,23 +73,42 @@ def parts(text: str, flavor: str) -> list[Part]:
     dialect = POSTGRES if flavor == POSTGRES else "mysql"
     found: list[Part] = []
     said, bare, start = "", "", None
-    for match in _PIECES[dialect].finditer(text):
-        kind = match.lastgroup if match.lastgroup != "tag" else "kept"
-        piece = match[0]
-        if kind == "other" and (
-            piece in _QUOTES[dialect] or (piece == "/" and text.startswith("/*", match.start()))
-        ):
-            raise ValueError(f"what begins at line {_line(text, match.start())} does not end")
+    for kind, piece, at in _pieces(text, dialect):
         if kind == "end":
             _add(found, said, bare, start, text)
             said, bare, start = "", "", None
             continue
         if start is None and kind != "skip" and piece.strip():
-            start = match.start() + len(piece) - len(piece.lstrip())
+            start = at + len(piece) - len(piece.lstrip())
         said += " " if kind == "skip" else piece
         bare += " x " if kind == "kept" else " " if kind == "skip" else piece
     _add(found, said, bare, start, text)
     return found
+
+
+def _pieces(text: str, dialect: str) -> Iterator[tuple[str, str, int]]:
+    """(kind, text, where). Raises ValueError for what does not end."""
+    at = 0
+    while at < len(text):
+        if dialect == POSTGRES and text.startswith("/*", at):
+            kind, end = "skip", _comment_end(text, at)
+        else:
+            match = _PIECES[dialect].match(text, at)
+            kind, end = (str(match.lastgroup), match.end()) if match else ("other", at + 1)
+            if kind == "other" and (text[at:end] in _QUOTES[dialect] or text.startswith("/*", at)):
+                raise ValueError(f"what begins at line {_line(text, at)} does not end")
+        yield "kept" if kind == "tag" else kind, text[at:end], at
+        at = end
+
+
+def _comment_end(text: str, start: int) -> int:
+    """PostgreSQL's comments nest (manual 4.1.5): the first `*/` may end an inner one only."""
+    depth = 0
+    for match in _COMMENT.finditer(text, start):
+        depth += 1 if match[0] == "/*" else -1
+        if depth == 0:
+            return match.end()
+    raise ValueError(f"what begins at line {_line(text, start)} does not end")
 
 
 def _add(found: list[Part], said: str, bare: str, start: int | None, text: str) -> None:

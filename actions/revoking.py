@@ -167,6 +167,7 @@ def _warnings(server: ServerIdentity, found: Sequence[Membership]) -> tuple[str,
     said: list[Any] = []
     if found and server.flavor != "postgresql":
         said.append("sessions that have set the role keep its rights until they set another, or end")
+        said.append("a default role is forgotten with it: granting it again does not SET DEFAULT ROLE again")
     return tuple(said)
 
 

@@ -53,7 +53,9 @@ class SweepArgs(RowArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Wanted(NamedTuple):
-    """Which rows: `where` over the table, in words, and how they are found and ordered."""
+    """Which rows: `where` over the table, in words, and how they are found and ordered. `all_seen`: rows that
+    row security hides would be taken for missing ones.
+    """
 
     where: str
     words: str
@@ -62,6 +64,7 @@ class Wanted(NamedTuple):
     title: str
     warnings: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
+    all_seen: bool = False
 
 
 async def table_of(engine: Engine, text: str) -> RowSite:
@@ -75,7 +78,7 @@ async def table_of(engine: Engine, text: str) -> RowSite:
     if site.kind != "table":
         hint = "name its partitions, or drop whole ones" if site.kind.startswith("partitioned") else ""
         raise UsageError(f"{text} is a {site.kind}; nothing was executed", hint)
-    if site.storage not in ("", "innodb"):
+    if site.storage not in ("", "innodb", "unlogged"):
         raise UsageError(
             f"{text} is of the engine {site.storage}, which has no transactions; nothing was executed"
         )
@@ -99,7 +102,7 @@ async def old_rows(engine: Engine, args: PurgeArgs, site: RowSite, server: Serve
     said = f"{args.column} before {cut:%Y-%m-%d %H:%M:%S} UTC"
     warning = f"{args.column} ({kind}) has no time zone: it is compared with the time in UTC"
     return Wanted(
-        where=f"{column} < {_moment(cut, kind, server.flavor)}",
+        where=f"{column} < {_moment(cut, kind, server.flavor)} and {column} > {_never(kind, server.flavor)}",
         words=said,
         led_by=(args.column,),
         order=(column, *_key(site, server)),
@@ -112,6 +115,13 @@ def _is_zoned(kind: str, flavor: str) -> bool:
     if flavor == POSTGRES:
         return kind.startswith("timestamp") and kind.endswith("with time zone")
     return kind.startswith("timestamp")
+
+
+def _never(kind: str, flavor: str) -> str:
+    """Before every time, and often what stands for none: such a row is not old."""
+    if flavor == POSTGRES:
+        return f"'-infinity'::{kind}"
+    return "'0000-00-00'" if kind == "date" else "'0000-00-00 00:00:00'"
 
 
 def _moment(cut: datetime, kind: str, flavor: str) -> str:
@@ -162,9 +172,16 @@ def orphans(args: SweepArgs, site: RowSite, parent: RowSite, server: ServerIdent
         led_by=(),
         order=_key(site, server),
         title=f"sweep {show_name(*mine)} of {said}",
-        warnings=("a parent that is inserted while its row is deleted comes too late",),
+        warnings=(
+            "a parent that is inserted while its row is deleted comes too late",
+            *([_HIDDEN] if site.secured or parent.secured else []),
+        ),
         refusals=lost,
+        all_seen=True,
     )
+
+
+_HIDDEN = "row security may hide parents: the operator that it would hide any from is refused by the server"
 
 
 def _several(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -202,10 +219,20 @@ async def archive_of(
             f"there is no table {show_name(schema, name)} (that this login may see); nothing was executed",
             "create_archive=true makes it like the table",
         )
+    if found.storage == "unlogged":
+        raise UsageError(
+            f"{args.archive} is unlogged: a crash would empty it; nothing was executed",
+            "ALTER TABLE … SET LOGGED",
+        )
     if found.kind != "table" or found.storage not in ("", "innodb"):
         raise UsageError(f"{args.archive} is no table that takes part in transactions; nothing was executed")
     types = {one.name: one.type for one in found.columns}
-    unlike = [f"{one.name} {one.type}" for one in site.columns if types.get(one.name) != one.type]
+    computed = {one.name for one in found.columns if one.generated}
+    unlike = [
+        f"{one.name} {one.type}"
+        for one in site.columns
+        if types.get(one.name) != one.type or (one.name in computed and not one.generated)
+    ]
     if unlike:
         raise UsageError(
             f"{args.archive} has not the same columns: {', '.join(unlike[:LISTED])}; nothing was executed",
@@ -229,6 +256,7 @@ def lot_for(
         archive=None if archive is None else (archive.schema, archive.name),
         columns=columns,
         batch=args.batch,
+        all_seen=wanted.all_seen,
     )
 
 

@@ -36,7 +36,7 @@ async def examples(engine: Engine, lot: Lot, site: RowSite, flavor: str) -> tupl
         return ()
     names = [statements.listed([one], flavor) for one in site.primary]
     try:
-        found = await samples_there(engine, statements.place(lot.table, flavor), names, lot.where)
+        found = await samples_there(engine, statements.counted_place(lot.table, flavor), names, lot.where)
     except ActionFailed:
         return ()
     told = ["(" + ", ".join(f"{name}={value}" for name, value in row.items()) + ")" for row in found[:SHOWN]]

@@ -56,7 +56,7 @@ class RowWork:
         lot = lot_for(args, site, wanted, archive, on.server)
         lot = msgspec.structs.replace(lot, search_path=await names_looked_for(engine))
         name = show_name(site.schema, site.name)
-        place = statements.place(lot.table, on.server.flavor)
+        place = statements.counted_place(lot.table, on.server.flavor)
         number = await counted_there(engine, place, lot.where, name)
         rows = min(number, args.limit) if args.limit else number
         return Plan(
@@ -115,11 +115,14 @@ class RowWork:
         return await _verdict(plan, engine, steps)
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
-        """The same again: what is gone is not found any more."""
+        """The same again, and no more than were asked for: what is gone is not found any more."""
         lot = lot_of(plan)
-        place = statements.place(lot.table, plan.server.flavor)
+        place = statements.counted_place(lot.table, plan.server.flavor)
         left = await counted_there(engine, place, lot.where, show_name(*lot.table))
-        return dict(plan.args) if left else {}
+        most, deleted = int(plan.args.get("limit", 0)), int(plan.evidence.get("deleted") or 0)
+        if not left or (most and deleted >= most):
+            return {}
+        return dict(plan.args) | ({"limit": most - deleted} if most else {})
 
 
 class PurgeRows(RowWork):
@@ -163,9 +166,10 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     """By the rows that are left, and by what the batches said of themselves."""
     lot = lot_of(plan)
     shown = show_name(*lot.table)
-    left = await counted_there(engine, statements.place(lot.table, plan.server.flavor), lot.where, shown)
+    place = statements.counted_place(lot.table, plan.server.flavor)
+    left = await counted_there(engine, place, lot.where, shown)
     deleted, unsure = _told(plan.evidence, steps)
-    evidence: dict[str, Any] = {"left": left}
+    evidence: dict[str, Any] = {"left": left, "deleted": deleted or 0}
     if left == 0:
         return Verdict(
             state="applied", summary=f"{shown}: no such row is left{_so_many(deleted)}", evidence=evidence
@@ -176,6 +180,7 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
         return Verdict(state="applied", summary=summary, evidence=evidence)
     if unsure and not deleted:
         deleted = max(0, int(plan.subject["rows"]) - left)  # the last word, where the batch's own was lost
+        evidence["deleted"] = deleted
     summary = f"{shown}: {many} such rows are left{_so_many(deleted)}"
     return Verdict(state="partial" if deleted else "not_applied", summary=summary, evidence=evidence)
 

@@ -40,7 +40,7 @@ def _site(table: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RowSite:
     indexes: dict[str, list[str]] = {}
     for row in of["index"]:
         indexes.setdefault(row["a"], []).append(row["b"])
-    kind = str(table["c"])
+    kind, told = str(table["c"]), str(table["d"] or "")
     return RowSite(
         schema=table["a"],
         name=table["b"],
@@ -58,8 +58,8 @@ def _site(table: dict[str, Any], rows: Sequence[dict[str, Any]]) -> RowSite:
         ),
         triggers=tuple(row["a"] for row in of["trigger"]),
         children=tuple(row["a"] for row in of["child"]),
-        secured=table["d"] == "row security",
-        storage="" if table["d"] in (None, "row security") else str(table["d"]),
+        secured=told.endswith("row security"),
+        storage=told.removesuffix("row security").removesuffix(", "),
     )
 
 
@@ -99,9 +99,10 @@ async def counted_there(engine: Engine, table: str, where: str, shown: str) -> i
     try:
         found = await engine.select(sql, (), seconds=COUNT_SECONDS, limit=1)
     except ActionFailed as error:
+        name = table.removeprefix("only ")
         raise PrivilegeMissing(
             f"the rows of {shown} could not be counted: {error.message}",
-            f"GRANT SELECT ON {table} TO {engine.target.monitor.user}; it reads them to count, and to prove",
+            f"GRANT SELECT ON {name} TO {engine.target.monitor.user}; it reads them to count, and to prove",
         ) from None
     return int(found.rows[0]["n"])
 

@@ -32,7 +32,7 @@ class RowSite(msgspec.Struct, frozen=True, kw_only=True):
     """`indexes` are the columns of each whole index in their order; `primary` those of the primary key.
 
     `kind` is `table`, or what else it is. `secured`: row security may hide rows (PostgreSQL). `children`
-    inherit from it. `storage` is the engine (MySQL, MariaDB).
+    inherit from it. `storage` is the engine (MySQL, MariaDB), or `unlogged`: a crash empties it (PostgreSQL).
     """
 
     schema: str

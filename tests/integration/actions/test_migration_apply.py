@@ -213,3 +213,50 @@ async def test_one_by_one_a_lost_answer_is_not_guessed(bench: Bench) -> None:
     steps = [Step(subject=1, answer="done"), Step(subject=2)]
     found = await ApplyMigration().verify_steps(plan, bench.engine, steps, patience=0)
     assert found.state == "undecidable"
+
+
+async def test_checks_claim_nothing_for_statements_that_were_never_sent(bench: Bench) -> None:
+    plan = await bench.plan(
+        "migration.apply", up=bench.script(BAD), unrehearsed=True, apart=True, check="select 1 = 1"
+    )
+    steps = [Step(subject=1, answer="done"), Step(subject=2)]
+    found = await ApplyMigration().verify_steps(plan, bench.engine, steps, patience=0)
+    assert found.state == "undecidable"
+    assert "statement 2 of 3" in found.summary
+    last = await ApplyMigration().verify_steps(plan, bench.engine, [*steps, Step(subject=3)], patience=0)
+    assert last.state == "applied"
+
+
+async def test_the_last_try_of_a_transaction_is_the_one_that_counts(bench18: Bench) -> None:
+    plan = await bench18.plan("migration.apply", up=bench18.script(UP), unrehearsed=True)
+    ((number,),) = await superuser(bench18.server, "select pg_current_xact_id()::text")
+    first, second = Step(subject=2, answer="transaction 99999999999"), f"transaction {number}"
+    steps = [first, Step(subject=3), Step(subject=2, answer=second), Step(subject=3)]
+    found = await ApplyMigration().verify_steps(plan, bench18.engine, steps, patience=0)
+    assert found.state == "applied"
+
+
+async def test_what_is_no_transaction_is_not_tried_again_after_a_lock(bench18: Bench) -> None:
+    """A second CREATE INDEX CONCURRENTLY IF NOT EXISTS would find the invalid one of the first."""
+    await bench18.run_script("create table busy (id int primary key);")
+    other: Any = await bench18.server.connect(database=bench18.database)
+    await other.execute("begin; insert into busy values (1)")
+    script = "create index concurrently if not exists i on busy (id);"
+    try:
+        run = await bench18.run_script(script, lock_timeout="200ms", tries=3)
+    finally:
+        other.terminate()
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), (run.error, run.verify)
+    assert run.verify is not None
+    assert "invalid index" in run.verify.summary
+
+
+async def test_a_script_that_changes_while_it_is_read_is_one_text_by_one_sum(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bench.script(UP)
+    reads: list[bytes] = [UP.encode(), b"drop table made"]
+    monkeypatch.setattr(Path, "read_bytes", lambda _: reads.pop(0))
+    plan = await bench.plan("migration.apply", up=path, unrehearsed=True)
+    assert not any("drop" in one for one in plan.statements)
+    assert reads

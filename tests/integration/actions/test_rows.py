@@ -79,6 +79,25 @@ async def test_at_most_so_many_go(attic: Attic) -> None:
     assert await attic.count("events") == OLD + NEW - 700
     ((newer,),) = await attic.sql("select count(*) from events where note = 'new'")
     assert newer == NEW
+    with pytest.raises(UsageError, match="all of action"):
+        await attic.dispatcher.resume(run.action_id, attic.engine)
+
+
+async def test_what_goes_on_after_a_stop_takes_no_more_than_were_asked_for(attic: Attic) -> None:
+    plan = await attic.plan("rows.purge", **WANTED, batch=100, limit=700, pause="200ms")
+    stop = Stop()
+    task = asyncio.create_task(attic.yes(plan, watch=Watch(seconds=0.0, stop=stop)))
+
+    async def some() -> bool:
+        return (await attic.kinds()).count("step") > 2
+
+    await until(some)
+    stop.ask("the test")
+    run = await task
+    assert run.exit == Exit.PARTIAL, (run.error, run.verify)
+    rest = await attic.dispatcher.resume(run.action_id, attic.engine)
+    assert (await attic.yes(rest)).effect == "applied"
+    assert await attic.count("events") == OLD + NEW - 700
 
 
 async def test_what_is_gone_for_good_wants_the_name_typed(attic: Attic) -> None:
@@ -257,3 +276,87 @@ async def test_odd_names_are_quoted(attic: Attic) -> None:
     run = await attic.purge(table='"odd; drop"', column="the at", pause=0)
     assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
     assert await attic.count(table) == 1
+
+
+# ---- what must not be lost, nor taken for old or for missing -----------------------------------------
+
+
+async def test_a_row_that_the_archive_drops_in_silence_stays(attic: Attic) -> None:
+    if attic.mysql:
+        pytest.skip("no trigger of it can drop a row in silence")
+    await attic.sql(
+        "create table attic (like events)",
+        "create function drop_it() returns trigger language plpgsql as "
+        "'begin if new.id = 5 then return null; end if; return new; end'",
+        "create trigger dropped before insert on attic for each row execute function drop_it()",
+    )
+    run = await attic.purge(archive="attic", pause=0)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), (run.error, run.verify)
+    assert run.error is not None
+    assert "the archive got 999 of 1000 rows" in run.error.message
+    assert (await attic.count("events"), await attic.count("attic")) == (OLD + NEW, 0)
+
+
+async def test_an_archive_that_a_crash_would_empty_is_refused(attic: Attic) -> None:
+    if attic.mysql:
+        pytest.skip("PostgreSQL only")
+    await attic.sql("create unlogged table attic (like events)")
+    with pytest.raises(UsageError, match="unlogged"):
+        await attic.plan("rows.purge", **WANTED, archive="attic")
+
+
+async def test_an_archive_that_works_a_column_out_by_itself_is_refused(attic: Attic) -> None:
+    kind = "datetime(6)" if attic.mysql else "timestamptz"
+    await attic.sql(f"create table attic (id int, at {kind}, note text generated always as ('other') stored)")
+    with pytest.raises(UsageError, match="not the same columns: note"):
+        await attic.plan("rows.purge", **WANTED, archive="attic")
+
+
+async def test_a_time_that_stands_for_none_is_not_old(attic: Attic) -> None:
+    if attic.mysql:
+        await attic.sql(
+            "set sql_mode = ''",
+            "update events set at = '0000-00-00 00:00:00' where id = 1",
+        )
+    else:
+        await attic.sql("update events set at = '-infinity' where id = 1")
+    run = await attic.purge(pause=0)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
+    assert await attic.count("events where id = 1") == 1
+
+
+async def test_a_row_keeps_its_number_in_the_archive(attic: Attic) -> None:
+    if not attic.mysql:
+        pytest.skip("0 is a number like others")
+    await attic.sql("update events set id = 0 where id = 1")
+    run = await attic.purge(archive="attic", create_archive=True, pause=0)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
+    assert (await attic.count("attic where id = 0"), await attic.count("attic")) == (1, OLD)
+
+
+async def test_rows_of_tables_that_inherit_are_neither_counted_nor_touched(attic: Attic) -> None:
+    if attic.mysql:
+        pytest.skip("PostgreSQL only")
+    await attic.sql(
+        "create table more () inherits (events)",
+        "insert into more (id, at, note) values (1, now() - interval '90 days', 'theirs')",
+    )
+    run = await attic.purge(pause=0)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
+    assert (await attic.count("only events"), await attic.count("more")) == (NEW, 1)
+
+
+async def test_parents_that_row_security_hides_make_no_orphans(attic: Attic) -> None:
+    if attic.mysql:
+        pytest.skip("PostgreSQL only")
+    await family(attic)
+    await attic.sql(
+        "alter table parents enable row level security",
+        "alter table parents force row level security",
+        "create policy seen on parents using (id = 1)",
+    )
+    plan = await attic.plan("rows.sweep_orphans", **ORPHANS)
+    assert any("row security may hide parents" in one for one in plan.warnings)
+    run = await attic.yes(plan)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), (run.error, run.verify)
+    assert await attic.count("children") == 5

@@ -2,7 +2,8 @@
 -- Privilege: none
 -- Cost: a few catalog lookups for one table
 select 'table' as kind, n.nspname::text as a, c.relname::text as b, c.relkind::text as c,
-       case when c.relrowsecurity then 'row security' end as d, c.oid::int8 as number
+       nullif(pg_catalog.concat_ws(', ', case when c.relpersistence = 'u' then 'unlogged' end,
+                                   case when c.relrowsecurity then 'row security' end), '') as d, c.oid::int8 as number
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace
  where c.relname = $2::text and ($1::text = '' or n.nspname = $1::text) and n.nspname !~ '^pg_(toast|temp)'
