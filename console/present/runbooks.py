@@ -161,8 +161,16 @@ def summary(data: Shelf) -> str:
 def note(data: Shelf) -> str:
     if data.faults:
         return f"not read: {clean(data.faults[0], 300)}"
-    unseen = "; ".join(f"{name}: {why}" for name, why in data.unseen.items())
+    unseen = not_seen(data.unseen)
     return f"not known, so it suggests nothing: {clean(unseen, 300)}" if unseen else ""
+
+
+def not_seen(missed: Mapping[str, str]) -> str:
+    """Reads that failed, by what kept them from being made: a server that is silent is said once."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in missed.items():
+        by_reason.setdefault(why, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {why}" for why, names in by_reason.items())
 
 
 def details(one: Entry, now: datetime) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.reading import Reading
 from console.present.reads import READS
+from console.present.runbooks import not_seen
 from console.runbook.suggesting import BESIDE
 from console.runbook.values import UNKNOWN
 from console.tui.panes.pane import Pane
@@ -72,7 +73,7 @@ class View:
             except DbdeckError as error:
                 self.missed[name] = error.message
         if self.missed:
-            return "not known: " + "; ".join(f"{name}: {why}" for name, why in self.missed.items())
+            return f"not known: {not_seen(self.missed)}"
         return "looked at all that suggestions rest on"
 
 
