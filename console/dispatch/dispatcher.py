@@ -46,7 +46,7 @@ from console.dispatch.nowhere import nowhere
 from console.dispatch.person import person
 from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
-from console.dispatch.ruling import Case, ruling
+from console.dispatch.ruling import Case, Ruling, ruling
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
 from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
@@ -222,13 +222,14 @@ class Dispatcher:
         """
         watch = watch or Watch()
         action = self.registry.get(plan.action)
-        others = await self._ask_policy(plan, engine.target, approval)
+        ruled = await self._ask_policy(plan, engine.target, approval)
         async with self._connection(action, plan, engine.target) as connection:
             await self._same_server(plan, connection)
             async with _holding(connection, _locks(action, plan), plan):
                 await self._recheck(action, plan, engine)
                 plan = await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
+                others = await self._approved(plan, ruled, approval)  # of what is left of it
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch, parent))
                 intent = intents.body(plan, approval, engine.target, connection.user, others)
@@ -243,8 +244,8 @@ class Dispatcher:
             return nowhere(self._locks, plan.server)
         return self._opener(target) if isinstance(action, Lasting) else self.lifeboat(target).board()
 
-    async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> Approved:
-        """The approvals of others that the policy wants. Raises Refused."""
+    async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> Ruling:
+        """What its rules say of the plan, at one moment. Raises Refused."""
         now = datetime.now(UTC)  # one moment for all: a window may close meanwhile
         refusal = rules.refuses(self._policy, target, plan, approval, now, self._who)
         # What acts on no server leaves nothing open that a second run could meet.
@@ -255,8 +256,12 @@ class Dispatcher:
             await self._record_refusal(plan, refusal.reason)
             raise Refused(f"{refusal.reason}; nothing was executed", refusal.hint)
         case = Case(who=self._who, action=plan.action, target=target, at=now, risk=plan.risk)
+        return ruling(self._policy, case)
+
+    async def _approved(self, plan: Plan, ruled: Ruling, approval: Approval) -> Approved:
+        """The approvals of others that the policy wants. Raises ApprovalMissing."""
         try:
-            return await approved(self._ledger, plan, ruling(self._policy, case))
+            return await approved(self._ledger, plan, ruled)
         except ApprovalMissing as missing:
             if not approval.waits:
                 await self._record_refusal(plan, missing.message, plan)
