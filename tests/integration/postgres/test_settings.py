@@ -88,32 +88,33 @@ async def test_an_entry_is_that_of_exactly_its_scope(engine: Engine, postgres: P
 
 
 async def test_entries_that_win_for_some_are_named(engine: Engine, postgres: PostgresServer) -> None:
+    """A setting that no other test has entries of: a dozen of them is what is told."""
     database = await postgres.new_database()
     try:
         await execute(
             postgres,
-            "alter role app_user set work_mem = '8MB'",
-            f"alter database {database} set work_mem = '16MB'",
-            f"alter role app_user in database {database} set work_mem = '32MB'",
+            "alter role app_user set temp_buffers = '8MB'",
+            f"alter database {database} set temp_buffers = '16MB'",
+            f"alter role app_user in database {database} set temp_buffers = '32MB'",
         )
         inside = f"role app_user in database {database}"
-        role = await ask(engine, "work_mem", role="app_user")
+        role = await ask(engine, "temp_buffers", role="app_user")
         assert {(one.where, one.value, one.wins) for one in role.others} >= {
             (inside, "32MB", True),
             (f"database {database}", "16MB", False),
         }
-        here = await ask(engine, "work_mem", database=database)
+        here = await ask(engine, "temp_buffers", database=database)
         assert {(one.where, one.wins) for one in here.others} >= {("role app_user", True), (inside, True)}
         assert not any(one.where.startswith("database") for one in here.others)
-        server = await ask(engine, "work_mem")
+        server = await ask(engine, "temp_buffers")
         assert {one.where for one in server.others} >= {"role app_user", f"database {database}", inside}
         assert all(one.wins for one in server.others)
-        assert (await ask(engine, "work_mem", role="app_user", database=database)).others == ()
-        await execute(postgres, "alter role all set work_mem = '1MB'")
-        assert "all roles" in {one.where for one in (await ask(engine, "work_mem")).others}
-        assert (await ask(engine, "work_mem")).covered == "the entry for all roles"
+        assert (await ask(engine, "temp_buffers", role="app_user", database=database)).others == ()
+        await execute(postgres, "alter role all set temp_buffers = '1MB'")
+        assert "all roles" in {one.where for one in (await ask(engine, "temp_buffers")).others}
+        assert (await ask(engine, "temp_buffers")).covered == "the entry for all roles"
     finally:
-        await execute(postgres, "alter role app_user reset all", "alter role all reset work_mem")
+        await execute(postgres, "alter role app_user reset all", "alter role all reset temp_buffers")
 
 
 async def test_our_own_limits_are_not_taken_for_the_servers(engine: Engine, postgres: PostgresServer) -> None:

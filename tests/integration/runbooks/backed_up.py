@@ -45,10 +45,13 @@ async def backed_up(
     database = await server.new_database()
     mysql = isinstance(server, MysqlServer)
     if mysql:
-        await superuser(
-            server, f"create user if not exists dbdeck_backup@'%' identified by '{PASSWORD}'",
-            "grant all privileges on *.* to dbdeck_backup@'%' with grant option",
-        )  # fmt: skip
+        ((there,),) = await superuser(server, "select count(*) from mysql.user where user = 'dbdeck_backup'")
+        if not there:  # one that is there is a warning, and those are errors here
+            await superuser(
+                server,
+                f"create user dbdeck_backup@'%' identified by '{PASSWORD}'",
+                "grant all privileges on *.* to dbdeck_backup@'%' with grant option",
+            )
     else:
         await superuser(
             server,
