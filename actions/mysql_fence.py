@@ -275,6 +275,16 @@ async def clear_accounts(enclosure: Enclosure, scratch: Scratch) -> None:
         await told(enclosure, scratch.target, f"DROP USER '{user}'@'{host}'")
 
 
+async def clear_roles(enclosure: Enclosure, scratch: Scratch) -> None:
+    """MariaDB's roles belong to who made them: nobody could hand on those of a first load in a second one."""
+    ((version,),) = await told(enclosure, scratch.target, "SELECT version()")
+    if "MariaDB" not in str(version):
+        return
+    for (role,) in await told(enclosure, scratch.target, _ROLES):
+        await told(enclosure, scratch.target, f"DROP ROLE {quote_ident(str(role), 'mysql')}")
+
+
+_ROLES = "SELECT user FROM mysql.user WHERE is_role = 'Y' AND user <> 'PUBLIC'"
 _OWN_ACCOUNTS = "SELECT user, host FROM mysql.user WHERE user IN ('root', 'mysql', 'mariadb.sys')"
 
 

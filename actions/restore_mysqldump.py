@@ -12,6 +12,7 @@ from actions.mysql_fence import (
     age_check,
     checked,
     clear_accounts,
+    clear_roles,
     fence_checks,
     find_tools,
     initialise,
@@ -175,6 +176,7 @@ async def _load_all(
     fitted = sections.flushes or sections.accounts
     why = await load(site, enclosure, scratch, path, database=head.database, fitted=fitted)
     if not why and apart:
+        await clear_roles(enclosure, scratch)
         why = await load(site, enclosure, scratch, beside)
     if not why:
         await let_in_again(enclosure, scratch)
