@@ -114,3 +114,20 @@ async def until(pilot: Pilot[Any], holds: Callable[[], bool]) -> None:
             continue
     said = " | ".join(str(one.render()) for one in pilot.app.screen.query(Static))
     raise AssertionError(f"never held; the screen is {pilot.app.screen}: {said[:2000]}")
+
+
+async def proposed(stage: Stage, pilot: Pilot[Any], key: str) -> None:
+    """The key's plan is asked about. On a machine with much to do what is shown may be old for a moment: then
+    the key is refused, as it should be, and pressed again.
+    """
+    from console.tui.screens.confirm import ConfirmScreen
+
+    await pilot.press(key)
+    for _ in range(500):
+        await pilot.pause(0.02)
+        if isinstance(pilot.app.screen, ConfirmScreen):
+            return
+        if "what is shown is old" in stage.status:
+            await pilot.pause(0.5)
+            await pilot.press(key)
+    raise AssertionError(f"nothing was proposed; the screen is {pilot.app.screen}: {stage.status}")

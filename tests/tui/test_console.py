@@ -20,7 +20,7 @@ from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import TabLine
 from tests.fakes import make_session
-from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, proposed, shown, until
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE])
@@ -36,8 +36,7 @@ async def test_the_tree_is_shown_root_first_with_its_details(stage: Stage, size:
 
 async def test_terminate_shows_the_plan_asks_a_reason_and_records_before_it_acts(stage: Stage) -> None:
     async with shown(stage) as pilot:
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         await pilot.press("enter")
         assert isinstance(pilot.app.screen, ConfirmScreen), "no reason, no run"
         assert stage.operator.sent == []
@@ -55,8 +54,7 @@ async def test_terminate_shows_the_plan_asks_a_reason_and_records_before_it_acts
 
 async def test_escape_leaves_no_trace(stage: Stage) -> None:
     async with shown(stage) as pilot:
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         await pilot.press(*"no", "escape")
         await until(pilot, lambda: "nothing was executed" in stage.status)
         ledger = stage.app.desk.ledger
@@ -69,8 +67,7 @@ async def test_in_prod_the_targets_name_is_typed(tmp_path: Path, monkeypatch: py
     stage = Stage(tmp_path, monkeypatch, Environment.PROD)
     async with shown(stage) as pilot:
         assert "PROD" in stage.bar
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         await pilot.press(*"why", "enter")
         await pilot.press(*"shop2", "enter")
         assert stage.operator.sent == []
@@ -83,8 +80,7 @@ async def test_in_prod_the_targets_name_is_typed(tmp_path: Path, monkeypatch: py
 async def test_the_subject_is_frozen_when_the_plan_is_shown(stage: Stage) -> None:
     """The tree moves under the dialog; what was planned is what is checked."""
     async with shown(stage) as pilot:
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         stage.engine.change(1, started_at=make_session(1).transaction_started_at)
         await pilot.press(*"why", "enter")
         await until(pilot, lambda: "nothing was executed" in stage.status)
@@ -224,8 +220,7 @@ async def test_hostile_text_stays_text(stage: Stage) -> None:
     evil = "select '\x1b[2J[red]x[/]'\r\n"
     stage.engine.change(1, query=evil, user=evil, application=evil)
     async with shown(stage, WIDE) as pilot:
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         assert any("[red]x[/]" in cell for cells in stage.cells() for cell in cells)
         assert all(cell.isprintable() for cells in stage.cells() for cell in cells)
 
@@ -234,8 +229,7 @@ async def test_open_intents_are_told_at_start(tmp_path: Path, monkeypatch: pytes
     first = Stage(tmp_path, monkeypatch, Environment.DEV)
     first.operator.ends = None
     async with shown(first) as pilot:
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(first, pilot, "t")
         await pilot.press(*"why", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
         assert "UNKNOWN" in first.status

@@ -28,7 +28,7 @@ from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.unlock import HiddenInput, UnlockScreen
 from tests.fakes import NOW, MemoryStore, make_session
-from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, proposed, shown, until
 from tests.vault.disks import MASTER, vault_at
 
 ROTATED = NOW - timedelta(hours=1)
@@ -116,8 +116,7 @@ async def test_a_line_says_who_is_left_and_it_burns_down(town: Stage, size: tupl
 async def test_t_proposes_the_oldest_idle_session_and_no_other(town: Stage) -> None:
     async with shown(town) as pilot:
         await drain(pilot, town)
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(town, pilot, "t")
         await until(pilot, lambda: "session 22" in dialog(pilot))
         town.operator.ends = 22
         await pilot.press(*"drain", "enter")
@@ -159,8 +158,7 @@ async def test_x_waits_until_nobody_is_left(town: Stage) -> None:
         town.engine.list = town.engine.list[:5]
         await pilot.press("r")
         await until(pilot, lambda: cells_of(town.main.pane)[0][-1] == "drained: retire")
-        await pilot.press("x")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(town, pilot, "x")
         await until(pilot, lambda: "it is removed from the keyring" in dialog(pilot))
         town.engine.passwords = {"app": {HUSH}}
         await pilot.press("escape")

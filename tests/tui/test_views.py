@@ -31,7 +31,7 @@ from console.tui.screens.text import TextScreen
 from console.tui.screens.views import TABS
 from console.tui.widgets.bars import Bar, TabLine
 from tests.fakes import NOW, STARTED, make_session, storm
-from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, proposed, shown, until
 
 DEADLOCK = Deadlock(
     at=NOW,
@@ -260,8 +260,7 @@ async def test_leaving_during_a_watch_ends_the_watch_and_keeps_the_record(
     limits = msgspec.structs.replace(stage.config.thresholds, watch=60.0)
     stage.app.desk.config = msgspec.structs.replace(stage.config, thresholds=limits)
     async with shown(stage) as pilot:
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         await pilot.press(*"stuck", "enter")
         await until(pilot, lambda: bool(stage.operator.sent))
         async with asyncio.timeout(10):
@@ -277,8 +276,7 @@ async def test_the_dialog_opens_before_its_plan_and_takes_the_keys(stage: Stage)
         hang = asyncio.Event()
         stage.engine.before_read = hang.wait
         stage.main.post_message(ActionRequested("session.terminate", {"id": 1, "started_at": STARTED}))
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         pilot.app.screen.query_one("#reason", Input).value = ""
         await pilot.press(*"quit", "enter")
         dialogs = [one for one in pilot.app.screen_stack if isinstance(one, ConfirmScreen)]
@@ -310,14 +308,12 @@ async def test_escape_leaves_a_plan_that_is_still_being_made(stage: Stage) -> No
     async with shown(stage) as pilot:
         hang = asyncio.Event()
         stage.engine.before_read = hang.wait
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         await pilot.press("escape")
         await until(pilot, lambda: "nothing was executed" in stage.status)
         hang.set()
         await until(pilot, lambda: "live" in stage.bar)  # old data would take no key
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
 
 
 async def test_old_data_of_another_view_is_not_called_live(stage: Stage) -> None:
@@ -352,8 +348,7 @@ async def test_a_plan_that_fails_tells_why_in_its_dialog(stage: Stage) -> None:
 async def test_a_result_does_not_cover_a_dialog(stage: Stage) -> None:
     async with shown(stage) as pilot:
         await view(pilot, stage, "transactions", "2")
-        await pilot.press("t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await proposed(stage, pilot, "t")
         proof = asyncio.Event()
         await pilot.press(*"stuck")
         stage.operator.before_answer = proof.wait

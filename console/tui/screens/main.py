@@ -84,7 +84,7 @@ class MainScreen(GuidedScreen):
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
         self._sentinel = Sentinel(engine, self._rotation_rows, of_this_process())
-        self._counted = 0.0
+        self._counted = time.monotonic()  # the first second belongs to the panes
         self._waits = 0
 
     def compose(self) -> ComposeResult:
