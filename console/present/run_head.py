@@ -9,7 +9,7 @@ from console.model.target import Target
 from console.present.run_map import Spot
 from console.present.units import age, clean
 from console.runbook.document import Acting, ActionStep, WaitUntil
-from console.runbook.events import Begun
+from console.runbook.events import Begun, Decided
 from console.runbook.functions import seconds_of
 from console.runbook.history import Recorded
 from console.runbook.state import Run
@@ -25,6 +25,17 @@ def title(run: Run, target: Target | None, runner: str, began: datetime, now: da
 
 def freshness(state: str, events: Sequence[Recorded], now: datetime) -> str:
     return f"{state} · {age((now - events[-1].at).total_seconds())} ago"
+
+
+def _not_begun(key: str, events: Sequence[Recorded], now: datetime) -> str:
+    """Of an action: whether somebody said yes already, and it is the server that is waited for."""
+    newest = events[-1] if events else None
+    if newest is not None and isinstance(newest.event, Decided):
+        said = newest.event
+        if (said.step, said.question) == (key, "action"):
+            waited = age((now - newest.at).total_seconds())
+            return f"{key}: {said.by} said {said.decision} {waited} ago; it begins when the server answers"
+    return f"{key} is being planned, or waits for a yes where it runs"
 
 
 def clock(
@@ -43,7 +54,7 @@ def clock(
     if spot is None or spot.step is None or over:
         return ""
     if spot.state.state == "new" and isinstance(spot.step, ActionStep):
-        return f"{spot.key} is being planned, or waits for a yes where it runs"
+        return _not_begun(spot.key, events, now)
     begun = [one.at for one in events if isinstance(one.event, Begun) and one.event.step == spot.key]
     if spot.state.state != "begun" or not begun:
         return ""
