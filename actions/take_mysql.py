@@ -26,12 +26,13 @@ from console.engine.port import Engine
 from console.engine.queries import quote_literal
 from console.errors import ActionFailed, Cancelled, UsageError
 from console.model.backups import seconds_of
-from console.model.inventory import Baseline, Contents, Inventory, Objects, TableContent, Wanted
+from console.model.inventory import Baseline, Contents, Inventory, Known, Objects, TableContent, Wanted
 
 T = TypeVar("T")
 _DUMP = f"{mysqldump.INSIDE}.gz"
 _ASK_SECONDS = 10.0
 _CHANGED = "it changed while the backup was taken"
+_ELSEWHERE = "{count} grants on tables and routines that are not in it were left out"
 _ACCOUNTS = "accounts and grants are not in it: {hint}"
 # Whatever the person's own files say: what a dump leaves out unless it is told, and what makes it of one
 # moment. Binary columns as hexadecimal survive any editor and character set.
@@ -80,11 +81,12 @@ class MysqldumpTaker:
             _refuse_blind(order, before)
             await _dump(order, _call(words, way), operator, place)
             after = await _looks(order, engine, databases)
-            notes = await _accounts(order, _call(how.commands[-1], way), operator, server)
+            known = Known.of((*before.inventories, *after.inventories))
+            notes = await _accounts(order, _call(how.commands[-1], way), operator, (server, known))
         head = await asyncio.to_thread(mysqldump.head_of, place)
         return Taken(
             started_at=before.last,
-            baseline=_baseline(order, server, (before, after), notes),
+            baseline=_baseline(order, known.within(server), (before, after), notes),
             position=mysqldump.position_words(head) if head else "",
         )
 
@@ -282,12 +284,16 @@ async def _run(order: Order, operator: Operator, call: programs.Call, what: str)
 _PLAIN = ("--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4")
 
 
-async def _accounts(order: Order, call: programs.Call, operator: Operator, server: Inventory) -> list[str]:
+async def _accounts(
+    order: Order, call: programs.Call, operator: Operator, what: tuple[Inventory, Known]
+) -> list[str]:
     """Beside the dump: they must be there before views are, and their rights on tables after these. The file
     holds verifiers, so only its owner may read it. What is missing is a note.
 
-    mariadb-dump writes them itself; MySQL is asked for each.
+    mariadb-dump writes them itself; MySQL is asked for each. Rights on what is not in the dump could not be
+    loaded.
     """
+    server, known = what
     if "user" in server.unseen:
         return [_ACCOUNTS.format(hint=server.unseen["user"])]
     mariadb = order.server.flavor == "mariadb"
@@ -300,9 +306,13 @@ async def _accounts(order: Order, call: programs.Call, operator: Operator, serve
     text = ended.answer.decode()
     if not mariadb:
         text = "".join(f"{_if_not_there(line)};\n" for line in text.splitlines() if line)
+    lines = text.splitlines(keepends=True)
+    kept = [line for line in lines if known.holds(line)]
     place = order.partial / mysqldump.USERS
+    text = "".join(kept)
     await operator.on_disk(f"write {place}: accounts and grants", lambda: _write(place, text))
-    return []
+    left = len(lines) - len(kept)
+    return [_ELSEWHERE.format(count=left)] if left else []
 
 
 def _questions(names: Sequence[str]) -> list[str]:

@@ -51,7 +51,7 @@ class Ledger:
     def __init__(self, sink: str, journal: Path, table: Table, writer: Writer | None) -> None:
         self.sink = sink
         self.notes = (*table.notes, *(writer.notes if writer else ()))
-        self._folder = journal
+        self.folder = journal
         self._table = table
         self._writer = writer
         self._orphans: set[asyncio.Task[None]] = set()
@@ -193,7 +193,7 @@ class Ledger:
         since: Base | None = None,
     ) -> tuple[Verification, Marks]:
         # Journals first: a row they know by then is in any later picture of the table.
-        journals = await asyncio.to_thread(read_folder, self._folder, self._table.ledger, self.sink)
+        journals = await asyncio.to_thread(read_folder, self.folder, self._table.ledger, self.sink)
         receipts = (receipt for journal in journals for receipt in journal.receipts)
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
@@ -266,7 +266,7 @@ class Ledger:
                 "body_hash": entry.body_hash.hex(), "reason": reason, "operator": by}  # fmt: skip
         await self.append(Kind.REDACTION, entry.action_id, told)
         await self._table.redact(entry.writer, entry.seq)
-        left = await asyncio.to_thread(forget, self._folder, entry.writer, entry.seq)
+        left = await asyncio.to_thread(forget, self.folder, entry.writer, entry.seq)
         return [left] if left else []
 
     async def _refuse_to_redact(self, entry: Entry) -> None:

@@ -101,8 +101,7 @@ async def dispatcher(config: Config, registry: Registry) -> AsyncIterator[Dispat
     from console.secret_store import of_this_process
 
     async with ledger(config, write=True) as opened:
-        locks = config.journal.parent / "locks"
-        made = Dispatcher(registry, opened, config.policy, store=of_this_process(), locks=locks)
+        made = Dispatcher(registry, opened, config.policy, store=of_this_process())
         try:
             yield made
         finally:

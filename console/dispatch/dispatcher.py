@@ -7,13 +7,10 @@ run is finished and recorded, whatever the caller does.
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -68,7 +65,6 @@ class Dispatcher:
         *,
         opener: Opener = open_operator,
         store: SecretStore | None = None,
-        locks: Path | None = None,
     ) -> None:
         self.registry = registry
         self._ledger = ledger
@@ -76,7 +72,7 @@ class Dispatcher:
         self._who = person()
         self._opener = opener
         self.store = store
-        self._locks = locks or Path(tempfile.gettempdir()) / f"dbdeck-locks-{os.geteuid()}"
+        self._locks = ledger.folder.parent / "locks"
         self.memory = Memory(store, ledger)
         self._lifeboats: dict[str, Lifeboat] = {}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -53,9 +55,65 @@ def _plain(name: str) -> str:
 
 
 def _concerns(grant: str, databases: Collection[str]) -> bool:
-    """Of PostgreSQL's grants on a server's objects: `database shop to app_user`."""
+    """Of PostgreSQL's grants on a server's objects, `database shop to app_user`; of MySQL's on one table or
+    routine, "privileges on `shop`.`orders` to app@%".
+    """
     what, _, rest = grant.partition(" ")
+    if what == "privileges":
+        on = object_granted(rest)
+        return on is None or on[0] in {*databases, *_MYSQL_OWN}
     return what != "database" or any(rest.startswith(f"{_quoted(one)} to ") for one in databases)
+
+
+_MYSQL_OWN = frozenset({"mysql", "sys", "performance_schema", "information_schema"})
+_MYSQL_ON = re.compile(
+    r"(?:[^`']|`(?:[^`]|``)*`)*?\bon (?:[a-z]+ )*(`(?:[^`]|``)+`)\.(`(?:[^`]|``)+`) to ", re.I
+)
+
+
+def object_granted(grant: str) -> tuple[str, str] | None:
+    """(database, name) of the one table or routine that a grant of MySQL is on, from its statement or from
+    its name here; None of one on a database or on everything.
+    """
+    found = _MYSQL_ON.match(grant)
+    return (_unticked(found[1]), _unticked(found[2])) if found else None
+
+
+def _unticked(name: str) -> str:
+    return name[1:-1].replace("``", "`")
+
+
+class Known(NamedTuple):
+    """What rights can be on in a backup of some databases of MySQL: the names of each one's tables and
+    routines, None where some could not be seen. A grant outlives what it was on, and one on what is not there
+    cannot be made again.
+    """
+
+    names: Mapping[str, Collection[str] | None]
+
+    @classmethod
+    def of(cls, inventories: Iterable[Inventory]) -> Known:
+        names: dict[str, set[str] | None] = {}
+        for one in inventories:
+            there = names.setdefault(one.database.casefold(), set())
+            if one.unseen or there is None:
+                names[one.database.casefold()] = None
+            else:
+                there.update(name.casefold() for objects in one.objects.values() for name in objects)
+        return cls(names)
+
+    def holds(self, grant: str) -> bool:
+        """Whether it can be made where only these databases are."""
+        on = object_granted(grant)
+        if on is None or on[0] in _MYSQL_OWN:
+            return True
+        there = self.names.get(on[0].casefold(), ())
+        return there is None or on[1].casefold() in there
+
+    def within(self, server: Inventory) -> Inventory:
+        """The server's inventory without grants that cannot be made."""
+        kept = {name: one for name, one in server.objects.get("grant", {}).items() if self.holds(name)}
+        return msgspec.structs.replace(server, objects={**server.objects, "grant": kept})
 
 
 def _quoted(name: str) -> str:

@@ -80,7 +80,6 @@ class Desk:
                 ledger,
                 self.config.policy,
                 store=self.store(),
-                locks=self.config.journal.parent / "locks",
             )
             self.dispatcher = dispatcher
             try:

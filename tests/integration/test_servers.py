@@ -73,9 +73,8 @@ async def test_postgres_privileges_are_the_least(postgres: PostgresServer) -> No
     held = await connection.fetch(
         "SELECT r.rolname AS member, array_agg(g.rolname::text ORDER BY g.rolname) AS roles"
         " FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member"
-        " JOIN pg_roles g ON g.oid = m.roleid WHERE r.rolname LIKE 'dbdeck%'"
-        r" AND g.rolname NOT LIKE 'acc\_%'"  # what a rotator was given in other tests
-        " GROUP BY 1 ORDER BY 1"
+        " JOIN pg_roles g ON g.oid = m.roleid WHERE r.rolname = ANY($1) GROUP BY 1 ORDER BY 1",
+        [accounts.MAINTAINER, accounts.MONITOR, accounts.OPERATOR],
     )
     await connection.close()
     assert [tuple(row) for row in held] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from console.model.backups import DrillRule, Method, Source, TargetDrills, source_fault
 from console.model.drill_history import DrillRecord, coverage, records, states
 from console.model.drills import Area, Check, Outcome, Verdict, judge
-from console.model.inventory import Inventory, differences, of_databases
+from console.model.inventory import Inventory, Known, differences, of_databases
 from console.model.target import EngineKind
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -118,6 +119,34 @@ def test_a_backup_of_one_database_is_not_blamed_for_the_others() -> None:
     assert list(kept["grant"]) == ["database shop to app", "tablespace t to app"]
     assert kept["role"] == {"app": "e"}
     assert next(iter(of_databases(server, ("Other one",)).objects["grant"])) == 'database "Other one" to app'
+
+
+def test_a_grant_of_mysql_on_what_is_not_in_the_backup_is_not_expected() -> None:
+    shop = msgspec.structs.replace(inventory({"table": {"Orders": "a", "a`b": "c"}}), database="shop")
+    known = Known.of((shop,))
+    for line in (
+        "GRANT SELECT ON *.* TO `app`@`%`",
+        "GRANT SELECT ON `other`.* TO `app`@`%`",
+        "GRANT SELECT (`a on `), INSERT ON `shop`.`orders` TO `app`@`%`",
+        "GRANT SELECT ON `shop`.`a``b` TO `app`@`%`",
+        "GRANT SELECT ON `mysql`.`user` TO `app`@`%`",
+        "CREATE USER IF NOT EXISTS `a`@`%` COMMENT 'on `other`.`t` to '",
+        "GRANT `reader`@`%` TO `app`@`%`",
+    ):
+        assert known.holds(line), line
+    for line in (
+        "GRANT SELECT ON `shop`.`gone` TO `app`@`%`",
+        "GRANT SELECT (`a on ``shop``.``orders`` to `) ON `other`.`orders` TO `app`@`%`",
+        "GRANT EXECUTE ON PROCEDURE `other`.`orders` TO `app`@`%`",
+        "privileges on FUNCTION `other`.`f` to app@%",
+    ):
+        assert not known.holds(line), line
+    blind = msgspec.structs.replace(shop, unseen={"procedure": "GRANT SHOW_ROUTINE"})
+    assert Known.of((shop, blind)).holds("GRANT EXECUTE ON PROCEDURE `shop`.`p` TO `app`@`%`")
+    grants = {"privileges on `other`.`t` to app@%": "a", "privileges on `shop`.* to app@%": "b"}
+    server = inventory({"grant": grants})
+    assert list(known.within(server).objects["grant"]) == ["privileges on `shop`.* to app@%"]
+    assert list(of_databases(server, ("shop",)).objects["grant"]) == ["privileges on `shop`.* to app@%"]
 
 
 OBJECTS = st.dictionaries(

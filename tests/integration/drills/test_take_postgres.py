@@ -14,10 +14,9 @@ from console.errors import Refused, UsageError
 from console.model.backups import Method, Source
 from tests.integration.drills.drilling import drilled, found
 from tests.integration.drills.taking import taking_desk
+from tests.integration.runbooks.backed_up import PASSWORD, TAKER
 from tests.servers.postgres import PostgresServer
 
-PASSWORD = "backup-pw-C4N4RY"
-SUPER = {"user": "dbdeck_backup", "password": "env:DBDECK_TEST_BACKUP"}
 FORMATS = ("directory", "custom", "tar", "plain")
 
 
@@ -54,7 +53,7 @@ def source_in(folder: Path, method: Method = Method.PG_DUMP) -> Source:
 async def test_a_dump_restores_to_what_its_manifest_says(
     postgres: PostgresServer, shop: str, form: str, tmp_path: Path
 ) -> None:
-    source = {"method": "pg_dump", "format": form, "login": SUPER}
+    source = {"method": "pg_dump", "format": form, "login": TAKER}
     async with taking_desk(postgres, tmp_path, source, database=shop) as desk:
         run = await desk.run("backup.take", source="s", name="one")
     assert (run.effect, run.error) == ("applied", None)
@@ -75,7 +74,7 @@ async def test_the_dump_is_of_the_moment_of_its_manifest(
     postgres: PostgresServer, shop: str, tmp_path: Path
 ) -> None:
     """Rows come and go all the time it takes."""
-    source = {"method": "pg_dump", "format": "directory", "login": SUPER}
+    source = {"method": "pg_dump", "format": "directory", "login": TAKER}
     stop = asyncio.Event()
 
     async def write() -> None:
@@ -120,7 +119,7 @@ async def test_a_base_backup_is_taken_and_restores(
 async def test_the_password_is_in_no_argument_and_no_row(
     postgres: PostgresServer, shop: str, tmp_path: Path
 ) -> None:
-    source = {"method": "pg_dump", "format": "custom", "login": SUPER}
+    source = {"method": "pg_dump", "format": "custom", "login": TAKER}
     seen: list[str] = []
 
     async def look() -> None:
@@ -165,7 +164,7 @@ async def test_nothing_is_left_of_a_backup_that_was_stopped(
     await holder.execute("lock table s.t in access exclusive mode")
     watch = Watch(seconds=1.0, stop=Stop())
     try:
-        source = {"method": "pg_dump", "login": SUPER}
+        source = {"method": "pg_dump", "login": TAKER}
         async with taking_desk(postgres18, tmp_path, source, database=database) as desk:
             plan = await desk.plan("backup.take", source="s", name="one")
             running = asyncio.create_task(desk.apply(plan, watch=watch))
@@ -206,7 +205,7 @@ async def test_a_file_that_changed_afterwards_is_noticed(
 ) -> None:
     monkeypatch.setenv("DBDECK_TEST_BACKUP", PASSWORD)
     database = await filled(postgres18)
-    source = {"method": "pg_dump", "format": "custom", "login": SUPER}
+    source = {"method": "pg_dump", "format": "custom", "login": TAKER}
     async with taking_desk(postgres18, tmp_path, source, database=database) as desk:
         plan = await desk.plan("backup.take", source="s", name="one")
         await desk.apply(plan)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from console.backups import manifest
 from console.dispatch.lease import unprivileged
 from tests.integration.drills.mysql.conftest import VIEW_OVER_FUNCTION, Shop
 from tests.integration.drills.mysql.test_take_mysql import LOGIN, PASSWORD, order
@@ -44,6 +45,35 @@ async def test_a_backup_that_was_taken_passes_its_drill(shop: Shop) -> None:
     assert (run.error, run.effect) == (None, "applied")
     assert run.verify is not None
     assert "PASS" in run.verify.summary
+
+
+async def test_rights_on_what_is_not_in_the_dump_do_not_stop_it(shop: Shop) -> None:
+    """On a table of another database, and on one that is gone: a grant outlives what it was on."""
+    await shop.run(
+        "CREATE DATABASE elsewhere",
+        "CREATE TABLE elsewhere.t (id INT PRIMARY KEY)",
+        "CREATE TABLE passing (id INT PRIMARY KEY)",
+        "CREATE USER reporter@'%'",
+        "GRANT SELECT (id) ON elsewhere.t TO reporter@'%'",
+        "GRANT SELECT ON passing TO reporter@'%'",
+        "GRANT SELECT ON orders TO reporter@'%'",
+        "GRANT EXECUTE ON FUNCTION tax TO reporter@'%'",
+        "DROP TABLE passing",
+    )
+    try:
+        async with desk_on(shop) as desk:
+            taken = await desk.run("backup.take", **order(shop))
+            run = await desk.run("backup.drill", source="s")
+    finally:
+        await shop.run("DROP DATABASE elsewhere", "DROP USER reporter@'%'")
+    assert (taken.error, taken.effect) == (None, "applied")
+    assert (run.error, run.effect) == (None, "applied")
+    known = manifest.read(shop.folder / "backups" / "one")
+    assert known is not None
+    assert "2 grants on tables and routines that are not in it were left out" in known.baseline.notes
+    held = (shop.folder / "backups" / "one" / "users.sql").read_text()
+    assert "orders" in held
+    assert "elsewhere" not in held
 
 
 async def test_a_dump_without_routines_events_and_triggers_fails_and_names_each(shop: Shop) -> None:
