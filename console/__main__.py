@@ -6,6 +6,8 @@ import gc
 import sys
 from typing import TYPE_CHECKING
 
+from console.hardening import harden
+
 if TYPE_CHECKING:
     from console.config import Config
     from console.dispatch.registry import Registry
@@ -16,6 +18,7 @@ COLLECT_AFTER = 100_000
 
 
 def main() -> int:
+    harden()
     gc.set_threshold(COLLECT_AFTER)
     from console.cli.context import Services
     from console.cli.main import main as cli

@@ -24,6 +24,7 @@ from console.model.hooks import faults
 from console.model.policy import Policy
 from console.model.rotation import Rotation
 from console.model.target import EngineKind, Environment, Login, Target, TlsMode
+from console.new_file import read_trusted
 from console.secrets import parse_reference, split_name
 from console.strict_yaml import START, Path_, Places, explain, nearest, read_yaml
 
@@ -146,15 +147,12 @@ def find(given: str | None) -> Path:
 def load(path: Path) -> Config:
     """Raises ConfigError naming file, line, key and the nearest valid key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_trusted(path, "")
     except FileNotFoundError:
         raise ConfigError(
             f"there is no config file {path}",
             "copy config.example.yaml there, name another with --config, or try `dbdeck demo`",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"cannot read {path}: {reason}") from None
     return parse(text, str(path))
 
 

@@ -1,11 +1,14 @@
-"""A file that is not there yet: what is written never takes the place of something else."""
+"""Files that hold what others should not read, and files that others must not have written."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import shlex
+import stat
 from pathlib import Path
 
-from console.errors import UsageError
+from console.errors import ConfigError, UsageError
 
 
 def write_new(name: str | Path, data: str | bytes, mode: int = 0o600) -> None:
@@ -19,3 +22,59 @@ def write_new(name: str | Path, data: str | bytes, mode: int = 0o600) -> None:
         raise UsageError(f"{path} is there already; nothing was written", "name a new file") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
+
+
+def write_over(name: str | Path, data: bytes) -> None:
+    """A new file, its owner's alone, in the place of one that may be there; never into what a link leads to,
+    nor into one that others have open. A pipe or a terminal is written to. Raises UsageError.
+    """
+    path = Path(name).expanduser()
+    try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            with path.open("wb") as file:
+                file.write(data)
+            return
+        beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
+
+
+def read_trusted(path: Path, what: str) -> str:
+    """The text of a file that says what dbdeck does. Raises ConfigError where everybody may write it or put
+    another one in its place, and where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            _refuse_anybodys(path, what, os.fstat(file.fileno()).st_mode)
+            return file.read().decode("utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot read {what}{path}: it is not UTF-8") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot read {what}{path}: {error.strerror}") from None
+
+
+def _refuse_anybodys(path: Path, what: str, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        return  # a pipe has the writer that was given to it
+    if mode & stat.S_IWOTH:
+        raise ConfigError(
+            f"everybody may write {what}{path}, which says what dbdeck does; it was not read",
+            f"chmod o-w {shlex.quote(str(path))}",
+        )
+    for one in {path.parent, path.resolve().parent}:
+        folder = one.stat().st_mode
+        if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
+            raise ConfigError(
+                f"everybody may put another file in the place of {what}{path}; it was not read",
+                f"chmod o-w {shlex.quote(str(one))}",
+            )

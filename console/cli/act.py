@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +31,7 @@ from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
 from console.model.target import Target
+from console.new_file import write_over
 from console.present import plan as words
 from console.present.table import Column, Line
 from console.secret_store import of_this_process
@@ -149,13 +149,7 @@ def _document(plan: Plan) -> dict[str, Any]:
 
 def _save(plan: Plan, name: str) -> None:
     """0600: a statement's text may hold what others should not read."""
-    path = Path(name).expanduser()
-    encoded = msgspec.json.format(msgspec.json.encode(_document(plan)), indent=2)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(encoded + b"\n")
-    except OSError as error:
-        raise UsageError(f"cannot write the plan to {path}: {error.strerror}") from None
+    write_over(name, msgspec.json.format(msgspec.json.encode(_document(plan)), indent=2) + b"\n")
 
 
 def load_plan(path: Path) -> Plan:

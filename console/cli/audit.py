@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from console.audit.verify import Verification
 from console.cli import output
 from console.cli.context import Services, ledger
 from console.errors import Exit, UsageError
+from console.new_file import write_over
 from console.present import audit as words
 from console.present.table import Tone
 
@@ -186,20 +186,9 @@ async def export(services: Services, name: str, form: str, above: int) -> int:
     if name == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return Exit.OK
-    _write(name, lines)
+    write_over(name, "".join(f"{line}\n" for line in lines).encode())
     output.note(f"{len(lines)} rows written to {name}")
     return Exit.OK
-
-
-def _write(name: str, lines: Sequence[str]) -> None:
-    """0600: bodies hold statements."""
-    path = Path(name).expanduser()
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
 
 async def redact(services: Services, number: int, reason: str, yes: bool) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from console.errors import ConfigError, UsageError
+from console.new_file import read_trusted
 from console.runbook.document import KINDS, Call, Case, Document, Step, walk
 from console.strict_yaml import START, Path_, Place, Places, did_you_mean, explain, nearest, read_yaml
 
@@ -233,10 +234,9 @@ def _files(folder: Path) -> list[Path]:
 def load(path: Path) -> Loaded:
     """Raises ConfigError."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(f"cannot read the runbook {path}: {reason}") from None
+        text = read_trusted(path, "the runbook ")
+    except FileNotFoundError as error:
+        raise ConfigError(f"cannot read the runbook {path}: {error.strerror}") from None
     return parse(text, str(path))
 
 

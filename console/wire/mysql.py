@@ -3,20 +3,22 @@
 aiomysql 0.3.2 goes on in clear text when TLS was asked for and the server does not offer it, hands
 the password to any server that asks for it in clear, encodes passwords as latin-1, keeps the NUL
 of a switched salt, bounds only the TCP handshake by its time-out, and escapes bytes by a function
-that newer PyMySQL took away. All six are mended here.
+that newer PyMySQL took away. It lets one text be several statements, which a forged value could end in, and
+fails in many ways on an answer that is none. All eight are mended here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
 import aiomysql
 import msgspec
 from pymysql.constants import CLIENT
-from pymysql.err import MySQLError
+from pymysql.err import MySQLError, OperationalError
 
 from console.errors import DbdeckError, LoginRefused, NoSlot, ServerSilent, TlsRefused, Unreachable
 from console.secrets import Secret
@@ -29,6 +31,7 @@ PLUGINS: Final = frozenset({"mysql_native_password", "caching_sha2_password", "s
 _LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1862, 2059,
                                   3118, 3159, 3878, 4151})  # fmt: skip
 _GOODBYE_SECONDS: Final = 2.0
+_MALFORMED: Final = 2027
 
 _LISTENING: Final = "is the server running and listening there?"
 _CERTIFICATE: Final = "check `ca` and the host name in the certificate; nothing secret was sent"
@@ -56,7 +59,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     `connect_timeout` (seconds) covers TCP, TLS, login and `init_command` together. `allow_rsa`: on
     a clear TCP connection the first caching_sha2 login fetches the server's RSA key, for which
-    nobody vouches; False permits that on loopback only.
+    nobody vouches; False permits that on loopback only. `several` statements in one text: only for texts of
+    ours whose values are bound.
     """
 
     user: str
@@ -71,6 +75,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     init_command: str | None = None
     program_name: str = "dbdeck"
     allow_rsa: bool = True
+    several: bool = False
 
     @property
     def where(self) -> str:
@@ -148,6 +153,14 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
                 "use TLS for this server",
             )
         self._public_key = key
+
+    async def _read_query_result(self, unbuffered: bool = False) -> None:
+        """Raises OperationalError for an answer that is none, such as a demand for a file of ours."""
+        try:
+            await super()._read_query_result(unbuffered=unbuffered)
+        except (RuntimeError, AssertionError, LookupError, ValueError, struct.error) as error:
+            self.abort()
+            raise OperationalError(_MALFORMED, "the server's answer is no answer to a statement") from error
 
     def escape(self, obj: object) -> Any:
         if isinstance(obj, bytes | bytearray):
@@ -252,6 +265,8 @@ def _build(address: Address) -> Connection:
         program_name=address.program_name,
     )
     connection.allow_rsa = address.allow_rsa
+    if not address.several:
+        connection.client_flag &= ~CLIENT.MULTI_STATEMENTS
     return connection
 
 

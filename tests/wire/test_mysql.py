@@ -154,6 +154,21 @@ async def test_it_is_named_limited_and_autocommitting(mysql: MysqlServer) -> Non
     assert named == {"a": 1, "w": 3, "c": "utf8mb4", "p": "dbdeck test"}
 
 
+async def test_one_text_is_one_statement_unless_several_are_wanted(mysql: MysqlServer) -> None:
+    socket = Address(user=mysql.superuser, unix_socket=str(mysql.socket), connect_timeout=10)
+    one = await connect_mysql(socket)
+    try:
+        with pytest.raises(ProgrammingError, match="1064"):
+            await one.fetch("SELECT 1; SELECT 2")
+    finally:
+        await one.aclose()
+    more = await connect_mysql(msgspec.structs.replace(socket, several=True))
+    try:
+        assert (await more.fetch("SELECT 1; SELECT 2")).rows == ((1,),)
+    finally:
+        await more.aclose()
+
+
 async def test_values_go_and_come_back(mysql: MysqlServer) -> None:
     connection = await connect_mysql(
         Address(user=mysql.superuser, unix_socket=str(mysql.socket), connect_timeout=10)

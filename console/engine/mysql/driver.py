@@ -55,10 +55,15 @@ class QuietCursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
     async def _show_warnings(self, conn: object) -> None: ...
 
 
-async def connect(target: Target, login: Login, *, limits: str, purpose: str = "") -> Connection:
-    """Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or ConfigError for a bad reference."""
+async def connect(
+    target: Target, login: Login, *, limits: str, purpose: str = "", several: bool = False
+) -> Connection:
+    """`several` statements may be in one text. Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or
+    ConfigError for a bad reference.
+    """
     # A keyring or a command may take seconds, and files are read: not on the event loop.
     address = await asyncio.to_thread(_address, target, login, limits, purpose)
+    address = msgspec.structs.replace(address, several=several)
     try:
         connection = await _admitted(address, login)
     except Unreachable as error:

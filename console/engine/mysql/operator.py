@@ -48,7 +48,7 @@ class MysqlOperator:
     @classmethod
     async def connect(cls, target: Target, login: Login, *, purpose: str) -> MysqlOperator:
         """Raises Unreachable or one of its kinds, or ConfigError for a bad reference."""
-        connection = await connect(target, login, limits=OPERATOR_LIMITS, purpose=purpose)
+        connection = await connect(target, login, limits=OPERATOR_LIMITS, purpose=purpose, several=True)
         connection.keep_alive()
         try:
             return cls(target, connection, await identify(connection, target))
