@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from console import __version__
-from console.errors import DbdeckError, Exit
+from console.errors import DbdeckError, Exit, UsageError
 
 if TYPE_CHECKING:
     from console.cli.context import Services
@@ -49,6 +49,7 @@ def main(services: Services, arguments: list[str] | None = None) -> int:
     if sys.stdout is None:  # closed by the caller (>&-)
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     try:
+        _refuse_no_text(sys.argv[1:] if arguments is None else arguments)
         result = cli.main(args=arguments, prog_name="dbdeck", standalone_mode=False, obj=services)
     except DbdeckError as error:
         return _complain(error)
@@ -62,6 +63,13 @@ def main(services: Services, arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last door: a defect of ours is told in one line
         return _defect(error)
     return result if isinstance(result, int) else Exit.OK
+
+
+def _refuse_no_text(words: list[str]) -> None:
+    """Bytes that are no text arrive as lone surrogates, which no server, no ledger and no terminal takes."""
+    for number, word in enumerate(words, 1):
+        if word.encode("utf-8", "replace").decode() != word:
+            raise UsageError(f"argument {number} is not UTF-8; nothing was executed")
 
 
 def _defect(error: Exception) -> int:

@@ -51,6 +51,8 @@ def parse_args(action: Action[Any], given: Mapping[str, object]) -> msgspec.Stru
                 f"{action.name} has no argument {name!r}; nothing was executed",
                 f"did you mean {near[0]}?" if near else f"it takes: {', '.join(fields)}",
             )
+    for name, value in given.items():
+        _refuse_no_text(action, name, value)
     try:
         parsed: msgspec.Struct = msgspec.convert(dict(given), action.Args, strict=False)
     except msgspec.ValidationError as error:
@@ -59,6 +61,17 @@ def parse_args(action: Action[Any], given: Mapping[str, object]) -> msgspec.Stru
             f"`dbdeck actions {action.name}` has all its arguments",
         ) from None
     return parsed
+
+
+def _refuse_no_text(action: Action[Any], name: str, value: object) -> None:
+    """NUL, and lone surrogates, as which bytes of the command line that are no text arrive: no server takes
+    them in a name, and no ledger in a row.
+    """
+    for one in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(one, str) and ("\0" in one or one.encode("utf-8", "replace").decode() != one):
+            raise UsageError(
+                f"{action.name}: {name}= is no text of Unicode without NUL; nothing was executed"
+            )
 
 
 def words(text: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Names as an argument of an action takes them: plain, or in double quotes."""
+"""Names as an argument of an action takes them: plain, in double quotes, or in MySQL's backticks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from console.errors import UsageError
 
-_PART = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
+_PART = re.compile(r'"((?:[^"]|"")+)"|`((?:[^`]|``)+)`|([^."`]+)')
 _PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 
 
@@ -29,7 +29,7 @@ def parse(text: str) -> tuple[str, str]:
         found = _PART.match(text, place)
         if found is None or (found.end() < len(text) and text[found.end()] != "."):
             break
-        parts.append(found[1].replace('""', '"') if found[1] is not None else found[2])
+        parts.append(_bare(found))
         place = found.end() + 1
     if not 1 <= len(parts) <= 2 or place != len(text) + 1 or any("\0" in part for part in parts):
         raise UsageError(
@@ -37,3 +37,10 @@ def parse(text: str) -> tuple[str, str]:
             'write it as orders, shop.orders, or "odd.schema"."odd name"',
         )
     return (parts[0], parts[1]) if len(parts) == 2 else ("", parts[0])
+
+
+def _bare(part: re.Match[str]) -> str:
+    doubled, ticked, plain = part.groups()
+    if doubled is not None:
+        return str(doubled).replace('""', '"')
+    return str(plain) if ticked is None else str(ticked).replace("``", "`")

@@ -30,13 +30,16 @@ def test_a_name_without_its_schema_is_read_back(name: str) -> None:
         ("Shop.Orders", ("Shop", "Orders")),
         ('"a.b"."c""d"', ("a.b", 'c"d')),
         ('shop."two words"', ("shop", "two words")),
+        ("shop.`two ``words`", ("shop", "two `words")),
     ],
 )
 def test_names_as_people_type_them(text: str, meant: tuple[str, str]) -> None:
     assert parse(text) == meant
 
 
-@pytest.mark.parametrize("text", ["", ".", "a.", ".a", "a.b.c", '"', '"a', 'a"b', '""', '"a"b', "a\0"])
+@pytest.mark.parametrize(
+    "text", ["", ".", "a.", ".a", "a.b.c", '"', '"a', 'a"b', '""', '"a"b', "a\0", "a`b", "`a"]
+)
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="no name"):
         parse(text)
