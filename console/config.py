@@ -82,12 +82,15 @@ class Runbooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file. `keys` maps a binding's id to the keys that trigger it."""
+    """The whole file. `keys` maps a binding's id to the keys that trigger it. `policy_file` holds what would
+    stand in `policy`, where who acts should not be able to change it.
+    """
 
     audit: Audit = Audit()
     keyring: Keyring = Keyring()
     targets: dict[str, TargetEntry] = {}
     policy: Policy = Policy()
+    policy_file: str = ""
     thresholds: Thresholds = Thresholds()
     rotation: Rotation = Rotation()
     drills: Drills = Drills()
@@ -153,7 +156,24 @@ def load(path: Path) -> Config:
             f"there is no config file {path}",
             "copy config.example.yaml there, name another with --config, or try `dbdeck demo`",
         ) from None
-    return parse(text, str(path))
+    config = parse(text, str(path))
+    if not config.policy_file:
+        return config
+    if config.policy != Policy():
+        raise ConfigError(f"{path}: there are rules in policy and in policy_file", "keep them in one place")
+    return msgspec.structs.replace(config, policy=load_policy(Path(config.policy_file).expanduser()))
+
+
+def load_policy(path: Path) -> Policy:
+    """A policy in a file of its own. Raises ConfigError naming file, line and key."""
+    try:
+        values, places = read_yaml(read_trusted(path, "the policy "), str(path))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no policy {path}; nothing is allowed without it") from None
+    try:
+        return msgspec.convert(values, Policy)
+    except msgspec.ValidationError as error:
+        raise explain(str(error), Policy, places, str(path)) from None
 
 
 def parse(text: str, name: str = "config") -> Config:

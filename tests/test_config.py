@@ -116,3 +116,26 @@ def test_the_file_is_the_given_one_else_the_environments_else_xdgs(monkeypatch: 
     monkeypatch.setenv("DBDECK_CONFIG", "/e.yaml")
     assert find(None) == Path("/e.yaml")
     assert find("/g.yaml") == Path("/g.yaml")
+
+
+def test_rules_may_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
+    config, policy = tmp_path / "config.yaml", tmp_path / "policy.yaml"
+    config.write_text(f"policy_file: {policy}\n")
+    with pytest.raises(ConfigError, match="nothing is allowed without it"):
+        load(config)
+    policy.write_text("rules: [{name: all, effect: allow}]\n")
+    assert [one.name for one in load(config).policy.rules] == ["all"]
+    policy.write_text("rules: [{name: all, effect: perhaps}]\n")
+    with pytest.raises(ConfigError, match=r"policy\.yaml.*effect"):
+        load(config)
+    policy.chmod(0o666)
+    with pytest.raises(ConfigError, match="everybody may write the policy"):
+        load(config)
+
+
+def test_rules_do_not_stand_in_two_places(tmp_path: Path) -> None:
+    config, policy = tmp_path / "config.yaml", tmp_path / "policy.yaml"
+    policy.write_text("{}\n")
+    config.write_text(f"policy_file: {policy}\npolicy: {{ticket: [prod]}}\n")
+    with pytest.raises(ConfigError, match="policy and in policy_file"):
+        load(config)

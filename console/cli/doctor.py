@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import stat
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,7 +45,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 async def doctor(services: Services, names: tuple[str, ...], select: str, as_json: bool) -> int:
     config = services.config()
-    reports = [await _audit(config), await _keyring(), _machine()]
+    reports = [await _audit(config), await _keyring(), _machine(config)]
     reports += [await _target(target, config) for target in choose(config, names, select)]
     if as_json:
         output.document({"schema": "dbdeck/doctor/1", "rows": [_document(report) for report in reports]})
@@ -233,7 +235,7 @@ async def _unlocked(vault: Vault) -> Check:
     return Check(name="unlocked", ok=True, detail="with the master that was given")
 
 
-def _machine() -> Report:
+def _machine(config: Config) -> Report:
     found = [tool for tool in _TOOLS if shutil.which(tool)]
     return Report(
         name="this machine",
@@ -252,5 +254,22 @@ def _machine() -> Report:
                 else "",
             ),
             Check(name="temporary folder", ok=True, detail=tempfile.gettempdir()),
+            *_rules(config),
         ),
     )
+
+
+def _rules(config: Config) -> tuple[Check, ...]:
+    """Whether who acts could change what is allowed; of root that is always true."""
+    if not config.policy_file:
+        if not config.policy.rules:
+            return ()
+        told = "they stand in the config, which whoever acts may have written"
+        return (
+            Check(name="rules", ok=None, detail=told, hint="keep them in a `policy_file` of another owner"),
+        )
+    path = Path(config.policy_file).expanduser()
+    mine = os.access(path, os.W_OK) or os.access(path.parent, os.W_OK)
+    told = f"{path} ({config.policy.hash[:12]}) can{'' if mine else 'not'} be changed by who runs this"
+    hint = f"give it to another user: chown root {shlex.quote(str(path))}" if mine else ""
+    return (Check(name="rules", ok=None if mine else True, detail=told, hint=hint),)

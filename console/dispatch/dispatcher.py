@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -43,14 +43,15 @@ from console.dispatch.nowhere import nowhere
 from console.dispatch.person import person
 from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
-from console.dispatch.ruling import Case, Ruling, ruling
+from console.dispatch.ruling import Case, Ruling, over_the_limit, ruling, seconds_of
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
 from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
-from console.model.policy import Policy
+from console.model.policy import Policy, Rule
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
 
+COUNTED = 5000  # intents that are looked through for the targets of a rule
 Holding = Callable[[], Awaitable[None]]
 
 
@@ -228,7 +229,8 @@ class Dispatcher:
                 others = await self._approved(plan, ruled, approval)  # of what is left of it
                 ways = (connection, partial(self._opener, engine.target), self.store)
                 performance = Performance(action, plan, engine, ways, (self._ledger, watch, parent))
-                intent = intents.body(plan, approval, engine.target, connection.user, others)
+                by = {"policy": self._policy.hash, "rule": ruled.rule}
+                intent = intents.body(plan, approval, engine.target, connection.user, others, by)
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
 
@@ -252,7 +254,26 @@ class Dispatcher:
             await self._record_refusal(plan, refusal.reason)
             raise Refused(f"{refusal.reason}; nothing was executed", refusal.hint)
         case = Case(who=self._who, action=plan.action, target=target, at=now, risk=plan.risk)
-        return ruling(self._policy, case)
+        ruled = ruling(self._policy, case)
+        if ruled.limit is not None:
+            await self._refuse_many(plan, ruled.limit)
+        return ruled
+
+    async def _refuse_many(self, plan: Plan, rule: Rule) -> None:
+        """By the ledger's intents and its clock, whoever wrote them. Raises Refused."""
+        entries = await self._ledger.entries(kinds=(Kind.INTENT,), limit=COUNTED)
+        since = self._ledger.now - timedelta(seconds=seconds_of(rule.per))
+        recent = [fields(one.body) for one in entries if one.at >= since]
+        acted = ((str(one.get("action")), str(one.get("target"))) for one in recent)
+        there = over_the_limit(rule, plan.target, acted)
+        if not there and len(recent) < COUNTED:
+            return
+        told = (
+            f"{', '.join(there[:5])}{' …' if len(there) > 5 else ''}" if there else "more than can be counted"
+        )
+        reason = f"{rule.name} allows {rule.max_targets} targets in {rule.per}, and it was {told} already"
+        await self._record_refusal(plan, reason)
+        raise Refused(f"{reason}; nothing was executed", "wait, or have the rule changed")
 
     async def _approved(self, plan: Plan, ruled: Ruling, approval: Approval) -> Approved:
         """The approvals of others that the policy wants. Raises ApprovalMissing."""

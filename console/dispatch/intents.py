@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from console.dispatch.action import Approval, Plan
 from console.dispatch.approving import NOBODY_ASKED, Approved
 from console.model.target import Target
 
+NO_RULES: Final[Mapping[str, str]] = {}
 VALID_FOR = timedelta(minutes=2)
 # Stand once, beside the plan: of thousands of objects they are most of a row. Version 1 had them in it, too.
 _BESIDE = ("args", "subject", "statements", "forecast", "server")
@@ -20,9 +21,16 @@ _LEFT_OUT = ("pieces",)  # told by subject and forecast
 
 
 def body(
-    plan: Plan, approval: Approval, target: Target, operator: str, others: Approved = NOBODY_ASKED
+    plan: Plan,
+    approval: Approval,
+    target: Target,
+    operator: str,
+    others: Approved = NOBODY_ASKED,
+    ruled: Mapping[str, str] = NO_RULES,
 ) -> dict[str, object]:
-    """`operator` is the login as the server knows it; `others` approved the plan."""
+    """`operator` is the login as the server knows it; `others` approved the plan; `ruled` is the hash of the
+    policy and the rule of it that decided.
+    """
     planned: dict[str, Any] = msgspec.to_builtins(plan, str_keys=True)
     now = datetime.now(UTC)
     return {
@@ -39,6 +47,7 @@ def body(
         "reason": approval.reason,
         "ticket": approval.ticket,
         "confirmed": bool(approval.confirm),
+        **ruled,
         "planned_at": plan.made_at,
         "valid_until": now + VALID_FOR,
         **others.beside(),

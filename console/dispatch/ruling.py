@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -39,7 +39,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     """`rule` is the name of the one that decides, or the default; None: it depends on the plan's risk.
 
-    `approvals` of so many others are wanted, none older than `within` seconds.
+    `approvals` of so many others are wanted, none older than `within` seconds. `limit` is that rule where it
+    limits the number of targets.
     """
 
     effect: Literal["allow", "deny"] | None
@@ -47,6 +48,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     approvals: int = 0
     within: float = 0.0
+    limit: Rule | None = None
 
 
 def ruling(policy: Policy, case: Case) -> Ruling:
@@ -63,12 +65,24 @@ def ruling(policy: Policy, case: Case) -> Ruling:
     for rule, fit in fitting:
         if fit and rule.effect == "allow":
             return Ruling(effect="allow", rule=rule.name, reason=rule.reason, approvals=rule.approvals,
-                          within=_seconds(rule.expires))  # fmt: skip
+                          within=seconds_of(rule.expires),
+                          limit=rule if rule.max_targets else None)  # fmt: skip
     return _default(policy, case)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
+
+
+def over_the_limit(rule: Rule, target: str, acted: Iterable[tuple[str, str]]) -> list[str]:
+    """The targets that were acted on, where one more would be too many; none where it would not.
+
+    `acted`: (action, target) of what came before, within `rule.per`.
+    """
+    globs = rule.actions or ("*",)
+    there = {where for action, where in acted if any(fnmatchcase(action, glob) for glob in globs)}
+    most = rule.max_targets or 0
+    return sorted(there) if target not in there and len(there) >= most else []
 
 
 def _default(policy: Policy, case: Case) -> Ruling:

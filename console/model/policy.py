@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -49,7 +50,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Who may (or may not) do what, where and when. What is left out fits everything.
 
     `who` are users of this machine or `group:NAME`, shell patterns; a claim of the machine, as everywhere.
-    What it allows takes the `approvals` of so many others, each good for `expires`.
+    What it allows takes the `approvals` of so many others, each good for `expires`, and no more than
+    `max_targets` targets within `per`, whoever acts on them.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     windows: tuple[Window, ...] = ()
     approvals: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
     expires: Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}[smh]$", description="like 30m")] = "30m"
+    max_targets: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    per: Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}[smh]$", description="like 1h")] = "1h"
 
 
 class RuleTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,3 +87,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ticket: tuple[Environment, ...] = ()
     rules: tuple[Rule, ...] = ()
     tests: tuple[RuleTest, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """By which an intent tells under which rules it was allowed."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from console.dispatch.action import Risk
 from console.dispatch.policy import check_rules, disabled
-from console.dispatch.ruling import Case, Who, failures, is_open, ruling
+from console.dispatch.ruling import Case, Who, failures, is_open, over_the_limit, ruling
 from console.errors import ConfigError
 from console.model.policy import Policy, Rule, RuleTest, Window
 from console.model.target import Environment
@@ -139,3 +139,24 @@ def test_tests_of_rules_tell_what_does_not_hold() -> None:
     found = list(failures(policy, {"shop": PROD}, NOW))
     assert [text.partition(":")[0][:6] for text in found] == ["test 2", "test 3", "test 4"]
     assert "no nights says deny" in found[0]
+
+
+def test_a_rule_counts_the_targets_that_its_actions_met() -> None:
+    few = rule(actions=["session.*"], max_targets=2)
+    acted = [("session.terminate", "a"), ("session.cancel", "b"), ("table.vacuum", "c")]
+    assert over_the_limit(few, "d", acted) == ["a", "b"]
+    assert over_the_limit(few, "b", acted) == []  # it is one of them
+    assert over_the_limit(few, "d", acted[1:]) == []
+    assert over_the_limit(rule(max_targets=2), "a", acted[1:]) == ["b", "c"]
+
+
+def test_the_rule_that_decides_brings_its_limit_along() -> None:
+    few = rule(max_targets=1)
+    asked = Case(who=ANN, action="session.terminate", target=PROD, at=NOW, risk=Risk.HIGH)
+    assert ruling(Policy(rules=(few,)), asked).limit == few
+    assert ruling(Policy(rules=(rule(), few)), asked).limit is None
+
+
+def test_the_hash_of_a_policy_tells_two_apart() -> None:
+    assert Policy(rules=(rule(),)).hash == Policy(rules=(rule(),)).hash
+    assert Policy(rules=(rule(),)).hash != Policy(rules=(rule(max_targets=2),)).hash

@@ -50,3 +50,26 @@ async def test_what_a_rule_denies_is_recorded_and_not_done(
     done = await command.run("apply", *words)
     assert (done.code, "hands off: ask the owner" in done.err) == (4, True), done
     assert await command.kinds() == ["refused"]
+
+
+async def test_a_rule_ends_at_so_many_targets(postgres18: PostgresServer, tmp_path: Path) -> None:
+    """Whoever acted; the ledger counts. A target that was met already is not one more."""
+    names = ("a", "b", "c")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(
+        "rules: [{name: few, effect: allow, actions: ['setting.*'], max_targets: 2, per: 1h}]\n"
+    )
+    command = Command(tmp_path, {name: postgres18.target_dict() for name in names})
+    values = yaml.safe_load(command.config.read_text())
+    command.write({**values, "policy_file": str(policy)})
+    codes: dict[str, tuple[int, ...]] = {}
+    for name in (*names, "a"):
+        words = ("setting.set", "-t", name, "name=work_mem", "value=5MB", "scope=server")
+        done = await command.run("apply", *words, "--reason", "x", "--yes")
+        codes[name] = (*codes.get(name, ()), done.code)
+    assert codes["c"] == (4,), codes
+    assert 4 not in (*codes["a"], *codes["b"]), codes
+    shown = await command.run("audit", "list", "--json", "--limit", "50")
+    intents = [one["body"] for one in shown.rows if one["kind"] == "intent"]
+    assert {(one["target"], one["rule"]) for one in intents} == {("a", "few"), ("b", "few")}
+    assert {len(one["policy"]) for one in intents} == {64}

@@ -23,6 +23,8 @@ _STREAM: Final = "select * from dbdeck_audit.entry where id > $1 order by id"
 _CHUNK: Final = 1000
 LOST: Final = (
     asyncpg.InterfaceError,
+    # A farewell of the server came while nobody listened: asyncpg then takes no other statement.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     # The server goes down, perhaps in the very commit.
     asyncpg.AdminShutdownError,

@@ -17,8 +17,13 @@ from console.errors import (
 )
 from console.model.target import Target
 
-CONNECTION_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# InternalClientError: a farewell of the server came while nobody listened; asyncpg takes no other statement then.
+CONNECTION_LOST = (
+    asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError,
+)  # fmt: skip
+FAILURES = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
+)  # fmt: skip
 
 
 # The session was ended in the midst of it: by an administrator, a crash, a shutdown, a time-out of idleness.

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 import asyncpg
 
 from console.engine.postgres.driver import READ_LIMITS, Connection, close, connect
+from console.engine.postgres.errors import FAILURES
 from console.engine.queries import query
 from console.errors import DbdeckError
 from console.model.target import ServerIdentity, Target
 
 RETRY_SECONDS = 60.0
 NAME_SECONDS = 2.0
-_FAILED = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class Names:
@@ -56,7 +56,7 @@ class Names:
             rows = await connection.fetch(
                 query("postgres", "names", "postgresql", version), timeout=NAME_SECONDS
             )
-        except _FAILED:
+        except FAILURES:
             self._failed["shared"] = time.monotonic()
             return
         self.shared = {(row["kind"], row["oid"]): row["name"] for row in rows}
@@ -77,7 +77,7 @@ class Names:
             try:
                 async with asyncio.timeout(NAME_SECONDS):
                     rows = await self._ask(connection if name == here else None, version, name, oids)
-            except (*_FAILED, DbdeckError):
+            except (*FAILURES, DbdeckError):
                 self._failed["relations", database] = time.monotonic()
                 continue
             for row in rows:
