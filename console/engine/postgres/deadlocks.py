@@ -164,7 +164,7 @@ class Deadlocks:
             form = source.form if served else None
             self._follower = (
                 key,
-                Follower(files, lambda *file: parser(source.zone, source.prefix, form, *file)),
+                Follower(files, lambda *file: parser(source, form, file)),
             )
         return self._follower[1]
 
@@ -200,26 +200,21 @@ class Deadlocks:
 
 
 def parser(
-    zone: str,
-    prefix: str,
-    form: str | None,
-    path: str,
-    head: bytes,
-    offset: int,
-    matter: Matter = DEADLOCKS,
+    source: Source, form: str | None, file: tuple[str, bytes, int], matter: Matter = DEADLOCKS
 ) -> LogParser:
     """By the format asked for, else by the file's name, else by its first bytes."""
+    path, head, offset = file
     form = (
         form
         or _FORM_OF.get(Path(path).suffix)
         or ("jsonlog" if head.startswith(b'{"timestamp"') else "stderr")
     )
-    where = known_zone(zone)
+    where = known_zone(source.zone)
     if form == "jsonlog":
         return JsonLog(where, offset, matter)
     if form == "csvlog":
         return CsvLog(where, offset, matter)
-    return TextLog(where, offset, prefix, matter)
+    return TextLog(where, offset, source.prefix, matter)
 
 
 _FORM_OF = {".json": "jsonlog", ".csv": "csvlog"}
