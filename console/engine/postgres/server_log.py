@@ -220,7 +220,7 @@ class CsvLog:
         record = b"\n".join(self._record)
         if not self._matter.near.search(record):
             return None
-        columns = _columns(record.decode(errors="replace"))
+        columns = columns_of(record.decode(errors="replace"))
         if len(columns) < _CSV_COLUMNS or not self._matter.fits(columns[12], columns[13]):
             return None
         at, exact = moment(columns[0], self._zone)
@@ -245,7 +245,7 @@ class CsvLog:
 _COLUMN = re.compile(r'(?:"((?:[^"]+|"")*)"|([^,"]*))(,|\Z)')
 
 
-def _columns(record: str) -> list[str]:
+def columns_of(record: str) -> list[str]:
     """Empty where the record is not well-formed."""
     columns, place, more = [], 0, True
     while more:

@@ -16,7 +16,9 @@ _KEYWORD = (
     rf"(?P<keyword>DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|{'|'.join((*_FAILURES, *_PARTS))}):  (?P<text>.*)"
 )
 _ANY_LINE = re.compile(rf"(?P<prefix>.*?)(?<![A-Z]){_KEYWORD}", re.DOTALL)
-_CODE = re.compile(r"([0-9A-Z]{5}): ")
+_CODE = re.compile(
+    r"(?=[A-Z]*\d)([0-9A-Z]{5}): "
+)  # every SQLSTATE has a digit; `AUDIT: ` of pgaudit has none
 _NO_CODE = "00000"  # of messages that tell of no failure
 _LONGEST_PREFIX = 1000  # characters in which the keyword has to come
 
