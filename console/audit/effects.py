@@ -45,8 +45,9 @@ def look_note(target: str, look: Look, above: int) -> dict[str, object]:
 def found_note(found: Comparison) -> dict[str, object]:
     """The body of another, which is short: what nobody declared, and what is not known."""
     told = [one for one in found.findings if one.standing is not Standing.DECLARED]
+    undeclared, unclear = len(found.of(Standing.UNDECLARED)), len(found.of(Standing.UNCLEAR))
     return {
-        "text": f"{len(found.of(Standing.UNDECLARED))} undeclared effects, {len(told)} not declared",
+        "text": f"undeclared: {undeclared}, unclear: {unclear}",
         "effects": _VERSION,
         "effects_of": found.target,
         "target": found.target,

@@ -150,7 +150,7 @@ def _look(one: Item) -> Line:
         if one.since is None
         else f"looked: {one.found} not declared, {one.declared} declared"
     )
-    unknown = f", {len(one.notes)} remarks" if one.notes else ""
+    unknown = f"; remarks: {len(one.notes)}" if one.notes else ""
     cells = (f"{one.told_at:%Y-%m-%d %H:%M:%S}", "look", said + unknown, "", "")
     return Line(key=one.key, cells=cells, tone=Tone.NOTICE)
 
@@ -176,4 +176,4 @@ def summary(found: Sequence[Item]) -> str:
     findings = [one.finding for one in found if one.finding is not None]
     undeclared = sum(1 for one in findings if one.standing is Standing.UNDECLARED)
     looks = len(found) - len(findings)
-    return f"{undeclared} undeclared effects in the last {looks} looks; dbdeck audit compare looks anew"
+    return f"undeclared in the last looks ({looks}): {undeclared}; dbdeck audit compare looks anew"

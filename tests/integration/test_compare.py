@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from console.dispatch.scratch import ScratchServer, start, stop
 from console.model.effects import Standing
+from tests.command import Command
 from tests.integration.comparing import (
     TABLES,
     WATCHER,
@@ -34,6 +35,10 @@ BEFORE = (
     *TABLES,
     "create role app login password 'f1rst-Passw0rd'",
     "create role shop login",
+    "create table events (id int primary key, at timestamptz)",
+    "create index events_at on events (at)",
+    "grant select on events to watcher",
+    "insert into events values (1, now() - interval '9 days'), (2, now())",
     "create role leaver login",
     "create role readers",
     "grant readers to leaver",
@@ -80,8 +85,12 @@ async def act_on_postgres(bench: Bench, server: ScratchServer, folder: Path) -> 
     await bench.run("table.vacuum", table="orders")
     await bench.run("table.vacuum", table="orders", full=True)
     await bench.run("table.analyze", table="orders")
+    purge = {"archive": "events_old", "create_archive": True, "column": "at", "older_than": "2d"}
+    await bench.run("rows.purge", table="events", **purge)
+    await bench.run("setting.set", name="fillfactor", value="80", table="orders")
     await bench.run("credential.rotate", account="app")
     await bench.run("credential.lock", account="locked")
+    await bench.run("credential.lock", account="locked", unlock=True)
     await bench.run("account.revoke", account="leaver")
     await bench.run("slot.drop", name="standby1")
     script = folder / "up.sql"
@@ -93,6 +102,13 @@ async def act_on_postgres(bench: Bench, server: ScratchServer, folder: Path) -> 
 async def end_sessions(bench: Bench, server: ScratchServer) -> None:
     idle, busy = await session(server, "shop", "till"), await session(server, "shop", "report")
     await bench.run("session.terminate", **await bench.key(idle.get_server_pid()))
+    root, waiter = await session(server, "postgres", "root"), await session(server, "postgres", "waiter")
+    await root.execute("begin; lock table events")
+    waits = asyncio.ensure_future(waiter.fetch("select * from events"))
+    await asyncio.sleep(0.5)
+    key = await bench.key(root.get_server_pid())
+    await bench.run("chain.break", root=key["id"], started_at=key["started_at"])
+    await waits
     asleep = asyncio.ensure_future(busy.fetch("select pg_sleep(60)"))
     await asyncio.sleep(0.3)
     await bench.run("session.cancel", **await bench.key(busy.get_server_pid()))
@@ -101,7 +117,7 @@ async def end_sessions(bench: Bench, server: ScratchServer) -> None:
     await busy.execute("begin")
     await asyncio.sleep(1.2)
     await bench.run("session.terminate_idle", older_than="1s")
-    for one in (idle, busy):
+    for one in (idle, busy, root, waiter):
         one.terminate()
 
 
@@ -123,7 +139,7 @@ async def test_nothing_that_dbdeck_did_is_undeclared(
     assert declared["prepared transaction", "left over"] == "transaction.rollback_prepared"
     assert declared["membership", "leaver in readers"] == "account.revoke"
     actions = sorted(one.action for one in found.findings if one.kind in ("session", "statement of session"))
-    assert actions == ["session.cancel", "session.terminate", "session.terminate_idle"]
+    assert actions == ["chain.break", "session.cancel", "session.terminate", "session.terminate_idle"]
     again = await bench.compare()
     assert again.findings == ()
 
@@ -270,3 +286,28 @@ async def test_a_restart_is_told_and_what_it_brought_is_not_held_against_anybody
     assert names(undeclared(found)) == []
     assert ("server", "t", "started again") in names(found.of(Standing.UNCLEAR))
     assert ("server setting", "max_connections", "changed") in names(found.of(Standing.UNCLEAR))
+
+
+async def test_the_command_ends_with_11_where_something_is_undeclared(
+    server: ScratchServer, tmp_path: Path
+) -> None:
+    given = {
+        "engine": "postgres", "host": str(server.socket_dir), "port": server.port, "database": "postgres",
+        "environment": "dev", "tls": "off", "monitor": {"user": "watcher"}, "operator": {"user": "postgres"},
+    }  # fmt: skip
+    command = Command(tmp_path, {"t": given})
+    first = await command.run("audit", "compare", "-t", "t", "--json")
+    assert (first.code, first.document["since"]) == (0, None)
+    assert first.document["schema"] == "dbdeck/audit-compare/1"
+    await psql(server, "create role spy")
+    found = await command.run("audit", "compare", "--json")
+    assert found.code == 11
+    assert [(row["standing"], row["kind"], row["name"]) for row in found.rows] == [
+        ("undeclared", "role", "spy")
+    ]
+    assert (await command.run("audit", "compare", "--since", "soon")).code == 2
+    await psql(server, "drop role spy")
+    told = await command.run("audit", "compare")
+    assert told.code == 11
+    assert "role spy dropped" in told.out
+    assert (await command.run("audit", "verify")).code == 0
