@@ -58,8 +58,8 @@ def _claims(change: Change) -> Statements:
 
 
 def _of_account(change: Change) -> Statements:
-    who = (_account(change.name)[0],)
-    return [(ACCOUNT, who), (RIGHTS, who), (GONE, who)]
+    names = _accounts(change.name, hosts=change.kind != "role")
+    return [(verb, (one,)) for one in names for verb in (ACCOUNT, RIGHTS, GONE)]
 
 
 def _of_membership(change: Change) -> Statements:
@@ -88,23 +88,28 @@ def _of_prepared(change: Change) -> Statements:
 _XID = re.compile(r"([Xx]?)'([^']*)',")
 
 
-def _account(name: str) -> tuple[str, ...]:
-    """MySQL's `app@10.%` is app and 10.%; of PostgreSQL it is one name."""
+def _accounts(name: str, *, hosts: bool) -> tuple[str, ...]:
+    """MySQL's `app@10.%` is called app in statements; a role of PostgreSQL may have an @ in its name."""
     bare = unquoted(name)
-    return tuple(bare.rpartition("@")[::2]) if "@" in bare else (bare,)
+    user, sign, _ = bare.rpartition("@")
+    quoted = bare != name
+    return (bare, user) if hosts and sign and user and not quoted else (bare,)
 
 
 def _rights(change: Change) -> Statements:
     """The object is told by its last part; `grant … on all tables in schema x` names only the schema."""
     what, _, who = change.name.rpartition(" to ")
-    grantee = _account(who)[0].replace("`", "")
+    return [claim for one in _accounts(who, hosts=True) for claim in _rights_of(change, what, one)]
+
+
+def _rights_of(change: Change, what: str, grantee: str) -> Statements:
     on = [one for one in tokens(what) if one not in _NOT_NAMES]
     last = parts(what.partition("(")[0].rpartition(" ")[2])
     schema = last[:1]
     found = [(GONE, (grantee,)), (ACCOUNT, (grantee,)), (SCHEMA, schema)]
     if change.kind == "default privilege":
         return [*found, (DEFAULTS, (grantee,))]
-    if what.startswith(("privileges on", "proxy on")) or "`@`" in what:  # MySQL
+    if what.startswith(("privileges on", "proxy on", "`")):  # MySQL
         found += [(RIGHTS, (grantee, *on))]
         return found + ([(RIGHTS, (grantee,))] if not on else [])
     found += [(RIGHTS, (grantee, *last[-1:])), (RIGHTS, (grantee, "all", *schema)), (OBJECT, last[-1:])]

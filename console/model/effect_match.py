@@ -114,7 +114,8 @@ def _of_change(change: Change, seen: Seen, deeds: Sequence[Deed], span: Span, *,
         why = f"only {able[-1].action} names it, which ended as {able[-1].status}"
         return msgspec.structs.replace(_by(bare, able), standing=Standing.UNCLEAR, why=why)
     if change.kind == "prepared transaction":
-        why = "its own coordinator may have ended it: the server does not tell"
+        did = "prepared" if change.how is How.MADE else "ended"
+        why = f"its application or coordinator may have {did} it: the server does not tell"
         return msgspec.structs.replace(bare, standing=Standing.UNCLEAR, why=why)
     return bare
 

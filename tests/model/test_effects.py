@@ -80,6 +80,11 @@ def test_a_difference_without_a_deed_is_undeclared() -> None:
     [
         ("role", "app", 'alter role "app" nologin'),
         ("role", '"My App"', 'ALTER ROLE "My App" LOGIN'),
+        ("role", '"bob@corp"', 'alter role "bob@corp" nologin'),
+        ("password", "bob@corp", 'alter role "bob@corp" password <scram verifier>'),
+        ("grant", 'shop: table public.t to "bob@corp"', 'revoke select on t from "bob@corp"'),
+        ("grant", "`readers`@`%` to app@%", "revoke 'readers'@'%' from 'app'@'%'"),
+        ("grant", "`readers` to app@%", "revoke `readers` from 'app'@'%'"),
         ("user", "app@10.%", "alter user 'app'@'10.%' account lock"),
         ("password", "app", 'alter role "app" password <scram verifier>'),
         ("membership", "app in readers", 'revoke "readers" from "app" granted by "boss"'),
@@ -147,6 +152,14 @@ def test_what_ended_before_the_look_explains_nothing() -> None:
 def test_what_only_a_failed_action_names_is_unclear() -> None:
     [one] = told(ROLE, {"role": {"app": "="}}, deed("alter role app nologin", status="failed")).findings
     assert (one.standing, one.action) == (Standing.UNCLEAR, "setting.set")
+
+
+def test_a_prepared_transaction_that_came_or_went_is_unclear() -> None:
+    here = {"prepared transaction": {"x": "="}}
+    for before, after, word in (({}, here, "prepared"), (here, {}, "ended")):
+        [one] = told(before, after).findings
+        assert one.standing is Standing.UNCLEAR
+        assert f"may have {word} it" in one.why
 
 
 def test_a_deed_on_the_primary_explains_accounts_of_its_replica_but_not_its_settings() -> None:
