@@ -18,6 +18,7 @@ from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
+from console.model.effects import Look, Seen
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
@@ -293,6 +294,14 @@ class ScriptedEngine:
     async def verifiers(self) -> tuple[Stored, ...]:
         await self._read()
         return self.kept
+
+    async def showing(self, key: bytes | None, before: Look | None) -> Seen:
+        del key, before
+        await self._read()
+        look = Look(
+            taken_at=NOW, server=IDENTITY.system_id, flavor=IDENTITY.flavor, started_at=IDENTITY.started_at
+        )
+        return Seen(look=look)
 
     async def checks(self) -> tuple[Check, ...]:
         await self._read()

@@ -510,6 +510,19 @@ def audit_reconcile(
     return _run(reconcile(services, action_id, said, reason, as_json))
 
 
+@audit.command("compare")
+@config_option
+@click.option("-t", "--target", metavar="NAME", help="a target of the config; not needed when there is one")
+@click.option("--since", metavar="WHEN", help="compare with the last look by then: a time, or 8h, 2d ago")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_compare(services: Services, target: str | None, since: str | None, as_json: bool) -> int:
+    """Look at the server and list what changed that no action declared; exit 11 where something did."""
+    from console.cli.compare import compare
+
+    return _run(compare(services, target, since, as_json))
+
+
 @cli.group()
 def runbook() -> None:
     """Guided runbooks: typed documents whose every step is recorded, and which another can go on with."""

@@ -14,6 +14,7 @@ from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
 from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
+from console.model.effects import Look, Seen
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
@@ -284,6 +285,14 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
         """The verifiers of those who may log in, to try guesses on; never polled, never shown.
 
         Raises PrivilegeMissing with the GRANT.
+        """
+        ...
+
+    async def showing(self, key: bytes | None, before: Look | None) -> Seen:
+        """What the server shows of what operators do, and what its log tells since the look before.
+
+        With the `key` of fingerprints passwords and settings that are texts can be compared, too. It holds no
+        secret. Not for polling: it reads the catalogs of every database.
         """
         ...
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
+from console.audit.effects import Told, told
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
 from console.backups.board import DRILL
@@ -24,6 +25,7 @@ from console.secrets import resolve
 from console.tui.run_desk import RunDesk, Shipped
 
 RETRY_SECONDS = 5.0
+_LOOKS = 50  # recorded ones that are shown
 T = TypeVar("T")
 
 
@@ -112,6 +114,12 @@ class Desk:
             return await actions_of(self.ledger, target.name, rotations)
         except DbdeckError:
             return {}
+
+    async def looks(self, target: Target) -> Sequence[Told]:
+        """What recorded looks at a target found. Raises AuditUnavailable where no ledger is open."""
+        if self.ledger is None:
+            raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
+        return await told(self.ledger, target.name, _LOOKS)
 
     async def past_drills(self) -> Sequence[dict[str, Any]]:
         """How drills ended. Raises AuditUnavailable where no ledger is open."""

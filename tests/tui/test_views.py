@@ -87,7 +87,7 @@ async def test_the_brackets_walk_through_all_views(stage: Stage) -> None:
             names.append(stage.main.pane.name_of_subject)
         assert names == [*(tab.name for tab in TABS[1:]), "locks"]
         await pilot.press("left_square_bracket")
-        assert stage.main.pane.name_of_subject == "audit"
+        assert stage.main.pane.name_of_subject == "effects"
 
 
 async def test_a_new_deadlock_is_called_out_whatever_is_in_view(stage: Stage) -> None:

@@ -25,6 +25,7 @@ from console.engine.mysql.reader import reader
 from console.engine.mysql.relations import called, index_site
 from console.engine.mysql.rights import operator_lacks
 from console.engine.mysql.settings import setting
+from console.engine.mysql.shown import look
 from console.engine.mysql.snapshot import MysqlSnapshot, snapshot
 from console.engine.mysql.table_locks import table_locks
 from console.engine.mysql.tables import TableReader
@@ -36,6 +37,7 @@ from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
 from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
+from console.model.effects import Look, Seen
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
@@ -136,6 +138,11 @@ class MysqlEngine:
         """Raises PrivilegeMissing."""
         async with self._link.lock:
             return await verifiers(self._link)
+
+    async def showing(self, key: bytes | None, before: Look | None) -> Seen:
+        """Polls wait meanwhile."""
+        async with self._link.lock:
+            return await look(self._link, key, before)
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._link.lock:

@@ -105,7 +105,7 @@ class LogFile:
             self._read_on()
             if self._replaced():
                 self._leave()
-                self._open = _open(self._path)
+                self._open = open_log(self._path)
                 self._log.cut()
                 self._read_on()
             found, self._found = self._found, []
@@ -116,7 +116,7 @@ class LogFile:
             self._leave()
 
     def _start(self) -> None:
-        self._open = _open(self._path)
+        self._open = open_log(self._path)
         size = os.fstat(self._open).st_size
         if size > self._look_back:
             os.lseek(self._open, size - self._look_back, os.SEEK_SET)
@@ -150,7 +150,7 @@ class LogFile:
         return (now.st_dev, now.st_ino) != (old.st_dev, old.st_ino)
 
 
-def _open(path: Path) -> int:
+def open_log(path: Path) -> int:
     """A named pipe is not waited for, and refused with everything else that is no file."""
     opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(opened).st_mode):

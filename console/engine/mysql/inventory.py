@@ -15,7 +15,7 @@ from console.errors import DbdeckError, PrivilegeMissing, Unreachable
 from console.model.inventory import Inventory, Objects
 
 # Accounts that a server brings along, and those that a drill and a dump leave.
-_NOT_OURS = frozenset(
+NOT_OURS = frozenset(
     {"mysql.sys", "mysql.session", "mysql.infoschema", "mariadb.sys", "dbdeck_restore_drill", "PUBLIC",
      "mariadb_dump_import_role"}
 )  # fmt: skip
@@ -190,7 +190,7 @@ async def _of_server(reader: Reader) -> tuple[Objects, dict[str, str]]:
         return {"database": objects["database"]}, dict.fromkeys(("user", "role", "grant"), hint)
     unseen: dict[str, str] = {}
     for row in accounts:
-        if str(row["name"]) in _NOT_OURS:
+        if str(row["name"]) in NOT_OURS:
             continue
         try:
             await _account(reader, row, objects)

@@ -14,7 +14,7 @@ from console.engine.postgres import deadlock_report as report
 from console.engine.postgres.link import Link
 from console.engine.postgres.log_follow import LOOK_BACK, Follower, LocalFiles, ServedFiles
 from console.engine.postgres.names import RETRY_SECONDS
-from console.engine.postgres.server_log import CsvLog, JsonLog, LogParser
+from console.engine.postgres.server_log import DEADLOCKS, CsvLog, JsonLog, LogParser, Matter
 from console.engine.postgres.text_log import TextLog
 from console.errors import PrivilegeMissing, Unreachable
 from console.model.deadlocks import Deadlock, DeadlockHistory, merged
@@ -30,7 +30,7 @@ _LAG = timedelta(seconds=15)
 _FORMS = ("jsonlog", "csvlog", "stderr")
 
 
-class _Source(msgspec.Struct, frozen=True, kw_only=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """What log_source.sql tells: how the log is written, and what this login may do."""
 
     collected: bool
@@ -129,7 +129,7 @@ class Deadlocks:
 
     async def _look(self) -> None:
         row = (await self._link.fetch("log_source", "the server's log settings"))[0]
-        source = msgspec.convert(dict(row), _Source)
+        source = msgspec.convert(dict(row), Source)
         follower = self._following(source)
         if follower is None:
             self._notes = tuple(missing(source, self._link.target.monitor.user))
@@ -150,7 +150,7 @@ class Deadlocks:
         self._forget()
         self._notes = tuple(self._remarks(source, follower))
 
-    def _following(self, source: _Source) -> Follower | None:
+    def _following(self, source: Source) -> Follower | None:
         """Rights and settings may change while we look: then another source is followed from its start."""
         path = self._link.target.log
         served = source.form is not None and source.may_ask and source.may_read and source.may_list
@@ -164,7 +164,7 @@ class Deadlocks:
             form = source.form if served else None
             self._follower = (
                 key,
-                Follower(files, lambda *file: parser(source.zone, source.prefix, form, *file)),
+                Follower(files, lambda *file: parser(source, form, file)),
             )
         return self._follower[1]
 
@@ -187,7 +187,7 @@ class Deadlocks:
         kept = merged((), self._known.values(), keep=KEEP)
         self._known = {one.ident: one for one in kept}
 
-    def _remarks(self, source: _Source, follower: Follower) -> Iterator[str]:
+    def _remarks(self, source: Source, follower: Follower) -> Iterator[str]:
         if follower.skipped:
             mib = follower.skipped / (1 << 20)
             yield f"{mib:.1f} MiB of older log were not read: a first look goes back {LOOK_BACK >> 20} MiB"
@@ -199,17 +199,22 @@ class Deadlocks:
         self._follower = None
 
 
-def parser(zone: str, prefix: str, form: str | None, path: str, head: bytes, offset: int) -> LogParser:
+def parser(
+    source: Source, form: str | None, file: tuple[str, bytes, int], matter: Matter = DEADLOCKS
+) -> LogParser:
     """By the format asked for, else by the file's name, else by its first bytes."""
+    path, head, offset = file
     form = (
         form
         or _FORM_OF.get(Path(path).suffix)
         or ("jsonlog" if head.startswith(b'{"timestamp"') else "stderr")
     )
-    where = known_zone(zone)
+    where = known_zone(source.zone)
     if form == "jsonlog":
-        return JsonLog(where, offset)
-    return CsvLog(where, offset) if form == "csvlog" else TextLog(where, offset, prefix)
+        return JsonLog(where, offset, matter)
+    if form == "csvlog":
+        return CsvLog(where, offset, matter)
+    return TextLog(where, offset, source.prefix, matter)
 
 
 _FORM_OF = {".json": "jsonlog", ".csv": "csvlog"}
@@ -222,7 +227,7 @@ def known_zone(name: str) -> ZoneInfo | None:
         return None
 
 
-def missing(source: _Source, user: str) -> Iterator[str]:
+def missing(source: Source, user: str) -> Iterator[str]:
     """Why only the counter is known, and exactly what would change that."""
     local = "or give the target `log:`, the path of the log on this machine"
     if source.form is None:
@@ -244,7 +249,7 @@ def missing(source: _Source, user: str) -> Iterator[str]:
     )
 
 
-def hindrances(source: _Source) -> Iterator[str]:
+def hindrances(source: Source) -> Iterator[str]:
     """Settings under which the log tells less than it could."""
     if source.threshold in ("log", "fatal", "panic"):
         yield f"log_min_messages = {source.threshold} keeps deadlocks out of the log: set it to error"

@@ -21,6 +21,7 @@ from console.engine.postgres import (
     relations,
     rights,
     settings,
+    shown,
     slots,
     snapshot,
     storage,
@@ -39,6 +40,7 @@ from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree
 from console.model.checking import CheckSite
 from console.model.deadlocks import DeadlockHistory
+from console.model.effects import Look, Seen
 from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
@@ -190,6 +192,11 @@ class PostgresEngine:
     async def verifiers(self) -> tuple[Stored, ...]:
         async with self._busy:
             return await accounts.verifiers(self._link)
+
+    async def showing(self, key: bytes | None, before: Look | None) -> Seen:
+        """Polls wait meanwhile: it reads the catalogs of every database."""
+        async with self._busy:
+            return await shown.look(self._link, key, before)
 
     async def checks(self) -> tuple[Check, ...]:
         async with self._busy:

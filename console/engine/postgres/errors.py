@@ -17,7 +17,7 @@ from console.errors import (
 )
 from console.model.target import Target
 
-# InternalClientError: a farewell of the server came while nobody listened; asyncpg takes no other statement then.
+# InternalClientError: a farewell came while nobody listened; asyncpg takes no other statement then.
 CONNECTION_LOST = (
     asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError,
 )  # fmt: skip

@@ -142,6 +142,11 @@ class Follower:
         self.behind = False
         self.skipped = 0  # bytes given up, at the first read or when far behind
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """The file that was read last, and how far."""
+        return self._path, self._offset
+
     async def read(self) -> list[tuple[str, LogEntry]]:
         """(file, entry) of what was written since the last read; an entry that may still grow is
         returned each time, so that the last message of a quiet log is not waited for.

@@ -1,4 +1,4 @@
-"""The deadlocks in a server log of PostgreSQL: text, CSV or JSON, in pieces of any size. Pure.
+"""The messages that matter in a server log of PostgreSQL: text, CSV or JSON, in pieces of any size. Pure.
 
 Manual, "Error Reporting and Logging": log_line_prefix, "Using CSV-Format Log Output", "Using JSON-Format
 Log Output"; elog.c: each part of a text message has the prefix and its own keyword, further lines of a
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,8 +19,30 @@ DEADLOCK = "40P01"
 LONGEST_RECORD = 16 << 20  # bytes; a longer one is given up: something else than a log is being read
 
 
+class Matter(NamedTuple):
+    """Which messages are looked for: by SQLSTATE, or by how an English one begins. `near` is in every line
+    that can be one: it is tried first, as nearly no line is. `logged`: those of the level LOG, too.
+    """
+
+    codes: frozenset[str]
+    words: re.Pattern[str]
+    near: re.Pattern[bytes]
+    logged: bool = False
+
+    def fits(self, code: str, message: str) -> bool:
+        return code in self.codes or bool(self.words.match(message))
+
+
+DEADLOCKS = Matter(
+    codes=frozenset({DEADLOCK}),
+    words=re.compile(r"deadlock detected\Z"),
+    near=re.compile(rb"deadlock detected|40P01"),
+)
+
+
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One message about a deadlock. `offset` is where it begins in its file, in bytes.
+    """One message. `offset` is where it begins in its file, in bytes; `code` is its SQLSTATE, empty where the
+    log does not tell it.
 
     `at` is exact to the millisecond where `exact`; None where the log does not tell the time.
     """
@@ -33,6 +55,8 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     database: str | None = None
     application: str | None = None
     client: str | None = None
+    code: str = ""
+    message: str = ""
     detail: str = ""
     context: str = ""
     statement: str = ""
@@ -110,6 +134,7 @@ class _Json(msgspec.Struct, frozen=True):
     pid: int | None = None
     remote_host: str | None = None
     state_code: str = ""
+    message: str = ""
     detail: str = ""
     context: str = ""
     statement: str = ""
@@ -119,12 +144,14 @@ class _Json(msgspec.Struct, frozen=True):
 class JsonLog:
     """One object a line."""
 
-    def __init__(self, zone: ZoneInfo | None, offset: int = 0) -> None:
+    def __init__(self, zone: ZoneInfo | None, offset: int = 0, matter: Matter = DEADLOCKS) -> None:
         self._zone = zone
+        self._matter = matter
         self._lines = Lines(offset, skip=offset > 0)
 
     def feed(self, data: bytes) -> list[LogEntry]:
-        found = [self._entry(offset, line) for offset, line in self._lines.feed(data) if b"40P01" in line]
+        near = self._matter.near.search
+        found = [self._entry(offset, line) for offset, line in self._lines.feed(data) if near(line)]
         return [one for one in found if one is not None]
 
     def rest(self) -> list[LogEntry]:
@@ -135,7 +162,7 @@ class JsonLog:
             record = msgspec.json.decode(line.decode(errors="replace"), type=_Json)
         except msgspec.DecodeError:
             return None
-        if record.state_code != DEADLOCK:
+        if not self._matter.fits(record.state_code, record.message):
             return None
         at, exact = moment(record.timestamp, self._zone)
         return LogEntry(
@@ -147,6 +174,8 @@ class JsonLog:
             database=record.dbname or None,
             application=_known(record.application_name),
             client=_client(record.remote_host),
+            code=record.state_code,
+            message=record.message,
             detail=record.detail,
             context=record.context,
             statement=record.statement,
@@ -160,8 +189,9 @@ _CSV_COLUMNS = 23  # of PostgreSQL 9 to 12; later ones have more at the end
 class CsvLog:
     """Records end at a line break outside quotes. One that makes no sense is given up for the next start."""
 
-    def __init__(self, zone: ZoneInfo | None, offset: int = 0) -> None:
+    def __init__(self, zone: ZoneInfo | None, offset: int = 0, matter: Matter = DEADLOCKS) -> None:
         self._zone = zone
+        self._matter = matter
         self._lines = Lines(offset, skip=offset > 0)
         self._record: list[bytes] = []
         self._size = self._start = 0
@@ -188,10 +218,10 @@ class CsvLog:
 
     def _entry(self) -> LogEntry | None:
         record = b"\n".join(self._record)
-        if b",40P01," not in record:
+        if not self._matter.near.search(record):
             return None
-        columns = _columns(record.decode(errors="replace"))
-        if len(columns) < _CSV_COLUMNS or columns[12] != DEADLOCK:
+        columns = columns_of(record.decode(errors="replace"))
+        if len(columns) < _CSV_COLUMNS or not self._matter.fits(columns[12], columns[13]):
             return None
         at, exact = moment(columns[0], self._zone)
         return LogEntry(
@@ -203,6 +233,8 @@ class CsvLog:
             database=columns[2] or None,
             application=_known(columns[22]),
             client=_client(columns[4].rpartition(":")[0] or columns[4]),
+            code=columns[12],
+            message=columns[13],
             detail=columns[14],
             context=columns[18],
             statement=columns[19],
@@ -213,7 +245,7 @@ class CsvLog:
 _COLUMN = re.compile(r'(?:"((?:[^"]+|"")*)"|([^,"]*))(,|\Z)')
 
 
-def _columns(record: str) -> list[str]:
+def columns_of(record: str) -> list[str]:
     """Empty where the record is not well-formed."""
     columns, place, more = [], 0, True
     while more:

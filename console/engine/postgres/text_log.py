@@ -1,4 +1,4 @@
-"""Deadlocks in the text format of the server log, whatever log_line_prefix makes of its lines. Pure."""
+"""Messages in the text format of the server log, whatever log_line_prefix makes of its lines. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from console.engine.postgres.server_log import DEADLOCK, Lines, LogEntry, moment
+from console.engine.postgres.server_log import DEADLOCKS, Lines, LogEntry, Matter, moment
 
 _PARTS = ("DETAIL", "HINT", "QUERY", "CONTEXT", "LOCATION", "BACKTRACE", "STATEMENT")
 _FAILURES = ("ERROR", "FATAL", "PANIC")
@@ -16,8 +16,10 @@ _KEYWORD = (
     rf"(?P<keyword>DEBUG[1-5]?|LOG|INFO|NOTICE|WARNING|{'|'.join((*_FAILURES, *_PARTS))}):  (?P<text>.*)"
 )
 _ANY_LINE = re.compile(rf"(?P<prefix>.*?)(?<![A-Z]){_KEYWORD}", re.DOTALL)
-_CODE = re.compile(r"([0-9A-Z]{5}): ")
-_MATTERS = re.compile(rb"deadlock detected|40P01")
+_CODE = re.compile(
+    r"(?=[A-Z]*\d)([0-9A-Z]{5}): "
+)  # every SQLSTATE has a digit; `AUDIT: ` of pgaudit has none
+_NO_CODE = "00000"  # of messages that tell of no failure
 _LONGEST_PREFIX = 1000  # characters in which the keyword has to come
 
 _TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -80,11 +82,14 @@ class _Line(msgspec.Struct, frozen=True):
 
 class TextLog:
     """A message is complete when the next one begins. Only English messages are understood; of others
-    a prefix with %e still tells that there was a deadlock, and when.
+    a prefix with %e still tells that there was one, and when.
     """
 
-    def __init__(self, zone: ZoneInfo | None, offset: int = 0, prefix: str = "") -> None:
+    def __init__(
+        self, zone: ZoneInfo | None, offset: int = 0, prefix: str = "", matter: Matter = DEADLOCKS
+    ) -> None:
         self._zone = zone
+        self._matter = matter
         self._lines = Lines(offset, skip=offset > 0)
         pattern = prefix_pattern(prefix)
         self._exact = re.compile(rf"(?P<prefix>{pattern}){_KEYWORD}", re.DOTALL)
@@ -110,7 +115,7 @@ class TextLog:
             if self._open is not None:
                 self._open.more(raw[1:].decode(errors="replace"))
             return None
-        if self._open is None and not _MATTERS.search(raw):
+        if self._open is None and not self._matter.near.search(raw):
             return None  # nearly every line: a pattern for the prefix is slow where it does not fit
         line = self._read(raw.decode(errors="replace"))
         if line is None:
@@ -119,40 +124,48 @@ class TextLog:
             if self._open is not None:
                 self._open.part(line)
             return None
-        if line.keyword == DEADLOCK and self._open is not None and self._open.goes_on(line):
+        foreign = line.keyword in self._matter.codes
+        if foreign and self._open is not None and self._open.goes_on(line):
             return None
-        done, self._open = self._open, _Message(offset, line) if _is_deadlock(line) else None
+        done, self._open = self._open, self._begun(offset, line)
         return done
+
+    def _begun(self, offset: int, line: _Line) -> _Message | None:
+        """By SQLSTATE where the prefix or log_error_verbosity = verbose shows it, else by the words."""
+        if line.keyword in self._matter.codes:
+            return _Message(offset, line, line.keyword, "", foreign=True)
+        if line.keyword not in _FAILURES and not (self._matter.logged and line.keyword == "LOG"):
+            return None
+        verbose = _CODE.match(line.text)
+        code = line.fields.get("code") or (verbose[1] if verbose else None)
+        text = line.text[verbose.end() :] if verbose else line.text
+        words = bool(self._matter.words.match(text)) and code in (None, _NO_CODE)
+        if not words and code not in self._matter.codes:
+            return None
+        return _Message(offset, line, code or "", text)
 
     def _read(self, line: str) -> _Line | None:
         begin = line[:_LONGEST_PREFIX]
         found = self._exact.match(begin) or _ANY_LINE.match(begin)
         if found is not None:
             return _Line(found["keyword"], line[found.start("text") :], found.groupdict())
-        foreign = self._foreign.match(begin) if self._foreign and DEADLOCK in begin else None
-        if foreign is not None and foreign["code"] == DEADLOCK:
-            return _Line(DEADLOCK, "", foreign.groupdict())
+        if self._foreign is None or not any(code in begin for code in self._matter.codes):
+            return None
+        foreign = self._foreign.match(begin)
+        if foreign is not None and foreign["code"] in self._matter.codes:
+            return _Line(foreign["code"], "", foreign.groupdict())
         return None
 
 
-def _is_deadlock(line: _Line) -> bool:
-    """By SQLSTATE where the prefix or log_error_verbosity = verbose shows it, else by the words."""
-    if line.keyword == DEADLOCK:
-        return True
-    if line.keyword not in _FAILURES:
-        return False
-    verbose = _CODE.match(line.text)
-    code = line.fields.get("code") or (verbose[1] if verbose else None)
-    return code == DEADLOCK if code else line.text == "deadlock detected"
-
-
 class _Message:
-    def __init__(self, offset: int, line: _Line) -> None:
+    def __init__(self, offset: int, line: _Line, code: str, text: str, *, foreign: bool = False) -> None:
         self._offset = offset
         self._fields = line.fields
-        self._foreign = line.keyword == DEADLOCK
+        self._code = code
+        self._text_lines = [text]
+        self._foreign = foreign
         self._parts: dict[str, list[str]] = {}
-        self._last: list[str] = []
+        self._last = self._text_lines
 
     def part(self, line: _Line) -> None:
         self._last = self._parts.setdefault(line.keyword, [])
@@ -179,6 +192,8 @@ class _Message:
             database=_value(fields.get("database")),
             application=_value(fields.get("application")),
             client="local" if client == "[local]" else _value(client),
+            code=self._code,
+            message="\n".join(self._text_lines),
             detail=self._text("DETAIL"),
             context=self._text("CONTEXT"),
             statement=self._text("STATEMENT"),

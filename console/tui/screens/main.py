@@ -98,6 +98,7 @@ class MainScreen(GuidedScreen):
                     engine=self._engine,
                     replicas=self._replicas,
                     ledger=self._ledger_rows,
+                    effects=partial(self._desk.looks, self.target),
                     refusal=self.refusal,
                     thresholds=self._desk.config.thresholds,
                     rotation=self._rotation,

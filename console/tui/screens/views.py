@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from console.audit.effects import Told
 from console.audit.record import Entry
 from console.backups.board import Past, read_backups, read_drills
 from console.config import Thresholds
@@ -29,6 +30,7 @@ from console.tui.panes.backups import BackupsPane
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.drain import DrainPane
 from console.tui.panes.drills import DrillsPane, TrendsPane
+from console.tui.panes.effects import EffectsPane
 from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.indexes import IndexesPane
 from console.tui.panes.locks import LocksPane
@@ -56,6 +58,7 @@ TABS = (
     Tab("6", "runbooks", "Runbooks"),
     Tab("6", "runs", "Runs"),
     Tab("9", "audit", "Audit"),
+    Tab("9", "effects", "Effects"),
 )
 BY_KEY = {tab.key: tab for tab in reversed(TABS)}
 LEDGER_SECONDS = 5.0
@@ -73,6 +76,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine
     replicas: Sequence[Engine]
     ledger: Callable[[], Awaitable[list[Entry]]]
+    effects: Callable[[], Awaitable[Sequence[Told]]]
     refusal: Callable[[str], str]
     thresholds: Thresholds
     rotation: Rule
@@ -118,3 +122,4 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield RunbooksPane(of.shelf, every=LEDGER_SECONDS, refusal=of.start_refusal)
     yield RunsPane(of.runs, every=LEDGER_SECONDS, live=of.live)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)
+    yield EffectsPane(of.effects, every=slower)

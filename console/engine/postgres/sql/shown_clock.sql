@@ -1,0 +1,4 @@
+-- Purpose: the server's clock, as a look begins
+-- Privilege: none
+-- Cost: constant
+select clock_timestamp() as now
