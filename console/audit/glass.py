@@ -84,8 +84,8 @@ class GlassWriter(Writer):
         self.window = window
 
     @property
-    def rows(self) -> int:
-        return self._head.seq
+    def head(self) -> chain.Head:
+        return self._head
 
     def stamped(self, body: Mapping[str, object]) -> Mapping[str, object]:
         return {**body, STAMP: datetime.now(UTC)}
@@ -175,7 +175,12 @@ class GlassLedger(Ledger):
 
     @property
     def rows(self) -> int:
-        return self._glass.rows
+        return self._glass.head.seq
+
+    @property
+    def link(self) -> str:
+        """Of the last row; kept elsewhere it tells a journal whose end was cut off."""
+        return self._glass.head.link.hex()
 
 
 @contextlib.asynccontextmanager

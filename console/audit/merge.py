@@ -50,6 +50,7 @@ class Merged(msgspec.Struct, frozen=True, kw_only=True):
 
 def journals(place: Path) -> list[Path]:
     """The file itself, or those in a folder. Raises UsageError."""
+    place = place.expanduser()
     if place.is_dir():
         return sorted(place.glob(f"*{GLASS}"))
     if not place.exists():
