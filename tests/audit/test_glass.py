@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -16,11 +17,14 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from console.audit import chain
 from console.audit.glass import GlassLedger, Terms, Window, open_glass
-from console.audit.journal import GLASS, encode_line
+from console.audit.journal import GLASS, Header, encode_header, encode_line
 from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.merge import read_whole
 from console.audit.readback import line_of
 from console.audit.record import Kind, Row, canonical_json, encode
 from console.errors import AuditUnavailable, Refused
@@ -29,6 +33,7 @@ from tests.audit.forge import row
 from tests.audit.outage import ON_SERVERS, ON_SQLITE, outage
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 from tests.audit.test_journal import largest_file
+from tests.audit.test_unavailable import can_mount, mounted
 from tests.servers.accounts import APP, PASSWORDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,6 +157,28 @@ async def test_without_a_journal_nothing_is_recorded_and_nothing_may_be_done(sql
                 await ledger.append(Kind.INTENT, action, {})
 
 
+@pytest.mark.skipif(not can_mount(), reason="only root may mount")
+async def test_a_full_disk_is_refused_before_and_during(
+    sqlite: SqliteSink, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a small tmpfs, where journals are refused otherwise."""
+    monkeypatch.setattr("console.audit.journal.refuse_memory", lambda _: None)
+    with mounted(disk / "small", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"):
+        sqlite.journal = disk / "small" / "journal"
+        await known(sqlite)
+        async with outage(sqlite, "locked"):
+            async with broken(sqlite) as ledger:
+                await ledger.append(Kind.INTENT, uuid4(), {})
+                with pytest.raises(AuditUnavailable, match="No space left"):
+                    await ledger.append(Kind.INTENT, uuid4(), {"x": "y" * 100_000})
+                await ledger.append(Kind.INTENT, uuid4(), {})  # the torn line was taken back
+            room = os.statvfs(sqlite.journal)
+            (disk / "small" / "fill").write_bytes(b"x" * room.f_bavail * room.f_bsize)
+            with pytest.raises(AuditUnavailable, match="No space left"):
+                async with broken(sqlite):
+                    pass
+
+
 # ---- the window -----------------------------------------------------------------------------------
 
 
@@ -272,6 +299,51 @@ async def test_a_journal_that_was_touched_is_refused_by_its_row(sqlite: SqliteSi
             await ledger.merge(path)
     assert "nothing was merged" in caught.value.message
     assert "intent" not in await kinds(sqlite)
+
+
+WRITER, LEDGER = UUID(int=7), UUID(int=8)
+
+
+def in_memory(*bodies: str) -> list[bytes]:
+    """Lines of a journal with these bodies between its beginning and its end."""
+    begin = canonical_json({"event": "begin", "ledger": LEDGER})
+    texts = [("open", "{}"), ("breakglass", begin), *(("note", body) for body in bodies)]
+    head = chain.Head(0, chain.START)
+    header = Header(writer=WRITER, ledger=LEDGER, sink="x", glass=True)
+    lines = [encode_line("journal", encode_header(header))]
+    for kind, body in [*texts, ("breakglass", canonical_json({"event": "end"}))]:
+        one = row(head, WRITER, body, kind=kind)
+        head = chain.Head(one.seq, one.link)
+        lines.append(encode_line("row", encode(one)))
+    return lines
+
+
+BODIES = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9)).map(canonical_json), max_size=5)
+
+
+@given(BODIES, st.data())
+def test_no_line_can_be_taken_out_moved_doubled_or_changed(bodies: list[str], data: st.DataObject) -> None:
+    lines = in_memory(*bodies)
+    path = Path("journal")
+    assert read_whole(path, b"".join(lines)).ended
+    at = data.draw(st.integers(1, len(lines) - 1))
+    to = data.draw(st.integers(1, len(lines) - 1))
+    byte = data.draw(st.integers(0, len(lines[at]) - 2))
+    changed = bytes([lines[at][byte] ^ 1])
+    ways = {
+        "out": [*lines[:at], *lines[at + 1 :]],
+        "moved": [*lines[:at], *lines[at + 1 : to + 1], lines[at], *lines[to + 1 :]],
+        "doubled": [*lines[: at + 1], *lines[at:]],
+        "changed": [*lines[:at], lines[at][:byte] + changed + lines[at][byte + 1 :], *lines[at + 1 :]],
+    }
+    for name, touched in ways.items():
+        if touched == lines:
+            continue
+        try:
+            found = read_whole(path, b"".join(touched))
+        except Refused:
+            continue
+        assert (name == "out" and not found.ended) or found == read_whole(path, b"".join(lines)), name
 
 
 async def test_a_row_that_contradicts_the_table_is_refused(sqlite: SqliteSink) -> None:
