@@ -91,14 +91,19 @@ class Desk:
             self._again.clear()
             try:
                 await changed()
-                ends = [asyncio.ensure_future(one.wait()) for one in (self._stop, self._again)]
-                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                for one in ends:
-                    one.cancel()
+                await self._stopped_or_again()
             finally:
                 await self._settle()
                 await dispatcher.close()
                 self.ledger = self.dispatcher = None
+
+    async def _stopped_or_again(self) -> None:
+        ends = [asyncio.ensure_future(one.wait()) for one in (self._stop, self._again)]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in ends:
+                one.cancel()
 
     def reopen(self) -> None:
         """The ledger is opened anew: it did not answer. What it records still is finished first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,9 @@ class GlassDesk:
         self.changed()
         try:
             while not self._end.is_set() and ledger.window.left > 0:
-                await asyncio.wait([asyncio.ensure_future(self._end.wait())], timeout=LOOK_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):  # a wall clock may be set meanwhile
+                        await self._end.wait()
         finally:
             ledger.window.close()
             self.dispatcher = self._ledger = None

@@ -170,11 +170,15 @@ async def test_a_ledger_that_hangs_later_is_asked_about_too(stage: Stage) -> Non
         await stage.app.desk.close()
 
 
-async def test_what_is_not_merged_is_told_at_start(stage: Stage, tmp_path: Path) -> None:
+def said(pilot: Pilot[Any]) -> str:
+    return " ".join(str(one.render()) for one in pilot.app.screen.query(Static))
+
+
+async def test_what_is_not_merged_is_told_at_start(stage: Stage) -> None:
     async with without_ledger(stage) as (pilot, _):
         await break_it(pilot, stage)
     stage.app = ConsoleApp(stage.config, Registry(actions.ALL))
     async with stage.app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
-        assert any("not merged" in str(one.render()) for one in pilot.app.screen.query(Static))
+        await until(pilot, lambda: "of a break-glass are in" in said(pilot) and "not merged" in said(pilot))
         await stage.app.desk.close()
