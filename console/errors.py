@@ -14,6 +14,7 @@ DbdeckError
 │   └── SecretsUnavailable  the store of secrets is damaged, full, busy, open to others or does not answer
 ├── Refused 4               policy, protected class, freeze, approval missing or expired
 ├── AuditUnavailable 5      an audit sink is missing, unreachable, read-only, full or swallows rows
+│   └── AuditForbidden      its server answers, and does not take this login or its rows
 ├── Stale 6                 the subject or a precondition changed since it was seen
 ├── Locked 7                another run holds the lock; its holder is named
 ├── ActionFailed 1          the action failed; the end state is known and verified
@@ -113,6 +114,10 @@ class Refused(DbdeckError):
 
 class AuditUnavailable(DbdeckError):
     exit, kind = Exit.AUDIT, "audit"
+
+
+class AuditForbidden(AuditUnavailable):
+    """No break-glass helps here: somebody decided it."""
 
 
 class Stale(DbdeckError):

@@ -2,7 +2,7 @@
 
 A row that is sent twice is one row, so nothing is at stake here but completeness: whatever fails
 leaves journal and table as they are. A writer that is dead stays dead, because each has an id and a
-journal of its own.
+journal of its own. Journals of a break-glass are left to `merge`, which looks at them as a whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from console.audit.journal import alive, encode_ack, encode_line
+from console.audit.journal import GLASS, alive, encode_ack, encode_line
 from console.audit.readback import can_grow, parse, waiting
 from console.audit.record import Entry, Row
 from console.audit.table.port import NotTaken, Table, Undecided, in_time
@@ -43,10 +43,11 @@ async def _deliver_all(folder: Path, table: Table) -> None:
 def _left(folder: Path, ledger: UUID) -> Iterator[tuple[Path, tuple[Row, ...]]]:
     """Newest first: the deadline may not be enough for all. Raises OSError."""
     for path in sorted(folder.glob("*.ndjson"), key=lambda path: path.stat().st_mtime, reverse=True):
-        if _is_settled(path) or _lives(path):
+        if path.name.endswith(GLASS) or _is_settled(path) or _lives(path):
             continue
         contents = parse(path.read_bytes())
-        mine = contents.header is not None and contents.header.ledger == ledger
+        header = contents.header
+        mine = header is not None and header.ledger == ledger and not header.glass
         rows = waiting(contents) if mine and not contents.damaged else ()
         if rows:
             yield path, rows

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from console.audit.journal import alive, place
+from console.audit.journal import alive, journal_of
 
 
 def forget(folder: Path, writer: UUID, seq: int) -> str:
@@ -17,7 +17,7 @@ def forget(folder: Path, writer: UUID, seq: int) -> str:
 
     A journal without an answer to the row keeps it: it may be all there is.
     """
-    path = place(folder, writer)
+    path = journal_of(folder, writer)
     if alive(folder, writer):  # before it is read: what it still writes must not get lost
         return (
             f"the journal {path} is in use and holds the text still: redact again when its process has ended"

@@ -30,15 +30,20 @@ from console.audit.record import Entry, Row, canonical_json, encode
 from console.errors import AuditUnavailable
 
 VERSION: Final = 1
+SUFFIX: Final = ".ndjson"
+GLASS: Final = ".glass.ndjson"  # of a writer that had no table: see `glass`
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose journal it is and of which ledger; both its id and its address find it again."""
+    """Whose journal it is and of which ledger; both its id and its address find it again. `glass`: its rows
+    are in no table until they are merged.
+    """
 
     writer: UUID
     ledger: UUID
     sink: str
     version: int = VERSION
+    glass: bool = False
 
 
 class Journal:
@@ -57,7 +62,7 @@ class Journal:
     @classmethod
     def create(cls, folder: Path, header: Header) -> Self:
         """Raises AuditUnavailable naming the path and the reason."""
-        path = place(folder, header.writer)
+        path = place(folder, header.writer, glass=header.glass)
         try:
             _make_folder(folder)
             refuse_memory(folder)
@@ -129,8 +134,14 @@ class Journal:
             raise unusable(self.path, "its end is torn, or somebody else wrote to it")
 
 
-def place(folder: Path, writer: UUID) -> Path:
-    return folder / f"{writer}.ndjson"
+def place(folder: Path, writer: UUID, *, glass: bool = False) -> Path:
+    return folder / f"{writer}{GLASS if glass else SUFFIX}"
+
+
+def journal_of(folder: Path, writer: UUID) -> Path:
+    """Where the writer's journal is; where it would be, when there is none."""
+    glass = place(folder, writer, glass=True)
+    return glass if glass.exists() else place(folder, writer)
 
 
 def unusable(path: Path, reason: str) -> AuditUnavailable:
@@ -179,7 +190,7 @@ def _sync_folder(folder: Path) -> None:
 def alive(folder: Path, writer: UUID) -> bool:
     """The writer's journal is here and locked: its process runs on this host."""
     try:
-        descriptor = os.open(place(folder, writer), os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(journal_of(folder, writer), os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:

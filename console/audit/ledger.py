@@ -15,16 +15,19 @@ import msgspec
 from console import __version__
 from console.audit import checkpoint as checkpoints
 from console.audit import who
+from console.audit.brackets import Bracket, Event, brackets
 from console.audit.checkpoint import Checkpoint, Signed
 from console.audit.definitions import Part
 from console.audit.deliver import deliver
 from console.audit.forgetting import forget
 from console.audit.journal import Header, Journal, alive
 from console.audit.marks import Base, Marks, base_of
+from console.audit.merge import Merged, merge
 from console.audit.readback import read_folder
 from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import inspect_table, install_table, open_table
 from console.audit.table.port import Candidate, Query, Table
+from console.audit.unmerged import Unmerged, of_unmerged, unmerged
 from console.audit.url import parse_url
 from console.audit.verify import NOTHING as NO_ANCHORS
 from console.audit.verify import UNKNOWN, Fault, Verification, Verifier, fields, status
@@ -101,7 +104,7 @@ class Ledger:
         Raises AuditUnavailable naming the sink and the reason, AlreadyRecorded carrying the earlier
         action, TypeError for a body that cannot be recorded.
         """
-        new = draft(kind, action_id, body, parent, idempotency_key)
+        new = draft(kind, action_id, self._writing().stamped(body), parent, idempotency_key)
         task = asyncio.ensure_future(self._writing().append(new))
         try:
             return await asyncio.shield(task)
@@ -122,7 +125,7 @@ class Ledger:
 
         Raises AuditUnavailable only if the journal fails too; AlreadyRecorded; TypeError.
         """
-        new = draft(kind, action_id, body, parent, None)
+        new = draft(kind, action_id, self._writing().stamped(body), parent, None)
         task = asyncio.ensure_future(self._writing().append_late(new))
         try:
             return await asyncio.shield(task)
@@ -164,12 +167,60 @@ class Ledger:
         return self._table.stream(above)
 
     async def open_intents(self) -> list[OpenIntent]:
-        """Intents whose end is not known, oldest first. Raises AuditUnavailable."""
-        return [
-            _open_intent(found)
-            for found in await self._table.candidates()
-            if found.outcome is None or status(found.outcome) == UNKNOWN
+        """Intents whose end is not known, oldest first, and last those in journals of this machine that are
+        not merged yet. Raises AuditUnavailable.
+        """
+        # Journals first: what is merged meanwhile is then in the table.
+        local = await asyncio.to_thread(of_unmerged, self.folder, self._table.ledger, self.sink)
+        there = [_open_intent(found) for found in await self._table.candidates() if _is_open(found)]
+        known = {intent.action_id for intent in there}
+        left = [
+            msgspec.structs.replace(_open_intent(found), unmerged=True)
+            for found in local
+            if _is_open(found) and found.intent.action_id not in known
         ]
+        return [*there, *left]
+
+    # ---- break-glass ---------------------------------------------------------------------------
+
+    async def unmerged(self) -> list[Unmerged]:
+        """Journals of this machine with rows that the table may not have. Raises AuditUnavailable."""
+        return await asyncio.to_thread(unmerged, self.folder, self._table.ledger, self.sink)
+
+    async def brackets(self) -> tuple[Bracket, ...]:
+        """Those that were merged, oldest first. Raises AuditUnavailable; PrivilegeMissing for a login that
+        may only write.
+        """
+        return brackets(await self.entries(kinds=(Kind.BREAKGLASS,), newest_first=False))
+
+    async def merge(self, path: Path, *, died: bool = False) -> Merged:
+        """The rows of a break-glass, from its journal into the table; again, nothing is there twice.
+
+        `died`: a journal without its end is taken as it is. Raises Refused naming the row, AuditUnavailable.
+        """
+        self._writing()
+        return await merge(path, self._table, self.sink, died=died)
+
+    async def review(self, bracket: Bracket, reason: str, by: str) -> None:
+        """Record that somebody else has looked at it: the ledger's server checks that it is somebody else.
+
+        Raises Refused, AuditUnavailable.
+        """
+        if not self.own_person:
+            raise Refused(
+                "this ledger is a file, which verifies nobody: it cannot tell two people; "
+                "nothing was reviewed",
+                "a review needs a ledger on a server: docs/audit.md",
+            )
+        if self.own_person in bracket.people:
+            raise Refused(
+                f"{self.own_person} broke the glass or merged it, and cannot review it; nothing was reviewed",
+                "somebody with another login at the ledger has to",
+            )
+        body = {"event": Event.REVIEW, "writer": bracket.writer, "reason": reason, "operator": by}
+        await self.append(Kind.BREAKGLASS, bracket.writer, body)
+
+    # ---- verification --------------------------------------------------------------------------
 
     async def verify(
         self,
@@ -317,6 +368,10 @@ class Ledger:
             return  # no intent, or one that stays open and is told by open_intents
 
 
+def _is_open(found: Candidate) -> bool:
+    return found.outcome is None or status(found.outcome) == UNKNOWN
+
+
 def _open_intent(found: Candidate) -> OpenIntent:
     return OpenIntent(
         action_id=found.intent.action_id,
@@ -347,7 +402,7 @@ async def open_ledger(
     call. Raises ConfigError for a bad URL, AuditUnavailable naming the sink and the reason.
     """
     address = parse_url(url)
-    folder = _home(journal)
+    folder = home(journal)
     async with contextlib.AsyncExitStack() as stack:
         table = await open_table(
             address, password, deadline, write=write, alive=lambda writer: alive(folder, writer)
@@ -364,7 +419,7 @@ async def open_ledger(
         yield ledger
 
 
-def _home(folder: Path) -> Path:
+def home(folder: Path) -> Path:
     return folder.expanduser()
 
 

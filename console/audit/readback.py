@@ -18,7 +18,8 @@ LATE: Final = (Kind.OUTCOME, Kind.RESOLVED)
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """One journal. `receipts`: rows the table has taken; `undecided`: rows with neither ack nor void.
+    """One journal. `receipts`: rows the table has taken; `undecided`: rows with neither ack nor void; `rows`:
+    all without a void.
 
     `damaged`: a line before the end is no line of a journal, or a row contradicts its own hashes.
     """
@@ -26,10 +27,11 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     header: Header | None
     receipts: tuple[Receipt, ...]
     undecided: tuple[Row, ...]
+    rows: tuple[Row, ...]
     damaged: bool
 
 
-class _Ack(msgspec.Struct, frozen=True):
+class Ack(msgspec.Struct, frozen=True):
     seq: int
     link: str
     id: int
@@ -39,7 +41,7 @@ class _Ack(msgspec.Struct, frozen=True):
         bytes.fromhex(self.link + self.seal)
 
 
-class _Void(msgspec.Struct, frozen=True):
+class Void(msgspec.Struct, frozen=True):
     seq: int
     link: str
     reason: str
@@ -48,8 +50,8 @@ class _Void(msgspec.Struct, frozen=True):
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: Header | None = None
     row: dict[str, object] | None = None
-    ack: _Ack | None = None
-    void: _Void | None = None
+    ack: Ack | None = None
+    void: Void | None = None
 
 
 def read_folder(folder: Path, ledger: UUID, sink: str) -> list[Contents]:
@@ -71,16 +73,17 @@ def read_folder(folder: Path, ledger: UUID, sink: str) -> list[Contents]:
 
 def parse(data: bytes) -> Contents:
     """Never raises: a damaged line is skipped and told. A crash damages only the end of a file."""
-    lines = [_line(text) for text in data.split(b"\n")]
+    lines = [line_of(text) for text in data.split(b"\n")]
     while lines and lines[-1] is None:
         lines.pop()
     header = next((line for line in lines if isinstance(line, Header)), None)
     rows = [line for line in lines if isinstance(line, Row)]
-    acks = [line for line in lines if isinstance(line, _Ack)]
+    acks = [line for line in lines if isinstance(line, Ack)]
     return Contents(
         header=header,
         receipts=tuple(_receipt(header, ack) for ack in acks) if header else (),
-        undecided=_undecided(lines),
+        undecided=_left(lines, Ack, Void),
+        rows=_left(lines, Void),
         damaged=None in lines or not all(map(_is_sound, rows)),
     )
 
@@ -99,21 +102,21 @@ def waiting(contents: Contents) -> tuple[Row, ...]:
 
 def can_grow(data: bytes) -> bool:
     """Its last line is whole; after a torn one another line would look like damage in the middle."""
-    return data.endswith(b"\n") and _line(data[:-1].rpartition(b"\n")[2]) is not None
+    return data.endswith(b"\n") and line_of(data[:-1].rpartition(b"\n")[2]) is not None
 
 
-def _undecided(lines: Iterable[object]) -> tuple[Row, ...]:
-    """In order, because a row that was voided may have been tried again unchanged."""
+def _left(lines: Iterable[object], *settled: type) -> tuple[Row, ...]:
+    """Rows without such a line; in order: a row that was voided may have been tried again unchanged."""
     waiting: dict[str, Row] = {}
     for line in lines:
         if isinstance(line, Row):
             waiting[line.link.hex()] = line
-        elif isinstance(line, _Ack | _Void):
+        elif isinstance(line, Ack | Void) and isinstance(line, settled):
             waiting.pop(line.link, None)
     return tuple(waiting.values())
 
 
-def _line(text: bytes) -> Header | Row | _Ack | _Void | None:
+def line_of(text: bytes) -> Header | Row | Ack | Void | None:
     try:
         line = msgspec.json.decode(text, type=_Line)
         return decode_row(line.row) if line.row else line.journal or line.ack or line.void
@@ -121,7 +124,7 @@ def _line(text: bytes) -> Header | Row | _Ack | _Void | None:
         return None
 
 
-def _receipt(header: Header, ack: _Ack) -> Receipt:
+def _receipt(header: Header, ack: Ack) -> Receipt:
     return Receipt(
         writer=header.writer,
         seq=ack.seq,

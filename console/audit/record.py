@@ -80,7 +80,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 class OpenIntent(msgspec.Struct, frozen=True, kw_only=True):
     """An intent whose end is not known: no outcome, or the outcome `unknown`, and not resolved.
 
-    `alive`: its writer still runs, so an intent without an outcome is merely at work.
+    `alive`: its writer still runs, so an intent without an outcome is merely at work. `unmerged`: it stands
+    in a journal of this machine only, and nothing can be settled before that is merged.
     """
 
     action_id: UUID
@@ -89,6 +90,7 @@ class OpenIntent(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, object]
     outcome: str | None
     alive: bool
+    unmerged: bool = False
 
 
 class AlreadyRecorded(Refused):

@@ -7,7 +7,6 @@ writers can leave behind is not a fault.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from operator import attrgetter
 from typing import Final
@@ -16,6 +15,8 @@ from uuid import UUID
 import msgspec
 
 from console.audit import chain
+from console.audit.brackets import Bracket, brackets
+from console.audit.brackets import fields as fields
 from console.audit.checkpoint import Checkpoint
 from console.audit.marks import Base, Marks, is_own
 from console.audit.record import Entry, Kind, Receipt
@@ -43,7 +44,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
     """`open_intents`: actions whose end is not known; they are no fault. `rows` are those that were read,
-    `checkpoints` those of them that are one and fit.
+    `checkpoints` those of them that are one and fit. `brackets`: what was done while the ledger was out of
+    reach, by journals that were merged; no fault either, reviewed or not.
     """
 
     rows: int
@@ -51,6 +53,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[Fault, ...]
     open_intents: tuple[UUID, ...]
     checkpoints: int = 0
+    brackets: tuple[Bracket, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -98,6 +101,7 @@ class Verifier:
         self._once: set[tuple[str, UUID]] = set()
         self._intents: dict[UUID, None] = {}
         self._bodiless: dict[tuple[str, int], Entry] = {}
+        self._glass: list[Entry] = []
         self._newest = 0
         self._rows = 0
 
@@ -134,6 +138,7 @@ class Verifier:
             faults=(*self._faults, *missing),
             open_intents=tuple(self._intents),
             checkpoints=len(self.marks.seen),
+            brackets=brackets(self._glass),
         )
 
     @staticmethod
@@ -186,6 +191,8 @@ class Verifier:
 
     def _follow(self, entry: Entry) -> None:
         """Open intents and redactions, which later rows close."""
+        if entry.kind == Kind.BREAKGLASS:
+            self._glass.append(entry)
         if entry.body is None:
             self._bodiless[str(entry.writer), entry.seq] = entry
         if entry.kind == Kind.INTENT:
@@ -232,15 +239,6 @@ def _content(entry: Entry) -> Iterable[str]:
 
 def _contradicts(receipt: Receipt, entry: Entry) -> bool:
     return receipt.link != entry.link or receipt.seal not in (None, entry.seal)
-
-
-def fields(body: str | None) -> dict[str, object]:
-    """The fields of a stored body; empty for one that is redacted or damaged."""
-    try:
-        value = json.loads(body or "{}")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def status(body: str | None) -> object:

@@ -28,8 +28,8 @@ import msgspec
 from console.audit import chain
 from console.audit.journal import Journal
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row, canonical_json
-from console.audit.table.port import Barred, Duplicate, NotTaken, Table, Undecided, in_time
-from console.errors import AuditUnavailable, Refused, UsageError
+from console.audit.table.port import Barred, Duplicate, Forbidden, NotTaken, Table, Undecided, in_time
+from console.errors import AuditForbidden, AuditUnavailable, Refused, UsageError
 
 KEY_LENGTH: Final = 200
 _GIVEN_UP: Final = {
@@ -95,6 +95,10 @@ class Writer:
         """By the sink's clock, about: its time of the last row and what has gone by since."""
         at, then = self._told
         return at + timedelta(seconds=time.monotonic() - then)
+
+    def stamped(self, body: Mapping[str, object]) -> Mapping[str, object]:
+        """What is recorded of a body; the sink adds the time."""
+        return body
 
     @property
     def pending(self) -> int:
@@ -237,7 +241,9 @@ class Writer:
 
     def _refusal(self, error: NotTaken) -> AlreadyRecorded | AuditUnavailable | Refused:
         if isinstance(error, Barred):
-            return Refused(f"the ledger did not take the intent: {error}; nothing was executed")
+            return Refused(f"the ledger did not take the row: {error}; nothing was executed")
+        if isinstance(error, Forbidden):
+            return AuditForbidden(self._unavailable(str(error)).message)
         if isinstance(error, Duplicate):
             return AlreadyRecorded(error.what, error.action_id)
         return self._unavailable(str(error))

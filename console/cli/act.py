@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from console.cli import output
+from console.cli import glass, output
 from console.cli.context import Services, dispatcher, ledger, one
 from console.cli.meter import Meter, tell_progress
 from console.cli.run import interrupted
@@ -62,6 +63,7 @@ class ApplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     as_json: bool
     resume: str | None = None
     approve_wait: float | None = None
+    break_glass: bool = False
 
 
 _COLUMNS = (
@@ -212,7 +214,7 @@ def _tell(run: Run, options: ApplyOptions) -> int:
                 output.line(line, tone)
     except OSError as error:
         output.lost(error)
-    if not run.recorded:
+    if not run.recorded and not options.break_glass:
         output.note("dbdeck: the outcome row waits in the journal: the ledger could not be reached")
     if run.error and options.as_json:
         output.note(f"dbdeck: {run.error.message}")
@@ -234,26 +236,44 @@ async def _apply(
     """Leaves its result in `shown.run` before the ledger and the connections are closed."""
     config, registry = services.config(), services.registry()
     if options.resume:
+        glass.refuse_beside(options)
         await _resume(config, registry, options, shown)
         return
-    saved = load_plan(Path(name)) if "/" in name or name.endswith(".json") else None
+    saved = _saved(name, arguments, options)
     if saved is not None:
-        if arguments or options.args_from:
-            raise UsageError("a saved plan takes no arguments; nothing was executed")
         shown.action = saved.action
     action = registry.get(shown.action)
     args = parse_args(action, saved.args if saved else _given(arguments, options.args_from))
     target = _acted_on(config, saved.target if saved else options.target, options, shown)
     if not isinstance(action, Offline):
         _read_only(target)
+    if options.break_glass:
+        glass.refuse(config, action.name, target, options)
     await unlock_for([target], store=isinstance(action, Keeping))
-    async with dispatcher(config, registry) as runner, open_engine(target) as engine:
+    async with _runner(config, registry, target, options) as runner, open_engine(target) as engine:
         key = options.idempotency_key
         if key is not None:
             shown.run = await runner.earlier(key, action.name, target, args)
         if shown.run is None:
             plan = saved or await runner.plan(action.name, engine, msgspec.to_builtins(args))
             await _carry_out(runner, engine, plan, config, (options, shown))
+
+
+def _saved(name: str, arguments: tuple[str, ...], options: ApplyOptions) -> Plan | None:
+    """The plan in a file, where the name is that of one."""
+    if "/" not in name and not name.endswith(".json"):
+        return None
+    if arguments or options.args_from:
+        raise UsageError("a saved plan takes no arguments; nothing was executed")
+    return load_plan(Path(name))
+
+
+def _runner(
+    config: Config, registry: Registry, target: Target, options: ApplyOptions
+) -> AbstractAsyncContextManager[Dispatcher]:
+    if options.break_glass:
+        return glass.without_table(config, registry, target, options.reason)
+    return dispatcher(config, registry)
 
 
 async def _resume(config: Config, registry: Registry, options: ApplyOptions, shown: _Shown) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from console.audit.record import Entry, Kind
+from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
 from console.cli import output
 from console.cli.context import Services, ledger
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 async def doctor(services: Services, as_json: bool) -> int:
     """Definitions, triggers and rights of the ledger, beside what dbdeck makes; 11 where one differs."""
     from console.audit.ledger import inspect
+    from console.cli.glass import left
     from console.cli.unlock import unlock
     from console.secrets import resolve
 
@@ -34,13 +36,25 @@ async def doctor(services: Services, as_json: bool) -> int:
     await unlock(config.audit.password)
     password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
     parts = await inspect(config.audit.url, password=password)
+    still = await left(config)
     if as_json:
         output.document(
-            {"schema": "dbdeck/audit-doctor/1", "rows": [msgspec.to_builtins(part) for part in parts]}
+            {
+                "schema": "dbdeck/audit-doctor/1",
+                "rows": [msgspec.to_builtins(part) for part in parts],
+                "unmerged": [msgspec.to_builtins(one) for one in still.unmerged],
+                "unreviewed": [words.bracket_document(one) for one in still.unreviewed],
+            }
         )
     else:
         for part in parts:
             output.line(*words.part(part))
+        for waiting in still.unmerged:
+            output.line(f"{words.unmerged_line(waiting)}\n  hint: `dbdeck audit merge`", Tone.WARN)
+        for one in still.unreviewed:
+            output.line("\n".join(words.bracket(one)), Tone.WARN)
+        if still.unknown:
+            output.note(f"dbdeck: whether a break-glass wants a review is not known: {still.unknown}")
     return Exit.LEDGER_FAULT if any(part.is_wrong for part in parts) else Exit.OK
 
 
@@ -142,7 +156,19 @@ async def verify(services: Services, options: VerifyOptions) -> int:
             output.line(text, tone)
         for action in found.open_intents:
             output.line(f"  open intent {action}: its end is not known", Tone.WARN)
+        for one in found.brackets:
+            for text in words.bracket(one):
+                output.line(f"  {text}", Tone.NOTICE if one.reviewed_by else Tone.WARN)
+    for waiting in await _unmerged(services, options):
+        output.note(f"dbdeck: {words.unmerged_line(waiting)}")
     return Exit.OK if found.ok else Exit.LEDGER_FAULT
+
+
+async def _unmerged(services: Services, options: VerifyOptions) -> Sequence[Unmerged]:
+    if options.path:
+        return ()
+    async with ledger(services.config(), write=False) as opened:
+        return await opened.unmerged()
 
 
 async def _verify_ledger(services: Services, options: VerifyOptions) -> Verification:
@@ -164,7 +190,8 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
         if since is None:
             return found
         unsettled = tuple(intent.action_id for intent in await opened.open_intents())
-    return msgspec.structs.replace(found, open_intents=unsettled)
+        brackets = await opened.brackets()
+    return msgspec.structs.replace(found, open_intents=unsettled, brackets=brackets)
 
 
 def _verify_file(options: VerifyOptions) -> Verification:
@@ -264,7 +291,7 @@ async def reconcile(
         if not as_json:
             output.line(f"{one.action} on {one.target} ({one.action_id}): {one.state}: {one.summary}", tone)
     for one in settled:
-        if one.state == "undecidable":
+        if one.state == "undecidable" and "audit merge" not in one.summary:
             output.note(
                 f"hint: look yourself, then `dbdeck audit reconcile --action {one.action_id} "
                 "--as applied|not-applied --reason TEXT`"

@@ -275,6 +275,9 @@ def plan(
 @click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
 @click.option("--approve-wait", type=Duration(0.1), metavar="D", help="wait for others to approve: 10m")
 @click.option("--resume", metavar="ID", help="what an earlier action left undone")
+@click.option(
+    "--break-glass", is_flag=True, help="where policy allows it, without the ledger while it is out of reach"
+)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def apply(
@@ -479,6 +482,33 @@ def audit_prove(services: Services, action_id: str, path: str) -> int:
     from console.cli.checkpoint import prove
 
     return _run(prove(services, action_id, path))
+
+
+@audit.command("merge")
+@config_option
+@click.argument("place", metavar="[FOLDER|FILE]", required=False)
+@click.option("--died", is_flag=True, help="a journal without its end too: you know that its writer died")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_merge(services: Services, place: str | None, died: bool, as_json: bool) -> int:
+    """Bring the journals of break-glass into the ledger; again, and nothing is there twice."""
+    from console.cli.glass import merge
+
+    return _run(merge(services, place, died, as_json))
+
+
+@audit.command("review")
+@config_option
+@click.argument("which", metavar="WRITER|ID")
+@click.option("--reason", default="", metavar="TEXT", help="what you looked at; recorded (required)")
+@click.option("--yes", is_flag=True, help="review without being asked")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def audit_review(services: Services, which: str, reason: str, yes: bool, as_json: bool) -> int:
+    """Say that you have looked at what somebody else did by break-glass. Recorded; it runs nothing."""
+    from console.cli.glass import review
+
+    return _run(review(services, which, reason, yes, as_json))
 
 
 @audit.command("open")

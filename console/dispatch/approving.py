@@ -22,13 +22,17 @@ class ApprovalMissing(Refused):
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
     """What an intent names: the links of the approvals, and how old they may be. The ledger's server checks
-    that they are other logins', of this plan, and young enough.
+    that they are other logins', of this plan, and young enough. `waived`: so many were wanted, and the policy
+    lets a break-glass go without.
     """
 
     links: tuple[str, ...] = ()
     within: float = 0.0
+    waived: int = 0
 
     def beside(self) -> dict[str, object]:
+        if self.waived:
+            return {"approvals_waived": self.waived}
         if not self.links:
             return {}
         return {"approvals": list(self.links), "approvals_within": self.within}
@@ -65,6 +69,19 @@ async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
         )
     links = tuple(row.link.hex() for row in others[-wanted.approvals :])
     return Approved(links=links, within=wanted.within)
+
+
+def unapproved(plan: Plan, wanted: Ruling, *, allowed: bool) -> Approved:
+    """What a break-glass goes without, where the policy allowed that. Raises ApprovalMissing."""
+    if not wanted.approvals:
+        return NOBODY_ASKED
+    if not allowed:
+        raise ApprovalMissing(
+            f"{wanted.rule} wants {wanted.approvals} other to approve this plan, and without the ledger "
+            f"nobody's approval can be read; nothing was executed: {plan.hash}",
+            "wait for the ledger; policy.break_glass[].without_approvals lets a break-glass go without",
+        )
+    return Approved(waived=wanted.approvals)
 
 
 def _newest(rows: Iterable[Entry], ledger: Ledger) -> list[Entry]:

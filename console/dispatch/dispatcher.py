@@ -35,7 +35,7 @@ from console.dispatch.action import (
     Sparing,
     Watch,
 )
-from console.dispatch.approving import ApprovalMissing, Approved, approved
+from console.dispatch.approving import ApprovalMissing, Approved, approved, unapproved
 from console.dispatch.effect import Performance, Run, repeated
 from console.dispatch.lifeboat import Lifeboat, Opener
 from console.dispatch.memory import Memory
@@ -47,7 +47,7 @@ from console.dispatch.ruling import Case, Ruling, over_the_limit, ruling, second
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
 from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
-from console.model.policy import Policy, Rule
+from console.model.policy import BreakGlass, Policy, Rule
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
 
@@ -55,8 +55,18 @@ COUNTED = 5000  # intents that are looked through for the targets of a rule
 Holding = Callable[[], Awaitable[None]]
 
 
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger is a journal alone, because somebody said why, for this target."""
+
+    target: str
+    by: BreakGlass
+
+
 class Dispatcher:
-    """Runs actions on targets. One a process; it holds the ledger's writer."""
+    """Runs actions on targets. One a process; it holds the ledger's writer.
+
+    With `glass` the ledger has no table: see `console.audit.glass`. Rules, locks and looks are as ever.
+    """
 
     def __init__(
         self,
@@ -66,11 +76,13 @@ class Dispatcher:
         *,
         opener: Opener = open_operator,
         store: SecretStore | None = None,
+        glass: Broken | None = None,
     ) -> None:
         self.registry = registry
         self._ledger = ledger
         self._policy = policy
         self._who = person()
+        self._glass = glass
         self._opener = opener
         self.store = store
         self._locks = ledger.folder.parent / "locks"
@@ -219,6 +231,7 @@ class Dispatcher:
         """
         watch = watch or Watch()
         action = self.registry.get(plan.action)
+        self._refuse_without_table(plan, idempotency_key)
         ruled = await self._ask_policy(plan, engine.target, approval)
         async with self._connection(action, plan, engine.target) as connection:
             await self._same_server(plan, connection)
@@ -234,6 +247,20 @@ class Dispatcher:
                 task = asyncio.create_task(performance.run(intent, idempotency_key))
                 return await _finish(task, watch)
 
+    def _refuse_without_table(self, plan: Plan, idempotency_key: str | None) -> None:
+        """What a journal alone cannot do. Raises Refused."""
+        if self._glass is None:
+            return
+        if self._glass.target != plan.target:
+            raise Refused(
+                f"the glass was broken for {self._glass.target}, not for {plan.target}; nothing was executed",
+                "end it, and break it where it is needed",
+            )
+        if idempotency_key is not None:
+            raise Refused(
+                "without the ledger nobody can tell whether an idempotency key was used; nothing was executed"
+            )
+
     def _connection(
         self, action: Action[Any], plan: Plan, target: Target
     ) -> AbstractAsyncContextManager[OperatorConnection]:
@@ -248,14 +275,15 @@ class Dispatcher:
         refusal = rules.refuses(self._policy, target, plan, approval, now, self._who)
         # What acts on no server leaves nothing open that a second run could meet.
         if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
-            unsettled = [one.body for one in await self._ledger.open_intents() if not running(one)]
-            refusal = rules.frozen_by(plan, unsettled)
+            unsettled = [one for one in await self._ledger.open_intents() if not running(one)]
+            refusal = rules.frozen_by(plan, [one.body for one in unsettled if not one.unmerged])
+            refusal = refusal or _by_unmerged(plan, [one for one in unsettled if one.unmerged])
         if refusal is not None:
             await self._record_refusal(plan, refusal.reason)
             raise Refused(f"{refusal.reason}; nothing was executed", refusal.hint)
         case = Case(who=self._who, action=plan.action, target=target, at=now, risk=plan.risk)
         ruled = ruling(self._policy, case)
-        if ruled.limit is not None:
+        if ruled.limit is not None and self._glass is None:  # the glass is broken for one target
             await self._refuse_many(plan, ruled.limit)
         return ruled
 
@@ -278,6 +306,8 @@ class Dispatcher:
     async def _approved(self, plan: Plan, ruled: Ruling, approval: Approval) -> Approved:
         """The approvals of others that the policy wants. Raises ApprovalMissing."""
         try:
+            if self._glass is not None:
+                return unapproved(plan, ruled, allowed=self._glass.by.without_approvals)
             return await approved(self._ledger, plan, ruled)
         except ApprovalMissing as missing:
             if not approval.waits:
@@ -360,6 +390,16 @@ def _change(key: str, before: object, now: object) -> str:
 def running(intent: OpenIntent) -> bool:
     """At work in a living process: neither open for reconciliation nor a reason to freeze."""
     return intent.alive and intent.outcome is None
+
+
+def _by_unmerged(plan: Plan, unsettled: Sequence[OpenIntent]) -> rules.Refusal | None:
+    frozen = rules.frozen_by(plan, [one.body for one in unsettled])
+    if frozen is None:
+        return None
+    return rules.Refusal(
+        f"{frozen.reason}; its break-glass is not merged",
+        "`dbdeck audit merge`, then `dbdeck audit reconcile`",
+    )
 
 
 def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:

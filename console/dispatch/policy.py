@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from console.dispatch.action import Approval, Plan, Risk
-from console.dispatch.ruling import Case, Who, ruling
+from console.dispatch.ruling import Case, Who, is_meant, ruling
 from console.dispatch.selection import KEYS, parts, selects
-from console.errors import ConfigError, UsageError
-from console.model.policy import Policy
+from console.errors import ConfigError, Refused, UsageError
+from console.model.policy import BreakGlass, Policy
 from console.model.target import Environment, Target
 
 NOBODY: Final = Who(user="somebody")
@@ -37,6 +37,7 @@ def check_selects(policy: Policy, targets: Sequence[Target]) -> None:
         *(rule.select for rule in policy.freeze),
         *(rule.select for rule in policy.deny),
         *(rule.select for rule in policy.rules),
+        *(one.select for one in policy.break_glass),
     ]
     for select in written:
         try:
@@ -111,6 +112,17 @@ def refuses(
             f"--confirm {target.name}",
         )
     return None
+
+
+def may_break_glass(policy: Policy, target: Target, who: Who) -> BreakGlass:
+    """The first entry that lets them. Raises Refused where none does: without one nobody may."""
+    for one in policy.break_glass:
+        if selects(one.select, target) and any(is_meant(who, glob) for glob in one.who):
+            return one
+    raise Refused(
+        f"no policy lets {who.user} break the glass on {target.name}; nothing was executed",
+        "wait for the ledger; policy.break_glass of the config says who may act without it",
+    )
 
 
 def must_type_name(plan: Plan, target: Target) -> bool:

@@ -23,6 +23,12 @@ from console.secret_store import SecretStore
 NOTES = "notes"  # in a plan's evidence: what its run noted of effects that no look can tell
 
 
+_UNMERGED = Verdict(
+    state="undecidable",
+    summary="its rows wait in the journal of a break-glass on this machine: `dbdeck audit merge` first",
+)
+
+
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is applied | not_applied | undecidable; only the first two end the freeze."""
 
@@ -69,6 +75,9 @@ async def reconcile(
             )
     settled = []
     for intent in opened:
+        if intent.unmerged:
+            settled.append(_settled(intent, _UNMERGED))
+            continue
         known_target = known.get(str(intent.body.get("target")))
         verdict = await _look(ledger, registry, known_target, intent, store)
         verdict = _by_word(verdict, word)

@@ -101,7 +101,7 @@ def fits(rule: Rule, case: Case) -> bool | None:
         return False
     if rule.actions and not any(fnmatchcase(case.action, glob) for glob in rule.actions):
         return False
-    if rule.who and not any(_is(case.who, glob) for glob in rule.who):
+    if rule.who and not any(is_meant(case.who, glob) for glob in rule.who):
         return False
     if rule.windows and not any(is_open(window, case.at) for window in rule.windows):
         return False
@@ -110,7 +110,8 @@ def fits(rule: Rule, case: Case) -> bool | None:
     return None if case.risk is None else case.risk.value in rule.risk
 
 
-def _is(who: Who, glob: str) -> bool:
+def is_meant(who: Who, glob: str) -> bool:
+    """A user, or `group:NAME`, by a shell pattern."""
     kind, _, name = glob.partition(":")
     if kind == "group":
         return any(fnmatchcase(group, name) for group in who.groups)

@@ -81,11 +81,26 @@ class RuleTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rule: str = ""
 
 
+class BreakGlass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may act while the ledger's table is out of reach, where, and for how many minutes at a time. Nobody
+    else may, and everything else that the policy says holds as ever.
+
+    `without_approvals`: what wants the approval of others then goes without; else it is refused, because
+    nobody's approval can be read.
+    """
+
+    who: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    select: str = ""
+    minutes: Annotated[int, msgspec.Meta(ge=1, le=30)] = 15
+    without_approvals: bool = False
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     freeze: tuple[Freeze, ...] = ()
     deny: tuple[Deny, ...] = ()
     ticket: tuple[Environment, ...] = ()
     rules: tuple[Rule, ...] = ()
+    break_glass: tuple[BreakGlass, ...] = ()
     tests: tuple[RuleTest, ...] = ()
 
     @property

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from console.audit.brackets import Bracket
 from console.audit.checkpoint import Signed, parse
 from console.audit.definitions import Part
 from console.audit.marks import signed_of
+from console.audit.merge import Merged
 from console.audit.record import Entry, Kind, OpenIntent
+from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
 from console.errors import DbdeckError
 from console.present.runs import line
@@ -114,9 +118,6 @@ def _event(entry: Entry) -> str:
     return line(event)[1] if event is not None else "an event of a newer dbdeck"
 
 
-_OWN_WORDS: Mapping[str, Callable[[Entry], str]] = {Kind.CHECKPOINT: _checkpoint, Kind.RUN: _event}
-
-
 def _sent(fields: Mapping[str, Any]) -> str:
     """One statement, or the first of those that were recorded with one row."""
     several = fields.get("statements")
@@ -169,6 +170,7 @@ def verification(found: Verification) -> dict[str, Any]:
             for fault in found.faults
         ],
         "open_intents": [str(action) for action in found.open_intents],
+        "offline": [bracket_document(one) for one in found.brackets],
     }
 
 
@@ -180,6 +182,65 @@ def verdict(found: Verification) -> list[str]:
         f"{found.rows} rows of {found.writers} writers{signed}: {word}",
         *(f"  row {one.id}, writer {one.writer}, seq {one.seq}: {one.kind}" for one in found.faults),
     ]
+
+
+def bracket(found: Bracket) -> list[str]:
+    """What was done while the ledger was out of reach, in two lines."""
+    began, ended = _moment(found.began_at), _moment(found.ended_at)
+    rows = f"{found.rows} rows" if found.rows else "NO END: its writer died, or its journal was cut"
+    seen = f"reviewed by {found.reviewed_by}: {found.review}" if found.reviewed_by else "UNREVIEWED"
+    return [
+        clean(
+            f"declared offline from {began} to {ended or 'nobody knows when'} UTC on {found.target} by "
+            f"{found.operator}: {found.reason}",
+            400,
+        ),
+        clean(f"  {rows}, merged {_moment(found.merged_at)} UTC, writer {found.writer}, {seen}", 400),
+    ]
+
+
+def bracket_document(found: Bracket) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    return {**plain, "logins": sorted(found.logins), "reviewed": found.reviewed_by is not None}
+
+
+def unmerged_line(found: Unmerged) -> str:
+    state = "still open" if found.alive else "not merged"
+    return f"{found.rows} rows of a break-glass are in {found.path} only: {state}"
+
+
+def merged(found: Merged) -> tuple[str, Tone]:
+    """A line of `audit merge`."""
+    end = "" if found.ended else ", without an end"
+    known = f", {found.already} of them were known to be" if found.already else ""
+    return (
+        f"{found.path}: {found.rows} rows are in the ledger{known}{end}; the last is {found.link[:16]}",
+        Tone.GOOD if found.ended else Tone.WARN,
+    )
+
+
+def _glass(entry: Entry) -> str:
+    fields = body(entry)
+    match fields.get("event"):
+        case "begin":
+            return f"the glass was broken on {fields.get('target')}: {fields.get('reason')}"
+        case "end":
+            return "the break-glass was over"
+        case "review":
+            return f"reviewed: {fields.get('reason')}"
+        case _:
+            return "an event of a newer dbdeck"
+
+
+_OWN_WORDS: Mapping[str, Callable[[Entry], str]] = {
+    Kind.CHECKPOINT: _checkpoint,
+    Kind.RUN: _event,
+    Kind.BREAKGLASS: _glass,
+}
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
 
 
 def checkpoint(signed: Signed, kept: Sequence[str], failed: Mapping[str, DbdeckError]) -> dict[str, Any]:
@@ -220,6 +281,7 @@ def open_intent(intent: OpenIntent) -> dict[str, Any]:
         "statements": intent.body.get("statements"),
         "outcome": intent.outcome,
         "running": intent.alive and intent.outcome is None,
+        "unmerged": intent.unmerged,
     }
 
 
@@ -230,4 +292,5 @@ def open_line(intent: OpenIntent) -> str:
         f"{intent.body.get('action')} on {intent.body.get('target')} since "
         f"{intent.at:%Y-%m-%d %H:%M:%S} UTC by {intent.body.get('operator')}: "
         f"{'running now' if running else 'its end is not known'} ({intent.action_id})"
+        f"{', in a break-glass that is not merged' if intent.unmerged else ''}"
     )

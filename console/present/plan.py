@@ -70,7 +70,10 @@ def conclude(run: Run) -> Said:
             said.append((Tone.BAD, f"  {clean(message)}"))
         if run.error.hint:
             said.append((Tone.NOTICE, f"  hint: {clean(run.error.hint)}"))
-    where = f"intent row {run.intent}, outcome row {run.outcome if run.recorded else 'waits in the journal'}"
+    outcome = run.outcome if run.recorded else "waits in the journal"
+    where = f"intent row {run.intent}, outcome row {outcome}"
+    if run.intent is None:
+        where = "in the journal of a break-glass alone"
     said.append((Tone.MUTED, f"  recorded: {where}, {run.duration_ms:.0f} ms, action {run.action_id}"))
     return said
 

@@ -23,7 +23,7 @@ from console.model.target import Target
 from console.secrets import in_keyring
 from console.tui.commands import Commands
 from console.tui.desk import Desk
-from console.tui.messages import Asking
+from console.tui.messages import Asking, Told
 from console.tui.run_desk import Shipped
 from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
@@ -53,7 +53,12 @@ class ConsoleApp(TightApp[int]):
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="app.interrupt"),
         Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
         Binding("o", "targets", "Open a target", id="app.targets"),
+        Binding("ctrl+g", "end_glass", "End the break-glass", show=False, priority=True, id="app.end-glass"),
     ]
+    CSS = """
+    Screen.glass { border: heavy red; border-title-background: red; border-title-color: white;
+                   border-title-style: bold; border-title-align: center; }
+    """
 
     def __init__(self, config: Config, registry: Registry, runbooks: Shipped = tuple) -> None:
         """`runbooks` are the documents that are shipped, as (name, text)."""
@@ -65,6 +70,8 @@ class ConsoleApp(TightApp[int]):
         self.register_theme(DBDECK)
         self.theme = self.desk.config.theme
         self.set_keymap(self.desk.config.keys)
+        self.desk.glass.changed = self._glass_changed
+        self.set_interval(0.5, self._frame)
         self.desk.keep_ledger(self._ledger_changed)
         self.open_target(next(iter(self.desk.config.targets)))
 
@@ -73,6 +80,38 @@ class ConsoleApp(TightApp[int]):
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen) and screen.is_mounted:
                 screen.ledger_changed()
+
+    # ---- without the ledger ----------------------------------------------------------------------
+
+    def _frame(self) -> None:
+        """Around every screen while the glass is broken, in words and not by colour alone."""
+        glass = self.desk.glass
+        left = glass.left
+        minutes = "" if left is None else f"{int(left) // 60}:{int(left) % 60:02d}"
+        said = "" if left is None else f" BREAK-GLASS on {glass.target} · {minutes} left · ^g ends it "
+        for screen in self.screen_stack:
+            if screen.border_title != (said or None):
+                screen.set_class(left is not None, "glass")
+                screen.border_title = said or None
+
+    def _glass_changed(self) -> None:
+        if not self.is_running:
+            return
+        self._frame()
+        glass = self.desk.glass
+        if glass.left is not None:
+            said = f"the glass is broken on {glass.target}: recorded in the journal alone"
+        else:
+            said = f"the break-glass is over: {glass.told}; `dbdeck audit merge` brings it into the ledger"
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.post_message(Told(said, bad=True))
+        if glass.left is None and isinstance(self.screen, MainScreen):
+            self.push_screen(TextScreen("break-glass", Text(said)))
+
+    @work(group="glass")
+    async def action_end_glass(self) -> None:
+        await self.desk.glass.end("a key-press (^g)")
 
     @work(exclusive=True, group="target")
     async def open_target(self, name: str) -> None:
@@ -120,6 +159,10 @@ class ConsoleApp(TightApp[int]):
         if isinstance(self.screen, Asking) and self.screen.asking:
             return True
         return await super().run_action(action, default_namespace, namespaces)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """The key is there while there is something to end."""
+        return action != "end_glass" or self.desk.glass.left is not None
 
     def action_help(self) -> None:
         """The keys that work here, from the bindings themselves."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
+from console.audit.brackets import unreviewed
 from console.audit.effects import Told, told
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
@@ -18,10 +19,12 @@ from console.dispatch.history import actions_of, evidence
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.errors import AuditUnavailable, DbdeckError
+from console.errors import AuditUnavailable, DbdeckError, PrivilegeMissing
 from console.model.target import Target
+from console.present.audit import bracket, unmerged_line
 from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
+from console.tui.glass_desk import GlassDesk
 from console.tui.run_desk import RunDesk, Shipped
 
 RETRY_SECONDS = 5.0
@@ -43,7 +46,9 @@ class Desk:
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Future[Any], Watch] = {}
+        self._again = asyncio.Event()
         self.runs = RunDesk(self, runbooks)
+        self.glass = GlassDesk(self)
 
     async def engine(self, target: Target) -> Engine:
         if target.name not in self._engines:
@@ -84,13 +89,38 @@ class Desk:
                 store=self.store(),
             )
             self.dispatcher = dispatcher
+            await self.glass.end("the ledger answers again")
+            self._again.clear()
             try:
                 await changed()
-                await self._stop.wait()
+                await self._stopped_or_again()
             finally:
                 await self._settle()
                 await dispatcher.close()
                 self.ledger = self.dispatcher = None
+
+    async def _stopped_or_again(self) -> None:
+        ends = [asyncio.ensure_future(one.wait()) for one in (self._stop, self._again)]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in ends:
+                one.cancel()
+
+    def reopen(self) -> None:
+        """The ledger is opened anew: it did not answer. What it records still is finished first."""
+        self._again.set()
+
+    def acts(self) -> Dispatcher:
+        """What runs an action now: without the ledger's table while the glass is broken.
+
+        Raises AuditUnavailable while nothing can be recorded.
+        """
+        return self.glass.dispatcher or self.acting()
+
+    @property
+    def can_act(self) -> bool:
+        return self.dispatcher is not None or self.glass.dispatcher is not None
 
     def acting(self) -> Dispatcher:
         """Raises AuditUnavailable while nothing can be recorded."""
@@ -105,6 +135,19 @@ class Desk:
         if self.ledger is None:
             return []
         return [intent for intent in await self.ledger.open_intents() if not running(intent)]
+
+    async def left_of_glass(self) -> list[str]:
+        """What of break-glass is not merged, or not reviewed, in lines; what this login may not see is left
+        out.
+        """
+        if self.ledger is None:
+            return []
+        said = [unmerged_line(one) for one in await self.ledger.unmerged() if not one.alive]
+        try:
+            found = unreviewed(await self.ledger.brackets())
+        except PrivilegeMissing:
+            return said
+        return [*said, *(" ".join(bracket(one)) for one in found)]
 
     async def actions_of(self, target: Target, rotations: Collection[str]) -> Mapping[str, str]:
         """What `--resume` takes, by rotation; nothing where the ledger does not tell."""
@@ -135,6 +178,7 @@ class Desk:
         """
         task = asyncio.ensure_future(action)
         self._running[task] = watch
+        self.glass.track(task)
         task.add_done_callback(lambda done: self._running.pop(done, None))
         return task
 
@@ -154,6 +198,7 @@ class Desk:
 
     async def close(self) -> None:
         self.stop_actions("leaving the console")
+        await self.glass.end("the console was left")
         self._stop.set()
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)

@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 
 from textual.message import Message
 
+NO_LEDGER = "the audit ledger is not open: nothing can be recorded, so nothing can be executed"
+
 
 @runtime_checkable
 class Asking(Protocol):

@@ -54,7 +54,8 @@ class Stage:
         monkeypatch.setattr(desk, "open_engine", opened)
         monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.3)
         monkeypatch.setattr(lifeboat.Lifeboat.__init__, "__defaults__", (operated,))
-        monkeypatch.setattr(dispatching.Dispatcher.__init__, "__kwdefaults__", {"opener": operated})
+        defaults = {**(dispatching.Dispatcher.__init__.__kwdefaults__ or {}), "opener": operated}
+        monkeypatch.setattr(dispatching.Dispatcher.__init__, "__kwdefaults__", defaults)
 
     @property
     def main(self) -> MainScreen:

@@ -24,6 +24,7 @@ from console.runbook.history import Recorded
 from console.runbook.state import replay
 from console.runbook.steps import Ask, next_step
 from console.tui.app import ConsoleApp
+from console.tui.glass_desk import GlassDesk
 from console.tui.runs import LiveRun
 from console.tui.screens import run_view
 from console.tui.screens.run import RunScreen
@@ -72,6 +73,18 @@ def test_old_data_looks_old(stage: Stage, snap_compare: Any) -> None:
         await settled(stage)(pilot)
         stage.pane.grid.stale = True
         await pilot.pause(0.2)
+
+    assert snap_compare(stage.app, terminal_size=NARROW, run_before=before)
+
+
+def test_the_frame_of_a_break_glass(stage: Stage, snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GlassDesk, "left", property(lambda _: 754.0))
+
+    async def before(pilot: Pilot[Any]) -> None:
+        stage.app.desk.glass.target = "shop"
+        await settled(stage)(pilot)
+        await until(pilot, lambda: "12:34 left" in str(stage.main.border_title))
+        await pilot.pause(0.5)
 
     assert snap_compare(stage.app, terminal_size=NARROW, run_before=before)
 

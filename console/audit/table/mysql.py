@@ -13,16 +13,26 @@ from pymysql.err import InterfaceError, MySQLError, OperationalError
 
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
-from console.audit.table.port import Barred, Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
+from console.audit.table.port import (
+    Barred,
+    Candidate,
+    Fields,
+    Forbidden,
+    NotTaken,
+    Query,
+    in_time,
+    sql,
+    to_entry,
+)
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
-from console.errors import Unreachable
+from console.errors import LoginRefused, Unreachable
 from console.secrets import Secret
 from console.wire.mysql import Address, Connection, connect_mysql
 
 _APPEND: Final = "call append_entry(%s, %s, %s, %s, %s, unhex(%s), unhex(%s), unhex(%s), unhex(%s))"
 _PAGE: Final = "select * from entry where id > %s order by id limit %s"
-_BARRED: Final = "an approval of this plan"
+_BARRED: Final = ("an approval of this plan", "a review of this break-glass")
 _CHUNK: Final = 1000
 _ALL: Final = 2**63 - 1
 _DUPLICATE: Final = 1062
@@ -56,6 +66,8 @@ class MysqlChannel(Channel[Connection]):
     async def dial(self) -> Connection:
         try:
             return await connect_mysql(self._address)
+        except LoginRefused as error:
+            raise Forbidden(error.message) from None
         except Unreachable as error:
             raise NotTaken(error.message) from None
 
@@ -97,7 +109,9 @@ class MysqlTable(ServerTable[Connection]):
             if _code(error) == _DUPLICATE:
                 found = _KEY_NAME.search(str(error))
                 raise await self._conflict(row, found[1] if found else "") from None
-            kind = Barred if _BARRED in str(error) else NotTaken
+            if _code(error) in _FORBIDDEN:
+                raise Forbidden(words(error)) from None
+            kind = Barred if any(one in str(error) for one in _BARRED) else NotTaken
             raise kind(words(error)) from None
         return _entry(rows[0])
 

@@ -37,7 +37,11 @@ class Duplicate(NotTaken):
 
 
 class Barred(NotTaken):
-    """The sink knows why the action may not begin: an approval that is none."""
+    """The sink knows why the row may not be: an approval, or a review, that is none."""
+
+
+class Forbidden(NotTaken):
+    """The server answers, and does not let this login in or append."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,17 @@ import asyncpg
 
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
-from console.audit.table.port import Barred, Candidate, Fields, NotTaken, Query, in_time, sql, to_entry
+from console.audit.table.port import (
+    Barred,
+    Candidate,
+    Fields,
+    Forbidden,
+    NotTaken,
+    Query,
+    in_time,
+    sql,
+    to_entry,
+)
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
 from console.secrets import Secret
@@ -52,6 +62,8 @@ class PostgresChannel(Channel[Connection]):
             raise NotTaken(f"no connection in {self.deadline:g} s") from None
         except ssl.SSLError as error:
             raise NotTaken(f"TLS failed: {error.reason or error}") from None
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise Forbidden(str(error)) from None
         except (asyncpg.PostgresError, asyncpg.InternalClientError, *LOST) as error:
             raise NotTaken(str(error)) from None
 
@@ -110,6 +122,8 @@ class PostgresTable(ServerTable[Connection]):
             rows = await self._appends.fetch(_APPEND, *values, row.body, row.prev, row.link)
         except asyncpg.UniqueViolationError as error:
             raise await self._conflict(row, error.constraint_name or "") from None
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise Forbidden(str(error)) from None
         except asyncpg.PostgresError as error:
             kind = Barred if error.sqlstate == _BARRED else NotTaken
             raise kind(str(error)) from None

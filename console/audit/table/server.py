@@ -10,8 +10,8 @@ from uuid import UUID
 
 from console.audit.record import Row
 from console.audit.table.channel import Channel
-from console.audit.table.port import VERSION, Duplicate, Fields, NotTaken, Undecided
-from console.errors import AuditUnavailable, PrivilegeMissing
+from console.audit.table.port import VERSION, Duplicate, Fields, Forbidden, NotTaken, Undecided
+from console.errors import AuditForbidden, AuditUnavailable, PrivilegeMissing
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class ServerTable(abc.ABC, Generic[C]):
         try:
             return await call
         except PrivilegeMissing as error:
-            raise AuditUnavailable(
+            raise AuditForbidden(
                 f"the ledger {self._sink} may not be written: {error.message}",
                 "dbdeck audit init, run as its owner, gives a writer the right to append",
             ) from None
@@ -101,6 +101,8 @@ class ServerTable(abc.ABC, Generic[C]):
     def _explain(self, error: Exception) -> AuditUnavailable | PrivilegeMissing:
         if isinstance(error, TimeoutError):
             return self._unavailable(f"no answer in {self._reads.deadline:g} s")
+        if isinstance(error, Forbidden):
+            return AuditForbidden(f"the ledger {self._sink} cannot be used: {error}")
         if self._is_forbidden(error):
             return PrivilegeMissing(
                 f"the ledger {self._sink} may not be read: {self._words(error)}",

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from console.model.sessions import Session, State
-from console.tui.messages import ActionRequested, Asking, Told
+from console.tui.messages import NO_LEDGER, ActionRequested, Asking, Told
 from console.tui.panes.pane import Pane
 from console.tui.widgets.bars import Key
 
@@ -77,7 +77,7 @@ class ActingPane(Pane[D, T]):
 
     def action_request(self, name: str) -> None:
         why, item, verb = self.against(name), self.current, self.verbs[name]
-        if why:
+        if why and why != NO_LEDGER:  # of that the screen asks what to do
             self.post_message(Told(f"{verb.label}: {why}", bad=True))
             return
         if isinstance(self.screen, Asking):

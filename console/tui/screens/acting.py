@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
@@ -19,17 +20,19 @@ from console.dispatch.effect import Run
 from console.dispatch.person import person
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
-from console.errors import DbdeckError, VaultLocked
+from console.errors import AuditUnavailable, DbdeckError, VaultLocked
 from console.keyrings import current
+from console.model.policy import BreakGlass
 from console.model.target import Target
 from console.present import plan as words
 from console.present.advance import told as words_of_advance
 from console.present.audit import open_line
 from console.present.units import clean
 from console.tui.desk import Desk
-from console.tui.messages import ActionRequested, Told
+from console.tui.messages import NO_LEDGER, ActionRequested, Told
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen, drawn, failed
+from console.tui.screens.glass import GlassScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.unlock import UnlockScreen
 
@@ -57,9 +60,7 @@ class ActingScreen(Screen[None]):
         against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC), person())
         if against is not None:
             return against.reason
-        if self._desk.dispatcher is None:
-            return "the audit ledger is not open: nothing can be recorded, so nothing can be executed"
-        return ""
+        return "" if self._desk.can_act else NO_LEDGER
 
     def catalogue(self) -> list[tuple[str, str]]:
         """Every action by name with what it does, for the palette."""
@@ -79,8 +80,17 @@ class ActingScreen(Screen[None]):
         """Plan, show, ask, run, tell. Whatever goes wrong before the intent ends here, with its reason."""
         name = event.name
         try:
+            if not (self._desk.can_act or await self._without_ledger(name)):
+                self._deciding = self.asking = False
+                self._not_done(name)
+                return
             approved = await self._approved(event)
             run = await self._run(name, *approved) if approved else None
+        except AuditUnavailable as error:
+            self._not_done(name, error)
+            if await self._without_ledger(name, error):
+                self.post_message(Told(f"{name}: it can be recorded now; press the key again"))
+            return
         except DbdeckError as error:
             self._not_done(name, error)
             self._show(f"{name}: nothing was executed", failed(name, error))
@@ -91,6 +101,26 @@ class ActingScreen(Screen[None]):
         self.acted()
         self.post_message(Told(said[0][1], bad=run.exit != 0))
         self._show(name, said)
+
+    async def _without_ledger(self, name: str, error: AuditUnavailable | None = None) -> bool:
+        """Whether there is something to record with again, or the glass was broken: a person decides. An
+        `error` is that of a ledger that was open, which is then opened anew.
+        """
+        desk = self._desk
+        if error is not None:
+            desk.reopen()
+        problem = error or desk.ledger_problem
+        about = (name, self.target.name, problem.message if problem else "it is still being opened")
+        try:
+            may: BreakGlass | str = desk.glass.allowed(self.target)
+        except DbdeckError as refusal:
+            may = refusal.message
+        chosen = await self.app.push_screen_wait(
+            GlassScreen(
+                about, may, lambda: desk.dispatcher is not None, partial(desk.glass.open, self.target)
+            )
+        )
+        return chosen != "look"
 
     def _not_done(self, name: str, error: DbdeckError | None = None) -> None:
         why = f": {clean(error.message)}" if error else ""
@@ -104,7 +134,7 @@ class ActingScreen(Screen[None]):
     async def _approved(self, event: ActionRequested) -> tuple[Plan, Approval] | None:
         """None, and said why, when nothing is to be run."""
         try:
-            self._desk.acting()
+            self._desk.acts()
             given = await self._arguments(event.name, event.arguments) if event.ask else event.arguments
             if given is None:
                 self._not_done(event.name)
@@ -118,7 +148,7 @@ class ActingScreen(Screen[None]):
         """A vault that is locked is unlocked over the dialog that waits for the plan."""
 
         async def plan() -> Plan:
-            dispatcher = self._desk.acting()
+            dispatcher = self._desk.acts()
             if event.resumes:
                 return await dispatcher.resume(UUID(event.resumes), self._engine)
             return await dispatcher.plan(event.name, self._engine, given)
@@ -174,7 +204,7 @@ class ActingScreen(Screen[None]):
         watch = Watch(seconds=self._desk.config.thresholds.watch, tell=telling, advance=telling.advance)
 
         async def run() -> Run:
-            dispatcher = self._desk.acting()
+            dispatcher = self._desk.acts()
             running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
             return await asyncio.shield(running)
 
@@ -189,8 +219,13 @@ class ActingScreen(Screen[None]):
     async def show_unsettled(self) -> None:
         try:
             found = await self._desk.unsettled()
+            glass = await self._desk.left_of_glass()
         except DbdeckError as error:
             self.post_message(Told(error.message, bad=True))
+            return
+        if glass:
+            self._show_glass(glass)
+        if not found and glass:
             return
         if not found:
             self.post_message(Told("the audit ledger is open: every action is recorded before it runs"))
@@ -200,6 +235,14 @@ class ActingScreen(Screen[None]):
         self.post_message(Told(f"{len(found)} earlier actions have no known outcome (9 Audit)", bad=True))
         if self.is_active:
             self.app.push_screen(TextScreen("actions without a known outcome", Text(said + hint)))
+
+    def _show_glass(self, said: list[str]) -> None:
+        self.post_message(Told(f"done by break-glass and not merged, or not reviewed: {len(said)}", bad=True))
+        hint = (
+            "\n\n`dbdeck audit merge` brings journals into the ledger; somebody else: `dbdeck audit review`."
+        )
+        if self.is_active:
+            self.app.push_screen(TextScreen("done while the ledger was away", Text("\n".join(said) + hint)))
 
 
 class _Telling:

@@ -292,7 +292,7 @@ class MainScreen(GuidedScreen):
     def ledger_changed(self) -> None:
         """The ledger was opened, or could not be: said at once, because nothing can be done without it."""
         problem = self._desk.ledger_problem
-        if problem is not None:
+        if problem is not None and self._desk.glass.left is None:
             self.post_message(Told(f"nothing can be executed: {problem.message}", bad=True))
         elif self._desk.ledger is not None:
             self._sentinel.again()

@@ -130,6 +130,25 @@ begin
             end if;
             set kept = 0;
         end if;
+        -- A review of a break-glass is that of another account: of one that neither wrote nor merged a row of
+        -- its writer, and is not the one that its beginning names.
+        if _kind = 'breakglass' and said like '%"event":"review"%' then
+            set plan = json_unquote(json_extract(said, '$.writer'));
+            set login = substring(user(), 1, char_length(user()) - char_length(substring_index(user(), '@', -1)) - 1);
+            select count(case when e.kind = 'breakglass'
+                        and json_unquote(json_extract(e.body, '$.event')) = 'begin' then 1 end),
+                   count(case when cast(substring(e.db_user, 1, char_length(e.db_user)
+                            - char_length(substring_index(e.db_user, '@', -1)) - 1) as binary) = cast(login as binary)
+                        or (e.kind = 'breakglass' and cast(json_unquote(json_extract(e.body, '$.login')) as binary)
+                            = cast(login as binary)) then 1 end)
+                into kept, wanted
+            from entry e where e.writer = plan;
+            if plan is null or plan <> _action or kept = 0 or wanted > 0 then
+                signal sqlstate 'AU004'
+                    set message_text = 'a review of this break-glass is that of who broke or merged it, or it is not here';
+            end if;
+            set kept = 0;
+        end if;
         set hash = unhex(sha2(_body, 256));
         set linked = unhex(sha2(concat('dbdeck/link/1;',
             length(hex(_prev)), ':', lower(hex(_prev)), ',',

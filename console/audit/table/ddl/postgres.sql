@@ -64,6 +64,17 @@ as $$
         and e.at > clock_timestamp() - make_interval(secs => (_body::jsonb ->> 'approvals_within')::float8)
 $$;
 
+-- Whether a review of a break-glass is that of another: of a login that neither wrote nor merged a row of its
+-- writer, and is not the one that its beginning names.
+create or replace function dbdeck_audit.is_of_another(_body text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+as $$
+    select count(*) filter (where e.kind = 'breakglass' and e.body::jsonb ->> 'event' = 'begin') > 0
+       and count(*) filter (where e.db_user = session_user) = 0
+       and count(*) filter (where e.kind = 'breakglass' and e.body::jsonb ->> 'login' = session_user) = 0
+    from dbdeck_audit.entry e where e.writer = (_body::jsonb ->> 'writer')::uuid
+$$;
+
 create or replace function dbdeck_audit.approvals(_action uuid) returns setof dbdeck_audit.entry
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select e.* from dbdeck_audit.entry e where e.action_id = _action and e.kind = 'approval' order by e.id $$;
@@ -101,6 +112,12 @@ begin
     end if;
     if _kind = 'intent' and _body like '%"approvals":[%' and not dbdeck_audit.is_approved(_body) then
         raise exception 'an approval of this plan is that of its requester, of another plan, or too old'
+            using errcode = 'AU004';
+    end if;
+    if _kind = 'breakglass' and _body like '%"event":"review"%' and not (
+        _body::jsonb ->> 'writer' = _action::text and dbdeck_audit.is_of_another(_body))
+    then
+        raise exception 'a review of this break-glass is that of who broke or merged it, or it is not here'
             using errcode = 'AU004';
     end if;
     made.writer := _writer;

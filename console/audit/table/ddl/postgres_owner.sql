@@ -18,6 +18,7 @@ alter function dbdeck_audit.append(uuid, bigint, text, uuid, uuid, text, text, b
 alter function dbdeck_audit.find_key(text) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.candidates() owner to dbdeck_audit_owner;
 alter function dbdeck_audit.is_approved(text) owner to dbdeck_audit_owner;
+alter function dbdeck_audit.is_of_another(text) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.approvals(uuid) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.redact(uuid, bigint) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.deny() owner to dbdeck_audit_owner;

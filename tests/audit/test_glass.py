@@ -1,0 +1,518 @@
+"""Break-glass: rows in a journal alone while the table is out of reach, merged and reviewed later."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.audit import chain
+from console.audit.glass import GlassLedger, Terms, Window, open_glass
+from console.audit.journal import GLASS, Header, encode_header, encode_line
+from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.merge import read_whole
+from console.audit.readback import line_of
+from console.audit.record import Kind, Row, canonical_json, encode
+from console.errors import AuditUnavailable, Refused
+from console.secrets import Secret
+from tests.audit.forge import row
+from tests.audit.outage import ON_SERVERS, ON_SQLITE, outage
+from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
+from tests.audit.test_journal import largest_file
+from tests.audit.test_unavailable import can_mount, mounted
+from tests.servers.accounts import APP, PASSWORDS
+
+ROOT = Path(__file__).resolve().parents[2]
+TERMS = Terms(reason="the shop is down", target="shop", operator="ann", allowed_by={}, seconds=60.0)
+DEADLINE = 1.0
+
+
+def broken(sink: Sink, seconds: float = 60.0) -> contextlib.AbstractAsyncContextManager[GlassLedger]:
+    terms = msgspec.structs.replace(TERMS, seconds=seconds)
+    return open_glass(sink.url, sink.journal, terms, password=sink.password, deadline=DEADLINE)
+
+
+async def known(sink: Sink) -> None:
+    """This machine has written to the ledger before."""
+    async with sink.open():
+        pass
+
+
+async def act(ledger: Ledger, *, ends: bool = True) -> UUID:
+    action = uuid4()
+    body = {"action": "session.terminate", "target": "shop", "operator": "dba", "reason": "x"}
+    await ledger.append(Kind.INTENT, action, body)
+    await ledger.append(Kind.STEP, action, {"step": 1})
+    if ends:
+        await ledger.append_late(Kind.OUTCOME, action, {"status": "applied"})
+    return action
+
+
+async def a_journal(sink: Sink, *, how: str = "dropped", ends: bool = True) -> tuple[Path, UUID]:
+    await known(sink)
+    async with outage(sink, how), broken(sink) as ledger:
+        action = await act(ledger, ends=ends)
+    return ledger.path, action
+
+
+async def kinds(sink: Sink) -> list[str]:
+    async with sink.open(write=False) as ledger:
+        return [row.kind for row in await ledger.entries(newest_first=False)]
+
+
+# ---- when the glass may be broken -----------------------------------------------------------------
+
+
+def ways() -> list[str]:
+    return sorted({*ON_SERVERS, *ON_SQLITE})
+
+
+@pytest.mark.parametrize("how", ways())
+async def test_rows_are_journaled_while_the_table_is_away_and_merged_later(sink: Sink, how: str) -> None:
+    if how not in (ON_SQLITE if isinstance(sink, SqliteSink) else ON_SERVERS):
+        pytest.skip("another kind of ledger fails so")
+    if isinstance(sink, SqliteSink) and how == "dropped":
+        pytest.skip("a file whose table is gone is restored from a backup")
+    path, action = await a_journal(sink, how=how)
+    async with sink.open() as ledger:
+        assert [one.path for one in await ledger.unmerged()] == [str(path)]
+        found = await ledger.merge(path)
+        assert (found.rows, found.ended, found.already) == (6, True, 0)
+        assert await ledger.unmerged() == []
+        assert [row.kind for row in await ledger.entries(action_id=action, newest_first=False)] == [
+            "intent", "step", "outcome",
+        ]  # fmt: skip
+        whole = await ledger.verify()
+        assert whole.ok
+        (bracket,) = whole.brackets
+        assert (bracket.reason, bracket.target, bracket.operator, bracket.rows) == (
+            "the shop is down", "shop", "ann", 6,
+        )  # fmt: skip
+        assert bracket.reviewed_by is None
+        assert bracket.began_at is not None
+        assert bracket.ended_at is not None
+        assert bracket.began_at < bracket.ended_at < bracket.merged_at
+        assert bracket.unreachable
+
+
+async def test_a_ledger_that_answers_has_no_glass_to_break(sink: Sink) -> None:
+    await known(sink)
+    with pytest.raises(Refused, match="can be reached"):
+        async with broken(sink):
+            pass
+    assert not list(sink.journal.glob(f"*{GLASS}"))
+
+
+async def test_a_ledger_that_this_machine_never_wrote_to_is_refused(journal: Path) -> None:
+    with pytest.raises(Refused, match="ever written"):
+        async with open_glass("postgresql://dba@127.0.0.1:1/led", journal, TERMS, deadline=DEADLINE):
+            pass
+    assert not list(journal.glob(f"*{GLASS}"))
+
+
+@pytest.mark.parametrize("what", ["login", "right"])
+async def test_a_login_that_was_turned_away_gets_no_glass(sink: Sink, what: str) -> None:
+    if isinstance(sink, SqliteSink):
+        pytest.skip("a file turns nobody away")
+    await known(sink)
+    if what == "login":
+        sink.password = Secret("not the one")
+    elif isinstance(sink, PostgresSink):
+        await sink.execute("revoke execute on all functions in schema dbdeck_audit from dbdeck_operator")
+    else:
+        pytest.skip("on MySQL it is the same answer")
+    with pytest.raises(Refused, match="turns this login away"):
+        async with broken(sink):
+            pass
+
+
+async def test_without_a_journal_nothing_is_recorded_and_nothing_may_be_done(sqlite: SqliteSink) -> None:
+    await known(sqlite)
+    async with outage(sqlite, "locked"):
+        sqlite.journal.chmod(0o755)
+        with pytest.raises(AuditUnavailable, match="others may enter"):
+            async with broken(sqlite):
+                pass
+        sqlite.journal.chmod(0o700)
+        async with broken(sqlite) as ledger:
+            action = uuid4()
+            with largest_file(ledger.path.stat().st_size + 10), pytest.raises(AuditUnavailable):
+                await ledger.append(Kind.INTENT, action, {})
+            ledger.path.unlink()
+            with pytest.raises(AuditUnavailable, match="No such file"):
+                await ledger.append(Kind.INTENT, action, {})
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root may mount")
+async def test_a_full_disk_is_refused_before_and_during(
+    sqlite: SqliteSink, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a small tmpfs, where journals are refused otherwise."""
+    monkeypatch.setattr("console.audit.journal.refuse_memory", lambda _: None)
+    with mounted(disk / "small", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs"):
+        sqlite.journal = disk / "small" / "journal"
+        await known(sqlite)
+        async with outage(sqlite, "locked"):
+            async with broken(sqlite) as ledger:
+                await ledger.append(Kind.INTENT, uuid4(), {})
+                with pytest.raises(AuditUnavailable, match="No space left"):
+                    await ledger.append(Kind.INTENT, uuid4(), {"x": "y" * 100_000})
+                await ledger.append(Kind.INTENT, uuid4(), {})  # the torn line was taken back
+            room = os.statvfs(sqlite.journal)
+            (disk / "small" / "fill").write_bytes(b"x" * room.f_bavail * room.f_bsize)
+            with pytest.raises(AuditUnavailable, match="No space left"):
+                async with broken(sqlite):
+                    pass
+
+
+# ---- the window -----------------------------------------------------------------------------------
+
+
+async def test_beyond_its_end_nothing_more_may_begin_but_what_was_begun_is_recorded(
+    sqlite: SqliteSink,
+) -> None:
+    await known(sqlite)
+    async with outage(sqlite, "locked"), broken(sqlite, seconds=1.5) as ledger:
+        action = uuid4()
+        await ledger.append(Kind.INTENT, action, {})
+        await asyncio.sleep(1.6)
+        for kind in (Kind.INTENT, Kind.STEP):
+            with pytest.raises(AuditUnavailable, match="is over"):
+                await ledger.append(kind, uuid4() if kind is Kind.INTENT else action, {})
+        await ledger.append_late(Kind.OUTCOME, action, {"status": "failed"})
+    async with sqlite.open() as later:
+        await later.merge(ledger.path)
+        assert await later.open_intents() == []
+
+
+def test_the_first_of_two_clocks_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_wall, by_monotonic = Window(60.0), Window(60.0)
+    by_wall.until = by_wall.until.replace(year=by_wall.until.year - 1)
+    assert by_wall.left == 0
+    monkeypatch.setattr("console.audit.glass.time.monotonic", lambda: float("inf"))
+    assert by_monotonic.left == 0
+
+
+async def test_it_is_never_open_for_longer_than_half_an_hour(sqlite: SqliteSink) -> None:
+    await known(sqlite)
+    async with outage(sqlite, "locked"), broken(sqlite, seconds=86400.0) as ledger:
+        assert 1790 < ledger.window.left <= 1800
+
+
+# ---- merging --------------------------------------------------------------------------------------
+
+
+async def test_a_merge_that_is_repeated_adds_nothing(sink: Sink) -> None:
+    if isinstance(sink, SqliteSink):
+        path, _ = await a_journal(sink, how="locked")
+    else:
+        path, _ = await a_journal(sink)
+    untouched = path.read_bytes()
+    for _ in range(3):
+        async with sink.open() as ledger:
+            await ledger.merge(path)
+            path.write_bytes(untouched)  # as if the receipts had been lost
+    assert (await kinds(sink)).count("intent") == 1
+    async with sink.open() as ledger:
+        assert (await ledger.verify()).ok
+
+
+async def test_the_next_writer_leaves_the_journal_to_merge(sqlite: SqliteSink) -> None:
+    path, _ = await a_journal(sqlite, how="locked")
+    before = path.read_bytes()
+    await known(sqlite)
+    assert path.read_bytes() == before
+    assert "intent" not in await kinds(sqlite)
+
+
+async def test_another_machine_merges_from_the_file_alone(sink: Sink, disk: Path) -> None:
+    path, _ = await a_journal(sink, how="locked" if isinstance(sink, SqliteSink) else "dropped")
+    copy = disk / "from-the-laptop.ndjson"
+    shutil.copy(path, copy)
+    copy.chmod(0o400)
+    async with sink.open(journal=disk / "elsewhere") as ledger:
+        await ledger.merge(copy)
+        assert (await ledger.verify()).ok
+    async with sink.open() as ledger:  # here nobody has told it yet
+        assert len(await ledger.unmerged()) == 1
+        await ledger.merge(path)
+        assert await ledger.unmerged() == []
+    assert (await kinds(sink)).count("intent") == 1
+
+
+def hashed_anew(line: str) -> str:
+    told = json.loads(line)
+    body = canonical_json({**json.loads(told["row"]["body"]), "operator": "eve"})
+    told["row"] |= {"body": body, "body_hash": hashlib.sha256(body.encode()).hexdigest()}
+    return canonical_json(told)
+
+
+def of_another_ledger(line: str) -> str:
+    return line.replace(json.loads(line)["journal"]["ledger"], str(uuid4()))
+
+
+# What becomes of the lines: the header, rows 1 to 6, and the end of the last line.
+EDITED: dict[str, Callable[[list[str]], list[str]]] = {
+    "edited": lambda lines: [*lines[:3], lines[3].replace("dba", "eve"), *lines[4:]],
+    "edited and hashed anew": lambda lines: [*lines[:3], hashed_anew(lines[3]), *lines[4:]],
+    "cut in the middle": lambda lines: [*lines[:4], *lines[5:]],
+    "cut at the end": lambda lines: [*lines[:6], ""],
+    "torn": lambda lines: [*lines[:6], lines[6][:40]],
+    "re-ordered": lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
+    "of no use": lambda lines: [*lines[:4], "{}", *lines[5:]],
+    "of another ledger": lambda lines: [of_another_ledger(lines[0]), *lines[1:]],
+    "without its beginning": lambda lines: [*lines[:2], *lines[3:]],
+}
+TOLD = {
+    "edited": "row 3 .* was edited",
+    "edited and hashed anew": "row 3 .* was edited",
+    "cut in the middle": "row 4 .* is missing",
+    "cut at the end": "no end after row 5",
+    "torn": "no end after row 5",
+    "re-ordered": "row 4 .* is missing",
+    "of no use": "row 4 .* cannot be read",
+    "of another ledger": "row 2 .* another ledger",
+    "without its beginning": "row 2 .* is missing",
+}
+
+
+@pytest.mark.parametrize("what", TOLD)
+async def test_a_journal_that_was_touched_is_refused_by_its_row(sqlite: SqliteSink, what: str) -> None:
+    path, _ = await a_journal(sqlite, how="locked")
+    path.write_text("\n".join(EDITED[what](path.read_text().split("\n"))))
+    async with sqlite.open() as ledger:
+        with pytest.raises(Refused, match=TOLD[what]) as caught:
+            await ledger.merge(path)
+    assert "nothing was merged" in caught.value.message
+    assert "intent" not in await kinds(sqlite)
+
+
+WRITER, LEDGER = UUID(int=7), UUID(int=8)
+
+
+def in_memory(*bodies: str) -> list[bytes]:
+    """Lines of a journal with these bodies between its beginning and its end."""
+    begin = canonical_json({"event": "begin", "ledger": LEDGER})
+    texts = [("open", "{}"), ("breakglass", begin), *(("note", body) for body in bodies)]
+    head = chain.Head(0, chain.START)
+    header = Header(writer=WRITER, ledger=LEDGER, sink="x", glass=True)
+    lines = [encode_line("journal", encode_header(header))]
+    for kind, body in [*texts, ("breakglass", canonical_json({"event": "end"}))]:
+        one = row(head, WRITER, body, kind=kind)
+        head = chain.Head(one.seq, one.link)
+        lines.append(encode_line("row", encode(one)))
+    return lines
+
+
+BODIES = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9)).map(canonical_json), max_size=5)
+
+
+@given(BODIES, st.data())
+def test_no_line_can_be_taken_out_moved_doubled_or_changed(bodies: list[str], data: st.DataObject) -> None:
+    lines = in_memory(*bodies)
+    path = Path("journal")
+    assert read_whole(path, b"".join(lines)).ended
+    at = data.draw(st.integers(1, len(lines) - 1))
+    to = data.draw(st.integers(1, len(lines) - 1))
+    byte = data.draw(st.integers(0, len(lines[at]) - 2))
+    changed = bytes([lines[at][byte] ^ 1])
+    ways = {
+        "out": [*lines[:at], *lines[at + 1 :]],
+        "moved": [*lines[:at], *lines[at + 1 : to + 1], lines[at], *lines[to + 1 :]],
+        "doubled": [*lines[: at + 1], *lines[at:]],
+        "changed": [*lines[:at], lines[at][:byte] + changed + lines[at][byte + 1 :], *lines[at + 1 :]],
+    }
+    for name, touched in ways.items():
+        if touched == lines:
+            continue
+        try:
+            found = read_whole(path, b"".join(touched))
+        except Refused:
+            continue
+        assert (name == "out" and not found.ended) or found == read_whole(path, b"".join(lines)), name
+
+
+async def test_a_row_that_contradicts_the_table_is_refused(sqlite: SqliteSink) -> None:
+    """Somebody made the whole chain anew after a part of it was merged."""
+    path, _ = await a_journal(sqlite, how="locked")
+    first = path.read_bytes()
+    async with sqlite.open() as ledger:
+        await ledger.merge(path)
+    path.write_bytes(rehashed(first, "dba", "eve"))
+    async with sqlite.open() as ledger:
+        with pytest.raises(Refused, match=r"row 3 .*another one"):
+            await ledger.merge(path)
+
+
+def rehashed(data: bytes, old: str, new: str) -> bytes:
+    """What somebody does who knows dbdeck: every hash is right again."""
+    head, lines = chain.Head(0, chain.START), data.splitlines(keepends=True)
+    made = [lines[0]]
+    for line in lines[1:]:
+        was = line_of(line.strip())
+        assert isinstance(was, Row)
+        over = {"kind": was.kind, "action_id": was.action_id}
+        one = row(head, was.writer, (was.body or "").replace(old, new), **over)
+        head = chain.Head(one.seq, one.link)
+        made.append(encode_line("row", encode(one)))
+    return b"".join(made)
+
+
+async def test_an_open_break_glass_is_not_merged(sqlite: SqliteSink) -> None:
+    await known(sqlite)
+    async with outage(sqlite, "locked"):
+        opened = broken(sqlite)
+        ledger = await opened.__aenter__()
+    async with sqlite.open() as normal:
+        with pytest.raises(Refused, match="in use"):
+            await normal.merge(ledger.path)
+    await opened.__aexit__(None, None, None)
+
+
+async def test_an_ordinary_journal_is_not_merged(sqlite: SqliteSink) -> None:
+    await known(sqlite)
+    (path,) = sqlite.journal.glob("*.ndjson")
+    async with sqlite.open() as ledger:
+        with pytest.raises(Refused, match="no journal of a break-glass"):
+            await ledger.merge(path)
+
+
+# ---- a writer that died ---------------------------------------------------------------------------
+
+
+async def victim(sink: Sink, mode: str, *more: str) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.audit.glass_victim", mode, sink.url, str(sink.journal), *more),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdin is not None
+    process.stdin.write(f"{sink.password.reveal() if sink.password else ''}\n".encode())
+    return process
+
+
+async def test_kill_9_leaves_an_open_intent_that_is_told_here_and_merged_as_it_is(sink: Sink) -> None:
+    await known(sink)
+    async with outage(sink, "locked" if isinstance(sink, SqliteSink) else "dropped"):
+        process = await victim(sink, "act")
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"intent\n"
+        process.kill()
+        await process.wait()
+    (path,) = sink.journal.glob(f"*{GLASS}")
+    async with sink.open() as ledger:
+        (left,) = await ledger.open_intents()
+        assert (left.unmerged, left.alive, left.body["target"]) == (True, False, "shop")
+        with pytest.raises(Refused, match="its writer died") as caught:
+            await ledger.merge(path)
+        assert "--died" in caught.value.hint
+        await ledger.merge(path, died=True)
+        (left,) = await ledger.open_intents()
+        assert not left.unmerged
+        found = await ledger.verify()
+        assert found.ok
+        assert [one.rows for one in found.brackets] == [None]
+
+
+async def test_kill_9_during_a_merge_and_again_is_one_merge(sink: Sink) -> None:
+    path, _ = await a_journal(sink, how="locked" if isinstance(sink, SqliteSink) else "dropped")
+    for rows in range(1, 7):
+        process = await victim(sink, "merge", str(path), str(rows))
+        await process.wait()
+        assert process.returncode == -signal.SIGKILL
+    async with sink.open() as ledger:
+        await ledger.merge(path)
+        assert (await ledger.verify()).ok
+        assert len((await ledger.verify()).brackets) == 1
+    merged = [kind for kind in await kinds(sink) if kind not in ("open", "close")]
+    assert merged == ["breakglass", "intent", "step", "outcome", "breakglass"]
+
+
+async def test_a_torn_last_line_is_no_row_and_the_rest_is_merged_on_demand(sqlite: SqliteSink) -> None:
+    path, _ = await a_journal(sqlite, how="locked")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    async with sqlite.open() as ledger:
+        found = await ledger.merge(path, died=True)
+        assert (found.rows, found.ended) == (5, False)
+        assert await ledger.unmerged() == []
+        assert (await ledger.verify()).ok
+
+
+# ---- the review -----------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def by_another(sink: Sink) -> AsyncIterator[Ledger]:
+    url = sink.url.replace("//dbdeck_operator@", f"//{APP}@")
+    async with open_ledger(url, sink.journal, password=Secret(PASSWORDS[APP])) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+async def server_sink(sink: Sink) -> PostgresSink | MysqlSink:
+    if not isinstance(sink, PostgresSink | MysqlSink):
+        pytest.skip("a file verifies nobody")
+    await install(sink.admin, auditors=[f"{APP}@%" if isinstance(sink, MysqlSink) else APP])
+    return sink
+
+
+async def test_a_review_is_that_of_another_login(server_sink: PostgresSink | MysqlSink) -> None:
+    path, _ = await a_journal(server_sink)
+    async with server_sink.open() as mine, by_another(server_sink) as theirs:
+        await mine.merge(path)
+        (bracket,) = await mine.brackets()
+        with pytest.raises(Refused, match="cannot review it"):
+            await mine.review(bracket, "fine", "ann")
+        body: dict[str, Any] = {"event": "review", "writer": bracket.writer, "reason": "x"}
+        with pytest.raises(Refused, match="who broke or merged it"):  # by the ledger's server as well
+            await mine.append(Kind.BREAKGLASS, bracket.writer, body)
+        with pytest.raises(Refused, match="who broke or merged it"):  # of none that is there
+            await theirs.append(Kind.BREAKGLASS, other := uuid4(), {**body, "writer": other})
+        with pytest.raises(Refused, match="who broke or merged it"):  # of another one than it stands under
+            await theirs.append(Kind.BREAKGLASS, uuid4(), body)
+        assert (await mine.verify()).brackets[0].reviewed_by is None
+        await theirs.review(bracket, "I have looked", "bob")
+        found = await mine.verify()
+    assert found.ok
+    assert (found.brackets[0].reviewed_by, found.brackets[0].review) == (APP, "I have looked")
+
+
+async def test_who_broke_the_glass_cannot_review_what_another_merged(
+    server_sink: PostgresSink | MysqlSink,
+) -> None:
+    path, _ = await a_journal(server_sink)
+    async with server_sink.open() as mine, by_another(server_sink) as theirs:
+        await theirs.merge(path)
+        (bracket,) = await mine.brackets()
+        for ledger in (mine, theirs):
+            with pytest.raises(Refused, match="cannot review it"):
+                await ledger.review(bracket, "fine", "x")
+            with pytest.raises(Refused, match="who broke or merged it"):
+                await ledger.append(
+                    Kind.BREAKGLASS, bracket.writer, {"event": "review", "writer": bracket.writer}
+                )
+
+
+async def test_a_file_takes_no_review(sqlite: SqliteSink) -> None:
+    path, _ = await a_journal(sqlite, how="locked")
+    async with sqlite.open() as ledger:
+        await ledger.merge(path)
+        (bracket,) = await ledger.brackets()
+        with pytest.raises(Refused, match="verifies nobody"):
+            await ledger.review(bracket, "fine", "ann")
