@@ -157,8 +157,9 @@ def _refuse_occupied(order: Order, place: Path) -> None:
         raise UsageError(f"{place} is there already; nothing was executed", "choose another name")
     if os.path.lexists(order.partial):
         raise UsageError(
-            f"{order.partial} is there already, of a run that is at work or has died; nothing was executed",
-            "choose another name, or remove it where nobody writes there",
+            f"{order.partial} is there already; nothing was executed",
+            "a run that is at work or has died made it: choose another name, or remove it where nobody "
+            "writes there",
         )
 
 

@@ -11,7 +11,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -55,13 +55,15 @@ async def one_line(
     return Line(title=scenario.title, server=label(server.name), turns=whole.turns, points=tuple(found))
 
 
-async def lines(given: argparse.Namespace, fleet: Fleet) -> AsyncIterator[Line]:
+async def lines(
+    given: argparse.Namespace, fleet: Fleet, done: Collection[tuple[str, str]]
+) -> AsyncIterator[Line]:
     base = Path(tempfile.mkdtemp(prefix="crashing-", dir=given.folder))
     async with undertaker() as by:
         for name in given.servers.split(","):
             server = await asyncio.to_thread(fleet.get, name)
             for place, scenario in enumerate(of_flavor(server.flavor)):
-                if not fnmatchcase(scenario.title, given.only):
+                if not fnmatchcase(scenario.title, given.only) or (scenario.title, label(name)) in done:
                     continue
                 began = time.monotonic()
                 try:
@@ -84,7 +86,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="*", help="a shell pattern of scenarios")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 1000)
     parser.add_argument("--folder", default="/var/tmp", help="not on tmpfs")
-    parser.add_argument("--save", help="keep the lines here, as JSON, as soon as there is one")
+    parser.add_argument("--save", help="keep the lines here, as JSON; what is in it is not run again")
     parser.add_argument("--page", action="store_true", help=f"write the table into {PAGE.name}")
     given = parser.parse_args(words)
     given.points = given.points or (0 if given.every else 8)
@@ -96,9 +98,9 @@ async def main(given: argparse.Namespace) -> int:
     publish()
     say(f"seed {given.seed}")
     fleet = Fleet()
+    found = kept(given.save)
     try:
-        found = []
-        async for one in lines(given, fleet):
+        async for one in lines(given, fleet, {(line.title, line.server) for line in found}):
             found.append(one)
             if given.save:
                 Path(given.save).write_bytes(msgspec.json.encode(found))
@@ -108,6 +110,13 @@ async def main(given: argparse.Namespace) -> int:
     if given.page:
         write_page(found)
     return int(any(line.wrong or line.faulty for line in found))
+
+
+def kept(path: str | None) -> list[Line]:
+    """Of an earlier run that was broken off."""
+    if path is None or not Path(path).exists():
+        return []
+    return msgspec.json.decode(Path(path).read_bytes(), type=list[Line])
 
 
 def write_page(found: Sequence[Line]) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 
 import msgspec
 
+BROKE = -2
+"""The exit code of a run that raised what is no error of ours."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """`config` is YAML with a target `t`. `ledger` is a URL, whose password is in the variable `word` where

@@ -29,7 +29,7 @@ from console.model.policy import Policy
 from console.model.target import Target
 from console.secret_store import SecretStore
 from console.secrets import Secret
-from tests.crashing.job import Ended, Job
+from tests.crashing.job import BROKE, Ended, Job
 from tests.crashing.keeping import publish, store_at
 from tests.crashing.situation import Ground, Scenario, Situation, Truth
 from tests.integration.actions.conftest import superuser, until
@@ -285,7 +285,7 @@ class Scaffold:
         """Where it was not done it can be done now; where it was, nothing hangs on it any more."""
         await situation.release()
         ended = await self._run(situation, 0)
-        if "frozen" in ended.said or "broke" in ended.said or (truth == "not_applied" and ended.exit):
+        if "frozen" in ended.said or ended.exit == BROKE or (truth == "not_applied" and ended.exit):
             return [f"again: {ended.said}"]
         if ended.exit in (Exit.STALE, Exit.USAGE):
             return []  # there is nothing left to do it to

@@ -30,7 +30,7 @@ from console.engine.open import open_engine
 from console.errors import DbdeckError
 from console.model.policy import Policy
 from console.secrets import Secret
-from tests.crashing.job import Ended, Job
+from tests.crashing.job import BROKE, Ended, Job
 from tests.crashing.keeping import store_at
 
 SECONDS = 100
@@ -100,7 +100,7 @@ def die_or_tell(job: Job, out: int) -> None:
     except DbdeckError as error:
         ended = Ended(killed=False, exit=int(error.exit), said=f"{error.kind}: {error.message}")
     except BaseException as error:  # noqa: BLE001 - told to who asked, who fails then
-        ended = Ended(killed=False, exit=-2, said=f"broke: {type(error).__name__}: {error}")
+        ended = Ended(killed=False, exit=BROKE, said=f"broke: {type(error).__name__}: {error}")
     os.write(out, msgspec.json.encode(ended))
 
 
