@@ -39,9 +39,10 @@ from tests.servers.mysql import MysqlServer
 ROOT = Path(__file__).resolve().parents[2]
 QUIET_SECONDS = 60.0
 _OF_OURS = {
-    "postgresql": "select count(*) from pg_stat_activity where application_name like 'dbdeck%'",
+    "postgresql": "select count(*) from pg_stat_activity"
+    " where application_name like 'dbdeck%' and application_name <> 'dbdeck audit'",
     "mysql": "select count(*) from performance_schema.session_connect_attrs"
-    " where attr_name = 'program_name' and attr_value like 'dbdeck%'",
+    " where attr_name = 'program_name' and attr_value like 'dbdeck%' and attr_value <> 'dbdeck audit'",
 }
 
 
@@ -182,7 +183,7 @@ class Scaffold:
 
     async def _die(self, situation: Situation, turn: int) -> Point | None:
         """None where the run was at its end before."""
-        self._begin_anew()
+        await self._begin_anew()
         ended = await self._run(situation, turn)
         if not ended.killed:
             held_up = situation.held and ended.exit == Exit.FAILED  # the server gave up waiting first
@@ -190,11 +191,16 @@ class Scaffold:
             return None
         return await self._inquest(situation, turn)
 
-    def _begin_anew(self) -> None:
-        """A ledger of its own for each death, where that costs nothing: what is verified stays small."""
+    async def _begin_anew(self) -> None:
+        """A ledger of its own for each death, where that costs nothing: what is verified stays small. Of one
+        that is shared, what earlier runs left is not looked at again.
+        """
         if not self._sink.url:
             self._deaths += 1
-            (self._folder / str(self._deaths)).mkdir(mode=0o700)
+            self._here.mkdir(mode=0o700)
+            return
+        async with self._ledger() as ledger:
+            self._seen = max((one.id for one in await ledger.entries()), default=0)
 
     @property
     def _url(self) -> str:
@@ -209,7 +215,6 @@ class Scaffold:
         async with self._ledger() as ledger:
             await self._until_dead(ledger)
             rows = [one for one in await ledger.entries(newest_first=False) if one.id > self._seen]
-            self._seen = rows[-1].id if self._sink.url else 0
             opened = await ledger.open_intents()
             faults += await self._frozen(ledger, opened)
             settled = await self._reconcile(ledger) if opened else []

@@ -201,8 +201,8 @@ def apply(*, apart: bool = False) -> Any:
 
 SCENARIOS = (
     Scenario("backup.take", take),
-    Scenario("backup.drill", drill, few=6, looks=True),
-    Scenario("migration.rehearse", rehearse, few=6, looks=True),
+    Scenario("backup.drill", drill, few=4, looks=True),
+    Scenario("migration.rehearse", rehearse, few=4, looks=True),
     Scenario("migration.apply", apply()),
     Scenario("migration.apply", apply(apart=True), POSTGRES, variant="statement by statement"),
 )

@@ -299,7 +299,7 @@ SCENARIOS = (
     Scenario("credential.retire", retire),
     Scenario("credential.lock", lock),
     Scenario("account.revoke", revoke),
-    Scenario("credential.rehearse", rehearse, looks=True, few=60),
+    Scenario("credential.rehearse", rehearse, looks=True, few=10),
     Scenario("credential.propagate", propagate("file"), variant="a file"),
     Scenario("credential.propagate", propagate("program"), variant="a program"),
 )

@@ -23,13 +23,17 @@ from tests.servers.mysql import MysqlServer
 from tests.servers.places import Missing
 from tests.servers.postgres import PostgresServer
 
-POINTS = 5
+POINTS = 4
 SLOW = 2  # of those that take seconds each
 SERVERS = dict(zip(FLAVORS, ("pg18", "mysql", "mariadb"), strict=True))
 SEED = int(os.environ.get("DBDECK_CRASH_SEED") or time.time_ns() % 1000)
 
 
-@pytest_asyncio.fixture
+# One loop for all, so that one process forks all that die.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def by() -> AsyncIterator[Undertaker]:
     async with undertaker() as made:
         yield made
