@@ -153,9 +153,14 @@ def _refuse_occupied(order: Order, place: Path) -> None:
             f"{order.folder} is no folder that may be written in; nothing was executed",
             "make it, or run dbdeck as its owner",
         )
-    for one in (place, order.partial):
-        if os.path.lexists(one):
-            raise UsageError(f"{one} is there already; nothing was executed", "choose another name")
+    if os.path.lexists(place):
+        raise UsageError(f"{place} is there already; nothing was executed", "choose another name")
+    if os.path.lexists(order.partial):
+        raise UsageError(
+            f"{order.partial} is there already; nothing was executed",
+            "a run that is at work or has died made it: choose another name, or remove it where nobody "
+            "writes there",
+        )
 
 
 async def _room(source: str, order: Order) -> tuple[str, ...]:

@@ -213,6 +213,11 @@ async def outcomes(
     return tuple(found)
 
 
+def unseen(label: str, one: Outcome, evidence: Mapping[str, Any]) -> bool:
+    """Whether nobody knows of a hook: no run came to its end to tell, and no look does."""
+    return one.state is State.UNKNOWN and label not in evidence.get(EVIDENCE, {})
+
+
 async def _checked(carrier: Carrier, handed: Handed) -> Seen:
     try:
         return await carrier.seen(handed)

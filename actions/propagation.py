@@ -100,6 +100,8 @@ class PropagateCredential:
             for one in await propagating.outcomes(aim, engine, store, plan.evidence)
         ]
         summary = "; ".join(f"{label}: hook {one.text}" for label, one in found)
+        if any(propagating.unseen(label, one, plan.evidence) for label, one in found):
+            return Verdict(state="undecidable", summary=summary)
         done = [one.state is State.DONE for _, one in found]
         state = "applied" if all(done) else "partial" if any(done) else "not_applied"
         return Verdict(state=state, summary=summary)  # type: ignore[arg-type]

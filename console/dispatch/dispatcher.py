@@ -235,7 +235,7 @@ class Dispatcher:
         ruled = await self._ask_policy(plan, engine.target, approval)
         async with self._connection(action, plan, engine.target) as connection:
             await self._same_server(plan, connection)
-            async with _holding(connection, _locks(action, plan), plan):
+            async with _holding(connection, locks_of(action, plan), plan):
                 await self._recheck(action, plan, engine)
                 plan = await self._may(action, plan, connection)
                 plan = await self._ready(action, plan, engine)
@@ -414,7 +414,7 @@ def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:
     return ", ".join(changes)
 
 
-def _locks(action: Action[Any], plan: Plan) -> list[str]:
+def locks_of(action: Action[Any], plan: Plan) -> list[str]:
     """In one order everywhere, so that two runs do not wait for each other."""
     given = action.lock(plan)
     return [f"{plan.target}:{one}" for one in ((given,) if isinstance(given, str) else sorted(given))]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
 import msgspec
@@ -11,11 +12,11 @@ from console.audit.ledger import Ledger
 from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
 from console.dispatch import intents
-from console.dispatch.action import Offline, Verdict
-from console.dispatch.dispatcher import running, server_changes
+from console.dispatch.action import Action, Offline, Plan, Verdict
+from console.dispatch.dispatcher import locks_of, running, server_changes
 from console.dispatch.operator import Ground, proof, steps_of
 from console.dispatch.registry import Registry
-from console.engine.open import open_engine
+from console.engine.open import open_engine, open_operator
 from console.errors import DbdeckError, UsageError
 from console.model.target import Target
 from console.secret_store import SecretStore
@@ -119,9 +120,43 @@ async def _look(
             if changed and "restarted" not in changed:
                 return Verdict(state="undecidable", summary=f"not the server it was: {changed}")
             taken = steps_of(fields(step.body) for step in steps)
-            return await proof(action, plan, Ground(engine, store), taken, patience=0.0)
+            async with _alone(action, plan, target) as why_not:
+                verdict = await proof(action, plan, Ground(engine, store), taken, patience=0.0)
+        return _settling(verdict, why_not)
     except (DbdeckError, msgspec.ValidationError) as error:
         return Verdict(state="undecidable", summary=str(error))
+
+
+@asynccontextmanager
+async def _alone(action: Action[Any], plan: Plan, target: Target) -> AsyncIterator[str]:
+    """With the locks of the run: a session that outlived its client holds them, and what it was sent may
+    still come into effect. Gives why they could not be had; empty where they are held now.
+    """
+    if isinstance(action, Offline):
+        yield ""
+        return
+    async with AsyncExitStack() as stack:
+        yield await _taken(stack, action, plan, target)
+
+
+async def _taken(stack: AsyncExitStack, action: Action[Any], plan: Plan, target: Target) -> str:
+    try:
+        connection = await stack.enter_async_context(open_operator(target))
+        for name in locks_of(action, plan):
+            holder = await connection.hold(name)
+            if holder is not None:
+                return f"its lock is held by {holder}"
+    except DbdeckError as error:
+        return f"its lock could not be tried: {error.message}"
+    return ""
+
+
+def _settling(verdict: Verdict, why_not: str) -> Verdict:
+    """What is done stays done; what is not done yet may be, by a session that is still there."""
+    if not why_not or verdict.state in ("applied", "undecidable"):
+        return verdict
+    summary = f"{verdict.summary}; but its session may still be at work: {why_not}"
+    return Verdict(state="undecidable", summary=summary, evidence=verdict.evidence)
 
 
 async def _record(ledger: Ledger, intent: OpenIntent, verdict: Verdict) -> None:

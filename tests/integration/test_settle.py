@@ -8,11 +8,18 @@ from uuid import uuid4
 
 import pytest
 
+from actions.settings import SetSetting
 from console.audit.ledger import open_ledger
 from console.audit.record import Kind
+from console.dispatch.action import Plan
+from console.dispatch.dispatcher import locks_of
+from console.dispatch.intents import plan_of
+from console.engine.open import open_operator
 from tests.command import Command
+from tests.servers.accounts import APP
 from tests.servers.postgres import PostgresServer
 from tests.situations import scene
+from tests.targets import target_of
 
 
 @pytest.fixture
@@ -55,3 +62,49 @@ async def test_an_undecided_end_is_settled_by_a_persons_word(
     assert "the coordinator's log" in said.rows[0]["summary"]
     assert (await command.run("audit", "open", "--json")).rows == []
     assert (await command.run("audit", "verify", "--json")).document["ok"] is True
+
+
+async def test_nothing_is_settled_as_undone_while_the_dead_runs_session_is_there(
+    command: Command, postgres18: PostgresServer
+) -> None:
+    """It holds the run's lock, and what it was sent may come into effect when what it waits for ends."""
+    number, plan = await died_setting(command, postgres18)
+    target = target_of(postgres18)
+    async with open_operator(target) as session:
+        for name in locks_of(SetSetting(), plan):
+            assert await session.hold(name) is None
+        looked = await command.run("audit", "reconcile", "--json")
+        assert (looked.code, looked.rows[0]["state"]) == (9, "undecidable"), looked
+        assert "its session may still be at work: its lock is held by" in looked.rows[0]["summary"]
+    settled = await command.run("audit", "reconcile", "--json")
+    assert (settled.code, settled.rows[0]["action_id"]) == (0, number), settled
+    assert settled.rows[0]["state"] == "not_applied"
+
+
+async def test_what_is_done_is_settled_whoever_holds_its_lock(
+    command: Command, postgres18: PostgresServer
+) -> None:
+    _, plan = await died_setting(command, postgres18)
+    admin = await postgres18.connect()
+    await admin.execute(f"alter role {APP} set work_mem = '9MB'")
+    async with open_operator(target_of(postgres18)) as session:
+        for name in locks_of(SetSetting(), plan):
+            assert await session.hold(name) is None
+        looked = await command.run("audit", "reconcile", "--json")
+    await admin.execute(f"alter role {APP} reset work_mem")
+    await admin.close()
+    assert (looked.code, looked.rows[0]["state"]) == (0, "applied"), looked
+
+
+async def died_setting(command: Command, postgres: PostgresServer) -> tuple[str, Plan]:
+    """The id and the plan of a change whose writer died after its step, and before it was sent."""
+    words = ("plan", "setting.set", "-t", "t", "--json", "name=work_mem", "value=9MB", f"role={APP}")
+    planned = await command.run(*words)
+    assert planned.code == 0, planned
+    url, journal = str(command.audit["url"]), Path(str(command.audit["journal"]))
+    number = uuid4()
+    async with open_ledger(url, journal) as ledger:
+        body = {"action": "setting.set", "target": "t", "operator": "o", "reason": "r"}
+        await ledger.append(Kind.INTENT, number, {**body, "plan": planned.document})
+        await ledger.append(Kind.STEP, number, {**body, "step": 1, "statement": "alter role"})
+    return str(number), plan_of({"plan": planned.document})

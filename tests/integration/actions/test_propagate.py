@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 import pytest
 
+from actions.propagation import PropagateCredential
 from console.engine.mysql.driver import close, connect
 from console.errors import Exit, Refused, UsageError
 from console.model.hooks import AccountRule
@@ -407,3 +408,15 @@ async def test_several_accounts_with_hooks_in_one_run(any_server: Server, tmp_pa
         again = await desk.apply(await desk.dispatcher.resume(run.action_id, desk.engine))
         assert again.exit is Exit.OK, again.error
         assert [ran(tmp_path, name) for name in ("one", "two", "three")] == [1, 2, 1]
+
+
+async def test_whether_a_dead_runs_program_was_told_is_undecided(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    argv = program(tmp_path / "bin", "import sys\nsys.stdin.read()\n")
+    async with rotor_on(postgres18, tmp_path, rule=with_hooks({"exec": {"argv": argv}})) as desk:
+        plan = await desk.plan("credential.propagate", account=desk.account)
+        ended = await PropagateCredential().verify_kept(plan, desk.engine, desk.store, patience=0.0)
+        assert (ended.state, "cannot be seen" in ended.summary) == ("undecidable", True), ended
+        run = await desk.apply(plan)
+        assert (run.exit, run.effect) == (Exit.OK, "applied"), run
