@@ -54,7 +54,8 @@ def explain(services: Services, asked: Question) -> int:
         output.line(f"{effect}: {who.user}, {action.name} ({risk} risk) on {target.name}", tone)
         output.line(f"  {reason}")
         if wanted:
-            output.line(f"  it takes the approval of {wanted} other: `dbdeck approve HASH`", Tone.NOTICE)
+            of = f" of {', '.join(found.approvers)}" if found.approvers else ""
+            output.line(f"  it takes the approval of {wanted} other{of}: `dbdeck approve HASH`", Tone.NOTICE)
     return Exit.REFUSED if against is not None else Exit.OK
 
 

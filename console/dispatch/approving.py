@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from uuid import UUID
 
 import msgspec
@@ -59,16 +60,23 @@ async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
         if fields(row.body).get("plan_hash") == plan.hash
     ]
     oldest = ledger.now - timedelta(seconds=wanted.within)
-    others = _newest([row for row in rows if row.at > oldest], ledger)
+    others = _newest([row for row in rows if row.at > oldest and _may(row, wanted, ledger)], ledger)
     if len(others) < wanted.approvals:
+        of = f" of {', '.join(wanted.approvers)}" if wanted.approvers else ""
         raise ApprovalMissing(
-            f"{wanted.rule} wants {wanted.approvals} other to approve this plan, {len(others)} did; nothing"
-            f" was executed: {plan.hash}",
+            f"{wanted.rule} wants {wanted.approvals} other{of} to approve this plan, {len(others)} did; "
+            f"nothing was executed: {plan.hash}",
             f"somebody with another login at the ledger: `dbdeck approve {plan.hash[:16]} --reason TEXT`; "
             "then run it again, or let `apply --approve-wait 10m` wait for it",
         )
     links = tuple(row.link.hex() for row in others[-wanted.approvals :])
     return Approved(links=links, within=wanted.within)
+
+
+def _may(row: Entry, wanted: Ruling, ledger: Ledger) -> bool:
+    """By the login that the ledger's server verified."""
+    person = ledger.person(row.db_user)
+    return not wanted.approvers or any(fnmatchcase(person, glob) for glob in wanted.approvers)
 
 
 def unapproved(plan: Plan, wanted: Ruling, *, allowed: bool) -> Approved:

@@ -39,8 +39,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     """`rule` is the name of the one that decides, or the default; None: it depends on the plan's risk.
 
-    `approvals` of so many others are wanted, none older than `within` seconds. `limit` is that rule where it
-    limits the number of targets.
+    `approvals` of so many others are wanted, by `approvers` (empty: anybody), none older than `within`
+    seconds. `limit` is that rule where it limits the number of targets.
     """
 
     effect: Literal["allow", "deny"] | None
@@ -48,6 +48,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     approvals: int = 0
     within: float = 0.0
+    approvers: tuple[str, ...] = ()
     limit: Rule | None = None
 
 
@@ -65,7 +66,7 @@ def ruling(policy: Policy, case: Case) -> Ruling:
     for rule, fit in fitting:
         if fit and rule.effect == "allow":
             return Ruling(effect="allow", rule=rule.name, reason=rule.reason, approvals=rule.approvals,
-                          within=seconds_of(rule.expires),
+                          within=seconds_of(rule.expires), approvers=rule.approvers,
                           limit=rule if rule.max_targets else None)  # fmt: skip
     return _default(policy, case)
 

@@ -50,8 +50,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Who may (or may not) do what, where and when. What is left out fits everything.
 
     `who` are users of this machine or `group:NAME`, shell patterns; a claim of the machine, as everywhere.
-    What it allows takes the `approvals` of so many others, each good for `expires`, and no more than
-    `max_targets` targets within `per`, whoever acts on them.
+    What it allows takes the `approvals` of so many others, each good for `expires` and by one of `approvers`
+    (logins of the ledger, shell patterns), and no more than `max_targets` targets within `per`, whoever acts.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     windows: tuple[Window, ...] = ()
     approvals: Annotated[int, msgspec.Meta(ge=0, le=5)] = 0
     expires: Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}[smh]$", description="like 30m")] = "30m"
+    approvers: tuple[str, ...] = ()
     max_targets: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     per: Annotated[str, msgspec.Meta(pattern=r"^\d{1,4}[smh]$", description="like 1h")] = "1h"
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
 from console.audit.ledger import Ledger, install, open_ledger
 from console.audit.record import Kind
@@ -130,6 +131,23 @@ async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Co
     assert [kind for kind in kinds if kind in ("refused", "approval", "intent", "outcome")] == [
         "refused", "approval", "intent", "outcome",
     ]  # fmt: skip
+    await asking.run("apply", "setting.reset", "-t", "t", "name=work_mem", f"role={OPERATOR}",
+                     "--reason", "x", "--yes")  # fmt: skip
+
+
+async def test_only_the_approval_of_who_the_rule_names_counts(two: tuple[Command, Command]) -> None:
+    asking, approving = two
+    values = yaml.safe_load(asking.config.read_text())
+    values["policy"]["rules"] = [{**RULE, "approvers": ["dba_*"]}]
+    asking.write(values)
+    first = await asking.run("apply", *WORDS)
+    plan_hash = first.err.split("nothing was executed: ")[1].split()[0]
+    assert (await approving.run("approve", plan_hash, "--reason", "fine", "--yes")).code == 0
+    second = await asking.run("apply", *WORDS)
+    assert (second.code, "1 other of dba_* to approve this plan, 0 did" in second.err) == (4, True), second
+    values["policy"]["rules"] = [{**RULE, "approvers": [f"{APP[:3]}*"]}]
+    asking.write(values)
+    assert (await asking.run("apply", *WORDS)).code == 0
     await asking.run("apply", "setting.reset", "-t", "t", "name=work_mem", f"role={OPERATOR}",
                      "--reason", "x", "--yes")  # fmt: skip
 
