@@ -38,8 +38,11 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a table's files lie and how much is free there, in bytes; `why` says why it is not known."""
+    """Where a table's files lie, how much is free there and how large the file system is, in bytes; `why`
+    says why it is not known.
+    """
 
     place: str = ""
     free: int | None = None
+    size: int | None = None
     why: str = ""

@@ -20,6 +20,7 @@ _FIRST: Final[Mapping[str, tuple[str, ...]]] = {
     "transactions": ("session", "transaction_seconds", "state", "state_seconds", "blocks", "user", "query"),
     "horizon": ("kind", "name", "age", "seconds", "user", "remedy", "query"),
     "tables": ("table", "total_bytes", "dead", "rows", "xid_age"),
+    "health": ("replica", "lag_seconds", "lag_bytes", "disk", "disk_free", "disk_used"),
     "slots": ("name", "kind", "wal_status", "retained_bytes", "inactive_since"),
 }
 _LAST: Final = ("query", "statements")

@@ -59,6 +59,28 @@ async def _backups(engine: Engine) -> list[dict[str, Any]]:
     return found
 
 
+async def _health(engine: Engine) -> list[dict[str, Any]]:
+    """One row: how far the replica that is furthest behind is behind, and how full the disk of the data is.
+    What is not known is null, with its reason.
+    """
+    load = await engine.load()
+    disk = await engine.disk(*_CATALOG["mysql" if engine.target.engine == "mysql" else "postgres"])
+    used = None if disk.free is None or not disk.size else round(1 - disk.free / disk.size, 4)
+    return [
+        {
+            "replica": load.replica,
+            "lag_seconds": load.lag_seconds,
+            "lag_bytes": load.lag_bytes,
+            "lag_unknown": load.why,
+            "disk": disk.place,
+            "disk_free": disk.free,
+            "disk_used": used,
+            "disk_unknown": disk.why,
+        }
+    ]
+
+
+_CATALOG: Final = {"postgres": ("pg_catalog", "pg_class"), "mysql": ("mysql", "db")}  # lies with the data
 _PROVED: Final = ("proved", "proved_at", "report")
 
 READS: Final[Mapping[str, Read]] = {
@@ -74,4 +96,5 @@ READS: Final[Mapping[str, Read]] = {
     "drain": _read(_drain, drain.document),
     "backups": _backups,
     "slots": _read(lambda engine: engine.slots(), msgspec.to_builtins),
+    "health": _health,
 }

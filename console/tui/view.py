@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -60,6 +61,12 @@ class View:
             rows = plain(pane.document(reading.data)["rows"])
             kept = self._rows[pane.name_of_subject] = (reading.taken_at, rows)
         return kept
+
+    async def glance(self, engine: Engine) -> None:
+        """Lag and a disk that fills, which no pane shows. Nothing is told where it fails."""
+        with contextlib.suppress(TimeoutError, DbdeckError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                self._looked["health"] = (datetime.now(UTC), await READS["health"](engine))
 
     async def look(self, engine: Engine, names: set[str]) -> str:
         """Each read once; what it came to, in a sentence."""

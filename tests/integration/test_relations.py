@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from console.engine.open import open_engine
 from console.engine.port import Engine
+from console.present.reads import READS
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.situations import Scene, scene
@@ -67,3 +68,15 @@ async def test_no_read_waits_behind_an_exclusive_lock(shop: Scene, engine: Engin
         found = await engine.relations(schema_of(shop), "orders")
     assert [one.kind for one in found] == ["table"]
     assert site.columns
+
+
+async def test_the_health_of_a_server_is_a_read(engine: Engine, any_server: Server) -> None:
+    """What is not known has its reason; a disk is known where the server's machine is ours."""
+    (row,) = await READS["health"](engine)
+    assert (row["lag_seconds"] is None) == (row["replica"] == "")
+    assert (row["disk_used"] is None) == bool(row["disk_unknown"])
+    over = {"host": str(any_server.socket) if isinstance(any_server, MysqlServer) else any_server.host}
+    async with open_engine(target_of(any_server, **over, tls="off")) as near:
+        (row,) = await READS["health"](near)
+    assert 0 < row["disk_used"] < 1, row
+    assert row["disk_free"] > 0

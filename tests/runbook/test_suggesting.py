@@ -67,6 +67,25 @@ def test_a_server_that_has_no_slot_left_is_a_sign_too() -> None:
     assert suggested([one], names(trouble="")) == []
 
 
+def healthy(**more: Any) -> list[dict[str, Any]]:
+    return [{"lag_seconds": 1.0, "disk_free": 50 << 30, "disk_used": 0.5, **more}]
+
+
+def test_lag_and_a_full_disk_speak_for_their_runbooks() -> None:
+    both = [SHIPPED["disk-filling"], SHIPPED["replication-lag"]]
+    assert suggested(both, names(health=healthy())) == []
+    (lagging,) = suggested(both, names(health=healthy(lag_seconds=61.5)))
+    assert (lagging.runbook, lagging.text) == ("replication-lag", "replication is more than a minute behind")
+    (full,) = suggested(both, names(health=healthy(disk_used=0.93, disk_free=3 << 30)))
+    assert full.text == "3.0GB are free on the disk of the data, less than a tenth"
+    assert full.reads == {"health"}
+
+
+def test_lag_and_disk_that_nobody_knows_suggest_nothing() -> None:
+    both = [SHIPPED["disk-filling"], SHIPPED["replication-lag"]]
+    assert suggested(both, names(health=healthy(lag_seconds=None, disk_used=None, disk_free=None))) == []
+
+
 def test_params_are_filled_in_where_they_are_known() -> None:
     params = "params: {number: {type: integer}, other: {type: integer}}\n"
     with_ = "with: {number: first(locks).session.id, other: first(tables).x}"

@@ -17,6 +17,7 @@ from console.config import Runbooks
 from console.dispatch.registry import Registry
 from console.errors import NoSlot, ServerSilent
 from console.model.sessions import Protection
+from console.model.table_locks import Load
 from console.model.target import Environment
 from console.runbook.loader import load_folders
 from console.runbook.suggesting import BESIDE, matches
@@ -170,7 +171,9 @@ async def test_a_storm_is_said_at_the_tab_and_its_runbook_stands_first(library: 
 async def test_old_readings_suggest_nothing(library: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     from console.tui import view
 
-    monkeypatch.setattr(view, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(
+        view, "FRESH_SECONDS", -60.0
+    )  # a reading may be newer than the moment it is asked for
     async with shown(library) as pilot:
         await opened(pilot, library)
         await pilot.press("R")
@@ -185,6 +188,17 @@ async def test_no_slot_left_is_seen_by_the_panes(library: Stage) -> None:
             pilot,
             lambda: any(cells[-1] == "nobody gets in" for cells in cells_of(library.main.pane)),
         )
+
+
+async def test_lag_is_looked_at_by_itself(library: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    from console.tui.screens import main
+
+    monkeypatch.setattr(main, "_FIRST_GLANCE_SECONDS", 0.5)
+    library.engine.pressure = Load(running=1, lag_seconds=90.0, replica="db2")
+    async with shown(library, WIDE) as pilot:
+        await opened(pilot, library)
+        told = "replication is more than a minute behind"
+        await until(pilot, lambda: any(told in cells[-1] for cells in cells_of(library.main.pane)))
 
 
 async def test_a_look_reads_what_suggestions_rest_on_and_says_what_failed(library: Stage) -> None:

@@ -44,15 +44,18 @@ def _looked_up(place: str) -> Disk:
         figures = os.statvfs(place)
     except OSError as error:
         return Disk(place=place, why=f"{place} cannot be looked at: {error.strerror}")
-    return Disk(place=place, free=figures.f_bavail * figures.f_frsize)
+    unit = figures.f_frsize
+    return Disk(place=place, free=figures.f_bavail * unit, size=figures.f_blocks * unit)
 
 
 async def _of_plugin(link: Link, place: str, account: str) -> Disk:
     if not await link.fetch("plugins", "plugins", (_PLUGIN,)):
         away = "the server is reached over TCP: INSTALL SONAME 'disks'; and"
         return Disk(place=place, why=f"{away} GRANT FILE ON *.* TO {account};")
-    free = on_mount(place, await link.fetch("disks", "disks"))
-    return Disk(place=place, free=free, why="" if free is not None else f"GRANT FILE ON *.* TO {account};")
+    found = on_mount(place, await link.fetch("disks", "disks"))
+    if found is None:
+        return Disk(place=place, why=f"GRANT FILE ON *.* TO {account};")
+    return Disk(place=place, free=int(found["free"]), size=int(found["size"]))
 
 
 # ---- pure --------------------------------------------------------------------------------------
@@ -63,10 +66,10 @@ def folder_of(data: str, file: str | None) -> str:
     return str(PurePosixPath(data, file).parent if file else PurePosixPath(data))
 
 
-def on_mount(place: str, rows: Iterable[Record]) -> int | None:
-    """The free bytes of the mount a path lies on: the longest that leads to it."""
+def on_mount(place: str, rows: Iterable[Record]) -> Record | None:
+    """The mount a path lies on: the longest that leads to it."""
     path = PurePosixPath(place)
-    mounts = {PurePosixPath(str(row["path"])): int(row["free"]) for row in rows}
+    mounts = {PurePosixPath(str(row["path"])): row for row in rows}
     under = [mount for mount in mounts if path.is_relative_to(mount)]
     return mounts[max(under, key=lambda mount: len(mount.parts))] if under else None
 

@@ -52,4 +52,4 @@ def look(place: str, socket: str) -> Disk:
         space = os.statvfs(place)
     except OSError as error:
         return Disk(place=place, why=f"it cannot be looked at from here: {error.strerror}")
-    return Disk(place=place, free=space.f_bavail * space.f_frsize)
+    return Disk(place=place, free=space.f_bavail * space.f_frsize, size=space.f_blocks * space.f_frsize)

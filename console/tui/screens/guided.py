@@ -29,7 +29,9 @@ from console.tui.view import View
 
 
 class GuidedScreen(StartingScreen):
-    """Nothing is read for a suggestion, unless somebody asks for a look."""
+    """Once a minute lag and disk are looked at, which no pane shows; nothing else is read for a suggestion,
+    unless somebody asks for a look.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "suggested", "Open the runbook for what is seen", id="runbooks.suggested"),
@@ -100,6 +102,12 @@ class GuidedScreen(StartingScreen):
         item = self.pane.current
         row = None if item is None else self.pane.here(item)
         return None if row is None else dict(plain(row))
+
+    @work(exclusive=True, group="glance")
+    async def glance(self) -> None:
+        """Not while nothing is polled, nor while the server does not answer."""
+        if not self.pane.paused and not self.pane.reading.stale:
+            await self._view.glance(self._engine)
 
     def on_look_wanted(self, event: LookWanted) -> None:  # noqa: ARG002 - Textual's signature
         self._look_around()

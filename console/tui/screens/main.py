@@ -49,6 +49,8 @@ from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
 _WIDE = 120
+_GLANCE_SECONDS = 60.0
+_FIRST_GLANCE_SECONDS = 10.0
 _SUGGEST_SECONDS = 5.0
 
 
@@ -125,6 +127,8 @@ class MainScreen(GuidedScreen):
         self.pane.start()
         self.query_one(DeadlocksPane).poll_on()
         self.set_interval(0.5, self._tick)
+        self.set_timer(_FIRST_GLANCE_SECONDS, self.glance)  # the first seconds belong to the panes
+        self.set_interval(_GLANCE_SECONDS, self.glance)
         self._tick()
         self.ledger_changed()
 

@@ -312,6 +312,6 @@ def test_where_the_files_of_a_table_lie(file: str | None, folder: str) -> None:
 
 def test_the_mount_a_folder_lies_on() -> None:
     rows = [{"path": path, "free": free} for path, free in (("/", 1), ("/data", 2), ("/data2", 3))]
-    assert on_mount("/data/db", rows) == 2
-    assert on_mount("/dat", rows) == 1
+    assert on_mount("/data/db", rows) == rows[1]
+    assert on_mount("/dat", rows) == rows[0]
     assert on_mount("/x", []) is None
