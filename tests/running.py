@@ -17,6 +17,9 @@ import pytest
 from tests.command import Command, Done
 
 START: Final = ("-t", "t", "--reason", "a test", "--json")
+# After how many rows of the ledger runners die, in turn. `DBDECK_DEATHS=7,1000` kills once, at the 7th, and
+# the next one goes on to the end: with each number in turn that is every step.
+DEATHS: Final = tuple(map(int, os.environ.get("DBDECK_DEATHS", "3,2,6,4,9,5,14").split(",")))
 MOST_ROWS: Final = 150
 # Killed right after so many rows of the ledger were written by this process, whatever they are.
 _CHILD: Final = """
@@ -122,7 +125,7 @@ async def killed_again_and_again(
     ledger is whole, has no open intent, and that no step had its effect twice.
     """
     words = ["run", runbook, "-t", "t", *(word for one in params for word in ("-p", one))]
-    for deaths in itertools.cycle([3, 2, 6, 4, 9, 5, 14]):
+    for deaths in itertools.cycle(DEATHS):
         said = ("--reason", "a test", "--json", "--yes", *answers)
         done = await _dying(command, deaths, "runbook", *words, *said)
         if words[0] == "run":
