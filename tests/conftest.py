@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=",".join(places.NAMES),
         help=f"the servers to test on, of {','.join(places.NAMES)}; the rest is skipped",
     )
+
+    parser.addoption(
+        "--every",
+        action="store_true",
+        help="whole situations on PostgreSQL 17 as well, for which 15 and 18 stand otherwise",
+    )
+
+
+# A whole situation takes long; what differs between versions is read, and that is tested on all of them.
+_SITUATIONS = ("drills/", "runbooks/", "test_runbooks.py", "test_accounts.py", "test_drain_command.py")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--every"):
+        return
+    left = [one for one in items if _stands_for_itself(one)]
+    config.hook.pytest_deselected(items=[one for one in items if not _stands_for_itself(one)])
+    items[:] = left
+
+
+def _stands_for_itself(item: pytest.Item) -> bool:
+    """All but what is tried on PostgreSQL 15 and 18, too."""
+    name = item.nodeid.partition("tests/integration/")[2]
+    return not (name.startswith(_SITUATIONS) and re.search(r"[\[-]pg17[\]-]", name))
 
 
 def pytest_configure(config: pytest.Config) -> None:

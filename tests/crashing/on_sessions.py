@@ -29,9 +29,14 @@ async def there(server: Server, ids: Sequence[int]) -> set[int]:
 
 
 async def _key(server: Server, session: int, named: str = "id") -> dict[str, Any]:
-    """As `show sessions` gives it."""
+    """As `show sessions` gives it. InnoDB tells of transactions with a delay: a plan from before is stale."""
     async with open_engine(target_of(server)) as engine:
         found = await engine.session(session)
+        for _ in range(10):
+            if found is None or found.transaction_started_at is not None:
+                break
+            await asyncio.sleep(0.05)
+            found = await engine.session(session)
     assert found is not None
     assert found.started_at is not None
     return {named: session, "started_at": found.started_at.isoformat()}

@@ -23,7 +23,7 @@ from tests.servers.mysql import MysqlServer
 from tests.servers.places import Missing
 from tests.servers.postgres import PostgresServer
 
-POINTS = 4
+POINTS = 3
 SLOW = 2  # of those that take seconds each
 SERVERS = dict(zip(FLAVORS, ("pg18", "mysql", "mariadb"), strict=True))
 SEED = int(os.environ.get("DBDECK_CRASH_SEED") or time.time_ns() % 1000)
