@@ -12,7 +12,8 @@ demo: .venv/.demo
 	@$(BIN)/dbdeck demo
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@rm -f .pytest_cache/v/cache/lastfailed
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS) || $(BIN)/python -m tests.alone $$? $(ARGS)
 
 check: .venv/.dev
 	$(BIN)/ruff format --check .

@@ -26,13 +26,13 @@ async def outage(sink: Sink, how: str = "dropped") -> AsyncIterator[None]:
         return
     if how == "stopped" and isinstance(sink, PostgresSink | MysqlSink):
         pids = _processes(sink)
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
         try:
+            for pid in pids:
+                _send(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+                _send(pid, signal.SIGCONT)
         return
     if how == "down" and isinstance(sink, PostgresSink | MysqlSink):
         await asyncio.to_thread(sink.server.stop)
@@ -47,6 +47,12 @@ async def outage(sink: Sink, how: str = "dropped") -> AsyncIterator[None]:
         yield
     finally:
         await sink.execute(*back)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    """To a child of the server, which may have ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _processes(sink: PostgresSink | MysqlSink) -> list[int]:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -78,8 +79,11 @@ async def people_at(server: Server, target: PostgresServer, folder: Path) -> Peo
 
 
 @pytest.fixture
-async def people(postgres18: PostgresServer, tmp_path: Path) -> People:
-    return await people_at(postgres18, postgres18, tmp_path)
+async def people(postgres18: PostgresServer, tmp_path: Path) -> AsyncIterator[People]:
+    yield await people_at(postgres18, postgres18, tmp_path)
+    admin = await postgres18.connect()
+    await admin.execute(f"alter role {OPERATOR} reset work_mem")
+    await admin.close()
 
 
 async def broken(people: People, *words: str) -> Done:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
@@ -48,12 +49,13 @@ async def held(clients: Iterable[Client], rows: Iterable[tuple[int, ...]]) -> No
             await client.run(touch(row))
 
 
-async def waiting(engine: Engine, number: int) -> BlockingTree:
-    for _ in range(150):
+async def waiting(engine: Engine, number: int, *, pause: float = 0.2) -> BlockingTree:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         tree = await engine.locks()
         if sum(1 for node in tree if node.edge) == number:
             return tree
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(pause)
     raise AssertionError(f"{sum(1 for node in tree if node.edge)} wait, not {number}")
 
 
@@ -111,8 +113,7 @@ async def test_a_random_forest(shop: Scene, engine: Engine, seed: int) -> None:
         if dice.random() < 0.8:
             wanted[n] = dice.randrange(n)
             clients[n].wait(touch(wanted[n] + 1))
-            await asyncio.sleep(0.02)
-    tree = await waiting(engine, len(wanted))
+            tree = await waiting(engine, len(wanted), pause=0.02)  # so that each queues behind those before
     ids = [client.id for client in clients]
     expected_roots = {ids[n] for n in set(wanted.values()) if n not in wanted}
     assert {node.session.id for node in tree if node.root} == expected_roots

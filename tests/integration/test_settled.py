@@ -18,6 +18,7 @@ from console.dispatch import scratch
 from console.dispatch.action import Approval, Plan, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
+from console.dispatch.reconcile import reconcile
 from console.dispatch.registry import Registry
 from console.dispatch.scratch import ScratchServer, scratch_postgres
 from console.engine.open import open_engine
@@ -67,7 +68,9 @@ class Desk:
             return await self._apply(dispatcher, engine, await dispatcher.plan(name, engine, given))
 
     async def resume(self, run: Run) -> tuple[Plan, Run]:
+        """What its server left in the dark is looked at first, as by `dbdeck audit reconcile`."""
         async with self._dispatcher() as (dispatcher, engine):
+            await reconcile(dispatcher.ledger, dispatcher.registry, [engine.target])
             plan = await dispatcher.resume(run.action_id, engine)
             return plan, await self._apply(dispatcher, engine, plan)
 

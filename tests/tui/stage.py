@@ -51,6 +51,9 @@ class Stage:
         async def operated(target: Target) -> AsyncIterator[OperatorConnection]:
             yield self.operator
 
+        # A machine with much to do is late by itself, and old data takes no key.
+        monkeypatch.setattr("console.poll.LATE_SECONDS", 2.0)
+        monkeypatch.setattr("console.tui.panes.pane._SLACK_SECONDS", 2.0)
         monkeypatch.setattr(desk, "open_engine", opened)
         monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.3)
         monkeypatch.setattr(lifeboat.Lifeboat.__init__, "__defaults__", (operated,))

@@ -330,7 +330,7 @@ async def test_old_data_of_another_view_is_not_called_live(stage: Stage) -> None
         await view(pilot, stage, "transactions", "2")
         await pilot.press("1")
         await until(pilot, lambda: "live" in stage.bar)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(3)
         stage.engine.before_read = asyncio.Event().wait
         await pilot.press("2")
         assert "live" not in stage.bar

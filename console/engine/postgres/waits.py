@@ -10,6 +10,7 @@ import msgspec
 from console.engine.postgres import lock_rows as locks
 from console.engine.postgres import rows as to
 from console.engine.postgres.link import Link
+from console.errors import ServerSilent
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.locks import Claim, Edge, Wait, WaitGraph, wait_graph
 from console.model.sessions import Session, by_id
@@ -93,9 +94,9 @@ class Waits:
         waits = {one.session: (one.session, one.since) for one in claims if not one.granted}
         known = {key: blockers for key, blockers in self._decided.items() if waits.get(key[0]) == key}
         asked = [pid for pid in sorted(graph.undecided) if waits[pid] not in known][: self._budget]
-        self._budget = ASK_LATER
+        self._budget = min(ASK_LATER, 2 * self._budget)
         there = set(graph.ids)
-        for answer in await self._link.fetch("blocking_pids", "blockers", asked) if asked else ():
+        for answer in await self._blockers(asked) if asked else ():
             pid = answer["pid"]
             known[waits[pid]] = frozenset(_named(graph, pid, answer["blockers"]))
         told = {key[0]: sorted(blockers & there) for key, blockers in known.items()}
@@ -105,6 +106,18 @@ class Waits:
             if key[1] is not None and key[0] not in graph.shifting
         }
         return wait_graph(claims, to.CONFLICTS, edges=edges, blockers=told)
+
+    async def _blockers(self, asked: list[int]) -> Sequence[asyncpg.Record]:
+        """A server too busy to answer for so many in time is asked of fewer from now on: until it has told of
+        everyone, the snapshot has to do.
+        """
+        try:
+            return await self._link.fetch("blocking_pids", "blockers", asked)
+        except ServerSilent:
+            if not self._link.alive:
+                raise
+            self._budget = max(1, len(asked) // 4)
+            return ()
 
     async def _prepared(self, claims: Sequence[Claim]) -> dict[int, Session]:
         if not any(claim.session < 0 for claim in claims):

@@ -99,7 +99,9 @@ async def test_the_forecast_names_the_entries_that_win(desk: Desk) -> None:
     await desk.as_superuser(f"alter role {accounts.APP} in database {database} set lock_timeout = '5s'")
     for scope in ({"role": accounts.APP}, {"database": database}, {"scope": "server"}):
         plan = await desk.plan("setting.set", name="lock_timeout", value="7s", **scope)
-        assert f"new sessions get 7s, except where another entry wins: {inside} has 5s" in plan.forecast
+        told = next(line for line in plan.forecast if line.startswith("new sessions get 7s"))
+        assert "except where another entry wins: " in told
+        assert f"{inside} has 5s" in told  # databases of earlier tests may have entries as well
     here = {"role": accounts.APP, "database": database}
     plan = await desk.plan("setting.set", name="lock_timeout", value="7s", **here)
     assert "new sessions get 7s" in plan.forecast

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from console.engine.open import open_engine
 from console.engine.port import Engine
+from console.engine.queries import query
 from console.model.blocking import LockNode
 from tests.servers.accounts import MONITOR, PASSWORDS, login
 from tests.servers.postgres import PostgresServer
@@ -194,6 +195,31 @@ async def test_600_waiters_on_one_row_are_one_tree(
         elif node.edge:
             assert set(node.blocked_by) < expected[pid]
             assert node.blocked_by_count == len(expected[pid])
+
+
+async def test_a_server_too_busy_to_say_who_blocks_is_asked_of_fewer(
+    shop: Scene, engine: Engine, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sleeping stands for the time that pg_blocking_pids() takes there; the limit it runs into is real."""
+
+    def slow(kind: str, name: str, flavor: str, version: int) -> str:
+        sql = query(kind, name, flavor, version)
+        if name != "blocking_pids":
+            return sql
+        return f"{sql} where pg_sleep(case when cardinality($1::oid[]) > 4 then 9 else 0 end) is not null"
+
+    await shop.holder(9)
+    clients = [await shop.client("crowd") for _ in range(12)]
+    for client in clients:
+        client.wait(touch(9))
+    await settled(engine, 12)
+    monkeypatch.setattr("console.engine.postgres.link.query", slow)
+    async with open_engine(engine.target) as another:
+        first = await another.locks()
+        assert sum(1 for node in first if node.edge) == 12
+        for _ in range(6):
+            await another.locks()
+        await assert_truth(another, postgres, 12)
 
 
 async def test_polls_answer_while_the_catalogs_are_locked(

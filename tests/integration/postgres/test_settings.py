@@ -82,9 +82,10 @@ async def test_an_entry_is_that_of_exactly_its_scope(engine: Engine, postgres: P
         assert (inside.value, inside.server_value) == ("32MB", "8MB")
         here = await ask(engine, "work_mem", database=database)
         assert (here.value, here.server_value) == ("16MB", "4096")
-        assert (await ask(engine, "work_mem", role="dbdeck_operator")).value is None
+        await execute(postgres, "create role unset_here")
+        assert (await ask(engine, "work_mem", role="unset_here")).value is None
     finally:
-        await execute(postgres, "alter role app_user reset all")
+        await execute(postgres, "alter role app_user reset all", "drop role if exists unset_here")
 
 
 async def test_entries_that_win_for_some_are_named(engine: Engine, postgres: PostgresServer) -> None:

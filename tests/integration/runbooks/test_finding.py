@@ -18,8 +18,10 @@ async def test_a_storm_suggests_its_runbook_and_a_quiet_server_none(shop: Scene,
     await shop.chain(4)
     await waiting(command, 4)
     found = await command.run("runbook", "list", "--suggest", "-t", "t", "--json")
-    (row,) = found.rows
-    assert (row["id"], row["why"]) == ("lock-storm", "3 sessions wait for locks, behind 1 at the root")
+    why = {
+        row["id"]: row["why"] for row in found.rows
+    }  # more than one, where who holds them is idle for long
+    assert why["lock-storm"] == "3 sessions wait for locks, behind 1 at the root"
     assert await command.kinds() == []
 
 
