@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from tests.command import Command, Done
 
@@ -20,6 +21,7 @@ START: Final = ("-t", "t", "--reason", "a test", "--json")
 # After how many rows of the ledger runners die, in turn. `DBDECK_DEATHS=7,1000` kills once, at the 7th, and
 # the next one goes on to the end: with each number in turn that is every step.
 DEATHS: Final = tuple(map(int, os.environ.get("DBDECK_DEATHS", "3,2,6,4,9,5,14").split(",")))
+DEATHS_LOG: Final = "DBDECK_DEATHS_LOG"  # a file that gets a JSON line of each death
 MOST_ROWS: Final = 150
 # Killed right after so many rows of the ledger were written by this process, whatever they are.
 _CHILD: Final = """
@@ -129,13 +131,28 @@ async def killed_again_and_again(
         said = ("--reason", "a test", "--json", "--yes", *answers)
         done = await _dying(command, deaths, "runbook", *words, *said)
         if words[0] == "run":
-            words = ["resume", documents(done)[0]["run"]]
+            # One that died before it could print found its run in the ledger all the same.
+            told = documents(done) or (await command.run("runbook", "status", "--json")).rows
+            words = ["resume", told[0]["run"]]
         rows = await rows_of(command, words[1])
         assert len(rows) < MOST_ROWS, rows
         if done.code != -signal.SIGKILL:
             break
+        _log(command, runbook, deaths, rows)
     await _nothing_is_left(command, rows)
     return done, rows
+
+
+def _log(command: Command, runbook: str, row: int, rows: Sequence[dict[str, Any]]) -> None:
+    """Where the run stood, for tests/dying.py."""
+    if DEATHS_LOG in os.environ:
+        test = os.environ["PYTEST_CURRENT_TEST"].split("::")[-1].split(" (")[0]
+        last = rows[-1] if rows else {}
+        engine = yaml.safe_load(command.config.read_text())["targets"]["t"]["engine"]
+        told = {"test": test, "runbook": runbook, "engine": engine, "row": row,
+                "event": last.get("event", ""), "step": last.get("step") or ""}  # fmt: skip
+        with Path(os.environ[DEATHS_LOG]).open("a") as log:
+            log.write(json.dumps(told) + "\n")
 
 
 def ended(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str]]:

@@ -8,7 +8,6 @@ import msgspec
 
 from tests.crashing.killing import Point
 
-BEGIN, END = "<!-- points -->\n", "<!-- /points -->\n"
 HEAD = (
     "| action | server | turns | killed | before the intent | applied | partly | not applied | undecidable"
     " | wrong | faults |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
@@ -66,7 +65,12 @@ def summary(lines: Sequence[Line]) -> str:
 
 
 def put_into(page: str, lines: Sequence[Line], when: str) -> str:
-    """The page with a new table between its marks."""
-    before, rest = page.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{when}\n\n{summary(lines)}\n{table(lines)}\n{END}{after}"
+    return between(page, "points", f"{when}\n\n{summary(lines)}\n{table(lines)}")
+
+
+def between(page: str, name: str, text: str) -> str:
+    """The page with new text between its marks of this name."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{text}\n{end}{after}"
