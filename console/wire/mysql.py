@@ -4,7 +4,7 @@ aiomysql 0.3.2 goes on in clear text when TLS was asked for and the server does 
 the password to any server that asks for it in clear, encodes passwords as latin-1, keeps the NUL
 of a switched salt, bounds only the TCP handshake by its time-out, and escapes bytes by a function
 that newer PyMySQL took away. It lets one text be several statements, which a forged value could end in, and
-fails in many ways on an answer that is none. All eight are mended here.
+fails in many ways on an answer that is none, or on a connection that is closed meanwhile. All nine are mended here.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ PLUGINS: Final = frozenset({"mysql_native_password", "caching_sha2_password", "s
 _LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1862, 2059,
                                   3118, 3159, 3878, 4151})  # fmt: skip
 _GOODBYE_SECONDS: Final = 2.0
+_LOST: Final = 2013
 _MALFORMED: Final = 2027
 
 _LISTENING: Final = "is the server running and listening there?"
@@ -153,6 +154,12 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
                 "use TLS for this server",
             )
         self._public_key = key
+
+    async def _read_bytes(self, num_bytes: int) -> Any:
+        """Raises OperationalError for what was closed while somebody still read from it."""
+        if self._reader is None:
+            raise OperationalError(_LOST, "the connection was closed during the query")
+        return await super()._read_bytes(num_bytes)
 
     async def _read_query_result(self, unbuffered: bool = False) -> None:
         """Raises OperationalError for an answer that is none, such as a demand for a file of ours."""

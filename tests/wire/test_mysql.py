@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import warnings
 from typing import Any
@@ -240,4 +241,18 @@ async def test_a_connection_that_is_cancelled_or_cut_is_freed(mysql: MysqlServer
         assert not connection.usable
         with pytest.raises((MySQLError, ssl.SSLError, OSError)):
             await connection.fetch("select 1")
+        await connection.aclose()
+
+
+async def test_closed_at_any_moment_of_a_query_it_is_a_lost_connection(mysql: MysqlServer) -> None:
+    """As when the console is left while a view still reads."""
+    user = await account(mysql)
+    for turns in range(40):
+        connection = await connect_mysql(address(mysql, user))
+        reading = asyncio.ensure_future(connection.fetch("select repeat('x', 1000) union all select 2"))
+        for _ in range(turns // 2):
+            await asyncio.sleep(0)
+        connection.abort()
+        with contextlib.suppress(MySQLError):
+            await reading
         await connection.aclose()
