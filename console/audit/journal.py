@@ -1,9 +1,9 @@
-"""The local journal: one append-only file a writer, fsynced before anything else happens.
+"""The local journal: one append-only file a writer, fsynced before anything is done.
 
 Lines are JSON objects with one key:
 
     {"journal": {...}}   first line: version, ledger id, sink, writer
-    {"row": {...}}       a row, written and fsynced before it is sent to the table
+    {"row": {...}}       a row, written and fsynced while the table is asked to take it
     {"ack": {...}}       the table has it: a receipt; not fsynced by itself, the next row does it
     {"void": {...}}      the table has definitely not taken it; its seq is used again
 
@@ -18,6 +18,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -57,6 +58,7 @@ class Journal:
         self.note = note
         self._descriptor = descriptor
         self._size = 0
+        self._one_at_a_time = threading.Lock()
         self._inode = os.fstat(descriptor).st_ino
 
     @classmethod
@@ -101,26 +103,32 @@ class Journal:
 
     def close(self) -> None:
         """Frees the lock. Idempotent."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        with self._one_at_a_time:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
     def _write(self, what: str, value: Mapping[str, object], *, sync: bool) -> None:
         line = encode_line(what, value)
-        self._check()
-        try:
-            _write_all(self._descriptor, line)
-            if sync:
-                os.fsync(self._descriptor)
-        except OSError as error:
-            # Take back a torn line. Where that fails too, the size tells the next append.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            raise unusable(self.path, error.strerror or str(error)) from None
-        self._size += len(line)
+        with self._one_at_a_time:
+            self._check()
+            try:
+                _write_all(self._descriptor, line)
+                if sync:
+                    os.fsync(self._descriptor)
+            except OSError as error:
+                # Take back a torn line. Where that fails too, the size tells the next append.
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)
+                raise unusable(self.path, error.strerror or str(error)) from None
+            self._size += len(line)
+
+    def check(self) -> None:
+        """Somebody may have deleted, replaced, cut or extended the file under us. Raises AuditUnavailable."""
+        with self._one_at_a_time:
+            self._check()
 
     def _check(self) -> None:
-        """Somebody may have deleted, replaced, cut or extended the file under us."""
         if self._descriptor < 0:
             raise unusable(self.path, "it is closed")
         ours = os.fstat(self._descriptor)

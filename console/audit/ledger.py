@@ -346,6 +346,7 @@ class Ledger:
         if self._writer is not None:
             with contextlib.suppress(AuditUnavailable):
                 await self._writer.say_goodbye(GOODBYE_SECONDS)
+            await self._writer.settled()
 
     def _writing(self) -> Writer:
         if self._writer is None:

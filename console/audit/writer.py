@@ -83,6 +83,7 @@ class Writer:
         self._pending: deque[Row] = deque()
         self._failing = False
         self._turn = asyncio.Lock()
+        self._acking: set[asyncio.Future[None]] = set()
         self.login = ""  # as the sink told of the last row; empty before the first
         self._told = datetime.now(UTC), time.monotonic()
 
@@ -112,16 +113,26 @@ class Writer:
         """
         async with self._turn:
             await self._flush()
+            self._journal.check()  # where it is lost, nothing is sent at all
             row = self._next(new)
-            await asyncio.to_thread(self._journal.row, row)
+            # The disk here and the server's at once: nothing is done before both have it.
+            journal = asyncio.ensure_future(self._try_journal(row))
             try:
-                return await self._take(row, await self._send(row))
+                entry = await self._send(row)
             except NotTaken as error:
-                await asyncio.to_thread(self._journal.void, row, str(error))
+                if await journal is None:
+                    await asyncio.to_thread(self._journal.void, row, str(error))
                 raise self._refusal(error) from None
             except Undecided as error:
+                await journal
                 await self._leave_pending(row)
                 raise self._unavailable(f"no sure answer: {error}") from None
+            torn = await journal
+            receipt = self._take(row, entry, kept=torn is None)
+            if torn is not None:
+                await self._give_up(row)
+                raise torn
+            return receipt
 
     async def append_late(self, new: Draft) -> Receipt:
         """After an effect: what the table does not take now waits in the journal.
@@ -133,7 +144,7 @@ class Writer:
             torn = await self._try_journal(row)
             try:
                 await self._flush()
-                return await self._take(row, await self._send(row))
+                return self._take(row, await self._send(row), kept=torn is None)
             except Duplicate as error:
                 await asyncio.to_thread(self._journal.void, row, str(error))
                 raise self._refusal(error) from None
@@ -157,7 +168,7 @@ class Writer:
             await asyncio.to_thread(self._journal.row, row)
             try:
                 self._table.hurry(seconds)
-                await self._take(row, await in_time(seconds, self._table.append(row)))
+                self._take(row, await in_time(seconds, self._table.append(row)))
             except NotTaken as error:
                 await asyncio.to_thread(self._journal.void, row, str(error))
             except (Undecided, TimeoutError):
@@ -198,12 +209,22 @@ class Writer:
             # Of the second attempt; the first may still be under way.
             raise Undecided(str(error)) from None
 
-    async def _take(self, row: Row, entry: Entry) -> Receipt:
+    def _take(self, row: Row, entry: Entry, *, kept: bool = True) -> Receipt:
+        """`kept`: the journal has the row, too."""
         self._head = chain.Head(row.seq, row.link)
         self.login = entry.db_user
         self._told = entry.at, time.monotonic()
-        await asyncio.to_thread(self._journal.ack, entry)
+        if kept:
+            # Nobody waits for it: a receipt that is lost with the process is one less to compare with.
+            acking = asyncio.ensure_future(asyncio.to_thread(self._journal.ack, entry))
+            self._acking.add(acking)
+            acking.add_done_callback(self._acking.discard)
         return _receipt(row, entry)
+
+    async def settled(self) -> None:
+        """The journal has all receipts."""
+        if self._acking:
+            await asyncio.wait(self._acking)
 
     def _wait(self, row: Row) -> None:
         self._head = chain.Head(row.seq, row.link)
@@ -214,7 +235,18 @@ class Writer:
         if row.kind != Kind.INTENT:
             return
         end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
-        if await self._try_journal(end) is None:
+        await self._try_journal(end)
+        self._wait(end)
+
+    async def _give_up(self, row: Row) -> None:
+        """The table has an intent that nobody will act on, because the journal has not."""
+        if row.kind != Kind.INTENT:
+            return
+        end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
+        kept = await self._try_journal(end) is None
+        try:
+            self._take(end, await self._send(end), kept=kept)
+        except (NotTaken, Undecided):
             self._wait(end)
 
     async def _try_journal(self, row: Row) -> AuditUnavailable | None:

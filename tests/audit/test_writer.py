@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -24,6 +24,7 @@ from console.audit.verify import Verification, verify
 from console.audit.writer import Writer, draft
 from console.errors import AuditUnavailable
 from tests.audit.forge import entry
+from tests.audit.test_journal import largest_file
 
 
 class Answer(Enum):
@@ -117,7 +118,12 @@ class Bench:
             return await self.writer.append_late(new)
         return await self.writer.append(new)
 
-    def verify(self) -> Verification:
+    def full_disk(self) -> contextlib.AbstractContextManager[None]:
+        """Room for the beginning of a line."""
+        return largest_file(self.journal.path.stat().st_size + 10)
+
+    async def verify(self) -> Verification:
+        await self.writer.settled()
         (read,) = read_folder(self.folder, self.table.ledger, "")
         assert not read.damaged
         return verify(self.table.rows, receipts=read.receipts)
@@ -126,7 +132,7 @@ class Bench:
         return [row.kind for row in self.table.rows]
 
 
-@contextmanager
+@contextlib.contextmanager
 def bench_in(folder: Path) -> Iterator[Bench]:
     bench = Bench(folder)
     try:
@@ -148,14 +154,14 @@ async def test_a_refused_intent_leaves_nothing_behind(bench: Bench) -> None:
     assert bench.writer.pending == 0
     await bench.append(Kind.INTENT, uuid4())
     assert bench.kinds() == ["intent"]
-    assert bench.verify().ok
+    assert (await bench.verify()).ok
 
 
 async def test_a_lost_answer_is_settled_at_once(bench: Bench) -> None:
     bench.table.script = [Answer.LOSES_THE_ANSWER]
     assert (await bench.append(Kind.INTENT, uuid4())).recorded
     assert bench.kinds() == ["intent"]
-    assert bench.verify().ok
+    assert (await bench.verify()).ok
 
 
 async def test_a_lost_intent_is_resolved_before_anything_new(bench: Bench) -> None:
@@ -166,7 +172,7 @@ async def test_a_lost_intent_is_resolved_before_anything_new(bench: Bench) -> No
     await bench.append(Kind.INTENT, uuid4())
     assert bench.kinds() == ["intent", "resolved", "intent"]
     assert json.loads(bench.table.rows[1].body or "")["status"] == "not_applied"
-    found = bench.verify()
+    found = await bench.verify()
     assert found.ok
     assert len(found.open_intents) == 1
 
@@ -184,7 +190,7 @@ async def test_a_late_outcome_waits_and_bars_new_intents(bench: Bench) -> None:
     assert await bench.writer.flush() == 1
     assert bench.kinds() == ["intent", "outcome"]
     assert bench.table.rows[1].link == receipt.link
-    assert bench.verify().ok
+    assert (await bench.verify()).ok
 
 
 async def test_a_second_outcome_is_not_kept_waiting(bench: Bench) -> None:
@@ -218,30 +224,62 @@ async def test_an_idempotency_key_belongs_to_an_intent(bench: Bench) -> None:
         draft(Kind.NOTE, uuid4(), {}, None, "k")
 
 
-@given(st.lists(st.tuples(st.booleans(), st.lists(st.sampled_from(Answer), max_size=4)), max_size=12))
-@settings(max_examples=60, deadline=None)
-def test_whatever_is_lost_the_ledger_stays_whole(steps: list[tuple[bool, list[Answer]]]) -> None:
+async def test_an_intent_that_only_the_table_has_is_given_up(bench: Bench) -> None:
+    """Both are written at once, so that the table may have taken what the disk here had no room for."""
+    with bench.full_disk(), pytest.raises(AuditUnavailable, match="File too large"):
+        await bench.append(Kind.INTENT, uuid4())
+    assert bench.kinds() == ["intent", "resolved"]
+    assert json.loads(bench.table.rows[1].body or "")["status"] == "not_applied"
+    assert not (await bench.verify()).open_intents
+    await bench.append(Kind.INTENT, uuid4())
+    found = await bench.verify()
+    assert found.ok
+    assert len(found.open_intents) == 1
+
+
+async def test_an_intent_that_neither_has_leaves_nothing_behind(bench: Bench) -> None:
+    bench.table.script = [Answer.REFUSES]
+    with bench.full_disk(), pytest.raises(AuditUnavailable, match="read-only"):
+        await bench.append(Kind.INTENT, uuid4())
+    await bench.append(Kind.INTENT, uuid4())
+    assert bench.kinds() == ["intent"]
+    assert (await bench.verify()).ok
+
+
+async def test_nothing_is_sent_where_the_journal_is_gone(bench: Bench) -> None:
+    bench.journal.path.unlink()
+    with pytest.raises(AuditUnavailable, match="No such file"):
+        await bench.append(Kind.INTENT, uuid4())
+    assert bench.kinds() == []
+
+
+STEPS = st.tuples(st.booleans(), st.booleans(), st.lists(st.sampled_from(Answer), max_size=4))
+
+
+@given(st.lists(STEPS, max_size=12))
+@settings(max_examples=100, deadline=None)
+def test_whatever_is_lost_the_ledger_stays_whole(steps: list[tuple[bool, bool, list[Answer]]]) -> None:
     """After a flush: every promised row is there, every broken promise is resolved, no false alarm."""
     asyncio.run(_live(steps))
 
 
-async def _live(steps: list[tuple[bool, list[Answer]]]) -> None:
+async def _live(steps: list[tuple[bool, bool, list[Answer]]]) -> None:
     with tempfile.TemporaryDirectory(dir=Path(__file__).parent) as folder, bench_in(Path(folder)) as bench:
         running: list[UUID] = []
-        for start, script in steps:
+        for start, full, script in steps:
             bench.table.script = list(script)
-            if start:
-                action = uuid4()
-                try:
-                    await bench.append(Kind.INTENT, action)
-                    running.append(action)
-                except AuditUnavailable:
-                    pass
-            elif running:
-                await bench.append(Kind.OUTCOME, running.pop(), "applied")
-            assert bench.verify().ok
+            with bench.full_disk() if full else contextlib.nullcontext():
+                if start:
+                    action = uuid4()
+                    with contextlib.suppress(AuditUnavailable):
+                        await bench.append(Kind.INTENT, action)
+                        running.append(action)
+                elif running:
+                    with contextlib.suppress(AuditUnavailable) if full else contextlib.nullcontext():
+                        await bench.append(Kind.OUTCOME, running.pop(), "applied")
+            assert (await bench.verify()).ok
         bench.table.script = []
         await bench.writer.flush()
-        found = bench.verify()
+        found = await bench.verify()
         assert found.ok
         assert set(found.open_intents) == set(running)

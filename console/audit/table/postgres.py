@@ -76,7 +76,7 @@ class PostgresChannel(Channel[Connection]):
             password=self._password.reveal() if self._password else None,
             database=address.database,
             ssl=ssl_context(address.tls, address.ca_file) or False,
-            statement_cache_size=0,
+            statement_cache_size=16,
             server_settings={
                 "application_name": "dbdeck audit",
                 # Before the client-side deadline, because this answer is a sure one. It does not

@@ -35,16 +35,22 @@ create unique index if not exists entry_one_outcome
     on dbdeck_audit.entry (action_id) where kind = 'outcome';
 create index if not exists entry_action on dbdeck_audit.entry (action_id, kind);
 
-create or replace function dbdeck_audit.field(value text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp
-as $$ select octet_length(convert_to(coalesce(value, ''), 'UTF8')) || ':' || coalesce(value, '') || ',' $$;
-
+-- A loop is ten times as fast here as a query over the fields.
 create or replace function dbdeck_audit.digest(label text, variadic fields text[]) returns bytea
-language sql immutable set search_path = pg_catalog, pg_temp
+language plpgsql immutable set search_path = pg_catalog, pg_temp
 as $$
-    select sha256(convert_to(label || string_agg(dbdeck_audit.field(value), '' order by place), 'UTF8'))
-    from unnest(fields) with ordinality as f (value, place)
+declare
+    whole text := label;
+    value text;
+begin
+    foreach value in array fields loop
+        value := coalesce(value, '');
+        whole := whole || octet_length(convert_to(value, 'UTF8')) || ':' || value || ',';
+    end loop;
+    return sha256(convert_to(whole, 'UTF8'));
+end
 $$;
+drop function if exists dbdeck_audit.field(text);
 
 create or replace function dbdeck_audit.lock_key(writer uuid) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp
