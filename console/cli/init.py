@@ -65,7 +65,7 @@ async def init(services: Services, options: InitOptions) -> int:
     services.use(config)
     for line in _summary(before, chosen, config):
         output.note(line)
-    if not await answers.go_on("go on?"):
+    if not await answers.go_on("go on"):
         raise Refused("not approved; nothing was written and nothing was made")
     made = await _ledger(config, new=before.text is None)
     await _keep(chosen)

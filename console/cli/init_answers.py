@@ -77,10 +77,11 @@ class Answers:
         raise missing(question, flag)
 
     async def choice(
-        self, question: str, flag: str, given: str | None, of: Collection[str], default: str
+        self, question: str, flag: str, given: str | None, of: Collection[str], default: str, shown: str = ""
     ) -> str:
+        """`shown` instead of all there are, where those are many."""
         for _ in range(TRIES):
-            typed = await self.text(f"{question} ({', '.join(of)})", flag, given, default)
+            typed = await self.text(f"{question} ({shown or ', '.join(of)})", flag, given, default)
             if typed in of:
                 return typed
             if given or not self.asks:
@@ -93,7 +94,7 @@ class Answers:
             return given
         if not self.asks:
             raise missing(question, flag)
-        typed = (await ask_line(f"{question} [{'Y/n' if default else 'y/N'}] ")).lower()
+        typed = (await ask_line(f"{question}? [{'Y/n' if default else 'y/N'}] ")).lower()
         return default if not typed else typed in ("y", "yes")
 
     async def go_on(self, question: str) -> bool:
@@ -139,7 +140,8 @@ async def server(answers: Answers, seen: tuple[Candidate, ...]) -> Candidate:
         output.note(f"  {number}. {words(one)}")
     output.note(f"  {len(seen) + 1}. another one")
     numbers = [str(number + 1) for number in range(len(seen) + 1)]
-    typed = int(await answers.choice("which server", "--host", None, numbers, "1"))
+    shown = f"1 to {len(numbers)}"
+    typed = int(await answers.choice("which server", "--host", None, numbers, "1", shown))
     if typed <= len(seen):
         return seen[typed - 1]
     engine = EngineKind(await answers.choice("engine", "--engine", None, tuple(EngineKind), "postgres"))

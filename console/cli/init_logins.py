@@ -85,7 +85,7 @@ async def create(
                 plan = await runner.plan(ACTION, engine, given)
                 for tone, line in words.describe(plan):
                     _say(tone, line)
-                if plan.statements and not await answers.go_on(f"make the {purpose}'s login {name}?"):
+                if plan.statements and not await answers.go_on(f"make the {purpose}'s login {name}"):
                     raise Refused(f"the login of the {purpose} was not approved; it was not made")
                 approval = Approval(reason=answers.options.reason or "the first logins, by dbdeck init")
                 run = await runner.apply(plan, engine, approval, watch=Watch(seconds=0, tell=tell_progress))
