@@ -9,6 +9,7 @@ from actions.backups import TakeBackup
 from actions.binlogs import PurgeBinaryLogs
 from actions.chains import BreakChain
 from actions.checking import CheckTable
+from actions.creating import CreateAccount
 from actions.credentials import RotateCredential
 from actions.drills import BackupDrill
 from actions.healing import MaintainDatabase
@@ -51,6 +52,7 @@ ALL: tuple[Action[Any], ...] = (
     RotateCredential(),
     RetireCredential(),
     LockCredential(),
+    CreateAccount(),
     RevokeAccount(),
     RehearseCredential(),
     PropagateCredential(),

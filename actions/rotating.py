@@ -177,7 +177,7 @@ class Rotation:
         except ActionFailed as error:
             self._keep_where_some_rows_may_have_it(error, hidden)
             await self._operator.forget(self._aim.entry + PENDING, "the server refused the statement")
-            raise _without(error, hidden) from None
+            raise without(error, hidden) from None
         self._applied, self._pending, self._current = True, None, None
 
     def _keep_where_some_rows_may_have_it(self, error: ActionFailed, hidden: Sequence[str]) -> None:
@@ -186,7 +186,7 @@ class Rotation:
         """
         if self._server.flavor == "mariadb" and len(self._aim.keys) > 1:
             raise OutcomeUnknown(
-                f"{_without(error, hidden).message}; some rows of {self._aim.label} may have the new one: "
+                f"{without(error, hidden).message}; some rows of {self._aim.label} may have the new one: "
                 "both are kept",
                 _SETTLE,
             ) from None
@@ -292,7 +292,7 @@ class Rotation:
         return seen
 
 
-def _without(error: ActionFailed, hidden: Sequence[str]) -> ActionFailed:
+def without(error: ActionFailed, hidden: Sequence[str]) -> ActionFailed:
     """A server may repeat the statement that it does not like."""
     message = error.message
     for text in hidden:

@@ -154,7 +154,7 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         raise ConfigError(
             f"there is no config file {path}",
-            "copy config.example.yaml there, name another with --config, or try `dbdeck demo`",
+            "`dbdeck init` makes one; name another with --config, or try `dbdeck demo`",
         ) from None
     config = parse(text, str(path))
     if not config.policy_file:

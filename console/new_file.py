@@ -47,6 +47,22 @@ def write_over(name: str | Path, data: bytes) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
 
 
+def write_again(path: Path, before: str, after: str) -> None:
+    """The new text in the place of the one that was read, with its mode; what a link leads to is replaced.
+
+    Raises UsageError where somebody else changed it meanwhile.
+    """
+    real = path.resolve()
+    try:
+        mode = stat.S_IMODE(real.stat().st_mode)
+        if real.read_bytes() != before.encode():
+            raise UsageError(f"{path} was changed meanwhile; nothing was written", "do it again")
+        write_over(real, after.encode())
+        real.chmod(mode)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
+
+
 def read_trusted(path: Path, what: str) -> str:
     """The text of a file that says what dbdeck does. Raises ConfigError where everybody may write it or put
     another one in its place, and where it cannot be read.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn, final
@@ -210,6 +211,27 @@ def use_keyring(lookup: Lookup) -> None:
     """Where `keyring:SERVICE/NAME` is looked up from now on, in this process: (service, name) -> secret."""
     global _lookup  # noqa: PLW0603 - a process has one keyring, as it has one config
     _lookup = lookup
+
+
+LENT = "dbdeck-lent"  # the service of references to what is in memory alone
+
+
+@contextlib.contextmanager
+def lent(held: Mapping[str, Secret]) -> Iterator[None]:
+    """While the block lasts, `keyring:dbdeck-lent/NAME` leads to these, and no store is asked for them.
+
+    For a login that is used once, like an administrator's: its password is kept nowhere.
+    """
+    before = _lookup
+
+    def look(service: str, name: str) -> Secret | None:
+        return held.get(name) if service == LENT else before(service, name)
+
+    use_keyring(look)
+    try:
+        yield
+    finally:
+        use_keyring(before)
 
 
 def from_line(data: bytes) -> Secret | None:

@@ -100,7 +100,7 @@ def test_no_text_whatever_brings_a_traceback(text: str) -> None:
 def test_a_missing_file_says_where_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no config file") as fault:
         load(tmp_path / "none.yaml")
-    assert "config.example.yaml" in fault.value.hint
+    assert "dbdeck init" in fault.value.hint
 
 
 def test_an_unknown_target_names_the_nearest() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from console.config import Config
     from console.dispatch.dispatcher import Dispatcher
     from console.dispatch.registry import Registry
+    from console.keyrings import Keyring
     from console.model.target import Target
 
 
@@ -44,15 +45,20 @@ class Services:
             config = load(find(self.config_path))
             check_selects(config.policy, config.all_targets())
             check_rules(config.policy)
-            self._pin(config)
+            self.pin(config.keyring)
             self._config = config
         return self._config
 
-    def _pin(self, config: Config) -> None:
+    def use(self, config: Config) -> None:
+        """As if this had been read; its keyring is pinned already."""
+        self._config = config
+
+    def pin(self, section: Keyring) -> None:
+        """The keyring of this process, with the master that was given."""
         from console.keyrings import pin
         from console.vault.masters import from_fd
 
-        pin(config.keyring, from_fd(self.master_fd) if self.master_fd is not None else None)
+        pin(section, from_fd(self.master_fd) if self.master_fd is not None else None)
 
 
 def choose(config: Config, names: tuple[str, ...], select: str) -> list[Target]:

@@ -44,22 +44,30 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def doctor(services: Services, names: tuple[str, ...], select: str, as_json: bool) -> int:
-    config = services.config()
-    reports = [await _audit(config), await _keyring(), _machine(config)]
-    reports += [await _target(target, config) for target in choose(config, names, select)]
+    found = await reports(services, names, select)
     if as_json:
-        output.document({"schema": "dbdeck/doctor/1", "rows": [_document(report) for report in reports]})
+        output.document({"schema": "dbdeck/doctor/1", "rows": documents(found)})
     else:
-        _print(reports)
-    return max(report.exit for report in reports)
+        show(found)
+    return worst(found)
 
 
-def _document(report: Report) -> dict[str, Any]:
-    return {"name": report.name, "ok": report.exit == Exit.OK, "checks": report.checks}
+async def reports(services: Services, names: tuple[str, ...], select: str) -> list[Report]:
+    config = services.config()
+    found = [await _audit(config), await _keyring(), _machine(config)]
+    return found + [await _target(target, config) for target in choose(config, names, select)]
 
 
-def _print(reports: Sequence[Report]) -> None:
-    for report in reports:
+def worst(found: Sequence[Report]) -> int:
+    return max(report.exit for report in found)
+
+
+def documents(found: Sequence[Report]) -> list[dict[str, Any]]:
+    return [{"name": one.name, "ok": one.exit == Exit.OK, "checks": one.checks} for one in found]
+
+
+def show(found: Sequence[Report]) -> None:
+    for report in found:
         output.line(report.name, Tone.NOTICE)
         for check in report.checks:
             mark, tone = _MARKS[check.ok]

@@ -158,6 +158,49 @@ def cli(context: click.Context) -> int | None:
     return start(context.obj)
 
 
+@cli.command("init")
+@config_option
+@click.option("--find", is_flag=True, help="only list the servers that were found")
+@click.option("--name", default="", metavar="NAME", help="of the target, as -t takes it")
+@click.option("--engine", type=click.Choice(("postgres", "mysql")), help="MariaDB is mysql")
+@click.option("--host", default="", metavar="HOST", help="name, address, or the folder of a unix socket")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="default: 5432, 3306")
+@click.option("--database", default="", metavar="DB", help="to connect to; default: postgres, none")
+@click.option("--environment", type=click.Choice(("prod", "staging", "dev", "demo")), help="default: prod")
+@click.option(
+    "--tls",
+    type=click.Choice(("verify-full", "verify-ca", "require", "off")),
+    help="default: verify-full; off on this machine",
+)
+@click.option("--ca", default="", metavar="FILE", help="authorities to trust; default: the system's")
+@click.option("--create/--no-create", default=None, help="make dbdeck's logins, or use some that are there")
+@click.option("--admin", default="", metavar="USER", help="who makes them; default: postgres, root")
+@click.option(
+    "--admin-password", metavar="REF", help="a reference: env:NAME, file:PATH, command:ARGV, keyring:…"
+)
+@click.option("--admin-host", default="", metavar="HOST", help="another way for that: a socket's folder")
+@click.option("--monitor", default="", metavar="USER", help="who looks; default: dbdeck_monitor")
+@click.option("--monitor-password", metavar="REF", help="of one that is there; default: none is sent")
+@click.option("--operator", default="", metavar="USER", help="who acts; default: dbdeck_operator")
+@click.option("--operator-password", metavar="REF", help="of one that is there; default: none is sent")
+@click.option("--read-only", is_flag=True, help="without an operator")
+@click.option("--from-host", default="", metavar="HOST", help="MySQL: from where they may log in; default: %")
+@click.option("--ledger", default="", metavar="URL", help="default: SQLite below ~/.local/state/dbdeck")
+@click.option("--ledger-password", metavar="REF", help="of the URL's user")
+@click.option("--keyring", default="", metavar="BACKEND", help="default: vault")
+@click.option("--reason", default="", help="recorded with the logins that are made")
+@click.option("--yes", is_flag=True, help="take the defaults and approve without being asked")
+@click.option("--force", is_flag=True, help="write a new config in the place of one that is there")
+@click.option("--json", "as_json", is_flag=True, help="one JSON document")
+@click.pass_obj
+def init_command(services: Services, /, **options: Any) -> int:
+    """Find a server, make its logins with the least rights, the ledger and the config, and check them."""
+    from console.cli.init import init
+    from console.cli.init_answers import InitOptions
+
+    return _run(init(services, InitOptions(**options)))
+
+
 @cli.command()
 @config_option
 @click.option("--select", default="", metavar="K=V,…", help="only some: env=prod,engine=postgres,LABEL=…")

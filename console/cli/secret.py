@@ -28,7 +28,7 @@ async def store(services: Services, name: str, as_json: bool) -> int:
     split_name(name)
     pinned = _pinned(services)
     if pinned.vault is not None:
-        await _ready(pinned.vault)
+        await ready(pinned.vault)
     value = await _value(name)
     kept = KeyringStore(pinned)
     await kept.put(name, value)
@@ -134,7 +134,7 @@ def _with_vault(services: Services) -> tuple[Pinned, Vault]:
     return pinned, pinned.vault
 
 
-async def _ready(vault: Vault) -> None:
+async def ready(vault: Vault) -> None:
     """Open the vault, or make one: its master is asked for twice. Raises VaultLocked without a terminal."""
     if await asyncio.to_thread(vault.exists):
         await _open(vault)

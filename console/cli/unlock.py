@@ -109,6 +109,16 @@ async def ask(prompt: str) -> Secret:
         raise
 
 
+async def ask_line(prompt: str) -> str:
+    """A line from the terminal, shown as it is typed. Raises as `ask`."""
+    stop = threading.Event()
+    try:
+        return await asyncio.to_thread(_read_shown, prompt, stop)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
+
+
 @contextlib.contextmanager
 def _terminal() -> Iterator[int]:
     terminal = os.open(_TERMINAL, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
@@ -127,6 +137,21 @@ def _read_line(prompt: str, stop: threading.Event) -> Secret:
                 break
         os.write(terminal, b"\n")
         return Secret(typed.decode("utf-8", "replace"))
+
+
+def _read_shown(prompt: str, stop: threading.Event) -> str:
+    """The terminal edits the line; Ctrl-C is a signal, which the loop has while this thread waits."""
+    with _terminal() as terminal:
+        os.write(terminal, prompt.encode())
+        typed = b""
+        while not stop.is_set() and not typed.endswith(b"\n"):
+            if not select.select([terminal], [], [], _LOOK_SECONDS)[0]:
+                continue
+            part = os.read(terminal, 4096)
+            if not part:
+                raise UsageError("the input ended before anything was typed; nothing was done")
+            typed += part
+        return typed.decode("utf-8", "replace").strip()
 
 
 @contextlib.contextmanager

@@ -34,6 +34,11 @@ def options(text: str, section: str) -> dict[str, str]:
     return {one.option: one.value for one in _lines(text) if one.option and one.section == section}
 
 
+def sections(text: str) -> tuple[str, ...]:
+    """Each once, in their order."""
+    return tuple(dict.fromkeys(one.section for one in _lines(text) if one.header))
+
+
 def fault(text: str, section: str, user: str, password: str) -> str:
     """Why a client that reads the section does not get this password for the user; empty where it does."""
     found = options(text, section)

@@ -33,6 +33,11 @@ class _Line(NamedTuple):
     password: str = ""
 
 
+def keys(text: str) -> tuple[Key, ...]:
+    """Of all lines that are entries, in their order."""
+    return tuple(one.key for one in _lines(text) if one.key is not None)
+
+
 def count(text: str, key: Key) -> int:
     """How many lines are the key's own."""
     return sum(_ours(one, key) for one in _lines(text))

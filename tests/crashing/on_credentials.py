@@ -25,6 +25,7 @@ from console.model.policy import Policy
 from console.secrets import Entry, Secret, entry_of
 from tests.crashing.keeping import store_at
 from tests.crashing.situation import Fresh, Ground, Made, Scenario, Situation, Truth, of_many, yes
+from tests.integration.actions.admins import drop, new_name, over_for_admin
 from tests.integration.actions.conftest import superuser
 from tests.integration.actions.rotors import FIRST, new_account, over_for
 from tests.integration.actions.test_revoke import granted
@@ -254,6 +255,42 @@ async def rehearse(server: Server, folder: Path) -> Made:
     yield keeper.ground(fresh)
 
 
+@asynccontextmanager
+async def create(server: Server, folder: Path) -> Made:
+    """An account without all of its rights, or whose password is pending, is half made."""
+    keeper = Keeper(server, folder)
+
+    @asynccontextmanager
+    async def fresh() -> Fresh:
+        account = new_name()
+        people = "mysql.user where user" if keeper.mysql else "pg_roles where rolname"
+
+        async def rights() -> bool:
+            if not keeper.mysql:
+                asked = (
+                    "select count(*) from pg_auth_members m join pg_roles r on r.oid = m.member"
+                    f" where r.rolname = '{account}'"
+                )
+                return int((await superuser(server, asked))[0][0]) == 2
+            told = str(await superuser(server, f"show grants for {account}@'%'"))
+            return "CONNECTION" in told and "performance_schema" in told
+
+        async def truth() -> Truth:
+            there = (await superuser(server, f"select count(*) from {people} = '{account}'"))[0][0]
+            if not there:
+                return "not_applied"
+            kept = await keeper.entries(account)
+            word = kept.get("", kept.get("#pending"))
+            assert word is not None, "there is an account whose password nobody has"
+            assert await keeper.logs_in(account, word.password)
+            return "applied" if set(kept) == {""} and await rights() else "partial"
+
+        yield Situation({"account": account, "purpose": "operator"}, truth)
+        await drop(server, account)
+
+    yield keeper.ground(fresh)._replace(over=over_for_admin(server))
+
+
 _PROGRAM = """#!{python} -S
 import sys
 open({got!r}, "w").write(sys.stdin.read())
@@ -299,6 +336,7 @@ SCENARIOS = (
     Scenario("credential.retire", retire),
     Scenario("credential.lock", lock),
     Scenario("account.revoke", revoke),
+    Scenario("account.create", create),
     Scenario("credential.rehearse", rehearse, looks=True, few=10),
     Scenario("credential.propagate", propagate("file"), variant="a file"),
     Scenario("credential.propagate", propagate("program"), variant="a program"),

@@ -1,0 +1,99 @@
+"""Looks for servers where other programs have them: their files, variables, sockets, and who listens here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from console.model import found
+from console.model.found import Candidate
+
+_SYSTEM_SERVICES = ("/etc/postgresql-common", "/etc")
+_SOCKETS = (
+    *(f"{folder}/.s.PGSQL.5432" for folder in ("/run/postgresql", "/var/run/postgresql", "/tmp")),  # noqa: S108
+    "/run/mysqld/mysqld.sock",
+    "/var/lib/mysql/mysql.sock",
+    "/tmp/mysql.sock",  # noqa: S108 - where MySQL's own packages put it
+)
+MOST_PROCESSES = 20_000
+
+
+def candidates(environ: Mapping[str, str] = os.environ, proc: Path = Path("/proc")) -> tuple[Candidate, ...]:
+    """Everything that can be seen without a login; what cannot be read is as if it were not there."""
+    return found.merged(_all(environ, proc))
+
+
+def _all(environ: Mapping[str, str], proc: Path) -> Iterator[Candidate]:
+    home = Path(environ.get("HOME") or Path.home())
+    yield from found.of_postgres_variables(environ)
+    yield from found.of_mysql_variables(environ)
+    for path in _service_files(environ, home):
+        yield from found.of_services(_text(path), str(path))
+    passwords = Path(environ.get("PGPASSFILE") or home / ".pgpass")
+    yield from found.of_pgpass(_text(passwords), str(passwords))
+    options = home / ".my.cnf"
+    yield from found.of_option_file(_text(options), str(options), own=True)
+    yield from found.of_sockets(_sockets(proc))
+    yield from found.of_listeners(_listeners(proc), _programs(proc))
+
+
+def _service_files(environ: Mapping[str, str], home: Path) -> Iterator[Path]:
+    yield Path(environ.get("PGSERVICEFILE") or home / ".pg_service.conf")
+    system = environ.get("PGSYSCONFDIR")
+    for folder in (system,) if system else _SYSTEM_SERVICES:
+        yield Path(folder) / "pg_service.conf"
+
+
+def _sockets(proc: Path) -> Iterator[str]:
+    """By their real paths, so that /var/run is /run; those that are gone are not told."""
+    seen = set()
+    for path in (*_SOCKETS, *found.bound_paths(_text(proc / "net" / "unix"))):
+        with contextlib.suppress(OSError):
+            real = Path(path).resolve()
+            if real.is_socket() and real not in seen:
+                seen.add(real)
+                yield str(real)
+
+
+def _listeners(proc: Path) -> Iterator[found.Listener]:
+    for name in ("tcp", "tcp6"):
+        yield from found.listeners(_text(proc / "net" / name))
+
+
+def _programs(proc: Path) -> dict[int, str]:
+    """Of servers' processes, as far as their files may be seen: ours, or everybody's as root."""
+    names: dict[int, str] = {}
+    for folder in _processes(proc):
+        program = _text(folder / "comm").strip()
+        if found.is_server(program):
+            names.update(dict.fromkeys(_inodes(folder / "fd"), program))
+    return names
+
+
+def _processes(proc: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return [one for one in proc.iterdir() if one.name.isdigit()][:MOST_PROCESSES]
+    return []
+
+
+def _inodes(folder: Path) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for one in folder.iterdir():
+            target = _link(one)
+            if target.startswith("socket:["):
+                yield int(target[8:-1])
+
+
+def _link(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return str(path.readlink())
+    return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

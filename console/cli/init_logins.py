@@ -1,0 +1,133 @@
+"""The part of `init` that talks to the server: who answers, what is said of it, and its logins made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from console.cli import output
+from console.cli.context import Services, dispatcher
+from console.cli.init_answers import Answers
+from console.cli.meter import tell_progress
+from console.config import Config
+from console.dispatch.action import Approval, Watch
+from console.dispatch.effect import Run
+from console.engine.open import open_engine
+from console.errors import ActionFailed, DbdeckError, Exit, Refused
+from console.model.access import DEFAULT_NAMES, Purpose
+from console.model.target import Check, Login, ServerIdentity, Target
+from console.present import plan as words
+from console.present.access import statements
+from console.present.table import Tone
+from console.secrets import Secret, lent
+
+ACTION = "account.create"
+
+
+class Met(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answered, and what the login that asked may see."""
+
+    server: ServerIdentity
+    checks: tuple[Check, ...]
+
+
+async def meet(target: Target, held: Mapping[str, Secret]) -> Met:
+    """Raises the Unreachable errors of a connection."""
+    with lent(held):
+        async with open_engine(target) as engine:
+            server = await engine.identity()
+            return Met(server=server, checks=await engine.checks())
+
+
+def tell(met: Met, target: Target) -> None:
+    """What was found out, for a person: on stderr, as everything before the end."""
+    server = met.server
+    role = "primary" if server.primary else "standby or read-only"
+    output.note(f"{target.address} is {server.label}, {role}; TLS {server.tls}; logged in as {server.user}")
+    for check in met.checks:
+        if check.ok is not True:
+            output.note(f"  {check.name}: {check.detail}{f'; mend: {check.hint}' if check.hint else ''}")
+
+
+def wanted(server: ServerIdentity, names: Mapping[Purpose, str], host: str | None) -> list[str]:
+    """The statements for each login, as a person would send them."""
+    return [
+        line
+        for purpose, name in names.items()
+        for line in statements(purpose, server.flavor, server.version_num, name, host)
+    ]
+
+
+def names(monitor: str, operator: str, *, read_only: bool) -> dict[Purpose, str]:
+    found = {Purpose.MONITOR: monitor or DEFAULT_NAMES[Purpose.MONITOR]}
+    if not read_only:
+        found[Purpose.OPERATOR] = operator or DEFAULT_NAMES[Purpose.OPERATOR]
+    return found
+
+
+def as_admin(target: Target, login: Login, host: str) -> Target:
+    """The same target by the administrator's way."""
+    return msgspec.structs.replace(target, monitor=login, operator=login, host=host or target.host)
+
+
+async def create(
+    services: Services, config: Config, admin: Target, who: Mapping[Purpose, str], host: str, answers: Answers
+) -> list[Run]:
+    """Each login by an action of its own. Raises what ended it; the runs before that stand in the ledger."""
+    runs = []
+    async with dispatcher(config, services.registry()) as runner:
+        await _settle(runner.ledger, services, admin, runner.store)
+        async with open_engine(admin) as engine:
+            for purpose, name in who.items():
+                given = {"account": name, "purpose": str(purpose), **({"host": host} if host else {})}
+                plan = await runner.plan(ACTION, engine, given)
+                for tone, line in words.describe(plan):
+                    _say(tone, line)
+                if plan.statements and not await answers.go_on(f"make the {purpose}'s login {name}"):
+                    raise Refused(f"the login of the {purpose} was not approved; it was not made")
+                approval = Approval(reason=answers.options.reason or "the first logins, by dbdeck init")
+                run = await runner.apply(plan, engine, approval, watch=Watch(seconds=0, tell=tell_progress))
+                for tone, line in words.conclude(run):
+                    _say(tone, line)
+                runs.append(run)
+                if run.exit is not Exit.OK:
+                    raise _ended(run)
+    return runs
+
+
+def _say(_: Tone, line: str) -> None:
+    output.note(line)
+
+
+def _ended(run: Run) -> DbdeckError:
+    told = run.error
+    error = ActionFailed(
+        f"{told.message if told else run.action}; no config was written", told.hint if told else ""
+    )
+    error.code = run.exit  # type: ignore[attr-defined]
+    return error
+
+
+async def _settle(ledger: Any, services: Services, admin: Target, store: Any) -> None:
+    """What an `init` that died left open on this target; it would stand in the way of this one."""
+    from console.dispatch.reconcile import reconcile
+
+    mine = [
+        one
+        for one in await ledger.open_intents()
+        if one.body.get("target") == admin.name and one.body.get("action") == ACTION and not one.unmerged
+    ]
+    for one in mine:
+        settled = await reconcile(ledger, services.registry(), [admin], store=store, only=str(one.action_id))
+        for end in settled:
+            output.note(f"an earlier one was cut off and is settled: {end.state}: {end.summary}")
+
+
+def documents(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    return [
+        {"account": run.statements[0] if run.statements else "", "effect": run.effect, "exit": run.exit,
+         "action_id": str(run.action_id), "intent": run.intent, "outcome": run.outcome}
+        for run in runs
+    ]  # fmt: skip
