@@ -4,7 +4,8 @@ aiomysql 0.3.2 goes on in clear text when TLS was asked for and the server does 
 the password to any server that asks for it in clear, encodes passwords as latin-1, keeps the NUL
 of a switched salt, bounds only the TCP handshake by its time-out, and escapes bytes by a function
 that newer PyMySQL took away. It lets one text be several statements, which a forged value could end in, and
-fails in many ways on an answer that is none, or on a connection that is closed meanwhile. All nine are mended here.
+fails in many ways on an answer that is none, or on a connection that is closed meanwhile. All nine are
+mended here.
 """
 
 from __future__ import annotations
