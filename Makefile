@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check format servers requirements picture snapshots clean
+.PHONY: demo test check format servers requirements picture docs snapshots clean
 
 demo: .venv/.demo
 	@$(BIN)/dbdeck demo
@@ -32,6 +32,10 @@ servers:
 # The picture of the README, from the running demo.
 picture: .venv/.dev
 	$(BIN)/python bench/picture.py
+
+# Reference pages, man page and completions, from the code.
+docs: .venv/.dev
+	$(BIN)/python -m docs.generate
 
 snapshots: .venv/.dev
 	$(BIN)/python -m pytest tests/tui --snapshot-update

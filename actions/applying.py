@@ -20,6 +20,7 @@ from actions.session_proof import PartlyRefused
 from actions.words import counted, duration
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import READ_SECONDS, Engine, Statement
@@ -64,6 +65,24 @@ class ApplyMigration:
     risk = Risk.HIGH
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
     lasting: Literal[True] = True
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="those of its statements, each waited for at most `lock_timeout` at a time; as one "
+                "transaction it holds them all until its end",
+                rights="what its statements want; the monitor what `check=` reads",
+            ),
+            "mysql": On(
+                locks="those of its statements, each waited for at most `lock_timeout` at a time",
+                rights="what its statements want; the monitor what `check=` reads",
+            ),
+            "mariadb": On(
+                locks="those of its statements, each waited for at most `lock_timeout` at a time",
+                rights="what its statements want; the monitor what `check=` reads",
+            ),
+        },
+        undo="`revert=true` applies `down`, as it was rehearsed; without `down` nothing that is known",
+    )
     Args = ApplyArgs
 
     async def plan(self, engine: Engine, args: ApplyArgs) -> Plan:

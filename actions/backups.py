@@ -20,6 +20,7 @@ from console import __version__
 from console.backups import manifest
 from console.backups.tools import size_of
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, DbdeckError, Refused, UsageError
@@ -50,6 +51,29 @@ class TakeBackup:
     risk = Risk.LOW
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
     lasting: Literal[True] = True
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="pg_dump: AccessShareLock on every table until it ends, for which DDL waits, and one "
+                "snapshot, which keeps vacuum from what is deleted since; pg_basebackup: none, a "
+                "replication connection",
+                rights="of the source's `login`, or the operator: `SELECT` on what is dumped "
+                "(`pg_read_all_data`, 14+), a superuser for the passwords of roles; pg_basebackup: "
+                "`REPLICATION`",
+            ),
+            "mysql": On(
+                locks="mysqldump in one transaction: metadata lock SHARED_READ on the tables it has read, "
+                "for which DDL waits; a global read lock for a moment where there is a binary log",
+                rights="of the source's `login`, or the operator: what shows it every table, view, "
+                "trigger, event and routine; it refuses where something is hidden",
+            ),
+            "mariadb": On(
+                locks="mariadb-dump as MySQL; mariadb-backup keeps commits waiting for a moment at its end",
+                rights="as MySQL; mariadb-backup also has to read the server's files on this machine",
+            ),
+        },
+        undo="remove the backup: nothing else refers to it",
+    )
     Args = TakeArgs
 
     async def plan(self, engine: Engine, args: TakeArgs) -> Plan:

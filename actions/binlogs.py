@@ -13,6 +13,7 @@ from actions.limits import Duration
 from actions.words import counted, duration, who
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need, Statement
 from console.engine.queries import quote_literal
@@ -51,6 +52,21 @@ class PurgeBinaryLogs:
     risk = Risk.HIGH
     flavors: tuple[str, ...] = ("mysql", "mariadb")
     lasting: Literal[True] = True
+    facts = Facts(
+        on={
+            "mysql": On(
+                locks="none on tables; the list of binary logs, for which rotation waits while files are "
+                "removed",
+                rights="`BINLOG_ADMIN` or `SUPER`; the monitor needs `REPLICATION CLIENT`",
+            ),
+            "mariadb": On(
+                locks="none on tables; the list of binary logs, for which rotation waits while files are "
+                "removed",
+                rights="`BINLOG ADMIN`; the monitor needs `BINLOG MONITOR`",
+            ),
+        },
+        undo="nothing: the files are removed",
+    )
     Args = PurgeArgs
 
     async def plan(self, engine: Engine, args: PurgeArgs) -> Plan:

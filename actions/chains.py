@@ -14,11 +14,13 @@ from actions import session_forecast as forecast
 from actions import session_identity as identity
 from actions.chain_costs import Choice, untouchable
 from actions.chain_scene import Chain, ChainArgs, look
+from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS
 from actions.session_proof import DONE, SETTLE_SECONDS, Aim, Verb, prove, verdict_on
 from actions.words import counted, statement_of, who
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.model.blocking import UNSEEN
@@ -35,6 +37,10 @@ class BreakChain:
     summary = "end the cheapest set of sessions that frees everybody who waits behind one"
     risk = Risk.HIGH
     flavors = FLAVORS
+    facts = Facts(
+        on=SESSIONS,
+        undo="nothing: what is ended has to be run again by its clients",
+    )
     Args = ChainArgs
 
     async def plan(self, engine: Engine, args: ChainArgs) -> Plan:

@@ -11,6 +11,7 @@ from actions import draft, limits
 from actions import integrity_statements as texts
 from actions import jobs as results
 from actions.damage import is_damage, is_wrong, not_looked_at
+from actions.fact_words import READING
 from actions.in_the_way import ACCESS_SHARE, READ
 from actions.jobs import End, Job, jobs_of
 from actions.ladder import Rung
@@ -20,6 +21,7 @@ from actions.table_statements import POSTGRES, qualified
 from actions.words import counted
 from actions.work import Work
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need, Row, Statement
 from console.engine.queries import quote_ident
@@ -67,6 +69,20 @@ class CheckTable:
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
     lasting: Literal[True] = True
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{ACCESS_SHARE} on each table and index: reads and writes go on, what would change "
+                "the table waits",
+                rights="the extension `amcheck`, and `EXECUTE` on its functions; before 14 `SELECT` on the "
+                "tables",
+            ),
+            "mysql": On(locks=READING, rights="`SELECT` on the tables"),
+            "mariadb": On(locks=READING, rights="`SELECT` on the tables"),
+        },
+        undo="nothing to undo: it changes nothing",
+        risk="low with page checksums (PostgreSQL)",
+    )
     Args = CheckArgs
 
     async def plan(self, engine: Engine, args: CheckArgs) -> Plan:

@@ -21,11 +21,13 @@ from actions import draft, propagating, rotating
 from actions.credential_aims import Aim, aims_of
 from actions.credential_choice import RotateArgs
 from actions.credential_words import forecast, warnings
+from actions.fact_words import SETS_PASSWORDS
 from actions.hook_carrier import Outcome
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts
 from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
@@ -46,6 +48,11 @@ class RotateCredential:
     )
     risk = Risk.MEDIUM
     flavors = FLAVORS
+    facts = Facts(
+        on=SETS_PASSWORDS,
+        undo="nothing: the old password is kept in the store until `credential.retire`, and with an "
+        "overlap (MySQL, MariaDB, two roles that take turns) it stays valid until then",
+    )
     Args = RotateArgs
 
     async def plan(self, engine: Engine, args: RotateArgs) -> Plan:

@@ -16,9 +16,11 @@ from uuid import uuid4
 import msgspec
 
 from actions.drill_choice import Chosen, chosen, sources_of
+from actions.fact_words import UNTOUCHED
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console.dispatch.action import Past, Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, Cancelled, UsageError
@@ -64,6 +66,7 @@ class BackupDrill:
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
     offline: Literal[True] = True
+    facts = Facts(on=UNTOUCHED, undo="nothing to undo: what is restored is removed again")
     Args = DrillArgs
 
     async def plan(self, engine: Engine, args: DrillArgs) -> Plan:

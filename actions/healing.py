@@ -9,6 +9,7 @@ import msgspec
 
 from actions import draft, patience
 from actions import table_statements as statements
+from actions.fact_words import BESIDE, MAINTAIN, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
 from actions.index_jobs import drop_job, reindex_job
 from actions.jobs import Job
@@ -21,6 +22,7 @@ from actions.table_statements import POSTGRES, VacuumOptions
 from actions.tables import Maintenance
 from actions.words import counted
 from console.dispatch.action import Plan, Result, Risk
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import UsageError
@@ -68,6 +70,20 @@ class MaintainDatabase(Maintenance):
     summary = "everything that would make the database healthy, in order: a plan to save, approve and run"
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{SHARE_UPDATE_EXCLUSIVE} on one table after the other: {BESIDE}",
+                rights=f"{MAINTAIN}; the owner's role for indexes that are dropped",
+            ),
+            "mysql": On(
+                locks=REBUILDING,
+                rights=f"{TO_MAINTAIN}; from 8.4 also `OPTIMIZE_LOCAL_TABLE`",
+            ),
+            "mariadb": On(locks=REBUILDING, rights=TO_MAINTAIN),
+        },
+        undo="nothing; nothing is lost",
+    )
     Args = MaintainArgs
 
     async def plan(self, engine: Engine, args: MaintainArgs) -> Plan:

@@ -11,11 +11,13 @@ import msgspec
 
 from actions import following, several
 from actions import session_forecast as forecast
+from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS
 from actions.session_proof import Aim, Verb, prove, verdict_on
 from actions.words import counted, duration, idle_for, statement_of, who
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import UsageError
@@ -61,6 +63,10 @@ class TerminateIdle:
     summary = "end all sessions idle in transaction for too long, the worst blocker first, one at a time"
     risk = Risk.HIGH
     flavors = FLAVORS
+    facts = Facts(
+        on=SESSIONS,
+        undo="nothing: clients see lost connections, and their transactions are rolled back",
+    )
     Args = IdleArgs
 
     async def plan(self, engine: Engine, args: IdleArgs) -> Plan:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from actions import draft, patience, proof
+from actions.fact_words import BESIDE, MAINTAIN, REBUILDING
+from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from actions.index_checks import check_columns, check_name, check_options, check_table
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
 from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
@@ -19,6 +21,7 @@ from actions.table_statements import POSTGRES, IndexPlan, qualified
 from actions.tables import Maintenance
 from actions.work import perform
 from console.dispatch.action import Plan, Result, Risk
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.engine.queries import quote_ident
@@ -35,6 +38,19 @@ class Reindex(Maintenance):
     summary = "rebuild indexes: concurrently where possible; an interrupted one leaves nothing behind"
     risk = Risk.LOW
     flavors: tuple[str, ...] = ("postgresql",)
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{SHARE_UPDATE_EXCLUSIVE} on the table: {BESIDE}; it waits itself for older "
+                "transactions. With `concurrently=false`, and where an index cannot be rebuilt beside "
+                f"readers, {ACCESS_EXCLUSIVE} on the index and {SHARE} on its table: writers wait, and so "
+                "do readers of that index",
+                rights=f"{MAINTAIN}; the owner's role for what `leftover` drops",
+            )
+        },
+        undo="nothing; the index is the same, only smaller",
+        risk="medium under a lock that keeps writers waiting",
+    )
     Args = IndexArgs
 
     async def plan(self, engine: Engine, args: IndexArgs) -> Plan:
@@ -97,6 +113,19 @@ class CreateIndex(Maintenance):
     summary = "create an index beside readers and writers; a failed build leaves nothing behind"
     risk = Risk.LOW
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{SHARE_UPDATE_EXCLUSIVE} on the table: reads and writes go on; it waits itself for "
+                f"older transactions. With `concurrently=false` {SHARE}: reads go on, writes wait",
+                rights="the role of the table's owner, and `CREATE` on its schema",
+            ),
+            "mysql": On(locks=REBUILDING, rights="`INDEX` on the table"),
+            "mariadb": On(locks=REBUILDING, rights="`INDEX` on the table"),
+        },
+        undo="drop it: the plan has the statement",
+        risk="medium with `concurrently=false`",
+    )
     Args = CreateArgs
 
     async def plan(self, engine: Engine, args: CreateArgs) -> Plan:
@@ -143,6 +172,17 @@ class DropInvalid(Maintenance):
     summary = "drop indexes that a failed build left invalid, concurrently"
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("postgresql",)
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{SHARE_UPDATE_EXCLUSIVE} on the table and the index: reads and writes go on; it "
+                f"waits itself for older transactions. Of a partitioned index {ACCESS_EXCLUSIVE}: everybody "
+                "waits",
+                rights="the role of the index's owner",
+            )
+        },
+        undo="build it again: `index.create`, or its DDL",
+    )
     Args = LeftoverArgs
 
     async def plan(self, engine: Engine, args: LeftoverArgs) -> Plan:

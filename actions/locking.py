@@ -11,9 +11,11 @@ from actions import credential_aims as aims
 from actions import credential_statements as statements
 from actions import draft
 from actions.credential_statements import Key
+from actions.fact_words import ACCOUNTS
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need, Statement
 from console.errors import UsageError
@@ -38,6 +40,7 @@ class LockCredential:
     summary = "let nobody log in as an account any more, or let it in again; its sessions stay"
     risk = Risk.HIGH
     flavors = FLAVORS
+    facts = Facts(on=ACCOUNTS, undo="`unlock=true`, or without it the lock again")
     Args = LockArgs
 
     async def plan(self, engine: Engine, args: LockArgs) -> Plan:

@@ -16,7 +16,9 @@ import msgspec
 
 from actions.drill_choice import Chosen, chosen, sources_of
 from actions.drills import Inconclusive, of_backups
+from actions.fact_words import UNTOUCHED
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, Cancelled
@@ -56,6 +58,7 @@ class RehearseMigration:
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
     offline: Literal[True] = True
+    facts = Facts(on=UNTOUCHED, undo="nothing to undo: what is restored is removed again")
     Args = MigrationArgs
 
     async def plan(self, engine: Engine, args: MigrationArgs) -> Plan:

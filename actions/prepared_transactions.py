@@ -16,6 +16,7 @@ from actions.words import counted, who
 from actions.xids import xid, xids
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Statement
 from console.engine.queries import quote_literal
@@ -42,6 +43,23 @@ class RollbackPrepared:
     summary = "roll a prepared (two-phase) transaction back: its changes are undone, its locks are freed"
     risk = Risk.HIGH
     flavors = FLAVORS
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="none on tables; those that the transaction holds are freed",
+                rights="the role that prepared it, or a superuser",
+            ),
+            "mysql": On(
+                locks="none on tables; those that the transaction holds are freed",
+                rights="none; the monitor needs `XA_RECOVER_ADMIN`",
+            ),
+            "mariadb": On(
+                locks="none on tables; those that the transaction holds are freed",
+                rights="none",
+            ),
+        },
+        undo="nothing: the changes of the transaction are lost",
+    )
     Args = PreparedArgs
 
     async def plan(self, engine: Engine, args: PreparedArgs) -> Plan:

@@ -16,6 +16,7 @@ from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import ActionFailed, Refused, UsageError
@@ -46,6 +47,17 @@ class PropagateCredential:
     summary = "hand the current password of an account on: client files, PgBouncer, programs of yours"
     risk = Risk.MEDIUM
     flavors = FLAVORS
+    facts = Facts(
+        on=dict.fromkeys(
+            FLAVORS,
+            On(
+                locks="none: nothing of the server is changed",
+                rights="none on the server, where the new password logs in; here, to write the files and "
+                "to run the programs; of PgBouncer one of its `admin_users`",
+            ),
+        ),
+        undo="nothing: hand on again once another password is the current one",
+    )
     Args = PropagateArgs
 
     async def plan(self, engine: Engine, args: PropagateArgs) -> Plan:

@@ -17,9 +17,11 @@ from actions import credential_aims as aims
 from actions import credential_statements as statements
 from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
+from actions.fact_words import ACCOUNTS
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need, Row, Statement
 from console.errors import ActionFailed, Refused
@@ -121,6 +123,7 @@ class RehearseCredential:
     summary = "rotate a throw-away account with a death at every step, and show how each is recovered from"
     risk = Risk.LOW
     flavors = FLAVORS
+    facts = Facts(on=ACCOUNTS, undo="nothing to undo: the account and its entries are removed again")
     Args = RehearseArgs
 
     async def plan(self, engine: Engine, args: RehearseArgs) -> Plan:

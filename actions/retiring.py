@@ -13,9 +13,11 @@ from actions import credential_own as own
 from actions import credential_statements as statements
 from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
+from actions.fact_words import SETS_PASSWORDS
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts
 from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
@@ -48,6 +50,7 @@ class RetireCredential:
     summary = "end the old password of an account, once its sessions from before the rotation are gone"
     risk = Risk.MEDIUM
     flavors = FLAVORS
+    facts = Facts(on=SETS_PASSWORDS, undo="nothing: the old password is forgotten")
     Args = RetireArgs
 
     async def plan(self, engine: Engine, args: RetireArgs) -> Plan:

@@ -11,11 +11,13 @@ import msgspec
 from actions import credential_aims as aims
 from actions import credential_statements as statements
 from actions import draft
+from actions.fact_words import ON_ACCOUNT
 from actions.locking import own_logins
 from actions.session_proof import PartlyRefused
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.memberships import memberships
 from console.engine.port import Engine, Need
@@ -42,6 +44,23 @@ class RevokeAccount:
     summary = "take an account's roles away; what it owns and what was granted to itself stays"
     risk = Risk.HIGH
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="none on tables; the memberships in the catalog, for a moment",
+                rights="before 16 `CREATEROLE`; since then the rights of whoever granted the role",
+            ),
+            "mysql": On(
+                locks=ON_ACCOUNT,
+                rights="`ROLE_ADMIN` or `SUPER`; the monitor needs `SELECT` on `mysql.role_edges`",
+            ),
+            "mariadb": On(
+                locks=ON_ACCOUNT,
+                rights="`ADMIN OPTION` on each role; the monitor needs `SELECT` on `mysql.roles_mapping`",
+            ),
+        },
+        undo="grant the roles again: the plan has the statements",
+    )
     Args = RevokeArgs
 
     async def plan(self, engine: Engine, args: RevokeArgs) -> Plan:

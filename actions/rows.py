@@ -13,6 +13,7 @@ from actions import row_statements as statements
 from actions import row_words as words
 from actions.batches import bounds, perform
 from actions.draft import Ground
+from actions.fact_words import BATCHES
 from actions.limits import words as limit_words
 from actions.names import show_name
 from actions.row_choice import (
@@ -32,6 +33,7 @@ from actions.row_statements import POSTGRES, Lot
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Step, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.engine.row_sites import MOST_COUNTED, counted_there, names_looked_for
@@ -48,6 +50,23 @@ class RowWork:
     risk = Risk.HIGH
     flavors = FLAVORS
     lasting: Literal[True] = True
+
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="RowExclusiveLock on the table and the archive, and the rows of one batch until it "
+                "is committed; rows that others have locked are left for later. `create_archive` makes a "
+                "table first",
+                rights="`SELECT`, `UPDATE` and `DELETE` on the table, `INSERT` on the archive (`CREATE` on "
+                "its schema where it is made); for `rows.sweep_orphans` also `SELECT` on the parent, and "
+                "`BYPASSRLS` where row security would hide rows",
+            ),
+            "mysql": BATCHES,
+            "mariadb": BATCHES,
+        },
+        undo="with `archive` the rows can be put back from it, and the plan has the statement; else nothing",
+        risk="medium with `archive`",
+    )
 
     async def _planned(self, on: Ground, args: RowArgs, site: RowSite, wanted: Wanted) -> Plan:
         bounds(args)

@@ -11,10 +11,12 @@ from actions import following
 from actions import session_forecast as forecast
 from actions import session_identity as identity
 from actions import session_statements as statements
+from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS, SessionArgs
 from actions.session_proof import still_there, until
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
+from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import DbdeckError
@@ -30,6 +32,10 @@ class TerminateSession:
     summary = "end a session: its transaction is rolled back, its locks are freed"
     risk = Risk.HIGH
     flavors = FLAVORS
+    facts = Facts(
+        on=SESSIONS,
+        undo="nothing: the client sees a lost connection, and its transaction is rolled back",
+    )
     Args = SessionArgs
 
     async def plan(self, engine: Engine, args: SessionArgs) -> Plan:
@@ -81,6 +87,10 @@ class CancelQuery:
     summary = "stop the running statement of a session: the session stays"
     risk = Risk.MEDIUM
     flavors = FLAVORS
+    facts = Facts(
+        on=SESSIONS,
+        undo="nothing: its client has to run the statement again",
+    )
     Args = SessionArgs
 
     async def plan(self, engine: Engine, args: SessionArgs) -> Plan:

@@ -19,6 +19,7 @@ from actions.setting_statements import Place
 from actions.setting_values import wanted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need, Statement
 from console.errors import UsageError
@@ -50,6 +51,29 @@ class _Change:
     name: str
     risk = Risk.MEDIUM
     flavors = FLAVORS
+
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="none on tables for a role, a database or the server. For a table "
+                "ShareUpdateExclusiveLock, for some of its parameters AccessExclusiveLock, for a moment, "
+                "and it is waited for 2 s at most",
+                rights="for a role `CREATEROLE`, and from 16 `ADMIN OPTION` on it; for a database its "
+                "owner; for a table its owner's role; for the server `ALTER SYSTEM` on the parameter (15+) "
+                "and `EXECUTE` on `pg_reload_conf()`, before 15 a superuser",
+            ),
+            "mysql": On(
+                locks="none on tables",
+                rights="`SYSTEM_VARIABLES_ADMIN`; for what is read at the start also "
+                "`PERSIST_RO_VARIABLES_ADMIN`",
+            ),
+            "mariadb": On(
+                locks="none on tables", rights="`SUPER`, or the privilege that the variable's page names"
+            ),
+        },
+        undo="the plan has the command that puts the former value back",
+        risk="low for time-outs and the logging of locks",
+    )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
         """Raises ActionFailed; what came before the refusal is seen by `verify`."""

@@ -13,6 +13,7 @@ from actions.following import pause
 from actions.words import counted, who
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Row
 from console.errors import ActionFailed, Stale
@@ -42,6 +43,16 @@ class DropSlot:
     summary = "drop a replication slot: the WAL it retains is freed, its consumer has to be rebuilt"
     risk = Risk.HIGH
     flavors: tuple[str, ...] = ("postgresql",)
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="none on tables; the slot itself, which nobody may read from meanwhile",
+                rights="`REPLICATION`; with `terminate_consumer` also `pg_signal_backend` and "
+                "`pg_read_all_stats`",
+            )
+        },
+        undo="nothing: a new slot of that name begins now, and what lies between is lost to it",
+    )
     Args = SlotArgs
 
     async def plan(self, engine: Engine, args: SlotArgs) -> Plan:

@@ -9,6 +9,7 @@ import msgspec
 
 from actions import draft, proof
 from actions import table_statements as statements
+from actions.fact_words import BESIDE, MAINTAIN, READING, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
 from actions.index_words import revived
 from actions.jobs import Job
@@ -17,6 +18,7 @@ from actions.table_statements import POSTGRES, VacuumOptions
 from actions.words import counted
 from actions.work import perform
 from console.dispatch.action import Look, Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.engine.port import Engine, Need
 from console.model.tables import Table
@@ -101,6 +103,18 @@ class VacuumTable(TableWork):
     name = "table.vacuum"
     summary = "vacuum tables: one, some, the worst or all; side by side and in short tries for locks"
     flavors: tuple[str, ...] = ("postgresql",)
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{SHARE_UPDATE_EXCLUSIVE} on each table: {BESIDE}; "
+                "`truncate` takes AccessExclusiveLock for a moment where nobody is in its way. With "
+                f"`full` {ACCESS_EXCLUSIVE} as long as it is written: everybody waits, readers too",
+                rights=MAINTAIN,
+            )
+        },
+        undo="nothing; without `full` nothing is lost either",
+        risk="high with `full`",
+    )
     Args = VacuumArgs
 
     async def plan(self, engine: Engine, args: VacuumArgs) -> Plan:
@@ -130,6 +144,17 @@ class AnalyzeTable(TableWork):
     name = "table.analyze"
     summary = "collect planner statistics of tables: one, some, the worst or all; side by side"
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks=f"{SHARE_UPDATE_EXCLUSIVE} on each table: {BESIDE}",
+                rights=MAINTAIN,
+            ),
+            "mysql": On(locks=READING, rights=TO_MAINTAIN),
+            "mariadb": On(locks=READING, rights=TO_MAINTAIN),
+        },
+        undo="nothing; the plans of queries may change",
+    )
     Args = TableArgs
 
     async def plan(self, engine: Engine, args: TableArgs) -> Plan:
@@ -151,6 +176,16 @@ class OptimizeTable(TableWork):
     summary = "rebuild tables, which gives free space inside them back; online where the engine can"
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("mysql", "mariadb")
+    facts = Facts(
+        on={
+            "mysql": On(
+                locks=REBUILDING,
+                rights=f"{TO_MAINTAIN}; from 8.4 also `OPTIMIZE_LOCAL_TABLE`, unless `replicate=true`",
+            ),
+            "mariadb": On(locks=REBUILDING, rights=TO_MAINTAIN),
+        },
+        undo="nothing",
+    )
     Args = OptimizeArgs
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:

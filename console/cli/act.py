@@ -33,6 +33,7 @@ from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
 from console.model.target import Target
 from console.new_file import write_over
+from console.present import actions as about
 from console.present import plan as words
 from console.present.table import Column, Line
 from console.secret_store import of_this_process
@@ -77,8 +78,7 @@ _COLUMNS = (
 def catalogue(services: Services, name: str | None, as_json: bool) -> int:
     registry = services.registry()
     if name is not None:
-        output.document({"schema": "dbdeck/action/1", **_describe(registry.get(name))})
-        return Exit.OK
+        return _one(registry.get(name), as_json)
     found = list(registry)
     if as_json:
         output.document({"schema": "dbdeck/actions/1", "rows": [_describe(action) for action in found]})
@@ -90,12 +90,22 @@ def catalogue(services: Services, name: str | None, as_json: bool) -> int:
     return Exit.OK
 
 
+def _one(action: Action[Any], as_json: bool) -> int:
+    if as_json:
+        output.document({"schema": "dbdeck/action/1", **_describe(action)})
+    else:
+        for tone, line in about.describe(action):
+            output.line(line, tone)
+    return Exit.OK
+
+
 def _describe(action: Action[Any]) -> dict[str, Any]:
     return {
         "name": action.name,
         "summary": action.summary,
         "risk": action.risk,
         "engines": list(action.flavors),
+        "facts": msgspec.to_builtins(action.facts),
         "arguments": msgspec.json.schema(action.Args),
     }
 

@@ -272,7 +272,7 @@ def measure(services: Services, name: str, target: str | None, yes: bool, as_jso
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def actions(services: Services, name: str | None, as_json: bool) -> int:
-    """List the actions; with NAME its arguments as JSON schema."""
+    """List the actions; with NAME its arguments, locks, privileges and what undoes it."""
     from console.cli.act import catalogue
 
     return catalogue(services, name, as_json)

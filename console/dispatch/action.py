@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_check
 
 import msgspec
 
+from console.dispatch.facts import Facts
 from console.engine.port import Engine, Need
 from console.model.target import ServerIdentity
 from console.secret_store import SecretStore
@@ -192,6 +193,7 @@ class Action(Protocol[ArgsT]):
     summary: str
     risk: Risk
     flavors: tuple[str, ...]
+    facts: Facts
     Args: type[ArgsT]
 
     async def plan(self, engine: Engine, args: ArgsT) -> Plan:

@@ -17,6 +17,7 @@ from console.audit.record import Kind
 from console.dispatch.action import Action, Approval, Followed, Plan, Result, Risk, Verdict, Watch
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
+from console.dispatch.facts import Facts, On
 from console.dispatch.operator import Operator
 from console.dispatch.registry import Registry
 from console.engine.port import Engine, Statement
@@ -39,6 +40,7 @@ class Steps:
     summary = "three steps"
     risk = Risk.LOW
     flavors: tuple[str, ...] = ("postgresql",)
+    facts = Facts(on={"postgresql": On(locks="none", rights="none")}, undo="nothing")
     Args = NoArgs
     likeness = "the same"
 

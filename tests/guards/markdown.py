@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 CODE = re.compile(r"`([^`]+)`")
-_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _RULE = re.compile(r"[\s|:-]+")
 
@@ -45,9 +44,3 @@ def commands(text: str, program: str) -> Iterator[list[str]]:
         words = line.partition("#")[0].split()
         if words[:1] == [program]:
             yield words
-
-
-def links(text: str) -> list[str]:
-    """Targets of links and images that stay within the checkout, without their anchors."""
-    targets = [target.partition("#")[0] for target in _LINK.findall(text) if "://" not in target]
-    return [target for target in targets if target]

@@ -45,9 +45,9 @@ def _sources() -> set[str]:
 
 def test_its_top_level_is_our_three_packages(wheel: zipfile.ZipFile) -> None:
     tops = {name.partition("/")[0] for name in wheel.namelist()}
-    info = {top for top in tops if top.endswith(".dist-info")}
+    info = {top for top in tops if top.endswith((".dist-info", ".data"))}
     assert tops - info == set(PACKAGES)
-    assert len(info) == 1
+    assert len(info) == 2
 
 
 def test_every_file_of_the_packages_is_in_it(wheel: zipfile.ZipFile) -> None:
@@ -56,8 +56,26 @@ def test_every_file_of_the_packages_is_in_it(wheel: zipfile.ZipFile) -> None:
 
 def test_nothing_else_is_in_it(wheel: zipfile.ZipFile) -> None:
     """Neither tests, nor caches, nor what happened to lie in the checkout."""
-    inside = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    inside = {name for name in wheel.namelist() if not re.match(r"dbdeck-[^/]+\.(dist-info|data)/", name)}
     assert inside - _sources() == set()
+
+
+SHARED = {
+    "share/man/man1/dbdeck.1",
+    "share/bash-completion/completions/dbdeck",
+    "share/zsh/site-functions/_dbdeck",
+    "share/fish/vendor_completions.d/dbdeck.fish",
+}
+
+
+def test_the_man_page_and_the_completions_go_below_the_prefix(wheel: zipfile.ZipFile) -> None:
+    """And nothing else does: whatever is there is put beside the files of others."""
+    found = {
+        parts[1]: wheel.read(name).decode()
+        for name in wheel.namelist()
+        if len(parts := name.split(".data/data/")) == 2
+    }
+    assert found == {name: (ROOT / name).read_text(encoding="utf-8") for name in SHARED}
 
 
 def test_every_package_is_typed(wheel: zipfile.ZipFile) -> None:

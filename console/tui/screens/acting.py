@@ -25,6 +25,7 @@ from console.keyrings import current
 from console.model.policy import BreakGlass
 from console.model.target import Target
 from console.present import plan as words
+from console.present.actions import risk
 from console.present.advance import told as words_of_advance
 from console.present.audit import open_line
 from console.present.units import clean
@@ -63,8 +64,8 @@ class ActingScreen(Screen[None]):
         return "" if self._desk.can_act else NO_LEDGER
 
     def catalogue(self) -> list[tuple[str, str]]:
-        """Every action by name with what it does, for the palette."""
-        return [(action.name, action.summary) for action in self._desk.registry]
+        """Every action by name with what it does and its risk, for the palette."""
+        return [(action.name, f"{action.summary} (risk {risk(action)})") for action in self._desk.registry]
 
     def acted(self) -> None:
         """An action ended: whatever is shown may have changed."""
@@ -180,7 +181,7 @@ class ActingScreen(Screen[None]):
         return bool(await answer)
 
     async def _arguments(self, name: str, arguments: dict[str, object]) -> dict[str, object] | None:
-        asking = ArgumentsScreen(self._desk.registry.get(name), arguments)
+        asking = ArgumentsScreen(self._desk.registry.get(name), arguments, self.target.engine)
         return await self.app.push_screen_wait(asking)
 
     async def _confirmed(self, name: str, planning: asyncio.Task[Plan]) -> tuple[Plan, Approval] | None:

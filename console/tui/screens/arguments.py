@@ -16,6 +16,8 @@ from textual.widgets import Input, Static
 from console.dispatch.action import Action
 from console.dispatch.registry import parse_args, words
 from console.errors import UsageError
+from console.model.target import EngineKind
+from console.present.actions import beforehand
 
 
 class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
@@ -29,21 +31,24 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
         border: none; height: 1; background: $panel; padding: 0 1; margin-top: 1;
     }
     ArgumentsScreen #wrong { height: auto; color: $text-error; }
+    ArgumentsScreen .facts { color: $foreground-muted; height: auto; max-height: 50vh; }
     ArgumentsScreen .foot { color: $foreground-muted; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Do nothing", id="arguments.leave"),
     ]
 
-    def __init__(self, action: Action[Any], given: dict[str, object]) -> None:
+    def __init__(self, action: Action[Any], given: dict[str, object], engine: EngineKind) -> None:
         super().__init__()
         self._action = action
+        self._engine = engine
         self._given = given
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._action.name
             yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), markup=False)
+            yield Static("\n".join(beforehand(self._action, self._engine)), classes="facts", markup=False)
             written = " ".join(_word(key, value) for key, value in self._given.items())
             yield Input(written, id="arguments", select_on_focus=False)
             yield Static("", id="wrong", markup=False)
