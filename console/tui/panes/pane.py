@@ -32,7 +32,8 @@ class Pane(Vertical, Generic[D, T]):
     """A summary line, a grid, and the details of the line under the cursor.
 
     A pane gets a callable that reads D, never an engine, and shows its items T. It polls while it is
-    shown and not paused; one that `keeps_watch` polls unseen too, so that it can call for attention.
+    shown and not paused; one that `keeps_watch` polls unseen too, so that it can call for attention, and
+    one with `unseen_seconds` polls rarely then.
     """
 
     DEFAULT_CSS = """
@@ -52,6 +53,7 @@ class Pane(Vertical, Generic[D, T]):
     empty = ""
     keeps_watch = False
     of_server = True  # its readings tell whether the server answers
+    unseen_seconds: float | None = None  # between polls while it is not shown, once it was
     needle: reactive[str] = reactive("")
     paused: reactive[bool] = reactive(default=False)
 
@@ -170,19 +172,21 @@ class Pane(Vertical, Generic[D, T]):
     @work(exclusive=False, group="poll", exit_on_error=True)
     async def poll_on(self) -> None:
         """One poll, then the timer for the next; a poll under way is never joined by a second."""
-        seen = self._shown or self.keeps_watch
+        slowly = self.unseen_seconds is not None and self.reading.taken_at is not None
+        seen = self._shown or self.keeps_watch or slowly
         if self.feed.waiting() or not seen or (self.paused and not self._soon):
             return
         self._soon = False
         await self.feed.poll()
-        if not self.is_attached:
+        if not self.is_attached or not self.query(Grid):  # a screen that is left goes from the leaves up
             return
         if self._shown:
             self.draw()
         self.post_message(self.Read(self))
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(self.feed.delay, self.poll_on)
+        unseen = 0.0 if self._shown or self.keeps_watch else self.unseen_seconds or 0.0
+        self._timer = self.set_timer(max(self.feed.delay, unseen), self.poll_on)
 
     # ---- drawing ------------------------------------------------------------------------------
 

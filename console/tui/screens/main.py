@@ -97,6 +97,7 @@ class MainScreen(GuidedScreen):
         with ContentSwitcher(initial="locks"):
             yield from views.panes(
                 views.Sources(
+                    overview=self._desk.overview.look,
                     engine=self._engine,
                     replicas=self._replicas,
                     ledger=self._ledger_rows,
@@ -206,7 +207,10 @@ class MainScreen(GuidedScreen):
             call(self.app, self._desk.config.thresholds.alert, f"{self.target.name}: {event.text}")
 
     def on_target_wanted(self, event: TargetWanted) -> None:
-        """By its address: who reads from here is known by that alone."""
+        """By its address, too: who reads from here is known by that alone."""
+        if event.name == self.target.name:
+            self.action_pane("locks")
+            return
         found = [one.name for one in self._desk.config.all_targets() if event.name in (one.name, one.host)]
         if found:
             self.post_message(Told(f"opening {found[0]}"))
