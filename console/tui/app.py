@@ -19,6 +19,7 @@ from console.config import Config
 from console.dispatch.registry import Registry
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
 from console.keyrings import current
+from console.model.keymap import keys_of
 from console.model.target import Target
 from console.secrets import in_keyring
 from console.tui.commands import Commands
@@ -69,7 +70,7 @@ class ConsoleApp(TightApp[int]):
     def on_mount(self) -> None:
         self.register_theme(DBDECK)
         self.theme = self.desk.config.theme
-        self.set_keymap(self.desk.config.keys)
+        self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
         self.desk.keep_ledger(self._ledger_changed)

@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from console.model.reading import Reading
 from console.poll import Feed
+from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
 from console.tui.widgets.bars import Bar, Key
 from console.tui.widgets.grid import Grid
@@ -70,6 +71,7 @@ class Pane(Vertical, Generic[D, T]):
         self.every = every
         self.items: dict[str, T] = {}
         self.drawn: list[Line] = []
+        self.sorted_by: Order | None = None
         self._shown = False
         self._shown_at = datetime.now(UTC)
         self._soon = False
@@ -204,8 +206,11 @@ class Pane(Vertical, Generic[D, T]):
         if self.needle:
             lines = [line for line in lines if self.fits(line, self.needle)]
         grid.empty = f"nothing here contains {self.needle!r}" if self.needle else self.empty
+        columns = self.columns_of(data)
+        if self.sorted_by is not None and self.sorted_by.column < len(columns):
+            lines, columns = ordered(lines, self.sorted_by), marked(columns, self.sorted_by)
         self.drawn = lines
-        grid.set_table(self.columns_of(data), lines)
+        grid.set_table(columns, lines)
         said = [self.summary(data)]
         if self.needle:
             said.append(f"filter {self.needle!r}: {len(lines)} of {len(items)}")
@@ -244,6 +249,19 @@ class Pane(Vertical, Generic[D, T]):
         """Scroll what stands beneath the lines by most of its height."""
         box = self.query_one(".beneath", VerticalScroll)
         box.scroll_relative(y=step * max(1, box.size.height - 1), animate=False)
+
+    def sort(self, place: int | None = None) -> None:
+        """By the column at `place`; without one by the next. After the last the pane's own order is back."""
+        data = self.reading.data
+        if data is None:
+            return
+        columns = self.columns_of(data)
+        before = self.sorted_by
+        self.sorted_by = following(columns, before) if place is None else clicked(columns, before, place)
+        self.draw()
+
+    def on_grid_header_clicked(self, event: Grid.HeaderClicked) -> None:
+        self.sort(event.place)
 
     @property
     def current(self) -> T | None:

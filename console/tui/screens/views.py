@@ -69,6 +69,12 @@ SLOW_SECONDS = 5.0  # between polls of what changes slowly, or only keeps watch
 TABLES_SECONDS = 10.0  # catalogs and counters of all tables
 
 
+def shown_keys(keymap: Mapping[str, str]) -> dict[str, str]:
+    """What the line of tabs shows for the key of a group, where the config gave it another one."""
+    found = {key: keymap.get(f"pane.{tab.name}", "").split(",")[0].strip() for key, tab in BY_KEY.items()}
+    return {key: shown for key, shown in found.items() if shown}
+
+
 def titles(key: str) -> str:
     return " / ".join(tab.title for tab in TABS if tab.key == key)
 
