@@ -21,6 +21,7 @@ from console.keyrings import Keyring, check
 from console.model.anchors import Checkpoints, anchor_fault
 from console.model.backups import Drills, source_fault
 from console.model.hooks import faults
+from console.model.keymap import faults as key_faults
 from console.model.policy import Policy
 from console.model.rotation import Rotation
 from console.model.target import EngineKind, Environment, Login, Target, TlsMode
@@ -189,6 +190,9 @@ def parse(text: str, name: str = "config") -> Config:
     _refuse_anchors(config, places, name)
     _refuse_sources(config, places, name)
     _refuse_hooks(config, places, name)
+    for binding, fault, hint in key_faults(config.keys):
+        place = places.get(("keys", binding), START)
+        raise ConfigError(f"{name}, {place}: keys.{binding}: {fault}", hint)
     return config
 
 

@@ -24,6 +24,7 @@ from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.inventory import Contents, Inventory, Wanted
 from console.model.locks import Claim, Wait, wait_graph
+from console.model.overview import Outlook, Pulse, queue_of
 from console.model.probe import Answer, Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -127,6 +128,8 @@ class ScriptedEngine:
         self.at_work = ProgressReport()
         self.locked: list[TableLock] = []
         self.pressure = Load(running=1)
+        self.beat = Pulse(at=1000.0, started=0.0, connections=5, most=97, work={"1": 0}, wal=0, xid=700)
+        self.ahead = Outlook()
         self.passwords: dict[str, set[str]] = {}
         self.probed: list[tuple[str, Answer]] = []
         self.lacks: tuple[str, ...] = ()
@@ -264,6 +267,16 @@ class ScriptedEngine:
     async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
         await self._read()
         return tuple(one for one in self.locked if one.table in {".".join(name) for name in tables})
+
+    async def pulse(self) -> Pulse:
+        tree = await self.locks()
+        waiting = sum(1 for node in tree if node.edge)
+        self.beat = msgspec.structs.replace(self.beat, at=self.beat.at + 2)
+        return msgspec.structs.replace(self.beat, waiting=waiting, queue=queue_of(tree) if waiting else None)
+
+    async def numbers(self) -> Outlook:
+        await self._read()
+        return self.ahead
 
     async def load(self) -> Load:
         await self._read()

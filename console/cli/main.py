@@ -40,7 +40,7 @@ class Duration(click.ParamType[float]):
 
 F = TypeVar("F", bound=Callable[..., Any])
 SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress",
-            "accounts", "drain", "backups", "drills")  # fmt: skip
+            "accounts", "drain", "backups", "drills", "overview")  # fmt: skip
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -245,10 +245,14 @@ def doctor(services: Services, names: tuple[str, ...], select: str, as_json: boo
 )
 @click.pass_obj
 def show(services: Services, /, subject: str, **options: Any) -> int:
-    """Show what a pane shows: the blocking tree (locks) or every session (sessions)."""
+    """Show what a pane shows: the blocking tree (locks), every session (sessions), all targets (overview)."""
     from console.cli.show import ShowOptions
     from console.cli.show import show as show_subject
 
+    if subject == "overview":
+        from console.cli.overview import show as show_overview
+
+        return _run(show_overview(services, ShowOptions(**options)))
     return _run(show_subject(services, subject, ShowOptions(**options)))
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import DbdeckError
+from console.present.plain import Plain, codec_of
 from console.present.table import Column, Line, Tone, narrowest
 from console.present.units import cell_width, clean, clip, pad
 
@@ -126,7 +127,15 @@ def _print(
     from rich.text import Text
 
     padded = [pad(clip(cells[i], w), w, columns[i].align) for i, w in widths.items()]
-    console.print(Text("  ".join(padded).rstrip(), style=_ink(style)), soft_wrap=True)
+    console.print(Text(_shown("  ".join(padded).rstrip()), style=_ink(style)), soft_wrap=True)
+
+
+def _shown(text: str) -> str:
+    """For people only: a locale that is not of UTF-8 gets characters that it has."""
+    if text.isascii():
+        return text
+    codec = codec_of(os.environ, getattr(sys.stdout, "encoding", None) or "utf-8")
+    return text if codec is None else text.translate(Plain(codec))
 
 
 def _ink(style: str) -> str:
@@ -136,6 +145,7 @@ def _ink(style: str) -> str:
 
 def line(text: str, tone: Tone = Tone.NORMAL) -> None:
     """One line of data for people who read stdout. Where it goes to no terminal, Rich is not loaded."""
+    text = _shown(text)
     if _is_plain():
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -153,7 +163,7 @@ def _is_plain() -> bool:
 
 def note(text: str) -> None:
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{_shown(text)}\n")
 
 
 def lost(error: OSError) -> None:

@@ -86,7 +86,7 @@ async def _look(config: Config, target: Target, stack: AsyncExitStack) -> Look:
         replicas=replicas,
         store=of_this_process(),
         actions=partial(_actions, config, target.name),
-        past=partial(_past, config),
+        past=partial(past_drills, config),
         every=config.drills.targets,
     )
     return Look(engine, beside, config)
@@ -103,7 +103,7 @@ async def _actions(config: Config, target: str, rotations: Collection[str]) -> M
         return {}
 
 
-async def _past(config: Config) -> Sequence[dict[str, Any]]:
+async def past_drills(config: Config) -> Sequence[dict[str, Any]]:
     """How drills ended, by the ledger. Raises what its opening raises."""
     from console.backups.board import DRILL
     from console.dispatch.history import evidence

@@ -19,6 +19,7 @@ from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.inventory import Contents, Inventory, Wanted
+from console.model.overview import Outlook, Pulse
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -218,6 +219,16 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
 
     async def locks(self) -> BlockingTree:
         """The wait graph in the order of its tree; empty when nobody waits."""
+        ...
+
+    async def pulse(self) -> Pulse:
+        """How the server is doing, by one short look; who waits behind whom only where somebody waits. What
+        a privilege is missing for is None, with the GRANT.
+        """
+        ...
+
+    async def numbers(self) -> Outlook:
+        """How old the oldest transaction numbers are; empty on engines that do not run out of them."""
         ...
 
     async def transactions(self) -> tuple[OpenTransaction, ...]:

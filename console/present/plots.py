@@ -77,11 +77,16 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def sparkline(values: Sequence[float | None], width: int, *, ascii_only: bool = False) -> str:
-    """The last values as one character each, from zero to the largest; a blank where nothing is known."""
+def sparkline(
+    values: Sequence[float | None], width: int, *, ascii_only: bool = False, least: float = 0.0
+) -> str:
+    """The last values as one character each, from zero to the largest, or to `least` where all are smaller; a
+    blank where nothing is known.
+    """
     signs = _ASCII if ascii_only else _BLOCKS
     kept = list(values)[-width:]
     most = max((value for value in kept if value is not None), default=0.0)
+    most = max(most, least)
     if most <= 0:
         return "".join(" " if value is None else signs[0] for value in kept)
     last = len(signs) - 1

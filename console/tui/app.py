@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,9 @@ from console.config import Config
 from console.dispatch.registry import Registry
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
 from console.keyrings import current
+from console.model.keymap import keys_of
 from console.model.target import Target
+from console.present.plain import Plain, codec_of
 from console.secrets import in_keyring
 from console.tui.commands import Commands
 from console.tui.desk import Desk
@@ -29,7 +32,7 @@ from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.unlock import UnlockScreen
-from console.tui.themes import DBDECK
+from console.tui.themes import OWN
 from console.tui.tight import TightApp
 
 _HELP = """\
@@ -67,13 +70,24 @@ class ConsoleApp(TightApp[int]):
         self.animation_level = "none"
 
     def on_mount(self) -> None:
-        self.register_theme(DBDECK)
+        self._speak_plainly()
+        for theme in OWN:
+            self.register_theme(theme)
         self.theme = self.desk.config.theme
-        self.set_keymap(self.desk.config.keys)
+        self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
         self.desk.keep_ledger(self._ledger_changed)
         self.open_target(next(iter(self.desk.config.targets)))
+
+    def _speak_plainly(self) -> None:
+        """A terminal that is not of UTF-8 gets characters that it has, frames and plots included."""
+        driver = self._driver
+        codec = codec_of(os.environ, getattr(sys.__stderr__, "encoding", None) or "utf-8")
+        if driver is None or self.is_headless or codec is None:
+            return
+        write, plain = driver.write, Plain(codec)
+        driver.write = lambda data: write(data.translate(plain))  # type: ignore[method-assign]
 
     async def _ledger_changed(self) -> None:
         """A screen that is not there yet looks for itself when it is."""
@@ -180,10 +194,11 @@ async def run(config: Config, registry: Registry, runbooks: Shipped = tuple) -> 
     if not config.targets:
         raise UsageError("the config has no targets", "add one under `targets:`, or try `dbdeck demo`")
     app = ConsoleApp(config, registry, runbooks)
-    if config.theme not in {*app.available_themes, DBDECK.name}:
+    own = [theme.name for theme in OWN]
+    if config.theme not in {*app.available_themes, *own}:
         raise ConfigError(
             f"there is no theme {config.theme!r}",
-            f"one of: dbdeck, {', '.join(sorted(app.available_themes))}",
+            f"one of: {', '.join([*own, *sorted(app.available_themes)])}",
         )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGHUP, signal.SIGTERM):

@@ -11,10 +11,13 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from console.tui.messages import ActionRequested, RunbookWanted
 from console.tui.screens.acting import ActingScreen
 from console.tui.screens.guided import GuidedScreen
+from console.tui.screens.main import MainScreen
+from console.tui.screens.views import TABS
 
 if TYPE_CHECKING:
     from console.tui.app import ConsoleApp
 
+_MOVES = ("grid.", "details.")
 Command = tuple[str, str, Callable[[], object]]
 
 
@@ -22,13 +25,34 @@ class Commands(Provider):
     """What can be done here, with the key that does it."""
 
     def _commands(self) -> Iterator[Command]:
-        app = cast("ConsoleApp", self.app)
-        screen = self.screen
-        for binding in screen.active_bindings.values():
+        yield from self._bound()
+        yield from self._of_screen()
+        app = self._console
+        for target in app.desk.config.targets:
+            yield f"Target {target}", "look at this target", partial(app.open_target, target)
+        for theme in sorted(app.available_themes):
+            yield f"Theme {theme}", "until the console is left", partial(setattr, app, "theme", theme)
+
+    @property
+    def _console(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def _bound(self) -> Iterator[Command]:
+        """Once each, with the first of its keys."""
+        app, seen = self._console, set[str]()
+        for binding in self.screen.active_bindings.values():
             name, node = binding.binding.description, binding.node
-            if binding.binding.show and name:
+            known = binding.binding.id or name
+            if name and known not in seen and not known.startswith(_MOVES):
+                seen.add(known)
                 action = binding.binding.action
                 yield name, f"key {app.get_key_display(binding.binding)}", _runner(app, action, node)
+
+    def _of_screen(self) -> Iterator[Command]:
+        screen = self.screen
+        if isinstance(screen, MainScreen):
+            for tab in TABS:
+                yield f"View {tab.title}", f"key {tab.key}", partial(screen.action_pane, tab.name)
         if isinstance(screen, ActingScreen):
             for name, note in screen.catalogue():
                 wanted = ActionRequested(name, {}, ask=True)
@@ -36,8 +60,6 @@ class Commands(Provider):
         if isinstance(screen, GuidedScreen):
             for name, note in screen.runbooks():
                 yield f"Run runbook {name}", note, partial(screen.post_message, RunbookWanted(name, {}))
-        for target in app.desk.config.targets:
-            yield f"Target {target}", "look at this target", partial(app.open_target, target)
 
     async def discover(self) -> Hits:
         for name, note, run in self._commands():

@@ -11,7 +11,7 @@ from console.audit.brackets import unreviewed
 from console.audit.effects import Told, told
 from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import OpenIntent
-from console.backups.board import DRILL
+from console.backups.board import DRILL, read_drills
 from console.config import Config
 from console.dispatch.action import Watch
 from console.dispatch.dispatcher import Dispatcher, running
@@ -20,8 +20,11 @@ from console.dispatch.registry import Registry
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, PrivilegeMissing
+from console.model.backup_board import DrillBoard
 from console.model.target import Target
+from console.overview import Overview
 from console.present.audit import bracket, unmerged_line
+from console.present.overview import judge
 from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
 from console.tui.glass_desk import GlassDesk
@@ -49,6 +52,13 @@ class Desk:
         self._again = asyncio.Event()
         self.runs = RunDesk(self, runbooks)
         self.glass = GlassDesk(self)
+        self.overview = Overview(
+            config.all_targets(),
+            self.engine,
+            self._drills,
+            judge(config.thresholds.storm_waiters),
+            every=config.thresholds.refresh,
+        )
 
     async def engine(self, target: Target) -> Engine:
         if target.name not in self._engines:
@@ -170,6 +180,9 @@ class Desk:
             raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
         return await evidence(self.ledger, DRILL)
 
+    async def _drills(self, target: Target) -> DrillBoard:
+        return await read_drills(target, self.config.drills.targets, self.past_drills)
+
     # ---- actions -----------------------------------------------------------------------------
 
     def start(self, action: Awaitable[T], watch: Watch) -> asyncio.Future[T]:
@@ -202,4 +215,5 @@ class Desk:
         self._stop.set()
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)
+        await self.overview.close()
         await self._stack.aclose()

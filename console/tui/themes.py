@@ -1,4 +1,4 @@
-"""The theme of our own: dark, few colours, roots and trouble stand out; every theme of Textual works too."""
+"""The themes of our own: few colours, roots and trouble stand out; every theme of Textual works too."""
 
 from __future__ import annotations
 
@@ -18,3 +18,19 @@ DBDECK = Theme(
     error="#cf573c",
     dark=True,
 )
+
+DBDECK_LIGHT = Theme(
+    name="dbdeck-light",
+    primary="#1f6391",
+    secondary="#2a7a8c",
+    accent="#4d6b10",
+    foreground="#1c252d",
+    background="#f7f9fa",
+    surface="#eceff2",
+    panel="#d9e0e6",
+    success="#3d6e14",
+    warning="#8a5300",
+    error="#b02a17",
+    dark=False,
+)
+OWN = (DBDECK, DBDECK_LIGHT)

@@ -22,7 +22,8 @@ import console.tui
 from console.cli.main import cli
 from console.config import Config, load
 from console.errors import Exit
-from tests.guards.markdown import codes, rows, section
+from console.model import keymap
+from tests.guards.markdown import codes, links, rows, section
 from tests.guards.markdown import commands as shown
 from tests.guards.sources import ROOT, read
 
@@ -232,3 +233,11 @@ def test_the_workflow_runs_the_make_targets() -> None:
     workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
     steps = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
     assert {"make check", "make test"} <= set(steps)
+
+
+def test_the_config_knows_every_binding_and_its_keys() -> None:
+    assert {name: binding.key for name, binding in bindings().items()} == dict(keymap.DEFAULTS)
+
+
+def test_no_default_is_a_fault() -> None:
+    assert list(keymap.faults(keymap.DEFAULTS)) == []

@@ -201,7 +201,7 @@ async def test_the_mouse_opens_a_pane_and_presses_a_key(stage: Stage) -> None:
         line = str(stage.main.query_one(TabLine).render())
         await pilot.click("#tabs", offset=(line.index("Audit"), 0))
         await until(pilot, lambda: stage.main.pane.name_of_subject == "audit")
-        await pilot.click("#tabs", offset=(3, 0))
+        await pilot.click("#tabs", offset=(line.index("Locks"), 0))
         await until(pilot, lambda: stage.main.pane is stage.pane)
         await pilot.click("#keys", offset=(3, 0))
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))

@@ -20,6 +20,7 @@ from console.engine.mysql.load import load
 from console.engine.mysql.look import look_at_all
 from console.engine.mysql.maintenance_checks import account_finding, maintenance_findings
 from console.engine.mysql.progress import ProgressReader
+from console.engine.mysql.pulse import pulse
 from console.engine.mysql.purge import Purger
 from console.engine.mysql.reader import reader
 from console.engine.mysql.relations import called, index_site
@@ -42,6 +43,7 @@ from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.inventory import Contents, Inventory, Wanted
+from console.model.overview import Outlook, Pulse
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -213,6 +215,14 @@ class MysqlEngine:
         """Raises PrivilegeMissing where nobody can see who holds metadata locks."""
         async with self._link.lock:
             return await table_locks(self._link, tables)
+
+    async def pulse(self) -> Pulse:
+        async with self._link.lock:
+            return await pulse(self._link)
+
+    async def numbers(self) -> Outlook:
+        """Neither server runs out of transaction numbers."""
+        return Outlook()
 
     async def load(self) -> Load:
         """Raises PrivilegeMissing where sessions are hidden."""

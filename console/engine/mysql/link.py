@@ -48,6 +48,7 @@ _RIGHTS_OF_MARIADB = {
     "account_roles": "SELECT ON mysql.roles_mapping",
     "account_sources": "SLAVE MONITOR ON *.*",
     "binary_logs": "BINLOG MONITOR ON *.*",
+    "pulse_waits": "PROCESS ON *.*",
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from console.engine.mysql.link import Link
 from console.engine.mysql.look import look_at_all
 from console.engine.mysql.rows import account_literal
@@ -16,25 +18,38 @@ Record = Mapping[str, Any]
 _ON_A_SOURCE = "a source does not know how far its replicas are behind: make them targets"
 
 
+class Lag(msgspec.Struct, frozen=True, kw_only=True):
+    """Behind its source; None where that is not known or it has none (`source`), and `why`."""
+
+    seconds: float | None = None
+    replica: str = ""
+    why: str = ""
+    source: bool = False
+
+
 async def load(link: Link) -> Load:
     """Raises PrivilegeMissing where sessions are hidden. A lag that is not known is None, with a reason."""
     seen = await look_at_all(link)
-    busy = running(seen.sessions)
+    found = await lag(link)
+    return Load(
+        running=running(seen.sessions), lag_seconds=found.seconds, replica=found.replica, why=found.why
+    )
+
+
+async def lag(link: Link) -> Lag:
+    """Raises an Unreachable error, but for a missing privilege, which is a reason."""
+    _, identity = await link.connected()
     try:
         rows = await link.fetch("replication", "replication")
     except PrivilegeMissing:
-        right = "SLAVE MONITOR" if seen.identity.flavor == "mariadb" else "REPLICATION CLIENT"
-        needed = f"GRANT {right} ON *.* TO {account_literal(seen.identity.user)};"
-        return Load(running=busy, why=f"whether this is a replica is unknown: {needed}")
+        right = "SLAVE MONITOR" if identity.flavor == "mariadb" else "REPLICATION CLIENT"
+        needed = f"GRANT {right} ON *.* TO {account_literal(identity.user)};"
+        return Lag(why=f"whether this is a replica is unknown: {needed}")
     if not rows:
-        return Load(running=busy, why=_ON_A_SOURCE)
+        return Lag(why=_ON_A_SOURCE, source=True)
     seconds, name = behind(rows)
-    return Load(
-        running=busy,
-        lag_seconds=seconds,
-        replica=name,
-        why="" if seconds is not None else f"replication does not run{f' on {name}' if name else ''}",
-    )
+    stopped = f"replication does not run{f' on {name}' if name else ''}"
+    return Lag(seconds=seconds, replica=name, why="" if seconds is not None else stopped)
 
 
 # ---- pure --------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from console.engine.postgres import (
     load,
     measure,
     probe,
+    pulse,
     relations,
     rights,
     settings,
@@ -45,6 +46,7 @@ from console.model.guessing import Stored
 from console.model.horizon import Horizon
 from console.model.indexes import Index, IndexHealth, IndexSite
 from console.model.inventory import Contents, Inventory, Wanted
+from console.model.overview import Outlook, Pulse
 from console.model.probe import Probe
 from console.model.progress import ProgressReport
 from console.model.replication import Slot
@@ -152,6 +154,14 @@ class PostgresEngine:
     async def table_locks(self, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
         async with self._busy:
             return await table_locks.read(self._link, self._waits, tables)
+
+    async def pulse(self) -> Pulse:
+        async with self._busy:
+            return await pulse.read(self._link, self._waits)
+
+    async def numbers(self) -> Outlook:
+        async with self._busy:
+            return await pulse.numbers(self._link)
 
     async def load(self) -> Load:
         async with self._busy:

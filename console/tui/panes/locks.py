@@ -31,7 +31,7 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "request('terminate')", "Terminate session", id="locks.terminate"),
-        Binding("c", "request('cancel')", "Cancel statement", id="locks.cancel"),
+        Binding("c,C", "request('cancel')", "Cancel statement", id="locks.cancel"),
         Binding("b", "request('break')", "Break the chain at the least cost", id="locks.break"),
     ]
 

@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from console.model.reading import Reading
 from console.poll import Feed
+from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
 from console.tui.widgets.bars import Bar, Key
 from console.tui.widgets.grid import Grid
@@ -32,7 +33,8 @@ class Pane(Vertical, Generic[D, T]):
     """A summary line, a grid, and the details of the line under the cursor.
 
     A pane gets a callable that reads D, never an engine, and shows its items T. It polls while it is
-    shown and not paused; one that `keeps_watch` polls unseen too, so that it can call for attention.
+    shown and not paused; one that `keeps_watch` polls unseen too, so that it can call for attention, and
+    one with `unseen_seconds` polls rarely then.
     """
 
     DEFAULT_CSS = """
@@ -52,6 +54,7 @@ class Pane(Vertical, Generic[D, T]):
     empty = ""
     keeps_watch = False
     of_server = True  # its readings tell whether the server answers
+    unseen_seconds: float | None = None  # between polls while it is not shown, once it was
     needle: reactive[str] = reactive("")
     paused: reactive[bool] = reactive(default=False)
 
@@ -68,6 +71,7 @@ class Pane(Vertical, Generic[D, T]):
         self.every = every
         self.items: dict[str, T] = {}
         self.drawn: list[Line] = []
+        self.sorted_by: Order | None = None
         self._shown = False
         self._shown_at = datetime.now(UTC)
         self._soon = False
@@ -170,19 +174,21 @@ class Pane(Vertical, Generic[D, T]):
     @work(exclusive=False, group="poll", exit_on_error=True)
     async def poll_on(self) -> None:
         """One poll, then the timer for the next; a poll under way is never joined by a second."""
-        seen = self._shown or self.keeps_watch
+        slowly = self.unseen_seconds is not None and self.reading.taken_at is not None
+        seen = self._shown or self.keeps_watch or slowly
         if self.feed.waiting() or not seen or (self.paused and not self._soon):
             return
         self._soon = False
         await self.feed.poll()
-        if not self.is_attached:
+        if not self.is_attached or not self.query(Grid):  # a screen that is left goes from the leaves up
             return
         if self._shown:
             self.draw()
         self.post_message(self.Read(self))
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(self.feed.delay, self.poll_on)
+        unseen = 0.0 if self._shown or self.keeps_watch else self.unseen_seconds or 0.0
+        self._timer = self.set_timer(max(self.feed.delay, unseen), self.poll_on)
 
     # ---- drawing ------------------------------------------------------------------------------
 
@@ -200,8 +206,11 @@ class Pane(Vertical, Generic[D, T]):
         if self.needle:
             lines = [line for line in lines if self.fits(line, self.needle)]
         grid.empty = f"nothing here contains {self.needle!r}" if self.needle else self.empty
+        columns = self.columns_of(data)
+        if self.sorted_by is not None and self.sorted_by.column < len(columns):
+            lines, columns = ordered(lines, self.sorted_by), marked(columns, self.sorted_by)
         self.drawn = lines
-        grid.set_table(self.columns_of(data), lines)
+        grid.set_table(columns, lines)
         said = [self.summary(data)]
         if self.needle:
             said.append(f"filter {self.needle!r}: {len(lines)} of {len(items)}")
@@ -240,6 +249,19 @@ class Pane(Vertical, Generic[D, T]):
         """Scroll what stands beneath the lines by most of its height."""
         box = self.query_one(".beneath", VerticalScroll)
         box.scroll_relative(y=step * max(1, box.size.height - 1), animate=False)
+
+    def sort(self, place: int | None = None) -> None:
+        """By the column at `place`; without one by the next. After the last the pane's own order is back."""
+        data = self.reading.data
+        if data is None:
+            return
+        columns = self.columns_of(data)
+        before = self.sorted_by
+        self.sorted_by = following(columns, before) if place is None else clicked(columns, before, place)
+        self.draw()
+
+    def on_grid_header_clicked(self, event: Grid.HeaderClicked) -> None:
+        self.sort(event.place)
 
     @property
     def current(self) -> T | None:

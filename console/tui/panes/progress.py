@@ -24,7 +24,7 @@ class ProgressPane(ActingPane[ProgressReport, Progress]):
     empty = "Nothing reports progress now."
     verbs = {"cancel": Verb("c", "cancel", "session.cancel")}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "request('cancel')", "Cancel the work", id="progress.cancel"),
+        Binding("c,C", "request('cancel')", "Cancel the work", id="progress.cancel"),
         Binding("f", "go", "Follow to whom it waits for", id="progress.go"),
     ]
 

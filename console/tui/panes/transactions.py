@@ -32,7 +32,7 @@ class TransactionsPane(ActingPane[Open, OpenTransaction]):
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "request('terminate')", "Terminate session", id="transactions.terminate"),
-        Binding("c", "request('cancel')", "Cancel statement", id="transactions.cancel"),
+        Binding("c,C", "request('cancel')", "Cancel statement", id="transactions.cancel"),
         Binding("i", "request('idle')", "End idle transactions", id="transactions.idle"),
         Binding("x", "request('resolve')", "Roll back the prepared transaction", id="transactions.resolve"),
         Binding("l", "request('limit')", "Limit idle transactions of its role", id="transactions.limit"),

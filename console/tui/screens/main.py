@@ -74,6 +74,7 @@ class MainScreen(GuidedScreen):
         Binding("left_square_bracket", "view(-1)", "View before", id="view.previous", key_display="["),
         Binding("slash", "filter", "Filter", id="view.filter", key_display="/"),
         Binding("escape", "unfilter", "Clear the filter", show=False, id="view.unfilter"),
+        Binding("s", "sort", "Sort by the next column", show=False, id="view.sort"),
         Binding("e", "export", "Export this view", id="view.export"),
         Binding("p", "pause", "Pause polling", id="view.pause"),
         Binding("r", "again", "Refresh now", id="view.refresh"),
@@ -93,10 +94,11 @@ class MainScreen(GuidedScreen):
         target_bar = TargetBar(id="target")
         target_bar.add_class(self.target.environment)
         yield target_bar
-        yield TabLine(views.TABS)
+        yield TabLine(views.TABS, views.shown_keys(self._desk.config.keys))
         with ContentSwitcher(initial="locks"):
             yield from views.panes(
                 views.Sources(
+                    overview=self._desk.overview.look,
                     engine=self._engine,
                     replicas=self._replicas,
                     ledger=self._ledger_rows,
@@ -206,7 +208,10 @@ class MainScreen(GuidedScreen):
             call(self.app, self._desk.config.thresholds.alert, f"{self.target.name}: {event.text}")
 
     def on_target_wanted(self, event: TargetWanted) -> None:
-        """By its address: who reads from here is known by that alone."""
+        """By its address, too: who reads from here is known by that alone."""
+        if event.name == self.target.name:
+            self.action_pane("locks")
+            return
         found = [one.name for one in self._desk.config.all_targets() if event.name in (one.name, one.host)]
         if found:
             self.post_message(Told(f"opening {found[0]}"))
@@ -288,7 +293,17 @@ class MainScreen(GuidedScreen):
             Key("^p", "app.command_palette", "commands", rank=7),
             Key("q", "app.quit", "quit", rank=5),
         ]
-        self.query_one(KeyLine).show([*self.pane.keys(), *common])
+        self.query_one(KeyLine).show(self._mapped([*self.pane.keys(), *common]))
+
+    def _mapped(self, keys: list[Key]) -> list[Key]:
+        """By the keys that the config gave them."""
+        if not self._desk.config.keys:
+            return keys
+        here: dict[str, str] = {}
+        for active in sorted(self.active_bindings.values(), key=lambda one: not one.binding.show):
+            here.setdefault(active.binding.action, self.app.get_key_display(active.binding))
+        named = ((key, key.action.removeprefix("app.")) for key in keys)
+        return [key._replace(key=here.get(name, key.key)) for key, name in named]
 
     def on_told(self, event: Told) -> None:
         self.query_one(Status).tell(f" {event.text}", bad=event.bad)
@@ -338,6 +353,9 @@ class MainScreen(GuidedScreen):
 
     def action_again(self) -> None:
         self.pane.again()
+
+    def action_sort(self) -> None:
+        self.pane.sort()
 
     def action_pause(self) -> None:
         self.pane.paused = not self.pane.paused

@@ -20,6 +20,7 @@ from console.model.accounts import Accounts
 from console.model.backup_board import BackupBoard, DrillBoard
 from console.model.backups import TargetDrills
 from console.model.drain_board import DrainBoard
+from console.model.overview import Standing
 from console.model.rotation import Rule
 from console.present.runbooks import Shelf
 from console.runbook.history import Recalled
@@ -34,6 +35,7 @@ from console.tui.panes.effects import EffectsPane
 from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.indexes import IndexesPane
 from console.tui.panes.locks import LocksPane
+from console.tui.panes.overview import OverviewPane
 from console.tui.panes.pane import Pane
 from console.tui.panes.progress import ProgressPane
 from console.tui.panes.runbooks import RunbooksPane
@@ -43,6 +45,7 @@ from console.tui.panes.transactions import TransactionsPane
 from console.tui.widgets.bars import Tab
 
 TABS = (
+    Tab("0", "overview", "Overview"),
     Tab("1", "locks", "Locks"),
     Tab("1", "deadlocks", "Deadlocks"),
     Tab("2", "transactions", "Transactions"),
@@ -66,6 +69,12 @@ SLOW_SECONDS = 5.0  # between polls of what changes slowly, or only keeps watch
 TABLES_SECONDS = 10.0  # catalogs and counters of all tables
 
 
+def shown_keys(keymap: Mapping[str, str]) -> dict[str, str]:
+    """What the line of tabs shows for the key of a group, where the config gave it another one."""
+    found = {key: keymap.get(f"pane.{tab.name}", "").split(",")[0].strip() for key, tab in BY_KEY.items()}
+    return {key: shown for key, shown in found.items() if shown}
+
+
 def titles(key: str) -> str:
     return " / ".join(tab.title for tab in TABS if tab.key == key)
 
@@ -73,6 +82,7 @@ def titles(key: str) -> str:
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """What the panes read and ask."""
 
+    overview: Callable[[], Awaitable[Sequence[Standing]]]
     engine: Engine
     replicas: Sequence[Engine]
     ledger: Callable[[], Awaitable[list[Entry]]]
@@ -107,6 +117,7 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     """In the order of the tabs. A pane gets a callable, never an engine."""
     engine, refusal, every = of.engine, of.refusal, of.thresholds.refresh
     slow, slower = max(every, SLOW_SECONDS), max(every, TABLES_SECONDS)
+    yield OverviewPane(of.overview, every=every)
     yield LocksPane(engine.locks, every=every, refusal=refusal, storm=of.thresholds.storm_waiters)
     yield DeadlocksPane(engine.deadlocks, every=slow)
     yield TransactionsPane(engine.transactions, every=every, refusal=refusal)

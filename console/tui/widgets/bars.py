@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from rich.text import Text
@@ -68,8 +69,10 @@ class TabLine(Bar):
             super().__init__()
             self.name = name
 
-    def __init__(self, tabs: Sequence[Tab]) -> None:
+    def __init__(self, tabs: Sequence[Tab], keys: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`keys` are shown for those of the tabs that are other ones now."""
         super().__init__(id="tabs")
+        self._keys = keys
         self._tabs = tuple(tabs)
         self._chosen = ""
         self._badges: dict[str, str] = {}
@@ -116,7 +119,7 @@ class TabLine(Bar):
         for tab in tabs:
             start = len(text)
             title = tab.title if tab.name == self._chosen else tab.title[:letters]
-            label = title if tab.key == before else f"{tab.key} {title}"
+            label = title if tab.key == before else f"{self._keys.get(tab.key, tab.key)} {title}"
             text.append(f" {label}{gap}", style="bold reverse" if tab.name == self._chosen else "")
             if badge := self._badges.get(tab.name):
                 text.append(f"{badge}{gap}", style="bold red")

@@ -11,7 +11,8 @@ from textual.message import Message
 
 from console.present.table import Column, Line
 from console.present.units import cell_width
-from console.tui.widgets.sheet import HEADER, Sheet
+from console.tui.widgets.columns import GAP
+from console.tui.widgets.sheet import GUTTER, HEADER, Sheet
 
 _STEP: Final = 10  # cells a statement moves sideways
 
@@ -22,8 +23,8 @@ class Grid(Sheet, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="grid.up"),
         Binding("down,j", "move(1)", "Down", show=False, id="grid.down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="grid.page-up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="grid.page-down"),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", show=False, id="grid.page-up"),
+        Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, id="grid.page-down"),
         Binding("home,g", "first", "First line", show=False, id="grid.first"),
         Binding("end,G", "last", "Last line", show=False, id="grid.last"),
         Binding("left", "shift(-1)", "Text to the right", show=False, id="grid.left"),
@@ -57,6 +58,20 @@ class Grid(Sheet, can_focus=True):
             super().__init__()
             self.grid = grid
             self.key = key
+
+        @property
+        def control(self) -> Grid:
+            """The grid, for `@on` with a selector."""
+            return self.grid
+
+    class HeaderClicked(Message):
+        """A click on the title of a column, which is at this place among all columns."""
+
+        def __init__(self, grid: Grid, place: int) -> None:
+            """Say which column it was."""
+            super().__init__()
+            self.grid = grid
+            self.place = place
 
         @property
         def control(self) -> Grid:
@@ -126,13 +141,30 @@ class Grid(Sheet, can_focus=True):
     def on_click(self, event: Click) -> None:
         """Put the cursor where the mouse is; the second click of two selects."""
         place = event.get_content_offset(self)
-        if place is None or place.y < HEADER:
+        if place is None:
+            return
+        if place.y < HEADER:
+            column = self._column_at(place.x)
+            if column is not None:
+                self.post_message(self.HeaderClicked(self, column))
             return
         index = place.y - HEADER + self.scroll_offset.y
         if index < len(self._lines):
             self._go(index)
             if event.chain == 2:
                 self.action_select()
+
+    def _column_at(self, x: int) -> int | None:
+        """The place of the column whose title, or the gap behind it, is there; one without a title belongs to
+        the one before it.
+        """
+        edge, found = GUTTER, None
+        for slot in self._slots:
+            found = slot.at if slot.column.title or found is None else found
+            edge += slot.width + GAP
+            if x < edge:
+                return found
+        return None
 
     # Keys.
 

@@ -20,7 +20,7 @@ from console.tui.widgets.columns import Run, Slot, fit, runs, titles
 HEADER: Final = 1
 _MARK: Final = "► "  # in code page 437 and never an emoji, so every terminal draws it one cell wide
 _BLANK: Final = "  "
-_GUTTER: Final = len(_MARK)
+GUTTER: Final = len(_MARK)
 _KEPT_STRIPS: Final = 512
 
 
@@ -165,7 +165,7 @@ class Sheet(ScrollView, inherit_bindings=False):
         """Draw one line of the screen: the header, a line of the table, or nothing."""
         width = self._width
         if width != self._slots_width:
-            self._slots, self._slots_width = fit(self._columns, width - _GUTTER), width
+            self._slots, self._slots_width = fit(self._columns, width - GUTTER), width
             self._strips.clear()
         index = y - HEADER + self.scroll_offset.y
         if y < HEADER:
@@ -194,7 +194,7 @@ class Sheet(ScrollView, inherit_bindings=False):
     def _empty_text(self, y: int) -> str:
         if self._lines or not self.empty:
             return " "
-        rows = wrap(clean(self.empty), max(1, self._width - 2 * _GUTTER))
+        rows = wrap(clean(self.empty), max(1, self._width - 2 * GUTTER))
         row = y - HEADER - 1
         return _BLANK + rows[row] if 0 <= row < len(rows) else " "
 

@@ -1,0 +1,127 @@
+"""What is wrong with a target, in sentences; the worst of them is its line's reason in the Overview."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from console.model.overview import Concern, Standing, Trouble
+from console.present.units import age, count
+
+LAG_NOTICE, LAG_WARN, LAG_BAD = 10.0, 30.0, 300.0  # seconds
+WAIT_WARN, WAIT_BAD = 5.0, 60.0  # seconds
+DISK_WARN, DISK_BAD = 0.85, 0.95  # shares that are used
+LEFT_WARN, LEFT_BAD = 0.15, 0.05  # shares of the connections
+DAY: Final = 86_400.0
+
+
+def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
+    """All that is wrong, the worst first; so many as `storm` who wait are one."""
+    found = [
+        *_reach(standing),
+        *_waits(standing, storm),
+        *_connections(standing),
+        *_lag(standing),
+        *_numbers(standing),
+        *_outlook(standing),
+    ]
+    return tuple(sorted(found, key=lambda one: -one.trouble))
+
+
+def _reach(standing: Standing) -> Iterator[Concern]:
+    problem = standing.problem
+    if problem is not None and problem.kind in ("privilege", "vault_locked"):
+        yield Concern(trouble=Trouble.UNKNOWN, text=f"{problem.message} {problem.hint}".strip())
+    elif problem is not None:
+        yield Concern(
+            trouble=Trouble.BAD, text=f"no answer for {age(coarse(standing.silent))}: {problem.message}"
+        )
+    elif standing.silent:
+        yield Concern(trouble=Trouble.BAD, text=f"no answer for {age(coarse(standing.silent))}")
+    elif standing.pulse is None:
+        yield Concern(trouble=Trouble.UNKNOWN, text="not reached yet")
+    elif standing.pulse.unknown:
+        yield Concern(trouble=Trouble.UNKNOWN, text=f"not all is known: {standing.pulse.unknown[0]}")
+
+
+def coarse(seconds: float) -> float:
+    """A time that goes on, in steps of ten seconds: it is drawn again that rarely."""
+    return seconds if seconds < 10 else seconds // 10 * 10
+
+
+def _waits(standing: Standing, storm: int) -> Iterator[Concern]:
+    pulse = standing.pulse
+    if pulse is None or not pulse.waiting:
+        return
+    queue, many = pulse.queue, pulse.waiting
+    behind = f" behind session {queue.root}" if queue and queue.root.isdigit() else ""
+    if queue and queue.root and not behind:
+        behind = f" behind prepared transaction {queue.root}"
+    if queue and behind and queue.behind < many:
+        behind = f", {queue.behind} of them{behind}"
+    seconds = queue.seconds if queue else None
+    lasting = f" for {age(seconds)}" if seconds is not None else ""
+    bad = many >= storm or (seconds or 0.0) >= WAIT_BAD
+    warn = (seconds or 0.0) >= WAIT_WARN or many > 1
+    trouble = Trouble.BAD if bad else Trouble.WARN if warn else Trouble.NOTICE
+    yield Concern(trouble=trouble, text=f"{many} wait{'s' if many == 1 else ''}{behind}{lasting}")
+
+
+def _connections(standing: Standing) -> Iterator[Concern]:
+    left, pulse = standing.left, standing.pulse
+    if left is None or pulse is None or not pulse.most:
+        return
+    share = left / pulse.most
+    if share < LEFT_WARN:
+        trouble = Trouble.BAD if share < LEFT_BAD else Trouble.WARN
+        yield Concern(trouble=trouble, text=f"{left} of {pulse.most} connections left")
+
+
+def _lag(standing: Standing) -> Iterator[Concern]:
+    pulse = standing.pulse
+    if pulse is None or pulse.lag_seconds is None or pulse.lag_seconds < LAG_NOTICE:
+        return
+    seconds = pulse.lag_seconds
+    trouble = Trouble.BAD if seconds >= LAG_BAD else Trouble.WARN if seconds >= LAG_WARN else Trouble.NOTICE
+    who = pulse.replica if pulse.replica.startswith("this") else f"replica {pulse.replica}".strip()
+    yield Concern(trouble=trouble, text=f"{who} {age(coarse(seconds))} behind")
+
+
+def _numbers(
+    standing: Standing,
+) -> Iterator[Concern]:
+    """Only once vacuum is behind: before, numbers come back faster than they go."""
+    for one in standing.outlook.numbers:
+        rate = standing.rates.xid if one.kind == "xid" else None
+        known = msgspec.structs.replace(one, rate=rate)
+        left, seconds = one.limits.stop - one.age, known.seconds_to(one.limits.stop)
+        late = one.age > 1.5 * one.limits.freeze
+        soon = late and seconds is not None and seconds < 14 * DAY
+        name = "XIDs" if one.kind == "xid" else "MXIDs"
+        if one.age >= one.limits.warn or (soon and seconds is not None and seconds < 3 * DAY):
+            trouble = Trouble.BAD
+        elif soon or (one.limits.failsafe is not None and one.age >= one.limits.failsafe):
+            trouble = Trouble.WARN
+        else:
+            continue
+        said = f"{_days(seconds)} left" if soon and seconds is not None else f"{count(max(0, left))} left"
+        yield Concern(trouble=trouble, text=f"{name}: {said}")
+
+
+def _days(seconds: float) -> str:
+    days = math.floor(seconds / DAY)
+    return f"{days} day{'' if days == 1 else 's'}" if days else f"{math.floor(seconds / 3600)} hours"
+
+
+def _outlook(standing: Standing) -> Iterator[Concern]:
+    outlook = standing.outlook
+    used = outlook.disk_used
+    if used is not None and used >= DISK_WARN:
+        trouble = Trouble.BAD if used >= DISK_BAD else Trouble.WARN
+        yield Concern(trouble=trouble, text=f"the disk of {outlook.disk or 'the data'} is {used:.0%} full")
+    if outlook.overdue:
+        more = f" and {len(outlook.overdue) - 1} more" if len(outlook.overdue) > 1 else ""
+        yield Concern(trouble=Trouble.WARN, text=f"drill overdue: {outlook.overdue[0]}{more}")

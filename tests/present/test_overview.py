@@ -1,0 +1,161 @@
+"""What is wrong with a target, in one sentence, and the order of trouble."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.model.overview import (
+    BUCKET_SECONDS,
+    BUCKETS,
+    Outlook,
+    Pulse,
+    Queue,
+    Rates,
+    Standing,
+    Track,
+    Trouble,
+    by_trouble,
+)
+from console.model.reading import Problem
+from console.model.wraparound import Numbers, xid_limits
+from console.present import overview
+
+WELL = Pulse(at=10.0, started=0.0, waiting=0, connections=5, most=97)
+
+
+def standing(pulse: Pulse | None = WELL, **over: Any) -> Standing:
+    found = Standing(name="shop", engine="postgres", environment="prod", pulse=pulse, **over)
+    return overview.judged(found, storm=20)
+
+
+def with_pulse(**over: Any) -> Standing:
+    return standing(msgspec.structs.replace(WELL, **over))
+
+
+def numbers(age: int) -> Outlook:
+    return Outlook(
+        numbers=(Numbers(kind="xid", age=age, limits=xid_limits(170000, 200_000_000, 1_600_000_000)),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "trouble", "said"),
+    [
+        (with_pulse(), Trouble.WELL, ""),
+        (
+            with_pulse(waiting=4, queue=Queue(behind=4, root="17", seconds=48.0)),
+            Trouble.WARN,
+            "4 wait behind session 17 for 48s",
+        ),
+        (
+            with_pulse(waiting=30, queue=Queue(behind=9, root="17", seconds=3.0)),
+            Trouble.BAD,
+            "30 wait, 9 of them behind session 17 for 3s",
+        ),
+        (
+            with_pulse(waiting=1, queue=Queue(behind=1, root="gid-1", seconds=2.0)),
+            Trouble.NOTICE,
+            "1 waits behind prepared transaction gid-1 for 2s",
+        ),
+        (with_pulse(connections=85), Trouble.WARN, "12 of 97 connections left"),
+        (with_pulse(connections=96), Trouble.BAD, "1 of 97 connections left"),
+        (with_pulse(lag_seconds=40.0, replica="db2"), Trouble.WARN, "replica db2 40s behind"),
+        (with_pulse(lag_seconds=400.0, replica="this standby"), Trouble.BAD, "this standby 6m40 behind"),
+        (
+            with_pulse(waiting=None, unknown=("who waits: GRANT pg_monitor TO dim;",)),
+            Trouble.UNKNOWN,
+            "not all is known: who waits: GRANT pg_monitor TO dim;",
+        ),
+        (standing(silent=12.0), Trouble.BAD, "no answer for 10s"),
+        (standing(None), Trouble.UNKNOWN, "not reached yet"),
+        (
+            standing(outlook=numbers(400_000_000), rates=Rates(xid=6000.0)),
+            Trouble.WARN,
+            "XIDs: 3 days left",
+        ),
+        (standing(outlook=numbers(2_120_000_000)), Trouble.BAD, "XIDs: 24M left"),
+        (standing(outlook=numbers(150_000_000), rates=Rates(xid=1e6)), Trouble.WELL, ""),
+        (
+            standing(outlook=Outlook(disk="/data", disk_used=0.96)),
+            Trouble.BAD,
+            "the disk of /data is 96% full",
+        ),
+        (
+            standing(outlook=Outlook(overdue=("nightly", "wal"))),
+            Trouble.WARN,
+            "drill overdue: nightly and 1 more",
+        ),
+    ],
+)
+def test_the_reason_is_one_sentence(seen: Standing, trouble: Trouble, said: str) -> None:
+    assert (seen.trouble, overview.reason(seen)) == (trouble, said)
+
+
+def test_a_failure_is_said_with_its_age_and_the_last_figures_stay() -> None:
+    problem = Problem(kind="silent", message="shop did not answer pulse in time", since=datetime.now(UTC))
+    seen = standing(problem=problem, silent=64.0)
+    assert overview.reason(seen) == "no answer for 1m00: shop did not answer pulse in time"
+    (line,) = overview.lines([seen])
+    assert line.cells[5] == "5/97"
+    assert line.tone == "muted"
+
+
+def test_a_missing_privilege_is_unknown_and_no_zero() -> None:
+    problem = Problem(kind="privilege", message="no privilege to read pulse", hint="GRANT pg_monitor TO dim;")
+    seen = standing(None, problem=problem)
+    assert seen.trouble is Trouble.UNKNOWN
+    assert overview.reason(seen).endswith("GRANT pg_monitor TO dim;")
+    (line,) = overview.lines([with_pulse(waiting=None, connections=None, unknown=("who waits: …",))])
+    assert line.cells[3] == "?"
+    assert line.cells[5] == "?/97"
+    (row,) = overview.document([with_pulse(waiting=None)])
+    assert row["waiting"] is None
+
+
+def test_severity_is_a_shape_and_a_word() -> None:
+    seen = [with_pulse(), with_pulse(connections=85), with_pulse(connections=97), standing(None)]
+    assert [line.cells[1] for line in overview.lines(seen)] == ["● well", "▲ warning", "■ BAD", "? unknown"]
+
+
+def test_the_worst_comes_first_and_the_rest_stays_as_in_the_config() -> None:
+    names = [
+        msgspec.structs.replace(one, name=name)
+        for name, one in zip(
+            "abcd", [with_pulse(), with_pulse(connections=97), standing(None), with_pulse()], strict=True
+        )
+    ]
+    assert [one.name for one in by_trouble(names)] == ["b", "c", "a", "d"]
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=60))
+def test_the_last_minutes_are_the_most_of_each_ten_seconds(waits: list[int]) -> None:
+    track = Track()
+    for place, waiting in enumerate(waits):
+        track.add(msgspec.structs.replace(WELL, at=float(place), waiting=waiting), place * 5.0)
+    pairs = [float(max(waits[at : at + 2])) for at in range(0, len(waits), 2)]
+    assert track.series()["waits"] == tuple(pairs[-BUCKETS:])
+
+
+def test_time_that_nobody_looked_at_is_blank_and_not_zero() -> None:
+    track = Track()
+    track.add(WELL, 0.0)
+    track.add(msgspec.structs.replace(WELL, at=50.0), 3 * BUCKET_SECONDS)
+    assert track.series()["waits"] == (0, None, None, 0)
+
+
+def test_our_own_polls_do_not_look_like_work() -> None:
+    track = Track()
+    for place in range(12):
+        track.add(
+            msgspec.structs.replace(WELL, at=place * 10.0, work={"1": place * 30 + place % 3}), place * 10.0
+        )
+    seen = standing(series=track.series(), rates=track.rates)
+    (line,) = overview.lines([seen])
+    assert set(line.cells[8]) == {" ", "▁"}
+    assert line.cells[7] == "<10"

@@ -1,0 +1,101 @@
+"""Keys given by the config are the ones that are shown; every view sorts by key and by mouse."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+import actions
+from console.dispatch.registry import Registry
+from console.model.target import Environment
+from console.tui.app import ConsoleApp
+from console.tui.commands import Commands
+from console.tui.screens.confirm import ConfirmScreen
+from console.tui.screens.text import TextScreen
+from console.tui.screens.views import TABS
+from console.tui.widgets.bars import TabLine
+from tests.tui.stage import WIDE, Stage, cells_of, shown, until
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    return Stage(tmp_path, monkeypatch, Environment.DEV)
+
+
+def with_keys(stage: Stage, **keys: str) -> Stage:
+    named = {name.replace("__", "."): key for name, key in keys.items()}
+    stage.config = msgspec.structs.replace(stage.config, keys=named)
+    stage.app = ConsoleApp(stage.config, Registry(actions.ALL))
+    return stage
+
+
+async def test_key_line_tabs_help_and_palette_follow_the_config(stage: Stage) -> None:
+    with_keys(stage, locks__terminate="K, f6", details__up="ctrl+k", pane__tables="f3", app__quit="Q")
+    async with shown(stage, WIDE) as pilot:
+        await until(pilot, lambda: "K terminate" in stage.keys and "Q quit" in stage.keys)
+        assert "t terminate" not in stage.keys
+        assert "f3 Tables" in str(stage.main.query_one(TabLine).render())
+        commands = {name: note for name, note, _ in Commands(stage.main)._commands()}
+        assert commands["Terminate session"] == "key K"
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        said = " ".join(str(one.render()) for one in pilot.app.screen.query(Static))
+        assert re.search(r"^  K +Terminate session$", said, re.MULTILINE)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is stage.main)
+        await pilot.press("f6")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+
+
+async def test_the_palette_has_every_view_and_every_key(stage: Stage) -> None:
+    async with shown(stage) as _:
+        names = {name for name, _, _ in Commands(stage.main)._commands()}
+        assert {f"View {tab.title}" for tab in TABS} <= names
+        assert {"Refresh now", "Sort by the next column", "Clear the filter", "Theme nord"} <= names
+
+
+@pytest.mark.parametrize("name", [tab.name for tab in TABS if tab.name not in ("tables", "runbooks")])
+async def test_every_view_sorts_by_s(stage: Stage, name: str) -> None:
+    async with shown(stage) as pilot:
+        stage.main.action_pane(name)
+        await until(pilot, lambda: stage.main.pane.reading.data is not None)
+        await pilot.press("s")
+        assert stage.main.pane.sorted_by is not None
+
+
+async def test_a_click_on_a_title_sorts_and_the_cursor_stays_on_its_session(stage: Stage) -> None:
+    async with shown(stage, WIDE) as pilot:
+        before = [cells[0] for cells in stage.cells()]
+        await pilot.press("down", "down")
+        key = stage.pane.grid.key
+        await pilot.click(stage.pane.grid, offset=(5, 0))
+        await until(pilot, lambda: "session▲" in header(stage, pilot))
+        await pilot.click(stage.pane.grid, offset=(5, 0))
+        await until(pilot, lambda: "session▼" in header(stage, pilot))
+        assert stage.pane.grid.key == key
+        assert [cells[0] for cells in stage.cells()] != before
+        await pilot.click(stage.pane.grid, offset=(5, 0))
+        await until(pilot, lambda: [cells[0] for cells in stage.cells()] == before)
+        await pilot.click(stage.pane.grid, offset=(5, 2))
+        assert stage.pane.grid.line is not None
+        assert stage.pane.grid.line.cells == stage.cells()[1]
+
+
+def header(stage: Stage, pilot: Pilot[Any]) -> str:
+    del pilot
+    return stage.pane.grid.render_line(0).text
+
+
+async def test_the_tree_comes_back_after_the_last_column(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        before = stage.cells()
+        await pilot.press(*("s" * 10))
+        assert stage.pane.sorted_by is not None
+        await pilot.press("s")
+        await until(pilot, lambda: stage.pane.sorted_by is None and cells_of(stage.pane) == before)
