@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check format servers requirements picture docs snapshots clean
+.PHONY: demo test bench peers check format servers requirements picture docs snapshots clean
 
 demo: .venv/.demo
 	@$(BIN)/dbdeck demo
@@ -28,6 +28,14 @@ format: .venv/.dev
 # Real servers for `make test` that pip cannot bring: Debian's PostgreSQL 15, PgBouncer and MariaDB, MySQL 9. Needs root.
 servers:
 	tests/servers/provision.sh
+
+# dbdeck beside what is installed: tables with ratios, and build/bench.json. `make peers` brings what pip can.
+bench: .venv/.dev
+	$(BIN)/python -m bench --json build/bench.json $(ARGS)
+
+peers: .venv/bin/python
+	@$(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/pip install --quiet --disable-pip-version-check pg_activity 'psycopg[binary]'
 
 # The picture of the README, from the running demo.
 picture: .venv/.dev

@@ -16,10 +16,12 @@ from actions import credential_aims as aims
 from actions import credential_statements as statements
 from actions.created_state import Newcomer, Seen, newcomer_of
 from actions.credential_ready import refuse_volatile
+from actions.fact_words import ON_ACCOUNT
 from actions.rehearsing import KINDS
 from actions.session_proof import PartlyRefused
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
+from console.dispatch.facts import Facts, On
 from console.dispatch.memory import Memory
 from console.dispatch.operator import Operator
 from console.engine.access import not_grantable
@@ -44,6 +46,9 @@ class CreateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     creation: str = ""
 
 
+_RIGHTS = "`CREATE USER`, and each granted right `WITH GRANT OPTION`"
+
+
 class CreateAccount:
     """An account that is there is left as it is, unless the keyring has its password: then it goes on."""
 
@@ -53,6 +58,19 @@ class CreateAccount:
     )
     risk = Risk.MEDIUM
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
+    facts = Facts(
+        on={
+            "postgresql": On(
+                locks="none on tables; rows of the catalogs of roles, for a moment",
+                rights="`CREATEROLE`; each granted role `WITH ADMIN OPTION` (16+), or a superuser",
+            ),
+            "mysql": On(locks=ON_ACCOUNT, rights="`CREATE USER`, and each granted right `WITH GRANT OPTION`"),
+            "mariadb": On(
+                locks=ON_ACCOUNT, rights="`CREATE USER`, and each granted right `WITH GRANT OPTION`"
+            ),
+        },
+        undo="drop the account, and `dbdeck secret remove` its entry: the plan has both",
+    )
     Args = CreateArgs
 
     async def plan(self, engine: Engine, args: CreateArgs) -> Plan:

@@ -44,9 +44,10 @@ def _runbooks() -> list[tuple[str, str]]:
 
 
 async def _console(config: Config) -> int:
+    from console.dispatch.registry import Registry
     from console.tui.app import run
 
-    return await run(config, _registry(), _runbooks)
+    return await run(config, Registry(_registry), _runbooks)
 
 
 if __name__ == "__main__":

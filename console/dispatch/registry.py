@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -15,14 +16,25 @@ from console.errors import UsageError
 
 
 class Registry:
-    """Raises ValueError when two actions have one name."""
+    """Raises ValueError when two actions have one name. A function that gives them is asked when needed."""
 
-    def __init__(self, actions: Iterable[Action[Any]]) -> None:
-        self._actions: dict[str, Action[Any]] = {}
-        for action in actions:
-            if action.name in self._actions:
+    def __init__(self, actions: Iterable[Action[Any]] | Callable[[], Iterable[Action[Any]]]) -> None:
+        self._given = actions
+        if not callable(actions):
+            self.load()
+
+    @cached_property
+    def _actions(self) -> dict[str, Action[Any]]:
+        found: dict[str, Action[Any]] = {}
+        for action in self._given() if callable(self._given) else self._given:
+            if action.name in found:
                 raise ValueError(f"two actions are called {action.name}")
-            self._actions[action.name] = action
+            found[action.name] = action
+        return found
+
+    def load(self) -> None:
+        """Have them now, for when they are needed at once."""
+        _ = self._actions
 
     def __iter__(self) -> Iterator[Action[Any]]:
         return iter(self._actions.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from console.model.blocking import BlockingTree, LockNode
-from console.model.whatif import after, jams, node_of, queued_behind
+from console.model.whatif import Jam, after, jams, node_of, queued_behind
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Tone
 from console.present.units import UNKNOWN, age, clean, count
@@ -103,9 +103,12 @@ def summary(nodes: Sequence[LockNode]) -> str:
     )
 
 
-def jam(tree: BlockingTree) -> str:
-    """The worst session that stops others only by standing before them in the queue; empty for none."""
-    worst = next(iter(jams(tree)), None)
+def jam(tree: BlockingTree, found: Sequence[Jam] | None = None) -> str:
+    """The worst session that stops others only by standing before them in the queue; empty for none.
+
+    `found` are the tree's jams, from whoever has them already.
+    """
+    worst = next(iter(jams(tree) if found is None else found), None)
     if worst is None:
         return ""
     node = node_of(tree, worst.waiter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ from console.tui.screens.unlock import UnlockScreen
 from console.tui.themes import OWN
 from console.tui.tight import TightApp
 
+_FIRST_SECONDS = 1.0  # belong to the rows
 _HELP = """\
 Every action is written to the audit ledger before it is executed. A key only opens its plan:
 nothing happens before you have seen the statement, given a reason and pressed Enter there.
@@ -68,6 +70,7 @@ class ConsoleApp(TightApp[int]):
         super().__init__()
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
+        self._prepared = False
 
     def on_mount(self) -> None:
         self._speak_plainly()
@@ -77,7 +80,7 @@ class ConsoleApp(TightApp[int]):
         self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
-        self.desk.keep_ledger(self._ledger_changed)
+        self.set_timer(_FIRST_SECONDS, self.prepare)
         self.open_target(next(iter(self.desk.config.targets)))
 
     def _speak_plainly(self) -> None:
@@ -88,6 +91,16 @@ class ConsoleApp(TightApp[int]):
             return
         write, plain = driver.write, Plain(codec)
         driver.write = lambda data: write(data.translate(plain))  # type: ignore[method-assign]
+
+    @work(group="prepare")
+    async def prepare(self) -> None:
+        """What an action needs, once: it waits for the first rows, and for no more than a moment."""
+        if self._prepared:
+            return
+        self._prepared = True
+        self.desk.keep_ledger(self._ledger_changed)
+        await asyncio.to_thread(self.desk.registry.load)
+        gc.freeze()  # what is here now stays: looking through it again and again would make keys wait
 
     async def _ledger_changed(self) -> None:
         """A screen that is not there yet looks for itself when it is."""

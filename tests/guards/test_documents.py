@@ -23,7 +23,7 @@ from console.cli.main import cli
 from console.config import Config, load
 from console.errors import Exit
 from console.model import keymap
-from tests.guards.markdown import codes, links, rows, section
+from tests.guards.markdown import codes, rows, section
 from tests.guards.markdown import commands as shown
 from tests.guards.sources import ROOT, read
 

@@ -13,16 +13,20 @@ _CHUNK = 1 << 18
 
 
 class Proxy:
-    """Connect to `host`:`port`. `sent` and `received` count bytes as the client sees them."""
+    """Connect to `host`:`port`. `sent` and `received` count bytes as the client sees them, `turns` how often
+    it spoke after the server had: round trips. The server sees `source` as the client's address.
+    """
 
     host = "127.0.0.1"
 
-    def __init__(self, target_host: str, target_port: int) -> None:
+    def __init__(self, target_host: str, target_port: int, source: str | None = None) -> None:
         self.target = (target_host, target_port)
+        self._source = (source, 0) if source else None
         self.port = 0
         self.connections = 0
         self.sent = 0
         self.received = 0
+        self.turns = 0
         self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -75,7 +79,7 @@ class Proxy:
         self._writers.add(writer)
         try:
             await self._open.wait()
-            far_reader, far_writer = await asyncio.open_connection(*self.target)
+            far_reader, far_writer = await asyncio.open_connection(*self.target, local_addr=self._source)
             self._writers.add(far_writer)
             try:
                 await self._pump_both(reader, writer, far_reader, far_writer)
@@ -91,8 +95,9 @@ class Proxy:
         far_reader: asyncio.StreamReader,
         far_writer: asyncio.StreamWriter,
     ) -> None:
-        up = asyncio.ensure_future(self._pump(reader, far_writer, up=True))
-        down = asyncio.ensure_future(self._pump(far_reader, writer, up=False))
+        spoke: list[bool] = [False]  # whether the client was the last to speak on this connection
+        up = asyncio.ensure_future(self._pump(reader, far_writer, spoke, up=True))
+        down = asyncio.ensure_future(self._pump(far_reader, writer, spoke, up=False))
         try:
             await asyncio.wait((up, down), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -100,13 +105,17 @@ class Proxy:
             down.cancel()
             await asyncio.gather(up, down, return_exceptions=True)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, spoke: list[bool], *, up: bool
+    ) -> None:
         while data := await reader.read(_CHUNK):
             await self._open.wait()
             if up:
                 self.sent += len(data)
+                self.turns += not spoke[0]
             else:
                 self.received += len(data)
+            spoke[0] = up
             writer.write(data)
             await writer.drain()
 
@@ -125,8 +134,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def tcp_proxy(target_host: str, target_port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(target_host, target_port)
+async def tcp_proxy(target_host: str, target_port: int, source: str | None = None) -> AsyncIterator[Proxy]:
+    proxy = Proxy(target_host, target_port, source)
     await proxy.listen()
     try:
         yield proxy

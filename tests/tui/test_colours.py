@@ -75,7 +75,7 @@ async def test_every_size_from_small_to_huge_draws_whole_lines(
     stage = Stage(tmp_path, monkeypatch, Environment.PROD)
     async with shown(stage, NARROW) as pilot:
         for name in ("overview", "locks", "tables"):
-            stage.main.action_pane(name)
+            await stage.main.action_pane(name)
             pane = stage.main.pane
             await until(pilot, lambda pane=pane: pane.reading.data is not None)  # type: ignore[misc]
             for size in ((80, 24), (300, 80), (81, 25), (120, 30), (80, 24)):

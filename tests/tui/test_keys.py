@@ -63,7 +63,7 @@ async def test_the_palette_has_every_view_and_every_key(stage: Stage) -> None:
 @pytest.mark.parametrize("name", [tab.name for tab in TABS if tab.name not in ("tables", "runbooks")])
 async def test_every_view_sorts_by_s(stage: Stage, name: str) -> None:
     async with shown(stage) as pilot:
-        stage.main.action_pane(name)
+        await stage.main.action_pane(name)
         await until(pilot, lambda: stage.main.pane.reading.data is not None)
         await pilot.press("s")
         assert stage.main.pane.sorted_by is not None

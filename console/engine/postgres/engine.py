@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -239,6 +238,8 @@ class PostgresEngine:
 
     async def _cost(self, rounds: int = 5) -> tuple[float, float]:
         """(ms of one poll beyond the round trip, ms of the round trip): medians of a few."""
+        from statistics import median  # slow to import, and only asked for by `doctor`
+
         polls, trips = [], []
         for _ in range(rounds):
             connection, _ = await self._link.connected()
@@ -249,5 +250,5 @@ class PostgresEngine:
             await self._link.fetch("locks", "locks")
             polls.append(time.perf_counter() - middle)
             trips.append(middle - start)
-        trip = statistics.median(trips)
-        return max(0.0, statistics.median(polls) - 2 * trip) * 1000, trip * 1000
+        trip = median(trips)
+        return max(0.0, median(polls) - 2 * trip) * 1000, trip * 1000

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 
 from console.model.blocking import BlockingTree, LockNode
+from console.model.locks import WaitGraph
+from console.model.whatif import Jam, jams
 from console.present import locks
 from console.present.sessions import key as session_key
 from console.present.sessions import statement
@@ -46,6 +48,7 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
         super().__init__(read, every=every, refusal=refusal)
         self._storm = storm
         self._alarm = ""
+        self._jams: tuple[WaitGraph, tuple[Jam, ...]] = BlockingTree().graph, ()
 
     def items_of(self, data: BlockingTree) -> Sequence[LockNode]:
         return data
@@ -60,7 +63,12 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
         return locks.summary(data)
 
     def note(self, data: BlockingTree) -> str:
-        return locks.jam(data)
+        """Who holds whom up is worked out once for each shape of the queues."""
+        shape, found = self._jams
+        if data.graph != shape:
+            found = jams(data)
+            self._jams = data.graph, found
+        return locks.jam(data, found)
 
     def details(self, item: LockNode) -> str:
         tree = self.reading.data

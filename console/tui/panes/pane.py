@@ -229,9 +229,9 @@ class Pane(Vertical, Generic[D, T]):
         details = self.query_one(".details", Static)
         if text != getattr(self, "_details", None):
             self._details = text
-            details.update(text)
             box = self.query_one(".beneath", VerticalScroll)
             box.display = bool(text)
+            _change(details, text)
             if self.grid.key != self._detailed:
                 self._detailed = self.grid.key
                 box.scroll_home(animate=False)
@@ -243,7 +243,9 @@ class Pane(Vertical, Generic[D, T]):
     def _tell_of_more(self) -> None:
         """What has no room is read by the wheel, the keys for it, or in full."""
         box = self.query_one(".beneath", VerticalScroll)
-        box.border_title = " J K or Enter: more " if box.max_scroll_y else ""
+        more = " J K or Enter: more " if box.max_scroll_y else None
+        if more != box.border_title:  # setting it draws the box again, whatever it was
+            box.border_title = more
 
     def action_details(self, step: int) -> None:
         """Scroll what stands beneath the lines by most of its height."""
@@ -280,6 +282,10 @@ class Pane(Vertical, Generic[D, T]):
                 self.poll_on()
 
     def on_grid_highlighted(self) -> None:
+        """The cursor first: what follows from where it is may take longer than a key should."""
+        self.call_after_refresh(self._follow)
+
+    def _follow(self) -> None:
         self.draw_details()
         self.post_message(self.Read(self))
 
@@ -292,3 +298,12 @@ class Pane(Vertical, Generic[D, T]):
             **(self.document(data) if data is not None else {"rows": []}),
         }
         return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)
+
+
+def _change(details: Static, text: str) -> None:
+    """Ages change at every refresh, the number of lines seldom: only then is the screen laid out again."""
+    width, height = details.size
+    details.update(text, layout=False)
+    details.clear_cached_dimensions()
+    if not width or details.get_content_height(details.size, details.app.size, width) != height:
+        details.refresh(layout=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -49,6 +50,7 @@ from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
 _WIDE = 120
+_WATCHING = ("locks", "deadlocks")  # seen or not
 _GLANCE_SECONDS = 60.0
 _FIRST_GLANCE_SECONDS = 10.0
 _SUGGEST_SECONDS = 5.0
@@ -89,37 +91,46 @@ class MainScreen(GuidedScreen):
         self._sentinel = Sentinel(engine, self._rotation_rows, of_this_process())
         self._counted = time.monotonic()  # the first second belongs to the panes
         self._waits = 0
+        self._prepared = False
+        self._panes: dict[str, Pane[Any, Any]] = {}
+        self._turning = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
         target_bar = TargetBar(id="target")
         target_bar.add_class(self.target.environment)
         yield target_bar
         yield TabLine(views.TABS, views.shown_keys(self._desk.config.keys))
+        self._panes = {pane.name_of_subject: pane for pane in views.panes(self._sources())}
         with ContentSwitcher(initial="locks"):
-            yield from views.panes(
-                views.Sources(
-                    overview=self._desk.overview.look,
-                    engine=self._engine,
-                    replicas=self._replicas,
-                    ledger=self._ledger_rows,
-                    effects=partial(self._desk.looks, self.target),
-                    refusal=self.refusal,
-                    thresholds=self._desk.config.thresholds,
-                    rotation=self._rotation,
-                    store=self._desk.store,
-                    actions=partial(self._desk.actions_of, self.target),
-                    sentinel=self._sentinel,
-                    past=self._desk.past_drills,
-                    backups=self._desk.config.drills.targets,
-                    shelf=self.shelf,
-                    runs=self._desk.runs.recent,
-                    live=self.live_runs,
-                    start_refusal=self.start_refusal,
-                )
-            )
+            # The others are made up when first asked for: nobody waits at the start for all of them.
+            for name in _WATCHING:
+                pane = self._panes[name]
+                pane.set_class(self._wide, "wide")
+                yield pane
         yield Input(placeholder="filter: only lines that contain this", id="filter")
         yield Status(id="status")
         yield KeyLine()
+
+    def _sources(self) -> views.Sources:
+        return views.Sources(
+            overview=self._desk.overview.look,
+            engine=self._engine,
+            replicas=self._replicas,
+            ledger=self._ledger_rows,
+            effects=partial(self._desk.looks, self.target),
+            refusal=self.refusal,
+            thresholds=self._desk.config.thresholds,
+            rotation=self._rotation,
+            store=self._desk.store,
+            actions=partial(self._desk.actions_of, self.target),
+            sentinel=self._sentinel,
+            past=self._desk.past_drills,
+            backups=self._desk.config.drills.targets,
+            shelf=self.shelf,
+            runs=self._desk.runs.recent,
+            live=self.live_runs,
+            start_refusal=self.start_refusal,
+        )
 
     def on_mount(self) -> None:
         entry = self.query_one("#filter", Input)
@@ -184,6 +195,9 @@ class MainScreen(GuidedScreen):
             self._complain(reading.problem.message if reading.problem else "")
             self._tick()
         if isinstance(event.pane, LocksPane):
+            if not self._prepared:
+                self._prepared = True
+                self.call_after_refresh(self.app.prepare)  # type: ignore[attr-defined]
             self._latency.feed(None if reading.stale else reading.latency_ms)
             if reading.problem is not None:
                 self._known = False  # whoever answers next may be another server
@@ -199,6 +213,8 @@ class MainScreen(GuidedScreen):
     async def _count_suggestions(self) -> None:
         """How many runbooks what is seen speaks for, behind their tab: seen from every pane."""
         found = await self.suggestions()
+        if not self.is_attached:
+            return  # left meanwhile
         self.query_one(TabLine).badge("runbooks", f"({len(found)})" if found else "")
 
     def on_alarm(self, event: Alarm) -> None:
@@ -207,10 +223,10 @@ class MainScreen(GuidedScreen):
             self.post_message(Told(event.text, bad=True))
             call(self.app, self._desk.config.thresholds.alert, f"{self.target.name}: {event.text}")
 
-    def on_target_wanted(self, event: TargetWanted) -> None:
+    async def on_target_wanted(self, event: TargetWanted) -> None:
         """By its address, too: who reads from here is known by that alone."""
         if event.name == self.target.name:
-            self.action_pane("locks")
+            await self.action_pane("locks")
             return
         found = [one.name for one in self._desk.config.all_targets() if event.name in (one.name, one.host)]
         if found:
@@ -219,9 +235,9 @@ class MainScreen(GuidedScreen):
         else:
             self.post_message(Told(f"{event.name} is no target of the config", bad=True))
 
-    def on_session_wanted(self, event: SessionWanted) -> None:
+    async def on_session_wanted(self, event: SessionWanted) -> None:
         """In the lock tree, where what it does to others is seen."""
-        self.action_pane("locks")
+        await self.action_pane("locks")
         pane = self.query_one(LocksPane)
         keys = [key for key, node in pane.items.items() if node.session.id == event.number]
         if keys and pane.grid.move_to(keys[0]):
@@ -322,20 +338,25 @@ class MainScreen(GuidedScreen):
 
     # ---- keys ---------------------------------------------------------------------------------
 
-    def action_tab(self, key: str) -> None:
+    async def action_tab(self, key: str) -> None:
         """The first view of a tab; the same key again leads to its next one."""
         names = [tab.name for tab in views.TABS if tab.key == key]
         here = self.pane.name_of_subject
         place = (names.index(here) + 1) % len(names) if here in names else 0
-        self.action_pane(names[place])
+        await self.action_pane(names[place])
 
-    def action_view(self, step: int) -> None:
+    async def action_view(self, step: int) -> None:
         names = [tab.name for tab in views.TABS]
-        self.action_pane(names[(names.index(self.pane.name_of_subject) + step) % len(names)])
+        await self.action_pane(names[(names.index(self.pane.name_of_subject) + step) % len(names)])
 
-    def action_pane(self, name: str) -> None:
+    async def action_pane(self, name: str) -> None:
+        switcher, wanted = self.query_one(ContentSwitcher), self._panes[name]
+        async with self._turning:
+            if not wanted.is_attached:
+                wanted.set_class(self._wide, "wide")
+                await switcher.add_content(wanted)
         self.pane.stop()
-        self.query_one(ContentSwitcher).current = name
+        switcher.current = name
         self.query_one(TabLine).choose(name)
         self.pane.grid.focus()
         self.pane.start()
@@ -343,8 +364,8 @@ class MainScreen(GuidedScreen):
         self._show_keys()
 
     @on(TabLine.Chosen)
-    def _chosen(self, event: TabLine.Chosen) -> None:
-        self.action_pane(event.name)
+    async def _chosen(self, event: TabLine.Chosen) -> None:
+        await self.action_pane(event.name)
 
     async def on_key_line_pressed(self, event: KeyLine.Pressed) -> None:
         name = event.action.partition("(")[0]
@@ -401,8 +422,11 @@ class MainScreen(GuidedScreen):
         else:
             self.app.push_screen(TextScreen(self.pane.title, Text(self.pane.details(item))))
 
+    @property
+    def _wide(self) -> bool:
+        return self.app.size.width >= _WIDE
+
     def on_resize(self) -> None:
-        self.set_class(self.size.width >= _WIDE, "wide")
         for pane in self.query(Pane):
-            pane.set_class(self.size.width >= _WIDE, "wide")
+            pane.set_class(self._wide, "wide")
         self._tick()

@@ -7,7 +7,6 @@ import hashlib
 from pathlib import Path
 
 from rich.console import Group
-from rich.markdown import Markdown
 from rich.text import Text
 
 from console.tui.messages import ReportWanted
@@ -19,6 +18,8 @@ async def shown_report(wanted: ReportWanted) -> Group:
 
 
 def _read(wanted: ReportWanted) -> Group:
+    from rich.markdown import Markdown  # slow to import, and few read a report
+
     path = Path(wanted.path)
     try:
         same = hashlib.sha256(path.read_bytes()).hexdigest() == wanted.sha256

@@ -26,7 +26,7 @@ class Bar(Static):
         said = Text(text) if isinstance(text, str) else text
         if said != self._said:
             self._said = said
-            self.update(said)
+            self.update(said, layout=False)  # one line, whatever it says
 
 
 class TargetBar(Bar):
