@@ -179,6 +179,7 @@ async def test_the_statements_are_told_for_the_engine_and_version(
     assert sum(one.startswith(start) for one in told) == 2
     assert any("pg_signal_backend" in one or "CONNECTION" in one for one in told)
     assert "'…'" in told[0]
+    assert "REVOKE" not in done.err, "nothing is to be taken from the administrator"
 
 
 async def test_an_account_that_is_there_is_told_and_nothing_is_written(
@@ -315,6 +316,20 @@ async def test_a_target_of_that_name_is_not_replaced(home: Newcomer) -> None:
     assert done.code == Exit.USAGE
     assert "has a target first already" in done.err
     assert home.config.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["a b", "-x", "a/b", "x\x1b[2J", "ü"])
+async def test_a_name_that_cannot_be_typed_is_refused(home: Newcomer, name: str) -> None:
+    done = await home.init(*BASE, "--create", f"--name={name}", "--yes")
+    assert done.code == Exit.USAGE
+    assert "is no name for a target" in done.err
+    assert "\x1b" not in done.err
+
+
+async def test_a_powerful_monitor_is_told_so(home: Newcomer, postgres18: PostgresServer) -> None:
+    words = ["--engine", "postgres", "--host", postgres18.host, "--port", str(postgres18.port), "--no-create"]
+    done = await home.init(*words, "--monitor", postgres18.superuser, "--name", "first", "--yes")
+    assert "monitor cannot act: the polling role could end sessions" in done.err
 
 
 async def test_a_bad_config_is_not_written_over(home: Newcomer) -> None:
