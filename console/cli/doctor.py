@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import shutil
 import stat
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, choose, ledger
+from console.cli.doctor_mend import mend, operators_rights, tools
 from console.config import Config
 from console.engine.drain_board import drain_board
 from console.engine.open import open_engine
@@ -31,7 +31,6 @@ from console.secret_store import SECONDS, of_this_process, within
 if TYPE_CHECKING:
     from console.vault.store import Vault
 
-_TOOLS = ("psql", "pg_dump", "pg_basebackup", "mysql", "mysqldump", "mariadb-backup")
 _MARKS = {True: ("ok", Tone.GOOD), False: ("PROBLEM", Tone.BAD), None: ("unknown", Tone.WARN)}
 
 
@@ -102,13 +101,13 @@ async def _target(target: Target, config: Config) -> Report:
                 *await _passwords(engine, config),
                 *await _rotations(engine),
             ]
+            operator = await _operator(target, engine)
     except DbdeckError as error:
-        failed = Check(name="reach", ok=False, detail=error.message, hint=error.hint)
+        failed = Check(name="reach", ok=False, detail=error.message, hint=mend(error, target, target.monitor))
         return Report(name=name, checks=(failed, *drilled), exit=error.exit)
-    operator = await _operator(target)
     blind = any(check.vital and check.ok is False for check in checks)
-    bad = blind or operator.ok is False
-    return Report(name=name, checks=(*checks, operator, *drilled), exit=Exit.UNREACHABLE if bad else Exit.OK)
+    bad = blind or operator[0].ok is False
+    return Report(name=name, checks=(*checks, *operator, *drilled), exit=Exit.UNREACHABLE if bad else Exit.OK)
 
 
 async def _deadlocks(engine: Engine) -> Check:
@@ -156,17 +155,22 @@ async def _rotations(engine: Engine) -> tuple[Check, ...]:
     return (Check(name=name, ok=False if broken else True if whole else None, detail=said, hint=hint),)
 
 
-async def _operator(target: Target) -> Check:
+async def _operator(target: Target, engine: Engine) -> tuple[Check, ...]:
+    """Whether it logs in, and what it lacks; nothing is tried."""
     from console.dispatch.lifeboat import Lifeboat
 
     if target.operator is None:
-        return Check(name="operator", ok=None, detail="none configured: the target is read-only")
+        told = "none configured: the target is read-only"
+        hint = f"`operator:` of targets.{target.name}; docs/privileges.md has its GRANTs"
+        return (Check(name="operator", ok=None, detail=told, hint=hint),)
     boat = Lifeboat(target)
     try:
         async with boat.board() as connection:
-            return Check(name="operator", ok=True, detail=f"logs in as {connection.user}")
+            there = Check(name="operator", ok=True, detail=f"logs in as {connection.user}")
+            return there, await operators_rights(engine, connection)
     except DbdeckError as error:
-        return Check(name="operator", ok=False, detail=error.message, hint=error.hint)
+        hint = mend(error, target, target.operator)
+        return (Check(name="operator", ok=False, detail=error.message, hint=hint),)
     finally:
         await boat.sink()
 
@@ -176,7 +180,8 @@ async def _audit(config: Config) -> Report:
         async with ledger(config, write=True) as opened:
             check = Check(name="ledger", ok=True, detail=f"{opened.sink}: a row was written")
     except DbdeckError as error:
-        failed = Check(name="ledger", ok=False, detail=error.message, hint=error.hint)
+        away = "is the server of audit.url running, and reachable from this machine?"
+        failed = Check(name="ledger", ok=False, detail=error.message, hint=error.hint or away)
         return Report(name="audit", checks=(failed,), exit=error.exit)
     journal = Check(name="journal", ok=True, detail=f"{config.journal}: a line was written and synced")
     return Report(name="audit", checks=(check, journal))
@@ -187,7 +192,7 @@ async def _keyring() -> Report:
     pinned = current()
     if pinned is None:
         return Report(name="keyring", checks=())
-    chosen = Check(name="backend", ok=True, detail=f"{pinned.name}, chosen by {pinned.by}")
+    chosen = _backend(pinned)
     try:
         found = await _vault(pinned.vault) if pinned.vault is not None else await _loaded(pinned)
     except DbdeckError as error:
@@ -195,6 +200,15 @@ async def _keyring() -> Report:
         return Report(name="keyring", checks=(chosen, failed), exit=error.exit)
     bad = any(check.ok is False for check in found)
     return Report(name="keyring", checks=(chosen, *found), exit=Exit.USAGE if bad else Exit.OK)
+
+
+def _backend(pinned: Pinned) -> Check:
+    """One that a variable chose is another one in the next shell, or in a timer."""
+    told = f"{pinned.name}, chosen by {pinned.by}"
+    if not pinned.by.startswith("$"):
+        return Check(name="backend", ok=True, detail=told)
+    hint = f"write `keyring: {{backend: {pinned.name}}}` into the config: that pins it wherever dbdeck runs"
+    return Check(name="backend", ok=None, detail=told, hint=hint)
 
 
 async def _loaded(pinned: Pinned) -> tuple[Check, ...]:
@@ -244,13 +258,10 @@ async def _unlocked(vault: Vault) -> Check:
 
 
 def _machine(config: Config) -> Report:
-    found = [tool for tool in _TOOLS if shutil.which(tool)]
     return Report(
         name="this machine",
         checks=(
-            Check(
-                name="client tools", ok=None if not found else True, detail=", ".join(found) or "none found"
-            ),
+            tools(config),
             Check(
                 name="bytecode",
                 ok=not os.environ.get("PYTHONDONTWRITEBYTECODE"),

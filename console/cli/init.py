@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from console.new_file import read_trusted, write_again, write_new, write_over
 from console.present.table import Tone
 from console.secret_store import KeyringStore
 from console.secrets import LENT, Entry, Secret, lent
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")  # it is typed to confirm, and part of entries' names
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +144,11 @@ async def _name(answers: Answers, before: Before, one: Candidate) -> str:
     taken = before.config.targets
     proposed = proposed_name(one, taken)
     name = await answers.text("a name for it, as -t takes it", "--name", answers.options.name, proposed)
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is no name for a target; nothing was written",
+            "letters, digits and . _ - after the first",
+        )
     if name in taken:
         raise UsageError(
             f"{before.path} has a target {name} already; nothing was written",
@@ -215,7 +223,7 @@ async def _met(answers: Answers, chosen: Chosen) -> tuple[Chosen, logins.Met]:
                 chosen, text=msgspec.structs.replace(chosen.text, tls=TlsMode(mode))
             )
             continue
-        logins.tell(met, target)
+        logins.tell(met, target, admin=chosen.admin is not None)
         output.note("its logins, as they would be made by hand (docs/privileges.md says what for):")
         for line in _statements(chosen, met):
             output.note(f"  {line}")

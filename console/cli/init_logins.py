@@ -41,12 +41,14 @@ async def meet(target: Target, held: Mapping[str, Secret]) -> Met:
             return Met(server=server, checks=await engine.checks())
 
 
-def tell(met: Met, target: Target) -> None:
-    """What was found out, for a person: on stderr, as everything before the end."""
+def tell(met: Met, target: Target, *, admin: bool) -> None:
+    """What was found out, for a person: on stderr, as everything before the end. An administrator may do
+    what a monitor should not, and nothing of that is to be mended.
+    """
     server = met.server
     role = "primary" if server.primary else "standby or read-only"
     output.note(f"{target.address} is {server.label}, {role}; TLS {server.tls}; logged in as {server.user}")
-    for check in met.checks:
+    for check in () if admin else met.checks:
         if check.ok is not True:
             output.note(f"  {check.name}: {check.detail}{f'; mend: {check.hint}' if check.hint else ''}")
 

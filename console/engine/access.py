@@ -37,6 +37,13 @@ async def not_grantable(engine: Engine, roles: Sequence[str], by: str) -> tuple[
     return tuple(str(row["role"]) for row in await _rows(engine, sql, (list(roles), by), by))
 
 
+async def roles_lacking(engine: Engine, roles: Sequence[str], user: str) -> tuple[str, ...]:
+    """Of PostgreSQL's roles those whose rights somebody has not, by a grant of its own or by another's."""
+    server = await engine.identity()
+    sql = query("postgres", "roles_lacking", server.flavor, server.version_num)
+    return tuple(str(row["role"]) for row in await _rows(engine, sql, (list(roles), user), user))
+
+
 async def _rows(engine: Engine, sql: str, args: tuple[object, ...], name: str) -> Sequence[dict[str, object]]:
     try:
         found = await engine.select(sql, args, seconds=READ_SECONDS, limit=MOST)

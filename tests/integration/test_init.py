@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import stat
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from console.errors import Exit
 from tests.command import Command, Done
 from tests.integration.actions.admins import drop, new_name
 from tests.integration.actions.conftest import superuser
+from tests.integration.test_kill import CHILD
 from tests.servers import accounts
 from tests.servers.fleet import Fleet, Server
 from tests.servers.mysql import MysqlServer
@@ -175,6 +179,7 @@ async def test_the_statements_are_told_for_the_engine_and_version(
     assert sum(one.startswith(start) for one in told) == 2
     assert any("pg_signal_backend" in one or "CONNECTION" in one for one in told)
     assert "'…'" in told[0]
+    assert "REVOKE" not in done.err, "nothing is to be taken from the administrator"
 
 
 async def test_an_account_that_is_there_is_told_and_nothing_is_written(
@@ -194,6 +199,42 @@ async def test_what_was_cut_off_before_the_config_is_gone_on_with(
     again = await home.init(*make(server, pair, "--json"))
     assert again.code == 0, again.err
     assert [one["effect"] for one in again.document["created"]] == ["no_op", "no_op"]
+
+
+_NULL = asyncio.subprocess.DEVNULL
+
+
+async def killed(home: Newcomer, turn: int, *words: str) -> int:
+    """The exit code of an init that dies by its own hand, so many turns after an intent."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, "--config", str(home.config), "init", *words,
+        env={**os.environ, **home.env, "KILL_AT": str(turn)},
+        stdin=_NULL, stdout=_NULL, stderr=_NULL,
+        cwd=Path(__file__).parent.parent.parent,
+    )  # fmt: skip
+    await process.communicate()
+    return process.returncode or 0
+
+
+@pytest.mark.parametrize("turn", [3, 20, 35, 50, 80])
+async def test_killed_while_it_makes_logins_the_next_one_ends_it(
+    home: Newcomer, server: Server, pair: tuple[str, str], turn: int
+) -> None:
+    code = await killed(home, turn, *make(server, pair))
+    assert code == -signal.SIGKILL
+    assert not home.config.exists()
+    for _ in range(3):
+        done = await home.init(*make(server, pair, "--json"))
+        if done.code == 0:
+            break
+        await asyncio.sleep(2)  # what the dead one sent may be at work still, and holds its lock
+    assert done.code == 0, done.err
+    assert checks(done.document, "first")["reach"]["ok"] is True
+    assert checks(done.document, "first")["operator"]["ok"] is True
+    listed = await home.call("secret", "list", "--json")
+    assert {row["name"] for row in listed.rows} == {f"dbdeck/first/{name}" for name in pair}
+    verified = await home.call("audit", "verify", "--json")
+    assert (verified.code, verified.document["open_intents"]) == (0, [])
 
 
 async def test_no_password_is_shown_or_written_but_to_the_vault(
@@ -275,6 +316,20 @@ async def test_a_target_of_that_name_is_not_replaced(home: Newcomer) -> None:
     assert done.code == Exit.USAGE
     assert "has a target first already" in done.err
     assert home.config.read_text() == text
+
+
+@pytest.mark.parametrize("name", ["a b", "-x", "a/b", "x\x1b[2J", "ü"])
+async def test_a_name_that_cannot_be_typed_is_refused(home: Newcomer, name: str) -> None:
+    done = await home.init(*BASE, "--create", f"--name={name}", "--yes")
+    assert done.code == Exit.USAGE
+    assert "is no name for a target" in done.err
+    assert "\x1b" not in done.err
+
+
+async def test_a_powerful_monitor_is_told_so(home: Newcomer, postgres18: PostgresServer) -> None:
+    words = ["--engine", "postgres", "--host", postgres18.host, "--port", str(postgres18.port), "--no-create"]
+    done = await home.init(*words, "--monitor", postgres18.superuser, "--name", "first", "--yes")
+    assert "monitor cannot act: the polling role could end sessions" in done.err
 
 
 async def test_a_bad_config_is_not_written_over(home: Newcomer) -> None:
