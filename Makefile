@@ -29,7 +29,7 @@ format: .venv/.dev
 servers:
 	tests/servers/provision.sh
 
-# The picture of the README, from the running demo.
+# The pictures of README and tour, from the running demo.
 picture: .venv/.dev
 	$(BIN)/python bench/picture.py
 
