@@ -37,7 +37,7 @@ peers: .venv/bin/python
 	@$(PYTHON) -m venv .venv/peers
 	.venv/peers/bin/pip install --quiet --disable-pip-version-check pg_activity 'psycopg[binary]'
 
-# The picture of the README, from the running demo.
+# The pictures of README and tour, from the running demo.
 picture: .venv/.dev
 	$(BIN)/python bench/picture.py
 
