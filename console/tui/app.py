@@ -20,10 +20,13 @@ from console.config import Config
 from console.dispatch.registry import Registry
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
 from console.keyrings import current
+from console.model.jobs import Job
 from console.model.keymap import keys_of
 from console.model.target import Target
+from console.present.jobs import title as jobs_title
 from console.present.plain import Plain, codec_of
 from console.secrets import in_keyring
+from console.tui.alerts import Title, call
 from console.tui.commands import Commands
 from console.tui.desk import Desk
 from console.tui.messages import Asking, Told
@@ -68,6 +71,7 @@ class ConsoleApp(TightApp[int]):
         super().__init__()
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
+        self._title_of_jobs = Title()
 
     def on_mount(self) -> None:
         self._speak_plainly()
@@ -77,6 +81,7 @@ class ConsoleApp(TightApp[int]):
         self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
+        self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
         self.desk.keep_ledger(self._ledger_changed)
         self.open_target(next(iter(self.desk.config.targets)))
 
@@ -94,6 +99,25 @@ class ConsoleApp(TightApp[int]):
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen) and screen.is_mounted:
                 screen.ledger_changed()
+
+    # ---- jobs ----------------------------------------------------------------------------------
+
+    def _job_changed(self, job: Job) -> None:
+        if not self.is_running:
+            return
+        if self.desk.config.thresholds.title:
+            self._title_of_jobs.say(self, jobs_title(self.desk.jobs.all))
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.job_changed(begun_or_ended=job.ended_at is not None or not job.said)
+
+    def _job_ended(self, job: Job) -> None:
+        thresholds = self.desk.config.thresholds
+        if self.is_running and (job.seconds or 0.0) >= thresholds.long:
+            call(self, thresholds.ended, f"{job.name} on {job.target}: {job.state}")
+
+    def on_unmount(self) -> None:
+        self._title_of_jobs.say(self, "")
 
     # ---- without the ledger ----------------------------------------------------------------------
 
