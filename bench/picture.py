@@ -43,7 +43,7 @@ async def main() -> None:
             await app.desk.close()
 
 
-async def _terminate(pilot: Pilot[object]) -> None:
+async def _terminate(pilot: Pilot[int]) -> None:
     """Something for the audit pane to show: the root blocker is ended, with a reason."""
     await pilot.press("t")
     await pilot.pause(2)

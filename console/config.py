@@ -68,12 +68,17 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """`refresh`: seconds between polls. `watch`: seconds an effect's consequences are followed at most.
 
     `storm_waiters`: so many sessions waiting for locks are a storm, called out as `alert` says.
+    `ended`: how the end of a job calls that took at least `long` seconds. `title`: the terminal's title
+    tells what runs.
     """
 
     refresh: Annotated[float, msgspec.Meta(ge=0.2, le=3600)] = 2.0
     watch: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
     storm_waiters: Annotated[int, msgspec.Meta(ge=1)] = 20
     alert: Alert = Alert.SCREEN
+    long: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 10.0
+    ended: Alert = Alert.BELL
+    title: bool = True
 
 
 class Runbooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

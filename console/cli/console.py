@@ -13,10 +13,15 @@ def start(services: Services) -> int:
     config = services.config()
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the console needs a terminal", "`dbdeck --help` lists the commands that do not")
-    if not sys.stderr.isatty():
-        raise UsageError("the console draws on stderr, which goes elsewhere", "start it without 2>")
+    must_be_seen()
     return asyncio.run(_run(services, config))
 
 
 async def _run(services: Services, config: object) -> int:
     return await services.console(config)  # type: ignore[arg-type]
+
+
+def must_be_seen() -> None:
+    """Raises UsageError where the console would draw into a file."""
+    if not sys.stderr.isatty():
+        raise UsageError("the console draws on stderr, which goes elsewhere", "start it without 2>")

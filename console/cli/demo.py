@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from console.cli import output
+from console.cli.console import must_be_seen
 from console.cli.context import Services, dispatcher, ledger
 from console.config import Config
 from console.dispatch.action import Approval
@@ -22,11 +23,14 @@ from console.present.table import Tone
 async def demo(services: Services, scenario: str, *, headless: bool) -> int:
     from console.demo.server import demo_server
 
+    walks = headless or not (sys.stdin.isatty() and sys.stdout.isatty())
+    if not walks:
+        must_be_seen()
     start = time.monotonic()
     output.note(f"starting a throw-away PostgreSQL with the scenario {scenario} …")
     async with demo_server() as config:
         output.note(f"ready after {time.monotonic() - start:.1f} s; everything is removed at the end")
-        if headless or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if walks:
             return await _walk(services, config)
         return await services.console(config)
 

@@ -71,7 +71,7 @@ def _tell(found: Sequence[Standing], form: str) -> int:
     else:
         output.note(overview.summary(found))
         if found:
-            output.table(overview.COLUMNS, overview.lines(found))
+            output.table(overview.columns(), overview.lines(found))
     for one in found:
         if one.problem is not None:
             output.note(f"note: {one.name}: {one.problem.message}")

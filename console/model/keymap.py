@@ -123,6 +123,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "trends.drill": "d",
     "trends.overdue": "o",
     "unlock.leave": "escape",
+    "view.copy": "y",
     "view.export": "e",
     "view.filter": "slash",
     "view.next": "right_square_bracket",

@@ -13,7 +13,7 @@ from console.model.blocking import BlockingTree, LockNode
 from console.model.reading import Problem
 from console.model.wraparound import Numbers
 
-BUCKET_SECONDS: Final = 10.0
+BUCKET_SECONDS: Final = 15.0
 BUCKETS: Final = 30
 SERIES: Final = ("waits", "connections", "work", "wal", "lag")
 
@@ -146,7 +146,7 @@ def _work(before: Mapping[str, int] | None, now: Mapping[str, int] | None, secon
 
 
 class Track:
-    """What the last minutes were like: the most of each ten seconds, and None for those nobody looked at."""
+    """What the last minutes were like: the most of each bucket, and None where nobody looked."""
 
     def __init__(self) -> None:
         self._before: Pulse | None = None

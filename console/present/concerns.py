@@ -61,7 +61,7 @@ def _waits(standing: Standing, storm: int) -> Iterator[Concern]:
     if queue and queue.root and not behind:
         behind = f" behind prepared transaction {queue.root}"
     if queue and behind and queue.behind < many:
-        behind = f", {queue.behind} of them{behind}"
+        behind = f", {queue.behind} {behind.lstrip()}"
     seconds = queue.seconds if queue else None
     lasting = f" for {age(seconds)}" if seconds is not None else ""
     bad = many >= storm or (seconds or 0.0) >= WAIT_BAD

@@ -32,22 +32,30 @@ _WORDS: Final = {
 }
 # The scale of a plot is at least this: our own polls shall not look like work.
 _SCALES: Final = {"waits": 4.0, "connections": 1.0, "work": 100.0, "wal": float(1 << 20), "lag": 10.0}
-_SPARK: Final = 12
-COLUMNS: Final = (
-    Column(title="target", width=14, least=10),
-    Column(title="", width=9),
-    Column(title="what is wrong", width=24, grow=True),
-    Column(title="waits", width=4, align="right"),
-    Column(title="", width=_SPARK, least=8, drop=3),
-    Column(title="conn", width=8, align="right", drop=2),
-    Column(title="", width=_SPARK, least=8, drop=7),
-    Column(title="work/s", width=6, align="right", drop=1),
-    Column(title="", width=_SPARK, least=8, drop=6),
-    Column(title="WAL/s", width=7, align="right", drop=4),
-    Column(title="", width=_SPARK, least=8, drop=8),
-    Column(title="lag", width=6, align="right", drop=5),
-    Column(title="", width=_SPARK, least=8, drop=9),
-)
+SPARK: Final = 8  # cells: two minutes
+
+
+def columns(spark: int = SPARK) -> tuple[Column, ...]:
+    """With plots of so many cells: they are never cut, because the newest stands at their right end."""
+
+    def plot(drop: int) -> Column:
+        return Column(title="", width=spark, align="right", drop=drop)
+
+    return (
+        Column(title="target", width=16, least=10),
+        Column(title="", width=9),
+        Column(title="what is wrong", width=60, least=33, grow=True),
+        Column(title="waits", width=5, align="right"),
+        plot(2),
+        Column(title="conn", width=8, align="right", drop=1),
+        plot(7),
+        Column(title="work/s", width=7, align="right", drop=3),
+        plot(6),
+        Column(title="WAL/s", width=7, align="right", drop=4),
+        plot(8),
+        Column(title="lag", width=6, align="right", drop=5),
+        plot(9),
+    )
 
 
 def judged(standing: Standing, storm: int) -> Standing:
@@ -58,11 +66,11 @@ def judge(storm: int) -> Callable[[Standing], Standing]:
     return partial(judged, storm=storm)
 
 
-def lines(standings: Sequence[Standing]) -> list[Line]:
-    return [_line(one) for one in standings]
+def lines(standings: Sequence[Standing], spark: int = SPARK) -> list[Line]:
+    return [_line(one, spark) for one in standings]
 
 
-def _line(one: Standing) -> Line:
+def _line(one: Standing, spark: int) -> Line:
     pulse, trouble = one.pulse, one.trouble
     known = pulse is not None
     cells = (
@@ -70,15 +78,15 @@ def _line(one: Standing) -> Line:
         _WORDS[trouble],
         reason(one),
         _figure(count(pulse.waiting) if pulse else "", known),
-        _plot(one, "waits"),
+        _plot(one, "waits", spark),
         _connections(one),
-        _plot(one, "connections"),
+        _plot(one, "connections", spark),
         _figure(pace(one.rates.work), known),
-        _plot(one, "work"),
+        _plot(one, "work", spark),
         _figure(flow(one.rates.wal), known),
-        _plot(one, "wal"),
+        _plot(one, "wal", spark),
         lag(one),
-        _plot(one, "lag"),
+        _plot(one, "lag", spark),
     )
     old = Tone.MUTED if one.stale else Tone.NORMAL
     tones = {0: Tone.NORMAL, 1: _TONES[trouble], 2: _TONES[trouble] if trouble else Tone.NORMAL}
@@ -130,14 +138,14 @@ def _lag_unknown(one: Standing) -> bool:
     return one.pulse is not None and any("lag" in why or "replica" in why for why in one.pulse.unknown)
 
 
-def _plot(one: Standing, name: str) -> str:
+def _plot(one: Standing, name: str, spark: int) -> str:
     values = one.series.get(name, ())
     if not any(value is not None for value in values):
         return ""
     least = _SCALES[name]
     if name == "connections" and one.pulse is not None and one.pulse.most:
         least = float(one.pulse.most)
-    return sparkline(values, _SPARK, least=least)
+    return sparkline(values, spark, least=least)
 
 
 def summary(standings: Sequence[Standing]) -> str:

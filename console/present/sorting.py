@@ -46,11 +46,14 @@ def following(columns: Sequence[Column], before: Order | None) -> Order | None:
 
 
 def ordered(lines: Sequence[Line], order: Order) -> list[Line]:
-    """What is empty or not known comes last, whichever way; equals stay as they were."""
+    """Figures before words, and what is empty or not known last, whichever way; equals stay as they were."""
     told = [line for line in lines if _told(line, order.column)]
     untold = [line for line in lines if not _told(line, order.column)]
-    found = sorted(told, key=lambda line: value(line.cells[order.column]), reverse=order.down)
-    return [*found, *untold]
+    found = sorted(told, key=lambda line: value(line.cells[order.column])[1:], reverse=order.down)
+    kinds = [value(line.cells[order.column])[0] for line in found]
+    figures = [line for line, kind in zip(found, kinds, strict=True) if kind == 0]
+    words = [line for line, kind in zip(found, kinds, strict=True) if kind]
+    return [*figures, *words, *untold]
 
 
 def _told(line: Line, place: int) -> bool:

@@ -21,10 +21,13 @@ from console.config import Config
 from console.dispatch.registry import Registry
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
 from console.keyrings import current
+from console.model.jobs import Job
 from console.model.keymap import keys_of
 from console.model.target import Target
+from console.present.jobs import title as jobs_title
 from console.present.plain import Plain, codec_of
 from console.secrets import in_keyring
+from console.tui.alerts import Title, call
 from console.tui.commands import Commands
 from console.tui.desk import Desk
 from console.tui.messages import Asking, Told
@@ -71,6 +74,7 @@ class ConsoleApp(TightApp[int]):
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
         self._prepared = False
+        self._title_of_jobs = Title()
 
     def on_mount(self) -> None:
         self._speak_plainly()
@@ -81,6 +85,7 @@ class ConsoleApp(TightApp[int]):
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
         self.set_timer(_FIRST_SECONDS, self.prepare)
+        self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
         self.open_target(next(iter(self.desk.config.targets)))
 
     def _speak_plainly(self) -> None:
@@ -107,6 +112,25 @@ class ConsoleApp(TightApp[int]):
         for screen in self.screen_stack:
             if isinstance(screen, MainScreen) and screen.is_mounted:
                 screen.ledger_changed()
+
+    # ---- jobs ----------------------------------------------------------------------------------
+
+    def _job_changed(self, job: Job) -> None:
+        if not self.is_running:
+            return
+        if self.desk.config.thresholds.title:
+            self._title_of_jobs.say(self, jobs_title(self.desk.jobs.all))
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.job_changed(begun_or_ended=job.ended_at is not None or not job.said)
+
+    def _job_ended(self, job: Job) -> None:
+        thresholds = self.desk.config.thresholds
+        if self.is_running and (job.seconds or 0.0) >= thresholds.long:
+            call(self, thresholds.ended, f"{job.name} on {job.target}: {job.state}")
+
+    def on_unmount(self) -> None:
+        self._title_of_jobs.say(self, "")
 
     # ---- without the ledger ----------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from console.present.overview import judge
 from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
 from console.tui.glass_desk import GlassDesk
+from console.tui.jobs import Jobs
 from console.tui.run_desk import RunDesk, Shipped
 
 RETRY_SECONDS = 5.0
@@ -50,6 +51,7 @@ class Desk:
         self._keeper: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Future[Any], Watch] = {}
         self._again = asyncio.Event()
+        self.jobs = Jobs()
         self.runs = RunDesk(self, runbooks)
         self.glass = GlassDesk(self)
         self.overview = Overview(

@@ -13,6 +13,7 @@ from console.dispatch.registry import Registry
 from console.engine.open import whoami
 from console.engine.port import Engine
 from console.errors import DbdeckError
+from console.model.jobs import JobState
 from console.model.target import Target
 from console.present.reads import READS
 from console.present.runbooks import MOST_RUNS, Books
@@ -108,6 +109,7 @@ class RunDesk:
         self._desk = desk
         self._recent = Recent()
         self.left: set[UUID] = set()
+        self._job: dict[UUID, int] = {}
 
     async def recent(self) -> list[Recalled]:
         """The newest runs of the ledger. Raises AuditUnavailable, PrivilegeMissing."""
@@ -178,6 +180,8 @@ class RunDesk:
     async def _under_way(self, live: LiveRun, held: Any) -> LiveRun:
         task = self._desk.start(live.go(held), live.watch)
         self.live[live.id] = live
+        begins = live.run.started
+        self._job[live.id] = self._desk.jobs.begin(begins.runbook, begins.target, run=begins.run)
         self.left.discard(live.id)
         task.add_done_callback(lambda done: self._halted(live, done))
         begun = asyncio.create_task(live.begun.wait())
@@ -192,6 +196,7 @@ class RunDesk:
         """It is in the ledger: from now on it is looked at like any other."""
         self.live.pop(live.id, None)
         error = None if done.cancelled() else done.exception()
+        self._desk.jobs.end(self._job.pop(live.id, 0), _state_of(live, error), live.state)
         if error is not None and live.begun.is_set():
             why = (
                 f"the run broke off by a fault of dbdeck ({type(error).__name__}); what was begun is recorded"
@@ -200,3 +205,10 @@ class RunDesk:
             live.changed()
         if not live.over and live.has_begun:
             self.left.add(live.id)
+
+
+def _state_of(live: LiveRun, error: BaseException | None) -> JobState:
+    result = live.run.ended.result if live.run.ended is not None else ""
+    if error is not None or result == "unknown":
+        return JobState.UNKNOWN
+    return JobState.DONE if result == "ok" else JobState.NOT_DONE

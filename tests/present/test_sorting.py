@@ -68,3 +68,7 @@ def test_the_key_walks_through_the_columns_that_have_a_title() -> None:
         seen.append(order.column)
         order = following(COLUMNS, order)
     assert seen == [0, 1, 3]
+
+
+def test_figures_come_before_words_the_other_way_round_too() -> None:
+    assert texts(ordered(lines("ROOT", "2s", "1m00"), Order(0, down=True))) == ["1m00", "2s", "ROOT"]

@@ -9,12 +9,13 @@ from textual.message import Message
 
 from console.model.overview import Standing
 from console.present import overview
-from console.present.table import Line
+from console.present.table import Column, Line
 from console.tui.messages import TargetWanted
 from console.tui.panes.pane import Pane
 from console.tui.widgets.bars import Key
 
 _UNSEEN_SECONDS = 30.0
+_ROOMY = 180
 
 
 class OverviewPane(Pane[Sequence[Standing], Standing]):
@@ -24,7 +25,6 @@ class OverviewPane(Pane[Sequence[Standing], Standing]):
 
     name_of_subject = "overview"
     title = "Overview"
-    columns = overview.COLUMNS
     empty = overview.EMPTY
     of_server = False
     unseen_seconds = _UNSEEN_SECONDS
@@ -36,7 +36,14 @@ class OverviewPane(Pane[Sequence[Standing], Standing]):
         return data
 
     def lines(self, data: Sequence[Standing]) -> list[Line]:
-        return overview.lines(data)
+        return overview.lines(data, self._spark)
+
+    def columns_of(self, data: Sequence[Standing]) -> Sequence[Column]:  # noqa: ARG002 - the same for all
+        return overview.columns(self._spark)
+
+    @property
+    def _spark(self) -> int:
+        return 2 * overview.SPARK if self.size.width >= _ROOMY else overview.SPARK
 
     def key_of(self, item: Standing) -> str:
         return item.name

@@ -20,8 +20,9 @@ from console.dispatch.effect import Run
 from console.dispatch.person import person
 from console.dispatch.policy import disabled, must_type_name
 from console.engine.port import Engine
-from console.errors import AuditUnavailable, DbdeckError, VaultLocked
+from console.errors import AuditUnavailable, DbdeckError, Exit, VaultLocked
 from console.keyrings import current
+from console.model.jobs import JobState
 from console.model.policy import BreakGlass
 from console.model.target import Target
 from console.present import plan as words
@@ -201,15 +202,38 @@ class ActingScreen(Screen[None]):
 
     async def _run(self, name: str, plan: Plan, approval: Approval) -> Run:
         self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
-        telling = _Telling(self, name)
+        job = self._desk.jobs.begin(name, self.target.name)
+        telling = _Telling(self, name, job)
         watch = Watch(seconds=self._desk.config.thresholds.watch, tell=telling, advance=telling.advance)
 
         async def run() -> Run:
             dispatcher = self._desk.acts()
             running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
+            running.add_done_callback(partial(self._ended, job))
             return await asyncio.shield(running)
 
-        return await self._unlocking(run)
+        try:
+            return await self._unlocking(run)
+        except DbdeckError as error:  # where it did not even begin; else it has ended already
+            self._desk.jobs.end(job, JobState.NOT_DONE, f"nothing was executed: {clean(error.message)}")
+            raise
+
+    def _ended(self, job: int, done: asyncio.Future[Run]) -> None:
+        """Also where this screen is gone: the result can be read again in the list of jobs."""
+        jobs = self._desk.jobs
+        error = None if done.cancelled() else done.exception()
+        if done.cancelled() or error is not None:
+            if isinstance(error, VaultLocked):
+                return  # nothing was executed: it is asked once more, or ended by who asked
+            said = error.message if isinstance(error, DbdeckError) else "broke off; see 9 Audit"
+            state = JobState.NOT_DONE if isinstance(error, DbdeckError) else JobState.UNKNOWN
+            jobs.end(job, state, clean(said))
+            return
+        run = done.result()
+        told = words.conclude(run)
+        state = JobState.DONE if run.exit == 0 else JobState.NOT_DONE
+        state = JobState.UNKNOWN if run.exit is Exit.UNKNOWN else state
+        jobs.end(job, state, told[0][1], [line for _, line in told])
 
     def action_stop_action(self) -> None:
         """No further step is begun; what was begun is finished, verified and recorded."""
@@ -249,18 +273,24 @@ class ActingScreen(Screen[None]):
 class _Telling:
     """What an action says while it runs, in the status line of the screen that started it."""
 
-    def __init__(self, screen: ActingScreen, name: str) -> None:
+    def __init__(self, screen: ActingScreen, name: str, job: int) -> None:
         self._screen = screen
+        self._jobs = screen._desk.jobs  # noqa: SLF001 - a part of that screen
+        self._job = job
         self._name = name
         self._told = 0.0
 
     def __call__(self, text: str) -> None:
+        self._jobs.tell(self._job, clean(text, 300))
         if self._screen.is_attached:
             self._screen.post_message(Told(f"{self._name}: {clean(text, 300)} (^x ends the watch)"))
 
     def advance(self, seen: Advance) -> None:
         """Once a second: a line over SSH is thin."""
         now = time.monotonic()
-        if now - self._told >= 1.0 and self._screen.is_attached:
-            self._told = now
+        if now - self._told < 1.0:
+            return
+        self._told = now
+        self._jobs.tell(self._job, clean(words_of_advance(seen), 300), seen)
+        if self._screen.is_attached:
             self._screen.post_message(Told(f"{self._name}: {clean(words_of_advance(seen), 300)} (^x stops)"))

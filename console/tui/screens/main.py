@@ -24,6 +24,7 @@ from console.errors import DbdeckError
 from console.model.target import Target
 from console.new_file import write_new
 from console.present import target as bar
+from console.present.clipboard import credential_word
 from console.secret_store import of_this_process
 from console.tui.alerts import call
 from console.tui.desk import Desk
@@ -77,6 +78,7 @@ class MainScreen(GuidedScreen):
         Binding("slash", "filter", "Filter", id="view.filter", key_display="/"),
         Binding("escape", "unfilter", "Clear the filter", show=False, id="view.unfilter"),
         Binding("s", "sort", "Sort by the next column", show=False, id="view.sort"),
+        Binding("y", "copy", "Copy the line in full", show=False, id="view.copy"),
         Binding("e", "export", "Export this view", id="view.export"),
         Binding("p", "pause", "Pause polling", id="view.pause"),
         Binding("r", "again", "Refresh now", id="view.refresh"),
@@ -129,6 +131,7 @@ class MainScreen(GuidedScreen):
             shelf=self.shelf,
             runs=self._desk.runs.recent,
             live=self.live_runs,
+            jobs=self._desk.jobs.read,
             start_refusal=self.start_refusal,
         )
 
@@ -269,6 +272,11 @@ class MainScreen(GuidedScreen):
     def acted(self) -> None:
         self.pane.again()
 
+    def job_changed(self, *, begun_or_ended: bool) -> None:
+        """A list that is in view follows at once; how far a job is, it reads at its next turn."""
+        if begun_or_ended and self.pane.name_of_subject == "jobs":
+            self.pane.again()
+
     def _complain(self, problem: str) -> None:
         """The server's trouble stays in the status line until it is over."""
         status = self.query_one(Status)
@@ -400,6 +408,21 @@ class MainScreen(GuidedScreen):
         entry = self.query_one("#filter", Input)
         entry.set_class(bool(entry.value), "open")
         self.pane.grid.focus()
+
+    def action_copy(self) -> None:
+        """Into the clipboard of the terminal (OSC 52), which others may read: nothing with a secret in it."""
+        item = self.pane.current
+        if item is None:
+            self.post_message(Told("nothing is selected", bad=True))
+            return
+        text = self.pane.details(item)
+        if (word := credential_word(text)) is not None:
+            self.post_message(
+                Told(f"not copied: it says {word!r}, and the clipboard is read by others", bad=True)
+            )
+            return
+        self.app.copy_to_clipboard(text)
+        self.post_message(Told("copied, where the terminal takes OSC 52"))
 
     def action_export(self) -> None:
         """The rows of the current view, as the headless command prints them, readable by the owner only."""

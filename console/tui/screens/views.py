@@ -20,6 +20,7 @@ from console.model.accounts import Accounts
 from console.model.backup_board import BackupBoard, DrillBoard
 from console.model.backups import TargetDrills
 from console.model.drain_board import DrainBoard
+from console.model.jobs import Job
 from console.model.overview import Standing
 from console.model.rotation import Rule
 from console.present.runbooks import Shelf
@@ -34,6 +35,7 @@ from console.tui.panes.drills import DrillsPane, TrendsPane
 from console.tui.panes.effects import EffectsPane
 from console.tui.panes.horizon import HorizonPane
 from console.tui.panes.indexes import IndexesPane
+from console.tui.panes.jobs import JobsPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.overview import OverviewPane
 from console.tui.panes.pane import Pane
@@ -60,6 +62,7 @@ TABS = (
     Tab("5", "trends", "Trends"),
     Tab("6", "runbooks", "Runbooks"),
     Tab("6", "runs", "Runs"),
+    Tab("6", "jobs", "Jobs"),
     Tab("9", "audit", "Audit"),
     Tab("9", "effects", "Effects"),
 )
@@ -98,6 +101,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     shelf: Callable[[], Awaitable[Shelf]]
     runs: Callable[[], Awaitable[Sequence[Recalled]]]
     live: Callable[[], Mapping[str, str]]
+    jobs: Callable[[], Awaitable[Sequence[Job]]]
     start_refusal: Callable[[], str]
 
     async def drain(self) -> DrainBoard:
@@ -132,5 +136,6 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield TrendsPane(of.drills, every=slower, refusal=refusal)
     yield RunbooksPane(of.shelf, every=LEDGER_SECONDS, refusal=of.start_refusal)
     yield RunsPane(of.runs, every=LEDGER_SECONDS, live=of.live)
+    yield JobsPane(of.jobs, every=every)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)
     yield EffectsPane(of.effects, every=slower)

@@ -142,8 +142,9 @@ class Status(Bar):
     """
 
     def tell(self, text: str, *, bad: bool = False) -> None:
+        """Trouble has a mark, too, for whoever sees no colours."""
         self.set_class(bad, "bad")
-        self.say(text)
+        self.say(f"!{text}" if bad else text)
 
 
 class Key(NamedTuple):
