@@ -27,8 +27,7 @@ async def main() -> None:
         cells = [[name, report.figure(value)] for name, value in group.items()]
         print(f"{report.table(['', 'ms'], cells)}\n")
     found["scale"] = await scale.measure(given.small, scale.LEDGER)
-    print(scale.shown(found["scale"]))
-    print(f"\nnot installed: {', '.join(absent()) or 'none'}")
+    print(f"not installed: {', '.join(absent()) or 'none'}")
     report.write(given.json, found)
 
 

@@ -32,7 +32,8 @@ DBDECK_COMMAND = str(Path(sys.executable).with_name("dbdeck"))
 BARE = """
 import asyncio, asyncpg, json, sqlite3, sys
 async def main(port, pid, ledger):
-    connection = await asyncpg.connect(host="127.0.0.1", port=port, user="bench_operator")
+    connection = await asyncpg.connect(host="127.0.0.1", port=port, user="bench_operator",
+        database="postgres")
     kept = sqlite3.connect(ledger, isolation_level=None)
     kept.execute("pragma journal_mode=wal")
     kept.execute("pragma synchronous=full")

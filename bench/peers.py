@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -45,15 +46,18 @@ def found(name: str) -> str | None:
 
 def config(place: Place, targets: int = 1) -> Path:
     """A config of dbdeck for the server, with a SQLite ledger in the folder."""
-    target = {
+    names = ["bench", *(f"bench-{n}" for n in range(2, targets + 1))]
+    audit = {"url": f"sqlite:///{place.folder}/audit.db", "journal": str(place.folder / "journal")}
+    path = place.folder / "config.yaml"
+    path.write_text(yaml.safe_dump({"audit": audit, "targets": {name: _target(place) for name in names}}))
+    return path
+
+
+def _target(place: Place) -> dict[str, Any]:
+    return {
         "engine": "postgres", "host": place.host, "port": place.port, "database": "postgres",
         "environment": "dev", "tls": "off", "monitor": {"user": place.user}, "operator": {"user": place.user},
     }  # fmt: skip
-    audit = {"url": f"sqlite:///{place.folder}/audit.db", "journal": str(place.folder / "journal")}
-    path = place.folder / "config.yaml"
-    names = ["bench", *(f"bench-{n}" for n in range(2, targets + 1))]
-    path.write_text(yaml.safe_dump({"audit": audit, "targets": {name: dict(target) for name in names}}))
-    return path
 
 
 def _dbdeck(place: Place) -> list[str]:

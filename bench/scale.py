@@ -11,8 +11,10 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +29,7 @@ from console.audit.ledger import open_ledger
 from console.audit.record import Kind
 from console.config import load
 from console.engine.open import open_engine
+from console.errors import DbdeckError
 from console.model.blocking import blocking_forest
 from console.model.locks import Claim, wait_graph
 from console.model.sessions import Session, State
@@ -34,6 +37,7 @@ from console.model.tables import TableQuery
 from console.poll import Feed
 from console.present import locks
 
+Figures = dict[str, Any]
 _REFRESH = 2.0
 LEDGER = 100_000  # a million take a quarter of an hour to be written durably
 
@@ -55,14 +59,14 @@ async def locks_cost(to: Server, folder: Path, rounds: int = 15) -> tuple[float,
     return statistics.median(servers), statistics.median(ours)
 
 
-async def hot_queue(length: int) -> dict[str, float]:
+async def hot_queue(length: int) -> Figures:
     async with server() as to, workload(to.host, to.port, hot=length):
         with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
             there, here = await locks_cost(to, Path(name))
     return {"waiting": float(length), "server_ms": there, "client_ms": here}
 
 
-async def targets(number: int, seconds: float = 20.0) -> dict[str, float]:
+async def targets(number: int, seconds: float = 20.0) -> Figures:
     """One process that polls the locks of so many targets every 2 s; each has connections of its own."""
     async with AsyncExitStack() as held:
         to = await held.enter_async_context(server())
@@ -83,10 +87,19 @@ async def targets(number: int, seconds: float = 20.0) -> dict[str, float]:
 
         await asyncio.gather(*(follow(feed) for feed in feeds))
         used = time.process_time() - began
-    return {"targets": float(number), "polls": float(polls), "core_percent": used / seconds * 100}
+        # A feed keeps its failures to itself, and a poll that failed costs next to nothing.
+        for feed in feeds:
+            if feed.reading.problem is not None or feed.reading.data is None:
+                raise SystemExit(f"a poll failed: {feed.reading.problem}")
+    return {
+        "targets": float(number),
+        "polls": float(polls),
+        "ms_a_poll": used / max(1, polls) * 1000,
+        "core_percent": used / seconds * 100,
+    }
 
 
-def sessions(number: int) -> dict[str, float]:
+async def sessions(number: int) -> Figures:
     """Graph, tree and lines of a made-up server on which two in five wait, in queues of 50."""
     now = datetime.now(UTC)
     known = {
@@ -110,7 +123,7 @@ def sessions(number: int) -> dict[str, float]:
     return {"sessions": float(number), "waiting": float(len(claims)), "client_ms": min(spent)}
 
 
-async def ledger(rows: int) -> dict[str, float]:
+async def ledger(rows: int) -> Figures:
     """A real chain: the newest page, a page by its text, verified whole, and again since a checkpoint."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         folder = Path(name)
@@ -147,13 +160,14 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-async def tables(number: int, rounds: int = 3) -> dict[str, float]:
+async def tables(number: int, rounds: int = 3) -> Figures:
     """A page of Maintenance, in the server's order, out of so many tables."""
     settings = {"max_locks_per_transaction": "1024", "max_connections": "60"}
     async with server(**settings) as to:
         for first in range(0, number, 2000):
             made = ";".join(f"create table t{n:06} (id int)" for n in range(first, min(first + 2000, number)))
             await to.admin.execute(made)
+        await to.admin.execute("analyze")  # as autovacuum would have come to the catalogs
         with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
             place = Place(host=to.host, port=to.port, user=await to.role("scale"), folder=Path(name))
             target = load(config(place)).target("bench")
@@ -173,35 +187,51 @@ async def tables(number: int, rounds: int = 3) -> dict[str, float]:
     }  # fmt: skip
 
 
-async def measure(small: bool, rows: int) -> dict[str, list[dict[str, float]]]:
+def groups(small: bool, rows: int) -> dict[str, list[Callable[[], Awaitable[Figures]]]]:
     """Each at three sizes, so that one sees how it grows; `small` leaves out the last."""
-
-    def upto(*sizes: int) -> tuple[int, ...]:
-        return sizes[:-1] if small else sizes
-
+    sizes: dict[str, tuple[Callable[[int], Awaitable[Figures]], tuple[int, ...]]] = {
+        "hot_queue": (hot_queue, (100, 300, 600)),
+        "targets": (targets, (1, 10, 50)),
+        "sessions": (sessions, (500, 2_000, 5_000)),
+        "ledger": (ledger, (rows // 100, rows // 10, rows)),
+        "tables": (tables, (1_000, 10_000, 100_000)),
+    }
     return {
-        "queue": [await hot_queue(n) for n in upto(100, 300, 600)],
-        "targets": [await targets(n) for n in upto(1, 10, 50)],
-        "sessions": [sessions(n) for n in upto(500, 2000, 5000)],
-        "tables": [await tables(n) for n in upto(1_000, 10_000, 100_000)],
-        "ledger": [await ledger(n) for n in upto(rows // 100, rows // 10, rows)],
+        name: [partial(figures, size) for size in some[: 2 if small else 3]]
+        for name, (figures, some) in sizes.items()
     }
 
 
-def shown(figures: dict[str, list[dict[str, float]]]) -> str:
-    parts = []
-    for name, rows in figures.items():
-        cells = [[report.figure(value) for value in row.values()] for row in rows]
-        parts.append(f"{name}\n{report.table(list(rows[0]), cells)}")
-    return "\n\n".join(parts)
+async def measure(small: bool, rows: int, only: str = "") -> dict[str, list[Figures]]:
+    """A size that dbdeck refuses is told with its reason, and the others are measured. Prints as it goes."""
+    found: dict[str, list[Figures]] = {}
+    for name, sizes in groups(small, rows).items():
+        if only and name not in only.split(","):
+            continue
+        found[name] = []
+        for figures in sizes:
+            try:
+                found[name].append(await figures())
+            except DbdeckError as error:
+                found[name].append({"failed": error.message})
+        print(f"{name}\n{shown(found[name])}\n", flush=True)
+    return found
+
+
+def shown(rows: list[Figures]) -> str:
+    titles = list(rows[0])
+    return report.table(
+        titles, [[report.figure(row.get(title, row.get("failed"))) for title in titles] for row in rows]
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="without the last size of each")
     parser.add_argument("--ledger", type=int, default=LEDGER, help="rows of the largest ledger")
+    parser.add_argument(
+        "--only", default="", help="hot_queue, targets, sessions, ledger, tables; with commas"
+    )
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    figures = asyncio.run(measure(given.small, given.ledger))
-    print(shown(figures))
-    report.write(given.json, figures)
+    report.write(given.json, asyncio.run(measure(given.small, given.ledger, given.only)))

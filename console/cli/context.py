@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -91,6 +90,8 @@ def one(config: Config, name: str | None) -> Target:
 @asynccontextmanager
 async def ledger(config: Config, *, write: bool) -> AsyncIterator[Ledger]:
     """The configured ledger. Raises AuditUnavailable naming the sink."""
+    import asyncio  # half of what `--help` takes, which needs no loop
+
     from console.audit.ledger import open_ledger
     from console.cli.unlock import unlock
     from console.secrets import resolve
