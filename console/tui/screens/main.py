@@ -216,9 +216,8 @@ class MainScreen(GuidedScreen):
     async def _count_suggestions(self) -> None:
         """How many runbooks what is seen speaks for, behind their tab: seen from every pane."""
         found = await self.suggestions()
-        if not self.is_attached:
-            return  # left meanwhile
-        self.query_one(TabLine).badge("runbooks", f"({len(found)})" if found else "")
+        for line in self.query(TabLine):  # none any more where the screen was left meanwhile
+            line.badge("runbooks", f"({len(found)})" if found else "")
 
     def on_alarm(self, event: Alarm) -> None:
         self.query_one(TabLine).badge(event.pane, event.badge)
@@ -274,7 +273,7 @@ class MainScreen(GuidedScreen):
 
     def job_changed(self, *, begun_or_ended: bool) -> None:
         """A list that is in view follows at once; how far a job is, it reads at its next turn."""
-        if begun_or_ended and self.pane.name_of_subject == "jobs":
+        if begun_or_ended and any(switch.current == "jobs" for switch in self.query(ContentSwitcher)):
             self.pane.again()
 
     def _complain(self, problem: str) -> None:
