@@ -36,6 +36,10 @@ REBUILDING = (
     "metadata lock EXCLUSIVE at the beginning and at the end: readers and writers wait there, and not "
     "between; all the time where the table's engine cannot do it online"
 )
+BUILDING = (
+    "metadata lock EXCLUSIVE at the beginning and at the end: readers and writers wait there, and not "
+    "between; what the table's engine cannot do beside writers is refused"
+)
 MAINTAIN = "`pg_maintain` or `MAINTAIN` on the table (17+), or its owner's role"
 TO_MAINTAIN = "`SELECT` and `INSERT` on the tables"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actions import draft, patience, proof
-from actions.fact_words import BESIDE, MAINTAIN, REBUILDING
+from actions.fact_words import BESIDE, BUILDING, MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from actions.index_checks import check_columns, check_name, check_options, check_table
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
@@ -120,8 +120,8 @@ class CreateIndex(Maintenance):
                 f"older transactions. With `concurrently=false` {SHARE}: reads go on, writes wait",
                 rights="the role of the table's owner, and `CREATE` on its schema",
             ),
-            "mysql": On(locks=REBUILDING, rights="`INDEX` on the table"),
-            "mariadb": On(locks=REBUILDING, rights="`INDEX` on the table"),
+            "mysql": On(locks=BUILDING, rights="`INDEX` on the table"),
+            "mariadb": On(locks=BUILDING, rights="`INDEX` on the table"),
         },
         undo="drop it: the plan has the statement",
         risk="medium with `concurrently=false`",

@@ -150,9 +150,12 @@ def analyze(server: ServerIdentity, schema: str, name: str, *, one_of_many: bool
     return Statement(sql=f"analyze local table {table}", shown=f"analyze local table {table}")
 
 
+OPTIMIZE_LOCAL = "optimize local table"
+
+
 def optimize(server: ServerIdentity, schema: str, name: str, *, replicate: bool) -> Statement:
-    local = "" if replicate else "local "
-    sql = f"optimize {local}table {qualified(server, schema, name)}"
+    verb = "optimize table" if replicate else OPTIMIZE_LOCAL
+    sql = f"{verb} {qualified(server, schema, name)}"
     return Statement(sql=sql, shown=sql)
 
 

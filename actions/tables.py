@@ -12,7 +12,7 @@ from actions import table_statements as statements
 from actions.fact_words import BESIDE, MAINTAIN, READING, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
 from actions.index_words import revived
-from actions.jobs import Job
+from actions.jobs import Job, jobs_of
 from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, VacuumOptions
 from actions.words import counted
@@ -87,7 +87,12 @@ class Maintenance:
         return draft.lock_of(plan)
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
-        return draft.needs(plan, ("SELECT", "INSERT"))
+        """MySQL 8.4 and newer have a privilege for keeping OPTIMIZE from the replicas."""
+        found = draft.needs(plan, ("SELECT", "INSERT"))
+        local = any(job.statement.sql.startswith(statements.OPTIMIZE_LOCAL) for job in jobs_of(plan))
+        if not local or plan.server.flavor != "mysql" or plan.server.version_num < 80400:
+            return found
+        return (*found, Need(schema="*", name="*", privileges=("OPTIMIZE_LOCAL_TABLE",)))
 
 
 class TableWork(Maintenance):
@@ -187,14 +192,6 @@ class OptimizeTable(TableWork):
         undo="nothing",
     )
     Args = OptimizeArgs
-
-    def needs(self, plan: Plan) -> tuple[Need, ...]:
-        """MySQL 8.4 and newer have a privilege for keeping OPTIMIZE from the replicas."""
-        found = draft.needs(plan, ("SELECT", "INSERT"))
-        local = plan.server.flavor == "mysql" and plan.server.version_num >= 80400
-        if not local or plan.args.get("replicate"):
-            return found
-        return (*found, Need(schema="*", name="*", privileges=("OPTIMIZE_LOCAL_TABLE",)))
 
     async def plan(self, engine: Engine, args: OptimizeArgs) -> Plan:
         on = await draft.ground(self, engine)

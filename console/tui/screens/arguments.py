@@ -31,7 +31,7 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
         border: none; height: 1; background: $panel; padding: 0 1; margin-top: 1;
     }
     ArgumentsScreen #wrong { height: auto; color: $text-error; }
-    ArgumentsScreen .facts { color: $foreground-muted; height: auto; max-height: 50vh; }
+    ArgumentsScreen .facts { color: $foreground-muted; height: auto; }
     ArgumentsScreen .foot { color: $foreground-muted; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -48,11 +48,12 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
         with Vertical() as box:
             box.border_title = self._action.name
             yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), markup=False)
-            yield Static("\n".join(beforehand(self._action, self._engine)), classes="facts", markup=False)
             written = " ".join(_word(key, value) for key, value in self._given.items())
             yield Input(written, id="arguments", select_on_focus=False)
             yield Static("", id="wrong", markup=False)
             yield Static("Enter plans it, nothing is executed yet; Esc leaves", classes="foot", markup=False)
+            # Last, so that on a small screen they are cut off, and not the entry.
+            yield Static("\n".join(beforehand(self._action, self._engine)), classes="facts", markup=False)
 
     def on_mount(self) -> None:
         entry = self.query_one(Input)

@@ -1,0 +1,40 @@
+"""The dialog before a plan: what an action takes, and what is known of it beforehand."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App
+from textual.widgets import Input, Static
+
+import actions
+from console.model.target import EngineKind
+from console.tui.screens.arguments import ArgumentsScreen
+
+
+@pytest.mark.parametrize("engine", EngineKind)
+async def test_the_entry_is_in_view_on_a_small_screen_for_every_action(engine: EngineKind) -> None:
+    app: App[None] = App()
+    async with app.run_test(size=(80, 24)) as pilot:
+        for action in actions.ALL:
+            await app.push_screen(ArgumentsScreen(action, {}, engine))
+            await pilot.pause()
+            entry = app.screen.query_one(Input)
+            assert app.screen.region.contains_region(entry.region), action.name
+            await app.pop_screen()
+
+
+def told(screen: ArgumentsScreen) -> str:
+    return str(screen.query_one(".facts", Static).render())
+
+
+async def test_it_tells_locks_rights_and_undo_of_the_engine_at_hand() -> None:
+    app: App[None] = App()
+    action = next(one for one in actions.ALL if one.name == "index.create")
+    async with app.run_test(size=(132, 38)) as pilot:
+        screen = ArgumentsScreen(action, {}, EngineKind.POSTGRES)
+        await app.push_screen(screen)
+        await pilot.pause()
+        text = told(screen)
+        assert "locks: ShareUpdateExclusiveLock on the table" in text
+        assert "undo: drop it" in text
+        assert "metadata lock" not in text
