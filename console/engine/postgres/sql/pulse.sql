@@ -15,8 +15,8 @@ select extract(epoch from clock_timestamp())::float8 as at,
        current_setting('max_connections')::int4
          - current_setting('superuser_reserved_connections')::int4
          - coalesce(current_setting('reserved_connections', true)::int4, 0) as most,
-       array(select d.datid::int8 from d order by d.datid) as databases,
-       array(select pg_stat_get_db_xact_commit(d.datid) + pg_stat_get_db_xact_rollback(d.datid)
+       array(select d.datid from d order by d.datid) as databases,
+       array(select (pg_stat_get_db_xact_commit(d.datid) + pg_stat_get_db_xact_rollback(d.datid))::text
                from d order by d.datid) as transactions,
        (case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end
          - '0/0'::pg_lsn)::int8 as wal,
