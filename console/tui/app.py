@@ -36,6 +36,7 @@ from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.unlock import UnlockScreen
+from console.tui.terminal import hung_up
 from console.tui.themes import OWN
 from console.tui.tight import TightApp
 
@@ -84,6 +85,7 @@ class ConsoleApp(TightApp[int]):
         self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
+        self.set_interval(0.5, self._leave_with_the_terminal)
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
         self.open_target(next(iter(self.desk.config.targets)))
@@ -133,6 +135,11 @@ class ConsoleApp(TightApp[int]):
         self._title_of_jobs.say(self, "")
 
     # ---- without the ledger ----------------------------------------------------------------------
+
+    def _leave_with_the_terminal(self) -> None:
+        """One that is not the controlling one goes away without SIGHUP, and its end is read without end."""
+        if not self.is_headless and hung_up(sys.__stdin__):
+            self.exit()
 
     def _frame(self) -> None:
         """Around every screen while the glass is broken, in words and not by colour alone."""
