@@ -1,63 +1,62 @@
-"""The actions dbdeck is loaded with. ALL is what the registry gets."""
+"""The actions dbdeck is loaded with: ALL of them, or `one` by its name, which imports no other."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
 
-from actions.applying import ApplyMigration
-from actions.backups import TakeBackup
-from actions.binlogs import PurgeBinaryLogs
-from actions.chains import BreakChain
-from actions.checking import CheckTable
-from actions.creating import CreateAccount
-from actions.credentials import RotateCredential
-from actions.drills import BackupDrill
-from actions.healing import MaintainDatabase
-from actions.idle_transactions import TerminateIdle
-from actions.indexes import CreateIndex, DropInvalid, Reindex
-from actions.locking import LockCredential
-from actions.migrations import RehearseMigration
-from actions.prepared_transactions import RollbackPrepared
-from actions.propagation import PropagateCredential
-from actions.rehearsing import RehearseCredential
-from actions.retiring import RetireCredential
-from actions.revoking import RevokeAccount
-from actions.rows import PurgeRows, SweepOrphans
-from actions.sessions import CancelQuery, TerminateSession
-from actions.settings import ResetSetting, SetSetting
-from actions.slots import DropSlot
-from actions.tables import AnalyzeTable, OptimizeTable, VacuumTable
 from console.dispatch.action import Action
 
-ALL: tuple[Action[Any], ...] = (
-    CancelQuery(),
-    TerminateSession(),
-    TerminateIdle(),
-    BreakChain(),
-    RollbackPrepared(),
-    DropSlot(),
-    PurgeBinaryLogs(),
-    VacuumTable(),
-    AnalyzeTable(),
-    OptimizeTable(),
-    CheckTable(),
-    Reindex(),
-    CreateIndex(),
-    DropInvalid(),
-    MaintainDatabase(),
-    PurgeRows(),
-    SweepOrphans(),
-    SetSetting(),
-    ResetSetting(),
-    RotateCredential(),
-    RetireCredential(),
-    LockCredential(),
-    CreateAccount(),
-    RevokeAccount(),
-    RehearseCredential(),
-    PropagateCredential(),
-    TakeBackup(),
-    BackupDrill(),
-    RehearseMigration(),
-    ApplyMigration(),
-)
+ALL: tuple[Action[Any], ...]
+
+# Each is in `actions.every`, too; a guard holds the two together.
+WHERE: Final[Mapping[str, str]] = {
+    "session.cancel": "sessions:CancelQuery",
+    "session.terminate": "sessions:TerminateSession",
+    "session.terminate_idle": "idle_transactions:TerminateIdle",
+    "chain.break": "chains:BreakChain",
+    "transaction.rollback_prepared": "prepared_transactions:RollbackPrepared",
+    "slot.drop": "slots:DropSlot",
+    "binlog.purge": "binlogs:PurgeBinaryLogs",
+    "table.vacuum": "tables:VacuumTable",
+    "table.analyze": "tables:AnalyzeTable",
+    "table.optimize": "tables:OptimizeTable",
+    "table.check": "checking:CheckTable",
+    "index.reindex": "indexes:Reindex",
+    "index.create": "indexes:CreateIndex",
+    "index.drop_invalid": "indexes:DropInvalid",
+    "database.maintain": "healing:MaintainDatabase",
+    "rows.purge": "rows:PurgeRows",
+    "rows.sweep_orphans": "rows:SweepOrphans",
+    "setting.set": "settings:SetSetting",
+    "setting.reset": "settings:ResetSetting",
+    "credential.rotate": "credentials:RotateCredential",
+    "credential.retire": "retiring:RetireCredential",
+    "credential.lock": "locking:LockCredential",
+    "account.create": "creating:CreateAccount",
+    "account.revoke": "revoking:RevokeAccount",
+    "credential.rehearse": "rehearsing:RehearseCredential",
+    "credential.propagate": "propagation:PropagateCredential",
+    "backup.take": "backups:TakeBackup",
+    "backup.drill": "drills:BackupDrill",
+    "migration.rehearse": "migrations:RehearseMigration",
+    "migration.apply": "applying:ApplyMigration",
+}
+
+
+def one(name: str) -> Action[Any] | None:
+    """None for a name that no action has."""
+    if name not in WHERE:
+        return None
+    module, _, kind = WHERE[name].partition(":")
+    made: Action[Any] = getattr(import_module(f"actions.{module}"), kind)()
+    return made
+
+
+def __getattr__(name: str) -> object:
+    if name != "ALL":
+        raise AttributeError(name)
+    from actions import every
+
+    return every.ALL

@@ -33,7 +33,7 @@ def _registry() -> Registry:
     import actions
     from console.dispatch.registry import Registry
 
-    return Registry(actions.ALL)
+    return Registry(lambda: actions.ALL, actions.one)
 
 
 def _runbooks() -> list[tuple[str, str]]:
@@ -44,10 +44,9 @@ def _runbooks() -> list[tuple[str, str]]:
 
 
 async def _console(config: Config) -> int:
-    from console.dispatch.registry import Registry
     from console.tui.app import run
 
-    return await run(config, Registry(_registry), _runbooks)
+    return await run(config, _registry(), _runbooks)
 
 
 if __name__ == "__main__":

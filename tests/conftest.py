@@ -44,7 +44,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # A whole situation takes long; what differs between versions is read, and that is tested on all of them.
-_SITUATIONS = ("drills/", "runbooks/", "test_runbooks.py", "test_accounts.py", "test_drain_command.py")
+_SITUATIONS = (
+    *("drills/", "runbooks/", "test_runbooks.py", "test_accounts.py", "test_drain_command.py"),
+    *("test_rotate", "test_trouble.py", "test_faults.py", "test_kill.py", "test_maintenance_command.py"),
+    *("actions/test_terminate_idle.py", "actions/test_rotate", "postgres/test_deadlocks.py"),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

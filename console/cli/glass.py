@@ -20,7 +20,6 @@ from console.audit.unmerged import Unmerged
 from console.cli import output
 from console.cli.context import Services, ledger
 from console.errors import DbdeckError, Exit, Refused, UsageError
-from console.present import audit as words
 from console.present.table import Tone
 
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ async def merge(services: Services, place: str | None, died: bool, as_json: bool
         rows = [msgspec.to_builtins(one) for one in done]
         output.document({"schema": "dbdeck/merge/1", "rows": rows, "refused": refused})
     else:
+        from console.present import audit as words
+
         for one in done:
             output.line(*words.merged(one))
     for error in failed:
@@ -150,6 +151,7 @@ async def _merged(
 async def review(services: Services, text: str, reason: str, yes: bool, as_json: bool) -> int:
     """Shows what was done, and records who has looked at it; it changes nothing else."""
     from console.engine.open import whoami
+    from console.present import audit as words
 
     if not reason.strip():
         raise UsageError(

@@ -16,10 +16,19 @@ from console.errors import UsageError
 
 
 class Registry:
-    """Raises ValueError when two actions have one name. A function that gives them is asked when needed."""
+    """Raises ValueError when two actions have one name. A function that gives them is asked when needed.
 
-    def __init__(self, actions: Iterable[Action[Any]] | Callable[[], Iterable[Action[Any]]]) -> None:
+    `one` gives an action by its name: nobody waits for all of them who wants that one.
+    """
+
+    def __init__(
+        self,
+        actions: Iterable[Action[Any]] | Callable[[], Iterable[Action[Any]]],
+        one: Callable[[str], Action[Any] | None] | None = None,
+    ) -> None:
         self._given = actions
+        self._one = one
+        self._single: dict[str, Action[Any]] = {}
         if not callable(actions):
             self.load()
 
@@ -41,6 +50,10 @@ class Registry:
 
     def get(self, name: str) -> Action[Any]:
         """Raises UsageError with the nearest name."""
+        if self._one is not None and name not in self._single and (found := self._one(name)) is not None:
+            self._single[name] = found
+        if name in self._single:
+            return self._single[name]
         if name in self._actions:
             return self._actions[name]
         near = difflib.get_close_matches(name, self._actions, n=1)
