@@ -22,8 +22,10 @@ def words(args: type[msgspec.Struct], given: Mapping[str, object], error: msgspe
         return " ".join(str(error).split())
     name = found[1]
     value = given.get(name)
-    schema = msgspec.json.schema(args)
-    allowed = _allowed(schema["$defs"][args.__name__]["properties"].get(name, {}))
+    named = msgspec.json.schema(args)["$defs"]
+    schema = named[args.__name__]["properties"].get(name, {})
+    # An enum stands under its own name.
+    allowed = _allowed({**schema, **named.get(str(schema.get("$ref", "")).rpartition("/")[2], {})})
     if isinstance(value, list | tuple) and "repeated" not in allowed:
         return f"{name}= is given {len(value)} times, and takes {allowed} once"
     return f"{name}={_shown(value)}: it takes {allowed}"
