@@ -24,7 +24,7 @@ Whose = Literal["ours", "foreign", "unknown"]
 
 class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
     """Who is to be made. `entry` is its name in the keyring, `creation` the id of what makes it. `there`: it
-    was there when this was planned.
+    was there when this was planned, and `pending`: with the password that is kept as pending.
     """
 
     user: str
@@ -38,6 +38,7 @@ class Newcomer(msgspec.Struct, frozen=True, kw_only=True):
     flavor: str
     rights: tuple[Right, ...]
     there: bool = False
+    pending: bool = False
 
     @property
     def key(self) -> tuple[str, str | None]:
@@ -54,7 +55,8 @@ def newcomer_of(plan: Plan) -> Newcomer:
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """`whose`: the password is ours, by the keyring, or another's, or nobody can tell, and `why`. `pending`:
-    something is kept as pending still.
+    it is kept as pending still; of an account that is not there, anything is. `others` are accounts of the
+    same user that log in from elsewhere, where the keyring has a password of that user.
     """
 
     there: bool
@@ -62,13 +64,16 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     whose: Whose = "foreign"
     pending: bool = False
     why: str = ""
+    others: tuple[str, ...] = ()
 
 
 async def look(one: Newcomer, engine: Engine, store: SecretStore | None) -> Seen:
     """Raises what the reads and the store raise."""
     current, pending, _ = (None, None, None) if store is None else await rotating.entries(store, one.entry)
-    if not any(account.key == one.key for account in (await engine.accounts()).accounts):
-        return Seen(there=False, lacking=one.rights, pending=pending is not None)
+    keys = [account.key for account in (await engine.accounts()).accounts]
+    if one.key not in keys:
+        others = tuple(label(*key) for key in keys if key[0] == one.user) if current is not None else ()
+        return Seen(there=False, lacking=one.rights, pending=pending is not None, others=others)
     lacking = missing(one.rights, await held(engine, *one.key))
     unknown = ""
     for entry in (pending, current):
@@ -76,13 +81,13 @@ async def look(one: Newcomer, engine: Engine, store: SecretStore | None) -> Seen
             continue
         answer, why = await _takes(one, engine, entry)
         if answer is Answer.ACCEPTED:
-            return Seen(there=True, lacking=lacking, whose="ours", pending=pending is not None)
+            # What is pending beside a current one that is taken is somebody else's, such as a rotation's.
+            return Seen(there=True, lacking=lacking, whose="ours", pending=entry is pending)
         unknown = unknown or (why if answer is Answer.UNKNOWN else "")
     return Seen(
         there=True,
         lacking=lacking,
         whose="unknown" if unknown else "foreign",
-        pending=pending is not None,
         why=unknown,
     )
 

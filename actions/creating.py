@@ -46,6 +46,7 @@ class CreateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     creation: str = ""
 
 
+_LONGEST = 63  # NAMEDATALEN - 1; the server would cut it with a NOTICE
 _RIGHTS = "`CREATE USER`, and each granted right `WITH GRANT OPTION`"
 
 
@@ -80,7 +81,7 @@ class CreateAccount:
         on = await draft.ground(self, engine)
         wanted = _newcomer(engine.target, on.server, args)
         seen = await created_state.look(wanted, engine, memory.store)
-        one = msgspec.structs.replace(wanted, there=seen.there)
+        one = msgspec.structs.replace(wanted, there=seen.there, pending=seen.there and seen.pending)
         _refuse_foreign(one, seen)
         return Plan(
             action=self.name,
@@ -125,12 +126,13 @@ class CreateAccount:
         if not one.there:
             await _create(one, plan.server, operator)
         for right in _rights(plan):
-            sql = grant(right, account_in_sql(one.flavor, *one.key))
+            sql = grant(right, statements.account(one.key, one.flavor))
             try:
                 await operator.execute(Statement(sql=sql, shown=sql))
             except ActionFailed as error:
                 raise await _taken_back(one, plan.server, operator, error) from None
-        await _promote(one, operator)
+        if not one.there or one.pending:
+            await _promote(one, operator)
         operator.evidence["kept"] = {one.label: one.entry}
         return Result(matched=bool(plan.statements))
 
@@ -166,10 +168,12 @@ def _newcomer(target: Target, server: ServerIdentity, args: CreateArgs) -> Newco
         raise UsageError(
             "host= is of MySQL and MariaDB; nothing was executed", "in PostgreSQL pg_hba.conf says from where"
         )
+    if postgres and len(args.account.encode()) > _LONGEST:
+        raise UsageError(f"a name of PostgreSQL has {_LONGEST} bytes at most; nothing was executed")
     rule = target.rotation.password
     return Newcomer(
         user=args.account,
-        host=None if postgres else args.host or "%",
+        host=None if postgres else args.host.lower() or "%",  # as the servers keep it
         purpose=args.purpose,
         entry=aims.entry_name(target, args.account),
         creation=args.creation or aims.new_id(),
@@ -183,6 +187,12 @@ def _newcomer(target: Target, server: ServerIdentity, args: CreateArgs) -> Newco
 
 def _refuse_foreign(one: Newcomer, seen: Seen) -> None:
     """Raises UsageError for an account whose password is not ours."""
+    if not one.there and seen.others:
+        raise UsageError(
+            f"{', '.join(seen.others)} is there, and the keyring keeps one password of a user: that of "
+            f"{one.label} would take its place; nothing was executed",
+            "choose another name with account=",
+        )
     if not one.there or seen.whose == "ours":
         return
     why = "is none that the keyring has" if seen.whose == "foreign" else f"is not known: {seen.why}"
@@ -219,7 +229,7 @@ def _rights(plan: Plan) -> list[Right]:
 
 def _shown(server: ServerIdentity, one: Newcomer, lacking: tuple[Right, ...]) -> list[str]:
     made = [] if one.there else [statements.create(server, one.key, one.kind, "").shown]
-    return [*made, *(grant(right, account_in_sql(one.flavor, *one.key)) for right in lacking)]
+    return [*made, *(grant(right, statements.account(one.key, one.flavor)) for right in lacking)]
 
 
 def _forecast(one: Newcomer, seen: Seen) -> tuple[str, ...]:

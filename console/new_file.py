@@ -48,17 +48,21 @@ def write_over(name: str | Path, data: bytes) -> None:
 
 
 def write_again(path: Path, before: str, after: str) -> None:
-    """The new text in the place of the one that was read, with its mode; what a link leads to is replaced.
+    """The new text in the place of the one that was read, with its owner and mode; a link is followed.
 
     Raises UsageError where somebody else changed it meanwhile.
     """
     real = path.resolve()
     try:
-        mode = stat.S_IMODE(real.stat().st_mode)
+        was = real.stat()
+        mine = was.st_uid == os.geteuid() and was.st_gid in {os.getegid(), *os.getgroups()}
+        if os.geteuid() != 0 and not mine:
+            raise UsageError(f"{path} belongs to somebody else; nothing was written", "do it as its owner")
         if real.read_bytes() != before.encode():
             raise UsageError(f"{path} was changed meanwhile; nothing was written", "do it again")
         write_over(real, after.encode())
-        real.chmod(mode)
+        os.chown(real, was.st_uid, was.st_gid)
+        real.chmod(stat.S_IMODE(was.st_mode))
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
 

@@ -20,6 +20,7 @@ from console.poll import Feed
 OUTLOOK_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 1.0
 _SLACK_SECONDS: Final = 0.5
+_LEDGER_SECONDS: Final = 3.0
 _CATALOG: Final = {"postgres": ("pg_catalog", "pg_class"), "mysql": ("mysql", "db")}  # lies with the data
 Open = Callable[[Target], Awaitable[Engine]]
 Drills = Callable[[Target], Awaitable[DrillBoard]]
@@ -89,7 +90,13 @@ class _Look:
             used = None if disk.free is None or not disk.size else 1 - disk.free / disk.size
             found = msgspec.structs.replace(found, disk=disk.place, disk_used=used)
             unknown += [f"disk: {disk.why}"] if disk.why else []
-        overdue, why = await self._overdue()
+        try:  # the ledger answers for these: it may hang while the server does not
+            async with asyncio.timeout(_LEDGER_SECONDS):
+                overdue, why = await self._overdue()
+        except TimeoutError:
+            overdue, why = (), f"drills: the ledger did not answer in {_LEDGER_SECONDS:g} s"
+        except DbdeckError as error:
+            overdue, why = (), f"drills: {error.message}"
         unknown += [why] if why else []
         return msgspec.structs.replace(found, overdue=overdue, unknown=tuple(unknown))
 
@@ -112,10 +119,19 @@ class _Look:
             taken_at=reading.taken_at,
             problem=reading.problem,
             silent=self._silent(),
-            outlook=self._outlook.reading.data or Outlook(),
+            outlook=self._outlook_now(),
             rates=self._track.rates,
             series=self._track.series(),
         )
+
+    def _outlook_now(self) -> Outlook:
+        """Where the last look failed, what an earlier one saw is told with that."""
+        reading = self._outlook.reading
+        found = reading.data or Outlook()
+        if reading.problem is None:
+            return found
+        why = f"numbers, disk and drills, read anew: {reading.problem.message}"
+        return msgspec.structs.replace(found, unknown=(*found.unknown, why))
 
     def _silent(self) -> float:
         """Seconds without an answer, once that is longer than it should be, or the last look failed."""

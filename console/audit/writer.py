@@ -113,7 +113,8 @@ class Writer:
         """
         async with self._turn:
             await self._flush()
-            self._journal.check()  # where it is lost, nothing is sent at all
+            await self.settled()
+            await asyncio.to_thread(self._journal.check)  # where it is lost, nothing is sent at all
             row = self._next(new)
             # The disk here and the server's at once: nothing is done before both have it.
             journal = asyncio.ensure_future(self._try_journal(row))
@@ -165,6 +166,7 @@ class Writer:
             if self._pending or self._failing:
                 return
             row = self._next(draft(Kind.CLOSE, self.id, {}, None, None))
+            await self.settled()
             await asyncio.to_thread(self._journal.row, row)
             try:
                 self._table.hurry(seconds)
@@ -250,6 +252,7 @@ class Writer:
             self._wait(end)
 
     async def _try_journal(self, row: Row) -> AuditUnavailable | None:
+        await self.settled()  # an answer stands before the next row: what has none is told by the last lines
         try:
             await asyncio.to_thread(self._journal.row, row)
         except AuditUnavailable as error:

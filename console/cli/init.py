@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,7 @@ def _before(services: Services, options: InitOptions) -> Before:
     """Raises ConfigError for a config that is there and cannot be read: it is not written over."""
     path = find(services.config_path)
     if not path.exists() or options.force:
+        _refuse_place(path)
         audit = Audit(url=options.ledger or Audit().url, password=options.ledger_password)
         section = Keyring(backend=options.keyring or VAULT)
         return Before(path=path, config=Config(audit=audit, keyring=section), text=None)
@@ -106,6 +109,17 @@ def _before(services: Services, options: InitOptions) -> Before:
     from console.config import load
 
     return Before(path=path, config=load(path), text=read_trusted(path, ""))
+
+
+def _refuse_place(path: Path) -> None:
+    """Raises UsageError where the config could not be written in the end."""
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"{folder} takes no file of yours; nothing was written", "name another with --config"
+        )
+    if path.exists() and not os.access(path, os.R_OK):
+        raise UsageError(f"{path} cannot be read, so it cannot be kept; nothing was written")
 
 
 # ---- the answers ---------------------------------------------------------------------------------
@@ -341,6 +355,12 @@ async def _make(services: Services, config: Config, chosen: Chosen, answers: Ans
         return await logins.create(services, config, admin, chosen.names, chosen.host, answers)
 
 
+def _free(path: Path) -> Path:
+    """A name for what is replaced: no earlier one is lost."""
+    names = (f"{path.name}.old{f'.{n}' if n > 1 else ''}" for n in count(1))
+    return next(place for place in map(path.with_name, names) if not place.exists())
+
+
 def _write(before: Before, text: str, options: InitOptions) -> None:
     path = before.path
     if before.text is not None:
@@ -348,7 +368,7 @@ def _write(before: Before, text: str, options: InitOptions) -> None:
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if options.force and path.exists():
-        old = path.with_name(f"{path.name}.old")
+        old = _free(path)
         write_over(old, path.read_bytes())
         output.note(f"the config that was there is kept as {old}")
         write_over(path, text.encode())

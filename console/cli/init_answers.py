@@ -160,11 +160,11 @@ def words(one: Candidate) -> str:
 
 
 def _given(options: InitOptions, seen: tuple[Candidate, ...]) -> Candidate:
-    """Raises UsageError where the host alone does not tell the engine."""
+    """Without a host it is this machine's. Raises UsageError where it does not tell the engine."""
     fits = [
         one
         for one in seen
-        if (not options.host or one.host == options.host)
+        if (one.host == options.host if options.host else is_local(one.host) or one.host.startswith("/"))
         and (options.port is None or one.port == options.port)
         and (not options.engine or one.engine == options.engine)
     ]

@@ -78,25 +78,37 @@ async def create(
     services: Services, config: Config, admin: Target, who: Mapping[Purpose, str], host: str, answers: Answers
 ) -> list[Run]:
     """Each login by an action of its own. Raises what ended it; the runs before that stand in the ledger."""
-    runs = []
+    runs: list[Run] = []
     async with dispatcher(config, services.registry()) as runner:
         await _settle(runner.ledger, services, admin, runner.store)
         async with open_engine(admin) as engine:
             for purpose, name in who.items():
                 given = {"account": name, "purpose": str(purpose), **({"host": host} if host else {})}
+                _tell_made(runs)
                 plan = await runner.plan(ACTION, engine, given)
                 for tone, line in words.describe(plan):
                     _say(tone, line)
                 if plan.statements and not await answers.go_on(f"make the {purpose}'s login {name}"):
                     raise Refused(f"the login of the {purpose} was not approved; it was not made")
                 approval = Approval(reason=answers.options.reason or "the first logins, by dbdeck init")
-                run = await runner.apply(plan, engine, approval, watch=Watch(seconds=0, tell=tell_progress))
+                watch = Watch(seconds=0, tell=tell_progress)
+                run = await runner.apply(plan, engine, approval, watch=watch)
                 for tone, line in words.conclude(run):
                     _say(tone, line)
                 runs.append(run)
                 if run.exit is not Exit.OK:
                     raise _ended(run)
+                if watch.stop.is_set():
+                    by = watch.stop.by
+                    raise Refused(f"stopped by {by}: {name} was made and stays; no config was written")
     return runs
+
+
+def _tell_made(runs: Sequence[Run]) -> None:
+    """Before what may end it: what is there by then stays."""
+    for run in runs:
+        what = run.statements[0] if run.statements else "the login"
+        output.note(f"{what}: done; the same command goes on from here")
 
 
 def _say(_: Tone, line: str) -> None:

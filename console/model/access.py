@@ -85,7 +85,8 @@ _MARIADB = {
     ),
 }
 _BEFORE_DYNAMIC = 80000  # MySQL 5.7 has neither CONNECTION_ADMIN nor XA_RECOVER_ADMIN
-_BEFORE_SPLIT = 100502  # MariaDB 10.5.2 took SLAVE MONITOR and CONNECTION ADMIN out of SUPER
+_BEFORE_SPLIT = 100502  # MariaDB 10.5.2 took CONNECTION ADMIN and others out of SUPER
+_BEFORE_MONITOR = 100509  # and 10.5.9 SLAVE MONITOR out of REPLICATION SLAVE ADMIN
 
 
 def rights(purpose: Purpose, flavor: str, version: int) -> tuple[Right, ...]:
@@ -94,7 +95,14 @@ def rights(purpose: Purpose, flavor: str, version: int) -> tuple[Right, ...]:
         return _POSTGRES[purpose]
     if flavor == "mysql":
         return tuple(_older(one, version < _BEFORE_DYNAMIC) for one in _MYSQL[purpose] if _kept(one, version))
-    return tuple(_older(one, version < _BEFORE_SPLIT) for one in _MARIADB[purpose])
+    return tuple(_of_mariadb(one, version) for one in _MARIADB[purpose])
+
+
+def _of_mariadb(right: Right, version: int) -> Right:
+    if _BEFORE_SPLIT <= version < _BEFORE_MONITOR and "SLAVE MONITOR" in right.names:
+        names = tuple("REPLICATION SLAVE ADMIN" if one == "SLAVE MONITOR" else one for one in right.names)
+        return msgspec.structs.replace(right, names=names)
+    return _older(right, version < _BEFORE_SPLIT)
 
 
 def _kept(right: Right, version: int) -> bool:

@@ -122,26 +122,26 @@ def with_target(text: str, one: TargetText, name: str) -> str:
     if lines and not lines[-1].endswith(("\n", "\r")):
         lines[-1] += end
     if isinstance(values, dict) and "targets" in values:
-        place, indent = _place_in(lines, places, there, one, name)
+        place, indent = _place_in(lines, places, there, name)
         new = target_lines(one, indent)
     else:
         place, new = _end(lines, len(lines)), ["", "targets:", *target_lines(one)]
     return "".join([*lines[:place], *(f"{line}{end}" for line in new), *lines[place:]])
 
 
-def _place_in(lines: list[str], places: Places, there: object, one: TargetText, name: str) -> tuple[int, str]:
+def _place_in(lines: list[str], places: Places, there: object, name: str) -> tuple[int, str]:
     """Before which line it goes, and how far it is indented; `targets: {}` and `targets:` are opened."""
     at = places[("targets",)].line
     if not isinstance(there, dict) or not there:
-        bare = re.fullmatch(r"(targets:)\s*(\{\s*\}|null|~)?(\s*(?:#.*)?)", lines[at - 1].rstrip("\r\n"))
+        bare = re.fullmatch(r"(targets:)(\s*(?:\{\s*\}|null|~))?(\s*(?:#.*)?)", lines[at - 1].rstrip("\r\n"))
         if bare is None:
-            raise _by_hand(one, name)
+            raise _by_hand(name)
         ending = lines[at - 1][len(lines[at - 1].rstrip("\r\n")) :]
         lines[at - 1] = f"{bare[1]}{bare[3].rstrip()}{ending}"
         return at, "  "
     first = min(places[path] for path in _children(places, ("targets",)))
     if first.line == at:
-        raise _by_hand(one, name)
+        raise _by_hand(name)
     after = [places[path].line for path in _children(places, ()) if places[path].line > at]
     return _end(lines, min(after) - 1 if after else len(lines)), " " * (first.column - 1)
 
@@ -157,9 +157,8 @@ def _end(lines: list[str], before: int) -> int:
     return before
 
 
-def _by_hand(one: TargetText, name: str) -> UsageError:
+def _by_hand(name: str) -> UsageError:
     return UsageError(
         f"the targets of {name} stand in one line, which is not written anew; nothing was changed",
-        "give them lines of their own, or put this there yourself: "
-        + " ".join(line.strip() for line in target_lines(one) if "#" not in line),
+        "give each a line of its own, then run this again",
     )

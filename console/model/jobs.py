@@ -11,6 +11,7 @@ import msgspec
 class JobState(StrEnum):
     RUNNING = "running"
     DONE = "done"
+    PARTLY = "partly done"
     NOT_DONE = "not done"
     UNKNOWN = "unknown"
 

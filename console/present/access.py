@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from console.engine.queries import quote_ident, quote_literal
 from console.model.access import POSTGRESQL, Purpose, Right, rights
 
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+_PLAIN = re.compile(r"dbdeck[a-z0-9_]*")  # no reserved word of any server begins so
 PASSWORD = "'…'"  # noqa: S105 - where a person puts one
 
 

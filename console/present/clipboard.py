@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 _WORDS: Final = re.compile(
-    r"\b(password|passwd|pwd|identified\s+(?:by|with|via)|secret|token|api_?key|private\s+key|md5[0-9a-f]{32}|"
-    r"scram-sha-256|credential)",
+    r"pass(?:word|wd|phrase)|pwd|identified\s+(?:by|with|via)|secret|token|api_?key|access_?key|private\s+key|"
+    r"md5[0-9a-f]{32}|\*[0-9A-F]{40}|authentication_string|scram-sha-256|credential|://[^/\s:@]*:[^/\s@]+@",
     re.IGNORECASE,
 )
 

@@ -25,6 +25,7 @@ EMPTY: Final = "Nothing was started in this console yet."
 _STATES: Final = {
     JobState.RUNNING: ("► running", Tone.NOTICE),
     JobState.DONE: ("● done", Tone.GOOD),
+    JobState.PARTLY: ("◐ partly", Tone.WARN),
     JobState.NOT_DONE: ("■ not done", Tone.BAD),
     JobState.UNKNOWN: ("? unknown", Tone.WARN),
 }

@@ -177,6 +177,17 @@ async def test_a_lost_intent_is_resolved_before_anything_new(bench: Bench) -> No
     assert len(found.open_intents) == 1
 
 
+async def test_each_answer_stands_before_the_next_row(bench: Bench) -> None:
+    """A dead writer's rows are delivered by the last lines: an answer there must not belong further up."""
+    for _ in range(200):
+        action = uuid4()
+        await bench.append(Kind.INTENT, action)
+        await bench.append(Kind.OUTCOME, action, "applied")
+    await bench.writer.settled()
+    whats = [next(iter(json.loads(line))) for line in bench.journal.path.read_bytes().splitlines()]
+    assert whats == ["journal", *["row", "ack"] * 400]
+
+
 async def test_a_late_outcome_waits_and_bars_new_intents(bench: Bench) -> None:
     action = uuid4()
     await bench.append(Kind.INTENT, action)

@@ -141,7 +141,14 @@ async def test_what_names_a_secret_is_not_copied(stage: Stage) -> None:
         ("create user a identified by 'x'", "identified by"),
         ("set secret = 1", "secret"),
         ("SCRAM-SHA-256$4096:", "SCRAM-SHA-256"),
+        ("user_password = 'x'", "password"),
+        ("PGPASSWORD=x", "PASSWORD"),
+        ("aws_secret_access_key", "secret"),
+        ("postgresql://bob:x@db/shop", "://bob:x@"),
+        (f"set x = '*{'6B' * 20}'", f"*{'6B' * 20}"),
+        ("pgp_sym_encrypt('a', passphrase)", "passphrase"),
         ("select * from orders", None),
+        ("see https://example.org/a", None),
     ],
 )
 def test_words_that_go_with_secrets(text: str, word: str | None) -> None:

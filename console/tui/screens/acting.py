@@ -40,6 +40,7 @@ from console.tui.screens.unlock import UnlockScreen
 
 T = TypeVar("T")
 _WITHOUT = "Enter unlocks; Esc goes on without: nothing is executed that needs it"
+_STATES = {Exit.OK: JobState.DONE, Exit.PARTIAL: JobState.PARTLY, Exit.UNKNOWN: JobState.UNKNOWN}
 
 
 class ActingScreen(Screen[None]):
@@ -231,9 +232,7 @@ class ActingScreen(Screen[None]):
             return
         run = done.result()
         told = words.conclude(run)
-        state = JobState.DONE if run.exit == 0 else JobState.NOT_DONE
-        state = JobState.UNKNOWN if run.exit is Exit.UNKNOWN else state
-        jobs.end(job, state, told[0][1], [line for _, line in told])
+        jobs.end(job, _STATES.get(run.exit, JobState.NOT_DONE), told[0][1], [line for _, line in told])
 
     def action_stop_action(self) -> None:
         """No further step is begun; what was begun is finished, verified and recorded."""

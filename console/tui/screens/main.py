@@ -174,6 +174,8 @@ class MainScreen(GuidedScreen):
 
     def _tick(self) -> None:
         """Every half second, but drawn only when a word changed."""
+        if not self.query(ContentSwitcher):
+            return  # left meanwhile
         pane, watching = self._looked_at, self.query_one(LocksPane)
         # Locks are always read: what they say of the server is true of it whatever is in view.
         problem = pane.reading.problem or watching.reading.problem
@@ -230,7 +232,9 @@ class MainScreen(GuidedScreen):
         if event.name == self.target.name:
             await self.action_pane("locks")
             return
-        found = [one.name for one in self._desk.config.all_targets() if event.name in (one.name, one.host)]
+        targets = self._desk.config.all_targets()
+        found = [one.name for one in targets if event.name == one.name]
+        found = found or [one.name for one in targets if event.name == one.host]
         if found:
             self.post_message(Told(f"opening {found[0]}"))
             self.app.open_target(found[0])  # type: ignore[attr-defined]

@@ -143,6 +143,21 @@ async def test_one_that_broke_off_before_its_rights_is_gone_on_with(office: Offi
     assert set(office.store.entries) == {("dbdeck/t", name)}
 
 
+async def test_what_is_pending_beside_a_password_that_is_taken_stays_out_of_it(
+    office: Office, name: str
+) -> None:
+    """A rotation that died may have left it, and it is that one's."""
+    await office.run("account.create", account=name, purpose="monitor")
+    word = await password(office, name)
+    stale = Entry(password=Secret("never-the-server's"), rotation="another")
+    await office.store.put(f"dbdeck/t/{name}{PENDING}", stale.sealed())
+    again = await office.run("account.create", account=name, purpose="monitor")
+    assert again.exit is Exit.OK, (again.error, again.verify)
+    assert (await password(office, name)).reveal() == word.reveal()
+    assert await office.store.get(f"dbdeck/t/{name}{PENDING}") is not None
+    assert (await probe(office.server, name, word)).answer is Answer.ACCEPTED
+
+
 async def test_what_was_kept_under_the_name_stays_as_previous(office: Office, name: str) -> None:
     await office.store.put(f"dbdeck/t/{name}", Secret("of-another-time"))
     await office.run("account.create", account=name, purpose="monitor")

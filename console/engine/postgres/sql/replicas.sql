@@ -14,7 +14,9 @@ select w.pid,
  where w.datid is null
  union all
 select null, 'standby', 'this standby',
-       case when pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn() then 0::float8
+       -- Who has replayed all it received is up to date only while it receives.
+       case when pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()
+             and exists (select from pg_stat_get_wal_receiver() r where r.status = 'streaming') then 0::float8
             else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 end,
        (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::int8
  where pg_is_in_recovery()
