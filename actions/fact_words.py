@@ -2,7 +2,7 @@
 
 Sources: PostgreSQL manual 13.3.1 (table locks), 22.5 (predefined roles) and the pages of the commands; MySQL
 manual 10.11.4 (metadata locks), 8.2.2 (privileges) and the pages of the statements; MariaDB "GRANT" and the
-pages of the statements; tried on the servers of the tests.
+pages of the statements; the locks were not observed on servers.
 """
 
 from __future__ import annotations
