@@ -3,7 +3,8 @@
 python -m tests.dying --first 2 --last 40 --page       # hours; the page is docs/crash-points.md
 
 Each number is one run of those tests of tests/integration/runbooks whose runners die: real situations on
-real servers, and how each has to end. A runbook that ends in fewer rows was not killed, and is left out.
+real servers, and how each has to end. A runbook that ends in fewer rows was not killed, and is left out
+from there on.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from tests.servers import places
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "crash-points.md"
-TESTS = ("tests/integration/runbooks", "-k", "die or killed", "--timeout", "800", "-q", "--tb=short")
+TESTS = ("tests/integration/runbooks", "--timeout", "800", "-q", "--tb=short")
+THOSE_THAT_DIE = "die or killed"
 
 
 class Death(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,13 +104,13 @@ def table(found: Sequence[Line]) -> str:
     return "\n".join(said)
 
 
-def one_run(row: int, folder: Path, jobs: int, more: Sequence[str]) -> list[Death]:
+def one_run(row: int, folder: Path, jobs: int, which: str, more: Sequence[str]) -> list[Death]:
     log, report = folder / f"{row}.jsonl", folder / f"{row}.xml"
     log.touch()
     environment = {**os.environ, "DBDECK_DEATHS": f"{row},1000", DEATHS_LOG: str(log)}
     wide = ("-n", str(jobs), "--dist", "worksteal")
     subprocess.run(
-        [sys.executable, "-m", "pytest", *TESTS, *wide, f"--junitxml={report}", *more],
+        [sys.executable, "-m", "pytest", *TESTS, "-k", which, *wide, f"--junitxml={report}", *more],
         cwd=ROOT, env=environment, check=False,
     )  # fmt: skip
     told = [json.loads(line) for line in log.read_text().splitlines()]
@@ -139,16 +141,18 @@ def main() -> int:
     folder = given.keep or Path(tempfile.mkdtemp(prefix="dbdeck-dying-"))
     folder.mkdir(parents=True, exist_ok=True)
     found: list[Death] = []
+    which = THOSE_THAT_DIE
     for row in range(given.first, given.last + 1):
         kept = folder / f"{row}.json"
         if kept.exists():
             now = msgspec.json.decode(kept.read_bytes(), type=list[Death])
         else:
-            now = one_run(row, folder, given.jobs, more)
+            now = one_run(row, folder, given.jobs, which, more)
             kept.write_bytes(msgspec.json.encode(now))
         if not now:
             break  # no run has so many rows
         found += now
+        which = " or ".join(sorted({one.test for one in now}))
     made = table(lines(found))
     sys.stdout.write(f"{made}\n")
     if given.page:
