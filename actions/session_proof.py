@@ -103,6 +103,15 @@ def still_there(session: Session, now: Session | None, *, waited: bool) -> Verdi
     )
 
 
+def still_runs(server: ServerIdentity, session: Session, now: Session | None, *, waited: bool) -> Verdict:
+    """As of a session that is still there; MySQL and MariaDB do not show that a statement was told to end."""
+    untold = not waited and now is not None and server.flavor == "postgresql" and would_obey(now)
+    return Verdict(
+        state="not_applied" if untold else "undecidable",
+        summary=f"the statement of session {session.id} still runs",
+    )
+
+
 def would_obey(session: Session) -> bool:
     """PostgreSQL's backends look for signals where they wait; MySQL's are marked as killed at once."""
     in_postgres = session.query_started_at is not None

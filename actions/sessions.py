@@ -13,7 +13,7 @@ from actions import session_identity as identity
 from actions import session_statements as statements
 from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS, SessionArgs
-from actions.session_proof import still_there, until
+from actions.session_proof import still_runs, still_there, until
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
 from console.dispatch.facts import Facts
@@ -125,10 +125,7 @@ class CancelQuery:
 
         if await until(stopped, patience):
             return Verdict(state="applied", summary=f"the statement of session {session.id} ended")
-        return Verdict(
-            state="undecidable",
-            summary=f"the statement of session {session.id} still runs",
-        )
+        return still_runs(plan.server, session, await engine.session(session.id), waited=patience > 0)
 
     async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
         return verdict.with_evidence(await following.follow(plan, engine, watch))

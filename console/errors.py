@@ -68,6 +68,10 @@ class UsageError(DbdeckError):
     exit, kind = Exit.USAGE, "usage"
 
 
+class NothingToResume(UsageError):
+    """All of an action is done, or what is left of it is found by planning it anew."""
+
+
 class ConfigError(UsageError):
     kind = "config"
 

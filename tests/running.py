@@ -23,6 +23,13 @@ START: Final = ("-t", "t", "--reason", "a test", "--json")
 DEATHS: Final = tuple(map(int, os.environ.get("DBDECK_DEATHS", "3,2,6,4,9,5,14").split(",")))
 DEATHS_LOG: Final = "DBDECK_DEATHS_LOG"  # a file that gets a JSON line of each death
 MOST_ROWS: Final = 150
+
+
+def deaths(row: int) -> pytest.MarkDecorator:
+    """The chain of deaths, and one death after this row, where one went wrong once."""
+    return pytest.mark.parametrize("after", [DEATHS, (row, 1000)], ids=["chain", "one-death"])
+
+
 # Killed right after so many rows of the ledger were written by this process, whatever they are.
 _CHILD: Final = """
 import os, signal, sys
@@ -118,16 +125,17 @@ async def waiting(command: Command, number: int) -> None:
 
 
 async def killed_again_and_again(
-    command: Command, runbook: str, *params: str, answers: Sequence[str] = ()
+    command: Command, runbook: str, *params: str, answers: Sequence[str] = (), after: Sequence[int] = DEATHS
 ) -> tuple[Done, list[dict[str, Any]]]:
     """Runs it and kills -9 each runner after a few rows of the ledger, until one ends the run or waits.
 
     `params` are NAME=VALUE; `answers` the words that every runner is given beside `--yes`, like
-    ("--decide", "each=rest"). Returns how the last runner ended and all events of the run. Asserts that the
-    ledger is whole, has no open intent, and that no step had its effect twice.
+    ("--decide", "each=rest"); `after` how many rows each runner in turn may write. Returns how the last
+    runner ended and all events of the run. Asserts that the ledger is whole, has no open intent, and that no
+    step had its effect twice.
     """
     words = ["run", runbook, "-t", "t", *(word for one in params for word in ("-p", one))]
-    for deaths in itertools.cycle(DEATHS):
+    for deaths in itertools.cycle(after):
         said = ("--reason", "a test", "--json", "--yes", *answers)
         done = await _dying(command, deaths, "runbook", *words, *said)
         if words[0] == "run":

@@ -46,7 +46,16 @@ from console.dispatch.registry import Registry, parse_args
 from console.dispatch.ruling import Case, Ruling, over_the_limit, ruling, seconds_of
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
-from console.errors import AuditUnavailable, DbdeckError, Locked, PrivilegeMissing, Refused, Stale, UsageError
+from console.errors import (
+    AuditUnavailable,
+    DbdeckError,
+    Locked,
+    NothingToResume,
+    PrivilegeMissing,
+    Refused,
+    Stale,
+    UsageError,
+)
 from console.model.policy import BreakGlass, Policy, Rule
 from console.model.target import ServerIdentity, Target
 from console.secret_store import SecretStore
@@ -141,8 +150,8 @@ class Dispatcher:
     async def resume(self, action_id: UUID, engine: Engine) -> Plan:
         """A plan for what an earlier action left undone, by what the server shows now.
 
-        Raises UsageError where there is no such action, or none that can be resumed on this target,
-        and Refused while its end is not settled.
+        Raises UsageError where there is no such action, or none that can be resumed on this target
+        (NothingToResume where planning it anew is the way), and Refused while its end is not settled.
         """
         earlier = await self._planned(action_id)
         if earlier.target != engine.target.name:
@@ -151,10 +160,12 @@ class Dispatcher:
             )
         action = self.registry.get(earlier.action)
         if not isinstance(action, Resumable):
-            raise UsageError(f"{earlier.action} has nothing to resume; nothing was executed", "plan it anew")
+            raise NothingToResume(
+                f"{earlier.action} has nothing to resume; nothing was executed", "plan it anew"
+            )
         rest = await action.rest(earlier, engine)
         if not rest:
-            raise UsageError(
+            raise NothingToResume(
                 f"all of action {action_id} is done; nothing was executed", "plan it anew to do it again"
             )
         plan = await self.plan(earlier.action, engine, rest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     state: str
     summary: str
+    evidence: Mapping[str, Any] = {}
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,4 +176,5 @@ def _settled(intent: OpenIntent, verdict: Verdict) -> Settled:
         target=str(intent.body.get("target")),
         state=verdict.state,
         summary=verdict.summary,
+        evidence=verdict.evidence,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from console.dispatch.policy import must_type_name
 from console.dispatch.reconcile import Word, reconcile
 from console.engine.open import whoami
 from console.engine.port import Engine
-from console.errors import DbdeckError
+from console.errors import DbdeckError, NothingToResume
 from console.runbook.document import ActionStep, Capture, Check, Query, Verify, WaitUntil
 from console.runbook.events import Acted, Begun, Observed
 from console.runbook.expression import condition
@@ -32,6 +32,7 @@ from console.runbook.steps import Ask, Do, Settle
 from console.runbook.values import ExpressionError
 
 Holding = Callable[[], Awaitable[None]]
+Seen = tuple[str, str, dict[str, Any]]  # an action's state in the ledger, in words, and its evidence
 LEAST_PAUSE: Final = 0.1
 _POLL_SECONDS: Final = 0.5
 
@@ -209,11 +210,18 @@ class Doing:
                     step=due.key, effect="no_op", state="done", summary="it was there already", value=value
                 )
                 return Ready(None, _asking(due.key, None, self._ground), begun, there)
-            plan = await self._ground.dispatcher.plan(step.action, self._ground.engine, given)
+            plan = await self._planned(step.action, given, due.resumes)
         except DbdeckError as error:
             told = f"{error.message} {error.hint}".strip()
             return Observed(step=due.key, state="failed", summary=told, value=_nothing_done(told))
         return Ready(plan, _asking(due.key, plan, self._ground), begun)
+
+    async def _planned(self, action: str, given: Mapping[str, Any], resumes: str) -> Plan:
+        """What an earlier attempt left, where it did a part."""
+        if resumes:
+            with suppress(NothingToResume):
+                return await self._ground.dispatcher.resume(UUID(resumes), self._ground.engine)
+        return await self._ground.dispatcher.plan(action, self._ground.engine, given)
 
     async def act(self, due: Do, ready: Ready, run: UUID, confirm: str) -> Acted:
         """Never raises for what happened to the action; a refusal is an end in which nothing was done."""
@@ -265,7 +273,7 @@ class Doing:
             )
         state, summary, evidence = await self._recorded(UUID(action_id))
         if state not in _SETTLED:
-            state, summary = await self._looked(due, action_id)
+            state, summary, evidence = await self._looked(due, action_id)
         effect, after = _SETTLED.get(state, ("unknown", "unknown"))
         told = {"effect": effect, "summary": summary, "evidence": evidence, "action_id": action_id}
         return msgspec.convert(
@@ -278,8 +286,8 @@ class Doing:
         found = await self._ground.ledger.find_idempotency(key_of(run, due.key, due.now.attempt))
         return str(found) if found is not None else ""
 
-    async def _recorded(self, action_id: UUID) -> tuple[str, str, dict[str, Any]]:
-        """(state, summary, evidence) by the ledger's last word."""
+    async def _recorded(self, action_id: UUID) -> Seen:
+        """By the ledger's last word."""
         kinds = (Kind.OUTCOME, Kind.RESOLVED)
         rows = await self._ground.ledger.entries(action_id=action_id, kinds=kinds, newest_first=False)
         if not rows:
@@ -291,7 +299,7 @@ class Doing:
         summary = str(seen_.get("summary") or body.get("status"))
         return str(body.get("status")), summary, evidence if isinstance(evidence, dict) else {}
 
-    async def _looked(self, due: Settle, action_id: str) -> tuple[str, str]:
+    async def _looked(self, due: Settle, action_id: str) -> Seen:
         """By the action's own proof, and where that cannot tell by the runbook's."""
         seen_ = await self._reconciled(action_id, None)
         if seen_[0] in _SETTLED or due.step.verify is None:
@@ -307,7 +315,7 @@ class Doing:
         )
         return await self._reconciled(action_id, word)
 
-    async def _reconciled(self, action_id: str, word: Word | None) -> tuple[str, str]:
+    async def _reconciled(self, action_id: str, word: Word | None) -> Seen:
         ground = self._ground
         found = await reconcile(
             ground.ledger,
@@ -317,7 +325,9 @@ class Doing:
             ground.dispatcher.store,
             only=action_id,
         )
-        return (found[0].state, found[0].summary) if found else ("unknown", "its writer is at work")
+        if not found:
+            return "unknown", "its writer is at work", {}
+        return found[0].state, found[0].summary, msgspec.to_builtins(found[0].evidence)
 
 
 @asynccontextmanager

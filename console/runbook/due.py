@@ -20,13 +20,17 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Do(msgspec.Struct, frozen=True, kw_only=True):
-    """A step to be done now. `pause`: seconds to wait before it; `attempt` is the one to begin."""
+    """A step to be done now. `pause`: seconds to wait before it; `attempt` is the one to begin.
+
+    `resumes` is the action that an earlier attempt did in part.
+    """
 
     key: str
     step: Acting
     names: dict[str, Any]
     attempt: int
     pause: float = 0.0
+    resumes: str = ""
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True):

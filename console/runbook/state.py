@@ -45,7 +45,8 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a run; of a `for_each` there are as many as items.
 
     `passed`: it failed, and the run goes on. `open`: a branch, loop or call whose steps are under way.
-    `settling`: somebody asked to look for its effect again.
+    `settling`: somebody asked to look for its effect again. `resumes`: the action that an earlier attempt
+    did in part, which the next one goes on with.
     """
 
     state: Literal["new", "begun", "open", "done", "skipped", "failed", "passed", "unknown"]
@@ -59,6 +60,7 @@ class StepState(msgspec.Struct, frozen=True, kw_only=True):
     value: Any = None
     acts: bool = False
     settling: bool = False
+    resumes: str = ""
 
     @property
     def over(self) -> bool:
@@ -191,7 +193,9 @@ def _begun(run: Run, event: Begun) -> Run:
         raise RunFault(f"attempt {event.attempt} of {event.step} follows {now.attempt}")
     if now.state == "begun" and now.acts:
         raise RunFault(f"an action is never repeated while nobody knows its end: {event.step}")
-    begun = StepState(state="begun", attempt=event.attempt, given=event.given, acts=event.acts)
+    begun = StepState(
+        state="begun", attempt=event.attempt, given=event.given, acts=event.acts, resumes=now.resumes
+    )
     return _with(run, event.step, begun)
 
 
@@ -238,7 +242,7 @@ def _acted(run: Run, event: Acted) -> Run:
     if event.state == "not_begun":
         if event.effect != "none" or now.state != "begun":
             raise RunFault(f"what has not begun has no effect: {event.step}")
-        return _with(run, event.step, StepState(state="new", attempt=now.attempt))
+        return _with(run, event.step, StepState(state="new", attempt=now.attempt, resumes=now.resumes))
     if (event.state == "unknown") != (event.effect == "unknown"):
         raise RunFault(f"an effect that is not known is the end of no step: {event.step}")
     acted = msgspec.structs.replace(
@@ -282,7 +286,8 @@ def _of_gate(run: Run, event: Decided) -> Run:
 def _of_failure(run: Run, event: Decided) -> Run:
     now = _require(run, event.step, event, "failed")
     if event.decision == "retry":
-        return _with(run, event.step, StepState(state="new", attempt=now.attempt))
+        resumes = now.action_id if now.effect == "applied" else now.resumes
+        return _with(run, event.step, StepState(state="new", attempt=now.attempt, resumes=resumes))
     if event.decision == "continue":
         return _with(run, event.step, msgspec.structs.replace(now, state="passed"))
     if event.decision == "rollback":

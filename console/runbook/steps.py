@@ -153,7 +153,7 @@ class Walk:
     ) -> Next:
         if isinstance(step, ActionStep) and now.state == "begun":
             return Settle(key=key, step=step, names=names, now=now)
-        return Do(key=key, step=step, names=names, attempt=now.attempt + 1, pause=pause)
+        return Do(key=key, step=step, names=names, attempt=now.attempt + 1, pause=pause, resumes=now.resumes)
 
     def _note(self, key: str, step: Note, _: StepState, __: float, ___: Scope, names: dict[str, Any]) -> Next:
         return Record(event=Noted(step=key, text=fill(step.text, names)))

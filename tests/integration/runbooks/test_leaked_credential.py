@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.integration.actions.conftest import superuser
 from tests.integration.actions.rotors import FIRST
 from tests.integration.runbooks.vaults import keeper, known_account, logged_in, sessions_of
 from tests.integration.test_probe import probe
-from tests.running import START, end, killed_again_and_again
+from tests.running import START, deaths, end, killed_again_and_again
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 
@@ -74,15 +75,16 @@ async def test_who_could_do_more_than_their_work_is_an_escalation(
 
 
 @pytest.mark.parametrize("mysql_name", ["mysql"], indirect=True)
+@deaths(18)
 async def test_it_is_replaced_once_whoever_dies(
-    mysql: MysqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mysql: MysqlServer, after: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deck = await keeper(mysql, tmp_path, monkeypatch)
     account = await known_account(mysql, deck)
-    retry = [word for step in ("rotate", "end_old") for word in ("--decide", f"{step}=retry")]
+    retry = [word for step in ("rotate", "end_old", "retire") for word in ("--decide", f"{step}=retry")]
     async with logged_in(mysql, account):
         done, _ = await killed_again_and_again(
-            deck, "leaked-credential", f"account={account}", answers=[*YES[1:], *retry]
+            deck, "leaked-credential", f"account={account}", answers=[*YES[1:], *retry], after=after
         )
     assert (done.code, end(done)["result"]) == (0, "ok"), done
     assert await sessions_of(deck, account) == set()

@@ -44,5 +44,6 @@ async def test_a_lock_storm_is_ended_by_runners_that_are_killed_again_and_again(
     await waiting(command, 2)
     done, rows = await killed_again_and_again(command, "lock-storm", answers=RETRY)
     assert (done.code, end(done)["result"]) == (0, "ok"), done
-    assert sum(row["event"] == "resumed" for row in rows) >= min(5, len(DEATHS) - 1)
+    if len(DEATHS) > 2:
+        assert sum(row["event"] == "resumed" for row in rows) >= 5
     assert (await command.run("show", "locks", "-t", "t", "--json")).rows == []

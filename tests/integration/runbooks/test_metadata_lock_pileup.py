@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tests.command import Command
-from tests.running import end, ended, killed_again_and_again, on, plan, run, waiting
+from tests.running import deaths, end, ended, killed_again_and_again, on, plan, run, waiting
 from tests.situations import Client, Scene
 
 RUNBOOK = "metadata-lock-pileup"
@@ -73,8 +75,11 @@ async def test_where_nobody_waits_nothing_is_done(shop: Scene, command: Command)
 
 
 @on("pg18")
-async def test_the_statement_is_cancelled_once_whoever_dies(shop: Scene, command: Command) -> None:
+@deaths(15)
+async def test_the_statement_is_cancelled_once_whoever_dies(
+    shop: Scene, command: Command, after: Sequence[int]
+) -> None:
     holder, _ = await pileup(shop, command)
-    _, rows = await killed_again_and_again(command, RUNBOOK, answers=RETRY)
+    _, rows = await killed_again_and_again(command, RUNBOOK, answers=RETRY, after=after)
     assert ended(rows) == ("ok", ["statements[0].cancel"])
     assert (await there(command))[holder.id] == "idle in transaction"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.integration.actions.conftest import superuser
 from tests.integration.runbooks.test_retention import Attic, attic_on, params
-from tests.running import START, end, killed_again_and_again
+from tests.running import START, deaths, end, killed_again_and_again
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
@@ -61,10 +61,17 @@ async def test_rows_without_a_parent_are_moved_and_the_key_is_offered(family: At
     assert (again.code, end(again)["result"], end(again)["effects"]) == (0, "ok", []), again
 
 
-async def test_they_are_moved_once_whoever_dies(family18: Attic) -> None:
+@deaths(22)
+async def test_they_are_moved_once_whoever_dies(family18: Attic, after: Sequence[int]) -> None:
     retry = [word for step in ("first_part", "rest") for word in ("--decide", f"{step}=retry")]
     done, _ = await killed_again_and_again(
-        family18, "orphaned-rows", *GIVEN, "first=20", "batch=10", answers=[*SURE, *GO_ON, *retry]
+        family18,
+        "orphaned-rows",
+        *GIVEN,
+        "first=20",
+        "batch=10",
+        answers=[*SURE, *GO_ON, *retry],
+        after=after,
     )
     assert (done.code, end(done)["result"]) == (0, "ok"), done
     assert (await family18.count("children"), await family18.count("lost")) == (250, 50)
