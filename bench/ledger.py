@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sqlite3
 import statistics
@@ -21,6 +22,7 @@ from uuid import uuid4
 
 import asyncpg
 
+from console.__main__ import COLLECT_AFTER
 from console.audit.ledger import Ledger, install, open_ledger
 from console.audit.record import Kind
 from console.audit.verify import verify
@@ -104,6 +106,7 @@ async def measured(ledger: Ledger, bare: Bare, rows: int) -> dict[str, float]:
 
 
 async def main() -> None:
+    gc.set_threshold(COLLECT_AFTER)  # as in the command
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rows", type=int, default=1000)
     asked.add_argument("--json", type=Path)

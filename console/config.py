@@ -195,7 +195,7 @@ def parse(text: str, name: str = "config") -> Config:
     _refuse_anchors(config, places, name)
     _refuse_sources(config, places, name)
     _refuse_hooks(config, places, name)
-    for binding, fault, hint in key_faults(config.keys):
+    for binding, fault, hint in key_faults(config.keys) if config.keys else ():  # looking takes a while
         place = places.get(("keys", binding), START)
         raise ConfigError(f"{name}, {place}: keys.{binding}: {fault}", hint)
     return config

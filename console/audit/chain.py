@@ -65,8 +65,7 @@ def seal(of: bytes, witness: bytes, at: datetime, db_user: str, peer: str) -> by
 
 
 def _digest(label: str, *fields: object) -> bytes:
-    digest = hashlib.sha256(label.encode())
-    for value in fields:
-        data = str(value).encode()
-        digest.update(b"%d:%b," % (len(data), data))
-    return digest.digest()
+    """Hashed in one piece: a ledger has many rows."""
+    texts = [str(value) for value in fields]
+    sized = [f"{len(text) if text.isascii() else len(text.encode())}:{text}," for text in texts]
+    return hashlib.sha256(f"{label}{''.join(sized)}".encode()).digest()

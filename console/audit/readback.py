@@ -105,13 +105,13 @@ def can_grow(data: bytes) -> bool:
     return data.endswith(b"\n") and line_of(data[:-1].rpartition(b"\n")[2]) is not None
 
 
-def _left(lines: Iterable[object], *settled: type) -> tuple[Row, ...]:
+def _left(lines: Iterable[object], *settled: type[Ack | Void]) -> tuple[Row, ...]:
     """Rows without such a line; in order: a row that was voided may have been tried again unchanged."""
     waiting: dict[str, Row] = {}
     for line in lines:
         if isinstance(line, Row):
             waiting[line.link.hex()] = line
-        elif isinstance(line, Ack | Void) and isinstance(line, settled):
+        elif isinstance(line, settled):
             waiting.pop(line.link, None)
     return tuple(waiting.values())
 

@@ -168,17 +168,18 @@ class Verifier:
         return chain.Head(entry.seq - 1, entry.prev) if entry.seq <= known.seq else known
 
     def _is_covered(self, entry: Entry) -> bool:
-        known = self._base.get(entry.writer)
+        known = self._base.get(entry.writer) if self._base else None
         return known is not None and entry.seq <= known.seq
 
     def _proofs(self, entry: Entry) -> Iterable[str]:
         place = entry.writer, entry.seq
-        known = self._base.get(entry.writer)
+        known = self._base.get(entry.writer) if self._base else None
         if known is not None and entry.seq == known.seq and entry.link != known.link:
             yield "checkpoint"
-        if any(_contradicts(receipt, entry) for receipt in self._receipts.pop(place, ())):
+        receipts = self._receipts.pop(place, None)
+        if receipts and any(_contradicts(receipt, entry) for receipt in receipts):
             yield "receipt"
-        if self._anchored.pop(place, entry.link) != entry.link:
+        if self._anchored and self._anchored.pop(place, entry.link) != entry.link:
             yield "checkpoint"
 
     def _uniqueness(self, entry: Entry) -> Iterable[str]:
