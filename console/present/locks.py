@@ -134,9 +134,9 @@ def notes(tree: Iterable[LockNode]) -> list[str]:
 
 def forecast(tree: BlockingTree, node: LockNode) -> str:
     """What ending the session would do to the queues."""
-    seen = after(tree, {node.session.id})
     if not node.blocks:
         return ""
+    seen = after(tree, {node.session.id})
     if not seen.released:
         return "frees nobody: all who wait for it wait for others too"
     freed = f"frees {len(seen.released)} and {age(seen.released_seconds)} of waiting"

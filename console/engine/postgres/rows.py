@@ -44,12 +44,11 @@ Names = Mapping[tuple[str, int], str]
 
 
 def session(row: Record, names: Names) -> Session:
-    hidden = row["query"] == _HIDDEN
+    hidden = is_hidden(row)
     kind = row["backend_type"] or "unknown"
     state = _STATES.get(row["state"], State.UNKNOWN)
     if state is State.UNKNOWN and not hidden and kind != "client backend":
         state = State.BACKGROUND
-    wait = f"{row['wait_event_type']}/{row['wait_event']}" if row["wait_event"] else None
     return Session(
         id=row["pid"],
         started_at=row["backend_start"],
@@ -66,11 +65,21 @@ def session(row: Record, names: Names) -> Session:
         transaction_seconds=row["transaction_seconds"],
         query_started_at=row["query_start"],
         transaction_started_at=row["xact_start"],
-        wait=wait,
+        wait=wait(row),
         leader=row["leader_pid"],
         protection=_protection(row, kind),
         visible=not hidden,
     )
+
+
+def is_hidden(row: Record) -> bool:
+    """Without pg_read_all_stats others' statements and waits are not told."""
+    return bool(row["query"] == _HIDDEN)
+
+
+def wait(row: Record) -> str | None:
+    """Type and name of the wait event."""
+    return f"{row['wait_event_type']}/{row['wait_event']}" if row["wait_event"] else None
 
 
 def _name(names: Names, kind: str, oid: int | None) -> str | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from functools import cached_property
 
 import asyncpg
-import msgspec
 
 from console.engine.postgres import lock_rows as locks
 from console.engine.postgres import rows as to
@@ -13,7 +13,7 @@ from console.engine.postgres.link import Link
 from console.errors import ServerSilent
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.locks import Claim, Edge, Wait, WaitGraph, wait_graph
-from console.model.sessions import Session, by_id
+from console.model.sessions import Session
 
 # pg_blocking_pids() takes every lock partition for each pid it is asked about. The first poll may ask
 # of everyone in a long queue (44 ms for 600, measured); later ones only of those who came since.
@@ -21,24 +21,37 @@ ASK_FIRST, ASK_LATER = 1000, 200
 SAFE_SNAPSHOT, REPLAY_SNAPSHOT = "IPC/SafeSnapshot", "IPC/RecoveryConflictSnapshot"
 
 
-class Activity(msgspec.Struct, frozen=True, kw_only=True):
-    """One read of the backend status array: the rows as they came, and the sessions made of them."""
+class Activity:
+    """One read of the backend status array: the rows as they came, and sessions made of them when asked for.
 
-    rows: Sequence[asyncpg.Record]
-    sessions: tuple[Session, ...]
+    There are hundreds, and a wait graph needs only those that wait and those they wait for.
+    """
+
+    def __init__(self, rows: Sequence[asyncpg.Record], names: to.Names) -> None:
+        self.rows = rows
+        self._names = names
+
+    @cached_property
+    def sessions(self) -> tuple[Session, ...]:
+        return tuple(to.session(row, self._names) for row in self.rows)
+
+    def of(self, ids: Collection[int]) -> dict[int, Session]:
+        """Those of these ids, by id."""
+        return {row["pid"]: to.session(row, self._names) for row in self.rows if row["pid"] in ids}
 
     @property
     def leaders(self) -> dict[int, int]:
         """The leader of each parallel worker."""
-        return {s.id: s.leader for s in self.sessions if s.leader is not None and s.leader != s.id}
+        found = {row["pid"]: row["leader_pid"] for row in self.rows}
+        return {pid: leader for pid, leader in found.items() if leader is not None and leader != pid}
 
     def waiting(self, event: str) -> list[int]:
-        return [session.id for session in self.sessions if session.wait == event]
+        return [row["pid"] for row in self.rows if to.wait(row) == event]
 
     @property
     def anybody_waits(self) -> bool:
         """Or may do so unseen: a missing privilege is not "nobody waits"."""
-        return any(not s.visible or _waits(s.wait or "") for s in self.sessions)
+        return any(to.is_hidden(row) or _waits(to.wait(row) or "") for row in self.rows)
 
 
 def _waits(event: str) -> bool:
@@ -54,8 +67,7 @@ class Waits:
     async def activity(self, session_id: int | None = None) -> Activity:
         found = await self._link.fetch("sessions", "sessions", session_id)
         await self._link.learn(found)
-        names = self._link.names.shared
-        return Activity(rows=found, sessions=tuple(to.session(row, names) for row in found))
+        return Activity(found, self._link.names.shared)
 
     async def tree(self, activity: Activity, found: Sequence[to.Record]) -> BlockingTree:
         """`found` are the rows of the lock table."""
@@ -67,7 +79,7 @@ class Waits:
         graph = wait_graph(claims, to.CONFLICTS, edges=edges)
         if graph.undecided:
             graph = await self._decide(graph, claims, edges)
-        known = by_id(session for session in activity.sessions if session.id not in leaders)
+        known = activity.of(set(graph.ids) - leaders.keys())
         known |= await self._prepared(claims)
         await self._link.learn_relations(locks.relations_of([*rows, *tuples.values()]))
         waits |= locks.waits(rows, tuples, owners, self._link.names.relations)

@@ -21,6 +21,7 @@ from console.model.reading import Reading
 from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
+from console.tui.nodes import has
 from console.tui.widgets.bars import Bar, Key
 from console.tui.widgets.grid import Grid
 
@@ -180,7 +181,7 @@ class Pane(Vertical, Generic[D, T]):
             return
         self._soon = False
         await self.feed.poll()
-        if not self.is_attached or not self.query(Grid):  # a screen that is left goes from the leaves up
+        if not self.is_attached or not has(self, Grid):
             return
         if self._shown:
             self.draw()

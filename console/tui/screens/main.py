@@ -38,6 +38,7 @@ from console.tui.messages import (
     Told,
     UnlockWanted,
 )
+from console.tui.nodes import has
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
@@ -174,7 +175,7 @@ class MainScreen(GuidedScreen):
 
     def _tick(self) -> None:
         """Every half second, but drawn only when a word changed."""
-        if not self.query(ContentSwitcher):
+        if not has(self, ContentSwitcher):
             return  # left meanwhile
         pane, watching = self._looked_at, self.query_one(LocksPane)
         # Locks are always read: what they say of the server is true of it whatever is in view.
