@@ -23,7 +23,8 @@ from console.audit.forgetting import forget
 from console.audit.journal import Header, Journal, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.merge import Merged, merge
-from console.audit.readback import read_folder
+from console.audit.readback import NOTHING as NO_HEADS
+from console.audit.readback import read_evidence
 from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import inspect_table, install_table, open_table
 from console.audit.table.port import Candidate, Query, Table
@@ -244,7 +245,9 @@ class Ledger:
         since: Base | None = None,
     ) -> tuple[Verification, Marks]:
         # Journals first: a row they know by then is in any later picture of the table.
-        journals = await asyncio.to_thread(read_folder, self.folder, self._table.ledger, self.sink)
+        journals = await asyncio.to_thread(
+            read_evidence, self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS
+        )
         receipts = (receipt for journal in journals for receipt in journal.receipts)
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
@@ -253,9 +256,7 @@ class Ledger:
             verifier.feed(entry)
         found = verifier.finish()
         damaged = tuple(
-            Fault(None, journal.header.writer, None, "journal")
-            for journal in journals
-            if journal.damaged and journal.header
+            Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
         )
         whole = msgspec.structs.replace(found, faults=(*found.faults, *damaged))
         if since is not None and whole.faults:

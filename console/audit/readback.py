@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from math import inf
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from console.audit import chain
 from console.audit.journal import Header, unusable
 from console.audit.record import Kind, Receipt, Row, decode_row
 
+NOTHING: Final[Mapping[UUID, chain.Head]] = {}
 LATE: Final = (Kind.OUTCOME, Kind.RESOLVED)
 
 
@@ -28,6 +30,14 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Receipt, ...]
     undecided: tuple[Row, ...]
     rows: tuple[Row, ...]
+    damaged: bool
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification needs of a journal; `damaged` as of Contents."""
+
+    header: Header
+    receipts: tuple[Receipt, ...]
     damaged: bool
 
 
@@ -54,21 +64,73 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     void: Void | None = None
 
 
-def read_folder(folder: Path, ledger: UUID, sink: str) -> list[Contents]:
-    """All journals of one ledger, by its id or by its address; another's rows are no evidence.
+class _Numbered(msgspec.Struct, frozen=True):
+    seq: int
 
-    Raises AuditUnavailable for a journal that cannot be read.
+
+class _Place(msgspec.Struct, frozen=True):
+    """As much of a line as tells which row it is about."""
+
+    row: _Numbered | None = None
+    ack: _Numbered | None = None
+    void: _Numbered | None = None
+
+
+def read_evidence(
+    folder: Path, ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head] = NOTHING
+) -> list[Evidence]:
+    """Of all journals of one ledger, by its id or by its address; another's rows are no evidence. No row is
+    kept, ledgers are long, and lines about rows that are `covered` are not looked into. Raises AuditUnavailable for a journal that cannot be read.
     """
     found = []
     for path in sorted(folder.glob("*.ndjson")):
         try:
-            contents = parse(path.read_bytes())
+            with path.open("rb") as lines:
+                told = evidence(lines, ledger, sink, covered)
         except OSError as error:
             raise unusable(path, error.strerror or str(error)) from None
-        header = contents.header
-        if header and (header.ledger == ledger or header.sink == sink):
-            found.append(contents)
+        if told is not None:
+            found.append(told)
     return found
+
+
+def evidence(
+    lines: Iterable[bytes], ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head] = NOTHING
+) -> Evidence | None:
+    """None for a journal without a header, or of another ledger."""
+    header: Header | None = None
+    acks: list[Ack] = []
+    torn = damaged = False
+    known = 0
+    for text in lines:
+        if known and _place(text) <= known:
+            damaged |= torn
+            continue
+        line = line_of(text)
+        damaged |= torn and line is not None
+        torn |= line is None
+        match line:
+            case Header() if header is None:
+                if line.ledger != ledger and line.sink != sink:
+                    return None
+                header, known = line, covered[line.writer].seq if line.writer in covered else 0
+            case Row():
+                damaged |= not _is_sound(line)
+            case Ack():
+                acks.append(line)
+    if header is None:
+        return None
+    return Evidence(header=header, receipts=tuple(_receipt(header, ack) for ack in acks), damaged=damaged)
+
+
+def _place(text: bytes) -> float:
+    """The number of the row that a line is about; infinity where it does not tell."""
+    try:
+        line = msgspec.json.decode(text, type=_Place)
+    except msgspec.DecodeError:
+        return inf
+    about = line.row or line.ack or line.void
+    return about.seq if about else inf
 
 
 def parse(data: bytes) -> Contents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import resource
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +20,8 @@ from hypothesis import strategies as st
 from console.audit import chain
 from console.audit.journal import Header, Journal, alive, place
 from console.audit.mounts import file_system
-from console.audit.readback import parse, read_folder
-from console.audit.record import Row
+from console.audit.readback import Contents, evidence, parse, read_evidence
+from console.audit.record import Row, encode
 from console.errors import AuditUnavailable
 from tests.audit.forge import entry, row
 
@@ -37,6 +39,11 @@ def rows(writer: UUID, count: int) -> list[Row]:
         made.append(row(head, writer, json.dumps({"n": number})))
         head = chain.Head(made[-1].seq, made[-1].link)
     return made
+
+
+def only(folder: Path) -> Contents:
+    (path,) = folder.glob("*.ndjson")
+    return parse(path.read_bytes())
 
 
 @contextlib.contextmanager
@@ -60,7 +67,7 @@ def test_only_what_the_table_took_is_a_receipt(journal: Path) -> None:
     open_journal.void(voided, "no room")
     open_journal.row(lost)
     open_journal.close()
-    (read,) = read_folder(journal, LEDGER, "")
+    read = only(journal)
     (receipt,) = read.receipts
     assert (receipt.writer, receipt.seq, receipt.link, receipt.id) == (writer, 1, taken.link, 7)
     assert read.undecided == (lost,)
@@ -75,7 +82,7 @@ def test_a_voided_row_that_is_tried_again_waits_again(journal: Path) -> None:
     open_journal.void(again, "no room")
     open_journal.row(again)
     open_journal.close()
-    (read,) = read_folder(journal, LEDGER, "")
+    read = only(journal)
     assert read.undecided == (again,)
 
 
@@ -98,9 +105,9 @@ def test_a_folder_that_others_may_enter_is_refused(journal: Path) -> None:
 
 def test_another_ledger_is_no_evidence(journal: Path) -> None:
     create(journal).close()
-    assert len(read_folder(journal, uuid4(), "sqlite:///x")) == 1
-    assert len(read_folder(journal, LEDGER, "elsewhere")) == 1
-    assert read_folder(journal, uuid4(), "elsewhere") == []
+    assert len(read_evidence(journal, uuid4(), "sqlite:///x")) == 1
+    assert len(read_evidence(journal, LEDGER, "elsewhere")) == 1
+    assert read_evidence(journal, uuid4(), "elsewhere") == []
 
 
 def delete(path: Path) -> None:
@@ -142,7 +149,7 @@ def test_a_full_disk_leaves_no_torn_line(journal: Path) -> None:
     assert place(journal, writer).stat().st_size == size
     open_journal.row(second)
     open_journal.close()
-    (read,) = read_folder(journal, LEDGER, "")
+    read = only(journal)
     assert read.undecided == (first, second)
     assert not read.damaged
 
@@ -198,3 +205,46 @@ def test_a_torn_end_is_a_crash_and_a_torn_middle_is_damage(data: st.DataObject) 
 @given(st.binary(max_size=300))
 def test_any_bytes_can_be_read(data: bytes) -> None:
     parse(data)
+
+
+def text_of(writer: UUID, made: list[Row]) -> bytes:
+    """A journal in which the table took each row."""
+    lines: list[dict[str, object]] = [
+        {"journal": {"writer": str(writer), "ledger": str(LEDGER), "sink": "x"}}
+    ]
+    for one in made:
+        ack = {"seq": one.seq, "link": one.link.hex(), "id": one.seq, "seal": "00" * 32}
+        lines += [{"row": encode(one)}, {"ack": ack}]
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+
+@given(st.data())
+def test_evidence_is_what_the_whole_journal_says(data: st.DataObject) -> None:
+    writer = uuid4()
+    whole = text_of(writer, rows(writer, 3))
+    start = data.draw(st.integers(0, len(whole)))
+    harmed = whole[:start] + data.draw(st.binary(max_size=4)) + whole[start + data.draw(st.integers(0, 9)) :]
+    contents = parse(harmed)
+    found = evidence(io.BytesIO(harmed), LEDGER, "x")
+    if contents.header is None or (contents.header.ledger != LEDGER and contents.header.sink != "x"):
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.header, found.receipts) == (contents.header, contents.receipts)
+        assert found.damaged == contents.damaged
+
+
+def test_what_a_checkpoint_covers_is_not_looked_into() -> None:
+    writer = uuid4()
+    made = rows(writer, 4)
+    covered = {writer: chain.Head(2, made[1].link)}
+    whole = text_of(writer, made)
+    changed = whole.replace(b'{\\"n\\": 1}', b'{\\"n\\": 9}')
+    assert changed != whole
+    found = evidence(io.BytesIO(changed), LEDGER, "x", covered)
+    assert found is not None
+    assert [one.seq for one in found.receipts] == [3, 4]
+    assert not found.damaged
+    later = evidence(io.BytesIO(whole.replace(b'{\\"n\\": 2}', b'{\\"n\\": 9}')), LEDGER, "x", covered)
+    assert later is not None
+    assert later.damaged
