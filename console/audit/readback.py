@@ -79,8 +79,10 @@ class _Place(msgspec.Struct, frozen=True):
 def read_evidence(
     folder: Path, ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head] = NOTHING
 ) -> list[Evidence]:
-    """Of all journals of one ledger, by its id or by its address; another's rows are no evidence. No row is
-    kept, ledgers are long, and lines about rows that are `covered` are not looked into. Raises AuditUnavailable for a journal that cannot be read.
+    """Of all journals of one ledger, by its id or by its address; another's rows are no evidence.
+
+    No row is kept, ledgers are long, and lines about rows that are `covered` are not looked into. Raises
+    AuditUnavailable for a journal that cannot be read.
     """
     found = []
     for path in sorted(folder.glob("*.ndjson")):
