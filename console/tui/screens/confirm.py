@@ -129,6 +129,8 @@ class ConfirmScreen(ModalScreen[Approval | None]):
 
     def _show_failure(self, error: DbdeckError) -> None:
         self._lacking = "there is no plan: nothing can be run; Esc leaves"
+        self.query_one("#reason", Input).placeholder = "no reason is needed: Esc leaves"
+        self.query_one("#go", Button).display = False
         self.query_one("#plan", Static).update(drawn(failed(self._action, error)))
 
     def _show_plan(self, plan: Plan) -> None:
