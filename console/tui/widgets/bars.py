@@ -29,6 +29,19 @@ class Bar(Static):
             self.update(said, layout=False)  # one line, whatever it says
 
 
+class Note(Bar):
+    """A sentence: where one line has no room for it, it gets more of them, and is read to its end."""
+
+    DEFAULT_CSS = "Note { height: auto; max-height: 4; text-wrap: wrap; }"
+
+    def say(self, text: Text | str) -> None:
+        before = len(self._said)
+        super().say(text)
+        if max(before, len(self._said)) > (self.size.width or 80):
+            self.clear_cached_dimensions()
+            self.refresh(layout=True)
+
+
 class TargetBar(Bar):
     """Left: environment, target, engine, TLS. Right: how fresh the data is."""
 
@@ -133,11 +146,11 @@ class TabLine(Bar):
                 self.post_message(self.Chosen(name))
 
 
-class Status(Bar):
+class Status(Note):
     """What was done, what is wrong, why a key does nothing."""
 
     DEFAULT_CSS = """
-    Status { background: $surface; }
+    Status { background: $surface; min-height: 1; max-height: 3; }
     Status.bad { background: $error-muted; color: $foreground; }
     """
 
