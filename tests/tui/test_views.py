@@ -408,3 +408,11 @@ async def test_a_listener_that_breaks_leaves_no_closed_ledger_behind(tmp_path: P
     assert (desk.ledger, desk.dispatcher) == (None, None)
     with pytest.raises(AuditUnavailable):
         desk.acting()
+
+
+async def test_a_low_terminal_keeps_its_lines_for_the_sessions(stage: Stage) -> None:
+    async with shown(stage, (30, 10)) as pilot:
+        status = stage.main.query_one(Status)
+        stage.main.post_message(Told("no " * 40, bad=True))
+        await until(pilot, lambda: "no no" in stage.status)
+        assert status.size.height == 1
