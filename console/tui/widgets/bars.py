@@ -129,13 +129,15 @@ class TabLine(Bar):
     def _drawn(self, tabs: Sequence[Tab], gap: str, letters: int) -> tuple[Text, list[tuple[int, int, str]]]:
         """The line, and where in it each view begins and ends."""
         text, spans, before = Text(" "), [], ""
+        # Without colours red becomes a grey, which of 16 is the one that it stands on.
+        loud = "bold" if self.app.no_color else "bold red"
         for tab in tabs:
             start = len(text)
             title = tab.title if tab.name == self._chosen else tab.title[:letters]
             label = title if tab.key == before else f"{self._keys.get(tab.key, tab.key)} {title}"
             text.append(f" {label}{gap}", style="bold reverse" if tab.name == self._chosen else "")
             if badge := self._badges.get(tab.name):
-                text.append(f"{badge}{gap}", style="bold red")
+                text.append(f"{badge}{gap}", style=loud)
             spans.append((start, len(text), tab.name))
             before = tab.key
         return text, spans
