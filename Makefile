@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 3
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: demo test bench peers check format servers requirements picture docs snapshots clean
+.PHONY: demo test bench peers check format servers requirements picture walkthrough docs snapshots clean
 
 demo: .venv/.demo
 	@$(BIN)/dbdeck demo
@@ -40,6 +40,10 @@ peers: .venv/bin/python
 # The pictures of README and tour, from the running demo.
 picture: .venv/.dev
 	$(BIN)/python bench/picture.py
+
+# The pictures of docs/walkthrough, from the demo and the servers of the tests.
+walkthrough: .venv/.dev
+	$(BIN)/python -m bench.walkthrough
 
 # Reference pages, man page and completions, from the code.
 docs: .venv/.dev

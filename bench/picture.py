@@ -15,7 +15,7 @@ from console.tui.app import ConsoleApp
 
 _FOLDER = Path(__file__).parent.parent / "docs" / "images"
 # The picture shows the fonts of whoever looks at it and asks no server for its own.
-_FONT = re.compile(r"@font-face\s*{[^}]*}")
+FONT = re.compile(r"@font-face\s*{[^}]*}")
 # name -> (keys that lead there from what was shown before, seconds until it has its data)
 _TOUR = {
     "console": (("t",), 2.0),
@@ -31,7 +31,7 @@ _TOUR = {
 async def main() -> None:
     async with demo_server() as config:
         await asyncio.sleep(20)  # waits of some seconds look like an incident
-        app = ConsoleApp(config, Registry(actions.ALL), _runbooks)
+        app = ConsoleApp(config, Registry(actions.ALL), shipped)
         async with app.run_test(size=(132, 38)) as pilot:
             await pilot.pause(3)
             for name, (keys, seconds) in _TOUR.items():
@@ -55,10 +55,10 @@ async def _terminate(pilot: Pilot[int]) -> None:
 
 def _save(app: ConsoleApp, name: str) -> None:
     svg = app.export_screenshot(title="dbdeck demo")
-    (_FOLDER / f"{name}.svg").write_text(_FONT.sub("", svg), encoding="utf-8")
+    (_FOLDER / f"{name}.svg").write_text(FONT.sub("", svg), encoding="utf-8")
 
 
-def _runbooks() -> list[tuple[str, str]]:
+def shipped() -> list[tuple[str, str]]:
     from importlib.resources import files
 
     found = (one for one in files("runbooks").iterdir() if one.name.endswith(".yaml"))

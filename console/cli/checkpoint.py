@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def keygen(name: str) -> int:
     """A new signing key, 0600, never over another file."""
     private, public = checkpoint.new_key()
-    path = Path(name).expanduser()
+    path = Path(name).expanduser().resolve()  # the lines that follow are for a config, wherever that is read
     write_new(path, private.reveal() + "\n")
     output.line(f"the signing key is in {path}; who acts should not be able to read it", Tone.GOOD)
     output.line("in the config of who makes checkpoints:")

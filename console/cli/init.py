@@ -346,9 +346,9 @@ async def _keep(chosen: Chosen) -> None:
             output.note(f"{entry}: stored in {store.name}")
 
 
-async def _make(services: Services, config: Config, chosen: Chosen, answers: Answers) -> list[Run]:
+async def _make(services: Services, config: Config, chosen: Chosen, answers: Answers) -> dict[str, Run]:
     if chosen.admin is None:
-        return []
+        return {}
     login, held = chosen.admin.lent("admin")
     admin = logins.as_admin(config.target(chosen.text.name), login, answers.options.admin_host)
     with lent(held):
@@ -380,7 +380,7 @@ async def _finish(
     services: Services,
     path: Path,
     chosen: Chosen,
-    done: tuple[logins.Met, list[str], list[Run]],
+    done: tuple[logins.Met, list[str], dict[str, Run]],
     *,
     as_json: bool,
 ) -> int:

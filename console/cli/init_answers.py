@@ -22,6 +22,7 @@ from console.wire.tls import is_local
 
 ADMINS = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: "root"}
 TRIES = 5
+_ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
 
 
 class InitOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +95,13 @@ class Answers:
             return given
         if not self.asks:
             raise missing(question, flag)
-        typed = (await ask_line(f"{question}? [{'Y/n' if default else 'y/N'}] ")).lower()
-        return default if not typed else typed in ("y", "yes")
+        while True:
+            typed = (await ask_line(f"{question}? [{'Y/n' if default else 'y/N'}] ")).lower()
+            if typed in _ANSWERS:
+                return _ANSWERS[typed]
+            if not typed:
+                return default
+            output.note(f"{clean(typed)!r} is neither yes nor no")
 
     async def go_on(self, question: str) -> bool:
         """Approval: --yes gives it, and without a terminal nothing else does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -76,9 +76,9 @@ def as_admin(target: Target, login: Login, host: str) -> Target:
 
 async def create(
     services: Services, config: Config, admin: Target, who: Mapping[Purpose, str], host: str, answers: Answers
-) -> list[Run]:
+) -> dict[str, Run]:
     """Each login by an action of its own. Raises what ended it; the runs before that stand in the ledger."""
-    runs: list[Run] = []
+    runs: dict[str, Run] = {}
     async with dispatcher(config, services.registry()) as runner:
         await _settle(runner.ledger, services, admin, runner.store)
         async with open_engine(admin) as engine:
@@ -95,7 +95,7 @@ async def create(
                 run = await runner.apply(plan, engine, approval, watch=watch)
                 for tone, line in words.conclude(run):
                     _say(tone, line)
-                runs.append(run)
+                runs[name] = run
                 if run.exit is not Exit.OK:
                     raise _ended(run)
                 if watch.stop.is_set():
@@ -104,11 +104,10 @@ async def create(
     return runs
 
 
-def _tell_made(runs: Sequence[Run]) -> None:
+def _tell_made(runs: Mapping[str, Run]) -> None:
     """Before what may end it: what is there by then stays."""
-    for run in runs:
-        what = run.statements[0] if run.statements else "the login"
-        output.note(f"{what}: done; the same command goes on from here")
+    for name in runs:
+        output.note(f"{name} is made; where this ends before its end, the same command goes on from here")
 
 
 def _say(_: Tone, line: str) -> None:
@@ -139,9 +138,9 @@ async def _settle(ledger: Any, services: Services, admin: Target, store: Any) ->
             output.note(f"an earlier one was cut off and is settled: {end.state}: {end.summary}")
 
 
-def documents(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def documents(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
     return [
-        {"account": run.statements[0] if run.statements else "", "effect": run.effect, "exit": run.exit,
+        {"account": name, "effect": run.effect, "exit": run.exit,
          "action_id": str(run.action_id), "intent": run.intent, "outcome": run.outcome}
-        for run in runs
+        for name, run in runs.items()
     ]  # fmt: skip

@@ -57,7 +57,7 @@ async def _look(engine: Engine, name: str, seen: _Seen, *, yes: bool) -> None:
     seen.cost = await engine.measurement(schema, bare)
     seen.subject = seen.cost.subject
     if seen.cost.refusal:
-        raise UsageError(f"{'; '.join(words.cost(seen.cost))}; nothing was measured")
+        raise UsageError(f"{'; '.join(words.cost(seen.cost)).rstrip(';')}; nothing was measured")
     for line in words.cost(seen.cost):
         output.note(line)
     if not yes:

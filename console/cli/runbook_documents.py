@@ -136,7 +136,7 @@ def check(services: Services, names: Sequence[str], as_json: bool) -> int:
             output.line(f"{where}{finding.severity}: {finding.rule}: {finding.message}{hint}", tone)
         walked = sum(len(loaded.document.tests) for loaded in chosen)
         told = "with faults" if wrong else f"{walked} fixtures walked, no fault"
-        output.line(f"{len(chosen)} runbooks, {told}")
+        output.line(f"{len(chosen)} runbook{'' if len(chosen) == 1 else 's'}, {told}")
     return Exit.USAGE if wrong else Exit.OK
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from console.model import option_file, pgpass
 from console.model.login import EngineKind
+from console.model.target import address_of
 from console.model.tls import TlsMode
 
 PORTS = {EngineKind.POSTGRES: 5432, EngineKind.MYSQL: 3306}
@@ -69,7 +70,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        return f"{self.host}/.s:{self.port}" if self.host.startswith("/") else f"{self.host}:{self.port}"
+        return address_of(self.engine, self.host, self.port)
 
     @property
     def what(self) -> tuple[EngineKind, str, int, str, str]:

@@ -51,11 +51,20 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        return f"{self.host}/.s:{self.port}" if self.local else f"{self.host}:{self.port}"
+        return address_of(self.engine, self.host, self.port)
 
     @property
     def read_only(self) -> bool:
         return self.operator is None
+
+
+def address_of(engine: EngineKind, host: str, port: int) -> str:
+    """As a person would look for it: the socket's own path where that follows from the folder and the port
+    (PostgreSQL); MySQL's sockets are named as they like, and have no port.
+    """
+    if not host.startswith("/"):
+        return f"{host}:{port}"
+    return f"{host}/.s.PGSQL.{port}" if engine is EngineKind.POSTGRES else host
 
 
 class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):

@@ -193,13 +193,14 @@ def summary(found: Accounts) -> str:
         return "no account is known"
     bad = sum(1 for one in people if one.worst is Severity.BAD)
     said = [f"{len(people)} of {len(found.accounts)} may log in"]
+    older = sum(one.logins.before or 0 for one in people if one.logins)
     figures = (
         (bad, "with rights over everything"),
         (drifted(found.accounts), "changed outside"),
         (overdue(found.accounts), "overdue"),
         (sum(1 for one in people if one.due is Due.UNKNOWN), "of unknown age"),
         (sum(1 for one in people if one.no_password and one.host is not None), "without a password"),
-        (sum(one.logins.before or 0 for one in people if one.logins), "sessions older than their password"),
+        (older, f"session{'s' if older > 1 else ''} older than the password"),
     )
     return ", ".join(said + [f"{number} {word}" for number, word in figures if number])
 

@@ -123,10 +123,11 @@ def summary(board: DrainBoard) -> str:
         return EMPTY if known else f"{EMPTY}, as far as is known"
     many = len(board.accounts)
     said = [f"{many} account{'s' if many > 1 else ''} to finish"]
+    older = sum(one.seen.older or 0 for one in board.accounts)
     figures = (
         (sum(1 for one in board.accounts if one.pending is not None and not one.gone), "broke off"),
         (sum(1 for one in board.accounts if one.ready), "drained"),
-        (sum(one.seen.older or 0 for one in board.accounts), "sessions from before"),
+        (older, f"session{'s' if older > 1 else ''} from before"),
         (sum(1 for one in board.accounts if one.seen.older is None and not one.gone), "unknown"),
         (sum(1 for one in board.accounts if one.gone), "whose account is gone"),
     )

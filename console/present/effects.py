@@ -22,7 +22,10 @@ COLUMNS = (
     Column(title="declared by", width=24, least=12, drop=2),
 )
 _TONES = {Standing.UNDECLARED: Tone.BAD, Standing.UNCLEAR: Tone.WARN, Standing.DECLARED: Tone.MUTED}
-EMPTY = "No look at this target was recorded: `dbdeck audit compare -t TARGET` takes the first."
+
+
+def empty(target: str) -> str:
+    return f"No look at this target was recorded: `dbdeck audit compare -t {target}` takes the first."
 
 
 def lines(found: Comparison) -> list[Line]:
@@ -176,4 +179,6 @@ def summary(found: Sequence[Item]) -> str:
     findings = [one.finding for one in found if one.finding is not None]
     undeclared = sum(1 for one in findings if one.standing is Standing.UNDECLARED)
     looks = len(found) - len(findings)
+    if not looks:
+        return "nobody has looked yet"
     return f"undeclared in the last looks ({looks}): {undeclared}; dbdeck audit compare looks anew"

@@ -167,7 +167,7 @@ def details(node: LockNode, tree: BlockingTree | None = None) -> list[tuple[str,
     pairs = [
         ("session", f"{session.id} started {_moment(session.started_at)}"),
         ("user", f"{text(session.user)} @ {text(session.client)} in {text(session.database)}"),
-        ("application", f"{text(session.application)} ({text(session.kind)})"),
+        ("application", f"{text(session.application) or 'no name'} ({text(session.kind)})"),
         ("state", f"{state(session)} for {age(session.state_seconds)}"),
         (
             "transaction",

@@ -233,4 +233,7 @@ def rows(runs: Iterable[Recalled]) -> list[dict[str, Any]]:
 def summary(runs: Iterable[Recalled]) -> str:
     found = list(runs)
     left = sum(one.run.ended is None for one in found)
-    return f"the newest {len(found)} runs" + (f", {left} have not ended" if left else "")
+    if not found:
+        return "no run yet"
+    whole = "one run" if len(found) == 1 else f"the newest {len(found)} runs"
+    return whole + (f", {left} not ended" if left else "")

@@ -94,7 +94,7 @@ def details(one: OpenTransaction) -> list[tuple[str, str]]:
     pairs = [
         ("session", "none: it is prepared" if one.prepared else f"{session.id} started {session.started_at}"),
         ("user", f"{text(session.user)} @ {text(session.client)} in {text(session.database)}"),
-        ("application", f"{text(session.application)} ({text(session.kind)})"),
+        ("application", f"{text(session.application) or 'no name'} ({text(session.kind)})"),
         ("state", f"{state(session)} for {age(session.state_seconds)}"),
         ("transaction", _transaction(one)),
         ("modified", "" if one.rows_modified is None else f"{one.rows_modified} rows"),

@@ -328,6 +328,15 @@ def _word(expression: str, names: Names, steps: int) -> str:
         return f"at least {found.least}"
     if found is UNKNOWN:
         return f"({expression}: known at run time)"
+    return _read(found)
+
+
+def _read(found: object) -> str:
+    """In a sentence: the items of a list side by side, and `?` for what is null."""
     if isinstance(found, str):
         return found
+    if found is None:
+        return "?"
+    if isinstance(found, list) and not any(isinstance(one, list | dict) for one in found):
+        return ", ".join(_read(one) for one in found) or "none"
     return msgspec.json.encode(found).decode()

@@ -41,14 +41,18 @@ from console.tui.themes import OWN
 from console.tui.tight import TightApp
 
 _FIRST_SECONDS = 1.0  # belong to the rows
-_HELP = """\
-Every action is written to the audit ledger before it is executed. A key only opens its plan:
-nothing happens before you have seen the statement, given a reason and pressed Enter there.
-
-Locks pane: a tree a root blocker. ╰ waits for a lock, ┄ waits only for its turn in the queue
-(the one it stands behind holds nothing that conflicts). "blocks" counts everyone behind it.
-When the server does not answer, what is shown is dimmed and its age counts up in the top line.
-"""
+_HELP = (
+    "Every action is written to the audit ledger before it is executed. A key only opens its plan: nothing "
+    "happens before you have seen the statement, given a reason and pressed Enter there. When the server "
+    "does not answer, what is shown is dimmed and its age counts up in the top line."
+)
+_TREE = (
+    "A tree a root blocker: ╰ waits for a lock, ┄ waits only for its turn in the queue (the one it stands "
+    'behind holds nothing that conflicts). "blocks" counts everyone behind it.'
+)
+# What has no id is the toolkit's: moving the focus where there is one thing to focus.
+_EVERYWHERE = ("action", "app", "pane", "runbooks.suggested", "view")
+_MOVES = ("details", "grid")
 
 
 class ConsoleApp(TightApp[int]):
@@ -224,13 +228,28 @@ class ConsoleApp(TightApp[int]):
 
     def action_help(self) -> None:
         """The keys that work here, from the bindings themselves."""
-        rows: dict[str, str] = {}
+        parts: dict[str, dict[str, list[str]]] = {"here": {}, "everywhere": {}, "moving about": {}}
         for active in self.screen.active_bindings.values():
-            shown = self.get_key_display(active.binding)
-            if active.binding.description:
-                rows.setdefault(active.binding.description, shown)
-        keys = "\n".join(f"  {key:<14} {name}" for name, key in rows.items())
-        self.push_screen(TextScreen("help", Text(f"{_HELP}\n{keys}")))
+            name, shown = active.binding.id or "", self.get_key_display(active.binding)
+            keys = parts[_part(name)].setdefault(active.binding.description, [])
+            if name and shown not in keys:
+                keys.append(shown)
+        said = [_HELP, *([_TREE] if "locks.terminate" in self._bound() else [])]
+        for title, rows in parts.items():
+            lines = [f"  {' '.join(keys):<14} {name}" for name, keys in rows.items() if keys and name]
+            said += ["\n".join([title, *lines])] if lines else []
+        self.push_screen(TextScreen("help", Text("\n\n".join(said))))
+
+    def _bound(self) -> set[str]:
+        return {active.binding.id or "" for active in self.screen.active_bindings.values()}
+
+
+def _part(name: str) -> str:
+    """Of the help: what a key belongs to, by the id of its binding."""
+    family = name.partition(".")[0]
+    if family in _MOVES:
+        return "moving about"
+    return "everywhere" if family in _EVERYWHERE or name in _EVERYWHERE else "here"
 
 
 async def run(config: Config, registry: Registry, runbooks: Shipped = tuple) -> int:

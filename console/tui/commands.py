@@ -42,8 +42,8 @@ class Commands(Provider):
         app, seen = self._console, set[str]()
         for binding in self.screen.active_bindings.values():
             name, node = binding.binding.description, binding.node
-            known = binding.binding.id or name
-            if name and known not in seen and not known.startswith(_MOVES):
+            known = binding.binding.id  # what has none is the toolkit's
+            if name and known and known not in seen and not known.startswith(_MOVES):
                 seen.add(known)
                 action = binding.binding.action
                 yield name, f"key {app.get_key_display(binding.binding)}", _runner(app, action, node)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -121,6 +122,15 @@ async def test_a_key_is_never_written_over_another_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("mine")
     done = await Command(tmp_path, {}).run("audit", "keygen", str(tmp_path / "key"))
     assert (done.code, (tmp_path / "key").read_text()) == (2, "mine"), done
+
+
+async def test_the_lines_for_a_config_name_the_key_from_everywhere(tmp_path: Path) -> None:
+    """A config is read from other folders than the one in which the key was made."""
+    given = os.path.relpath(tmp_path / "key", Path(__file__).parent.parent.parent)
+    done = await Command(tmp_path, {}).run("audit", "keygen", given)
+    named = next(line.partition("file:")[2] for line in done.out.splitlines() if "key: file:" in line)
+    assert Path(named).is_absolute()
+    assert Path(named).samefile(tmp_path / "key")
 
 
 async def test_a_literal_key_is_refused_and_not_repeated(tmp_path: Path) -> None:

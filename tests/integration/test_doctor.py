@@ -132,6 +132,15 @@ async def test_tls_that_is_missing_is_told_with_its_keys(postgres18: PostgresSer
     assert "targets.t.tls and .ca" in reach["hint"]
 
 
+async def test_no_tls_is_no_fault_where_nothing_leaves_the_machine(
+    any_server: Server, tmp_path: Path
+) -> None:
+    """What `init` writes for a server of this machine, and the doctor that follows has nothing against."""
+    told = checks(await looked(tmp_path, any_server, tls="off"))["tls"]
+    assert (told["ok"], told["hint"]) == (True, "")
+    assert "nothing leaves this machine" in told["detail"]
+
+
 async def test_an_authority_that_is_not_trusted_is_told_with_its_keys(
     postgres_tls: PostgresServer, tmp_path: Path
 ) -> None:

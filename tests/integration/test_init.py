@@ -112,7 +112,9 @@ async def test_one_command_makes_everything_and_it_works(
     assert done.code == 0, done.err
     document = done.document
     assert (document["schema"], document["target"]) == ("dbdeck/init/1", "first")
-    assert [one["effect"] for one in document["created"]] == ["applied", "applied"]
+    assert [(one["account"], one["effect"]) for one in document["created"]] == [
+        (name, "applied") for name in pair
+    ]
     assert checks(document, "first")["reach"]["ok"] is True
     assert checks(document, "first")["operator"]["ok"] is True
     assert document["next"] == "dbdeck show locks -t first"

@@ -11,6 +11,7 @@ from console.model import found
 from console.model.found import Candidate, Held
 from console.model.login import EngineKind
 from console.model.pgpass import escaped
+from console.model.target import address_of
 from console.model.tls import TlsMode
 
 CANARY = "c4n4ry"
@@ -192,3 +193,9 @@ def test_a_name_is_never_taken_and_never_empty(host: str, taken: set[str]) -> No
     name = found.proposed_name(_candidate(host=host or "x"), taken)
     assert name
     assert name not in taken
+
+
+def test_an_address_is_what_a_person_would_look_for() -> None:
+    assert address_of(EngineKind.POSTGRES, "/run/postgresql", 5432) == "/run/postgresql/.s.PGSQL.5432"
+    assert address_of(EngineKind.MYSQL, "/run/mysqld/mysqld.sock", 3306) == "/run/mysqld/mysqld.sock"
+    assert address_of(EngineKind.MYSQL, "db1", 3306) == "db1:3306"

@@ -271,6 +271,12 @@ def test_a_text_for_people_is_filled_in() -> None:
     assert "no 'x'" in fill("{{ x }}", NAMES)
 
 
+def test_a_list_in_a_sentence_is_words_and_what_is_null_is_not_known() -> None:
+    names = {"whose": ["shop_web", "reporting"], "what": [None, 3], "nobody": [], "since": None}
+    said = fill("held by {{ whose }} ({{ what }}), {{ nobody }}, since {{ since }}", names)
+    assert said == "held by shop_web, reporting (?, 3), none, since ?"
+
+
 def test_a_condition_has_three_values() -> None:
     assert [condition(text, NAMES) for text in ("n == 3", "n == 4", "later == 3")] == [True, False, None]
 

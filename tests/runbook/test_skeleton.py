@@ -30,7 +30,7 @@ async def test_it_is_written_to_a_new_file_that_lints(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     assert (await command.run("runbook", "new", "mine", "-o", str(file))).code == 0
     done = await command.run("runbook", "lint", str(file))
-    assert (done.code, done.out) == (0, "1 runbooks, 3 fixtures walked, no fault\n"), done
+    assert (done.code, done.out) == (0, "1 runbook, 3 fixtures walked, no fault\n"), done
     twice = await command.run("runbook", "new", "mine", "-o", str(file))
     assert (twice.code, "nothing was written" in twice.err) == (2, True), twice
     assert (await command.run("runbook", "new", "mine")).out == file.read_text()

@@ -15,6 +15,7 @@ from console.model.target import Environment
 from console.present.table import Tone
 from console.tui.app import ConsoleApp
 from console.tui.themes import OWN
+from console.tui.widgets.bars import TabLine
 from tests.tui.stage import NARROW, Stage, shown, until
 
 
@@ -33,6 +34,23 @@ async def test_the_cursor_and_the_root_can_be_told_without_colour(
         assert not lines[1].startswith("►")
         assert stage.bar.strip().startswith("PROD")
         assert "terminate" in stage.keys
+
+
+async def test_a_badge_is_no_grey_on_grey_without_colours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen in a terminal of 16 colours: the grey of red was the grey of the line."""
+    monkeypatch.setenv("NO_COLOR", "1")
+    stage = Stage(tmp_path, monkeypatch, Environment.PROD)
+    async with shown(stage, NARROW):
+        line = stage.main.query_one(TabLine)
+        line.badge("locks", "(30)")
+        drawn = line.render_line(0)
+        (badge,) = (one for one in drawn if "(30)" in one.text)
+        assert badge.style is not None
+        assert badge.style.bold
+        others = [one for one in drawn if "2 Trans" in one.text]
+        assert [one.style and one.style.color for one in others] == [badge.style.color]
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in OWN])

@@ -154,7 +154,7 @@ async def test_x_waits_until_nobody_is_left(town: Stage) -> None:
     async with shown(town, WIDE) as pilot:
         await drain(pilot, town)
         await pilot.press("x")
-        await until(pilot, lambda: "3 sessions from before are left" in town.status)
+        await until(pilot, lambda: "3 from before are left" in town.status)
         town.engine.list = town.engine.list[:5]
         await pilot.press("r")
         await until(pilot, lambda: cells_of(town.main.pane)[0][-1] == "drained: retire")

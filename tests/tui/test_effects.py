@@ -8,6 +8,7 @@ from uuid import uuid4
 from console.audit.effects import found_note
 from console.audit.record import Kind
 from console.model.effects import Comparison, Finding, How, Standing
+from console.tui.widgets.bars import Bar
 from tests.tui.stage import Stage, cells_of, shown, until
 
 AT = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
@@ -41,3 +42,12 @@ async def test_findings_stand_below_the_look_that_made_them(stage: Stage) -> Non
         await pilot.press("down")
         details = stage.main.pane.query_one(".details")
         await until(pilot, lambda: "by eve" in str(details.render()))
+
+
+async def test_without_a_look_the_command_that_takes_one_is_told_for_this_target(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("9", "9")
+        await until(pilot, lambda: stage.main.pane.reading.data is not None)
+        assert "dbdeck audit compare -t shop" in stage.main.pane.empty
+        summary = stage.main.pane.query_one("#effects-summary", Bar)
+        await until(pilot, lambda: "nobody has looked yet" in str(summary.render()))

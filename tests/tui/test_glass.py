@@ -100,6 +100,31 @@ async def test_a_broken_glass_frames_the_console_and_records_in_its_journal(stag
         assert kinds == ["open", "breakglass", "intent", "step", "outcome", "breakglass"]
 
 
+async def test_in_the_frame_a_long_plan_leaves_its_buttons_in_view(stage: Stage) -> None:
+    async with without_ledger(stage) as (pilot, _):
+        await break_it(pilot, stage)
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        dialog = pilot.app.screen
+        await until(pilot, lambda: dialog.has_class("glass"))
+        dialog.query_one("#plan", Static).update("a statement\n" * 60)
+        await pilot.pause(0.3)
+        box = dialog.query_one("Vertical").content_region
+        assert all(box.contains_region(dialog.query_one(name).region) for name in ("#reason", "#why", "#go"))
+
+
+async def test_in_the_frame_a_long_page_says_how_it_is_left(stage: Stage) -> None:
+    async with without_ledger(stage) as (pilot, _):
+        await break_it(pilot, stage)
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is stage.main)
+        page = TextScreen("long", "a line\n" * 60)
+        await pilot.app.push_screen(page)
+        await until(pilot, lambda: page.has_class("glass"))
+        await pilot.pause(0.3)
+        assert page.query_one("Vertical").content_region.contains_region(page.query_one(".foot").region)
+
+
 async def test_nothing_is_broken_without_a_reason_the_name_and_minutes(stage: Stage) -> None:
     async with without_ledger(stage) as (pilot, _):
         await pilot.press("b", "ctrl+s")

@@ -46,7 +46,7 @@ async def test_key_line_tabs_help_and_palette_follow_the_config(stage: Stage) ->
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
         said = " ".join(str(one.render()) for one in pilot.app.screen.query(Static))
-        assert re.search(r"^  K +Terminate session$", said, re.MULTILINE)
+        assert re.search(r"^  K f6 +Terminate session$", said, re.MULTILINE)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is stage.main)
         await pilot.press("f6")
@@ -99,3 +99,22 @@ async def test_the_tree_comes_back_after_the_last_column(stage: Stage) -> None:
         assert stage.pane.sorted_by is not None
         await pilot.press("s")
         await until(pilot, lambda: stage.pane.sorted_by is None and cells_of(stage.pane) == before)
+
+
+async def test_help_begins_with_the_keys_of_the_pane_and_has_none_of_the_toolkit(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        said = "\n".join(str(one.render()) for one in pilot.app.screen.query(Static))
+        assert said.index("Terminate session") < said.index("Overview") < said.index("Page down")
+        assert re.search(r"^  c C +Cancel statement$", said, re.MULTILINE)
+        assert "Focus" not in said
+        assert "super+c" not in said
+
+
+async def test_the_palette_offers_what_the_engine_of_the_target_has(stage: Stage) -> None:
+    async with shown(stage) as _:
+        names = {name for name, _, _ in Commands(stage.main)._commands()}
+        assert "Action table.vacuum" in names
+        assert "Action binlog.purge" not in names
+        assert "Focus Next" not in names

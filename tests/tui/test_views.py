@@ -24,12 +24,12 @@ from console.model.sessions import Session, State
 from console.model.target import Environment
 from console.model.transactions import OpenTransaction
 from console.tui.desk import Desk
-from console.tui.messages import ActionRequested
+from console.tui.messages import ActionRequested, Told
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.views import TABS
-from console.tui.widgets.bars import Bar, TabLine
+from console.tui.widgets.bars import Bar, Status, TabLine
 from tests.fakes import NOW, STARTED, make_session, storm
 from tests.tui.stage import NARROW, WIDE, Stage, cells_of, proposed, shown, until
 
@@ -229,6 +229,27 @@ async def test_going_to_a_standby_opens_its_target(stage: Stage) -> None:
         await until(pilot, lambda: stage.main is not before)
 
 
+async def test_a_note_that_has_no_room_in_a_line_is_read_to_its_end(stage: Stage) -> None:
+    """What deadlocked is in a log that cannot be read: the remedy stands in full at 80 columns, too."""
+    why = " ".join(f"word{n}" for n in range(24))
+    stage.engine.history = DeadlockHistory(counted=1, notes=(why,))
+    async with shown(stage) as pilot:
+        await pilot.press("1")
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "deadlocks")
+        note = stage.main.pane.query_one("#deadlocks-note")
+        await until(pilot, lambda: "word23" in str(note.render()))
+        await until(pilot, lambda: note.size.height == 3)
+
+
+async def test_a_refusal_that_has_no_room_in_a_line_gets_another(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        status = stage.main.query_one(Status)
+        stage.main.post_message(Told("no " * 40, bad=True))
+        await until(pilot, lambda: status.size.height == 2)
+        stage.main.post_message(Told("yes"))
+        await until(pilot, lambda: status.size.height == 1)
+
+
 async def test_ctrl_x_without_an_action_says_so(stage: Stage) -> None:
     async with shown(stage) as pilot:
         await pilot.press("ctrl+x")
@@ -349,6 +370,7 @@ async def test_a_plan_that_fails_tells_why_in_its_dialog(stage: Stage) -> None:
         await pilot.press(*"quit", "enter")
         assert pilot.app.screen is dialog
         assert "there is no plan" in str(dialog.query_one("#why").render())
+        assert not dialog.query_one("#go").display
         await pilot.press("escape")
         await until(pilot, lambda: "nothing was executed: session 99 is gone" in stage.status)
         assert pilot.app.screen is stage.main
@@ -386,3 +408,11 @@ async def test_a_listener_that_breaks_leaves_no_closed_ledger_behind(tmp_path: P
     assert (desk.ledger, desk.dispatcher) == (None, None)
     with pytest.raises(AuditUnavailable):
         desk.acting()
+
+
+async def test_a_low_terminal_keeps_its_lines_for_the_sessions(stage: Stage) -> None:
+    async with shown(stage, (30, 10)) as pilot:
+        status = stage.main.query_one(Status)
+        stage.main.post_message(Told("no " * 40, bad=True))
+        await until(pilot, lambda: "no no" in stage.status)
+        assert status.size.height == 1

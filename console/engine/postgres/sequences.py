@@ -27,7 +27,7 @@ async def read(link: Link, tables: Sequence[int], locks: Iterable[Record], grant
     notes = []
     hidden = sum(1 for row in rows if not row["readable"])
     if hidden:
-        notes.append(f"how far {hidden} sequences are used up is hidden: {grant}")
+        notes.append(f"how far sequences are used up is hidden for {hidden} of them: {grant}")
     values: dict[int, int | None] = {}
     try:
         found = await link.fetch("sequence_values", "sequences", [row["oid"] for row in asked])
@@ -38,7 +38,7 @@ async def read(link: Link, tables: Sequence[int], locks: Iterable[Record], grant
         notes.append(f"how far sequences are used up is unknown: {error.message}")
     locked = len([row for row in rows if row["readable"]]) - len(asked)
     if locked:
-        notes.append(f"how far {locked} sequences are used up is unknown: somebody locks them")
+        notes.append(f"how far sequences are used up is unknown for {locked} of them: somebody locks them")
     return Used(tables=nearest(rows, values), notes=tuple(notes))
 
 

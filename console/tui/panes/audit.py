@@ -31,7 +31,7 @@ class AuditPane(Pane[Sequence[Entry], Entry]):
         return str(item.id)
 
     def summary(self, data: Sequence[Entry]) -> str:
-        return f"the newest {len(data)} rows of the ledger"
+        return f"the newest {len(data)} rows of the ledger" if len(data) > 1 else "one row in the ledger"
 
     def details(self, item: Entry) -> str:
         who = f"{clean(item.db_user)} from {clean(item.peer)}"

@@ -124,7 +124,7 @@ def _no_retire(item: Draining) -> str:
     if item.pending is not None:
         return "a rotation of it broke off: go on with that first (n)"
     if item.seen.older:
-        return f"{item.seen.older} sessions from before are left (override=true: by ^p)"
+        return f"{item.seen.older} from before are left (override=true: by ^p)"
     return ""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from console.audit.effects import Told
@@ -18,7 +18,10 @@ class EffectsPane(Pane[Sequence[Told], effects.Item]):
     of_server = False
     title = "Effects"
     columns = effects.COLUMNS
-    empty = effects.EMPTY
+
+    def __init__(self, read: Callable[[], Awaitable[Sequence[Told]]], *, every: float, target: str) -> None:
+        super().__init__(read, every=every)
+        self.empty = effects.empty(target)
 
     def items_of(self, data: Sequence[Told]) -> Sequence[effects.Item]:
         return effects.items(data)

@@ -22,7 +22,7 @@ from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
 from console.tui.nodes import has
-from console.tui.widgets.bars import Bar, Key
+from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
 
 _SLACK_SECONDS = 0.5
@@ -81,7 +81,7 @@ class Pane(Vertical, Generic[D, T]):
 
     def compose(self) -> ComposeResult:
         yield Bar(id=f"{self.name_of_subject}-summary")
-        note = Bar(id=f"{self.name_of_subject}-note")
+        note = Note(id=f"{self.name_of_subject}-note")
         note.display = False
         yield note
         yield Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
@@ -218,7 +218,7 @@ class Pane(Vertical, Generic[D, T]):
         if self.paused:
             said.append("PAUSED")
         self.query_one(f"#{self.name_of_subject}-summary", Bar).say(f" {'  ·  '.join(said)}")
-        note = self.query_one(f"#{self.name_of_subject}-note", Bar)
+        note = self.query_one(f"#{self.name_of_subject}-note", Note)
         said_too = self.note(data)
         note.display = bool(said_too)
         note.say(f" {said_too}")

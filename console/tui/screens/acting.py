@@ -24,7 +24,7 @@ from console.errors import AuditUnavailable, DbdeckError, Exit, VaultLocked
 from console.keyrings import current
 from console.model.jobs import JobState
 from console.model.policy import BreakGlass
-from console.model.target import Target
+from console.model.target import EngineKind, Target
 from console.present import plan as words
 from console.present.actions import risk
 from console.present.advance import told as words_of_advance
@@ -39,6 +39,7 @@ from console.tui.screens.text import TextScreen
 from console.tui.screens.unlock import UnlockScreen
 
 T = TypeVar("T")
+_FLAVORS = {EngineKind.POSTGRES: {"postgresql"}, EngineKind.MYSQL: {"mysql", "mariadb"}}
 _WITHOUT = "Enter unlocks; Esc goes on without: nothing is executed that needs it"
 _STATES = {Exit.OK: JobState.DONE, Exit.PARTIAL: JobState.PARTLY, Exit.UNKNOWN: JobState.UNKNOWN}
 
@@ -66,8 +67,13 @@ class ActingScreen(Screen[None]):
         return "" if self._desk.can_act else NO_LEDGER
 
     def catalogue(self) -> list[tuple[str, str]]:
-        """Every action by name with what it does and its risk, for the palette."""
-        return [(action.name, f"{action.summary} (risk {risk(action)})") for action in self._desk.registry]
+        """Every action that this engine has, by name with what it does and its risk, for the palette."""
+        flavors = _FLAVORS[self.target.engine]
+        return [
+            (action.name, f"{action.summary} (risk {risk(action)})")
+            for action in self._desk.registry
+            if flavors & set(action.flavors)
+        ]
 
     def acted(self) -> None:
         """An action ended: whatever is shown may have changed."""

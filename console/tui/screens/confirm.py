@@ -106,8 +106,14 @@ class ConfirmScreen(ModalScreen[Approval | None]):
 
     def on_resize(self) -> None:
         """The plan gets what the fields and buttons leave of the screen: they are always in view."""
-        self.query_one(VerticalScroll).styles.max_height = max(2, self.size.height * 96 // 100 - _BESIDE)
+        self.query_one(VerticalScroll).styles.max_height = max(2, self._room * 96 // 100 - _BESIDE)
         self.call_after_refresh(self._tell_of_more)
+
+    @property
+    def _room(self) -> int:
+        """Lines within the frame of a break-glass, which comes when this has been laid out already."""
+        framed = self.app.desk.glass.left is not None  # type: ignore[attr-defined]
+        return self.app.size.height - (2 if framed else 0)
 
     def _tell_of_more(self) -> None:
         more = self.query_one(VerticalScroll).max_scroll_y
@@ -129,6 +135,8 @@ class ConfirmScreen(ModalScreen[Approval | None]):
 
     def _show_failure(self, error: DbdeckError) -> None:
         self._lacking = "there is no plan: nothing can be run; Esc leaves"
+        self.query_one("#reason", Input).placeholder = "no reason is needed: Esc leaves"
+        self.query_one("#go", Button).display = False
         self.query_one("#plan", Static).update(drawn(failed(self._action, error)))
 
     def _show_plan(self, plan: Plan) -> None:

@@ -52,6 +52,7 @@ from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
 
 _LEDGER_ROWS = 500
 _WIDE = 120
+_LOW = 16  # lines of a screen that has none to spare for a sentence
 _WATCHING = ("locks", "deadlocks")  # seen or not
 _GLANCE_SECONDS = 60.0
 _FIRST_GLANCE_SECONDS = 10.0
@@ -66,6 +67,7 @@ class MainScreen(GuidedScreen):
     MainScreen #filter, MainScreen #filter:focus {
         height: 1; border: none; background: $panel; padding: 0 1;
     }
+    MainScreen.low Note { height: 1; text-wrap: nowrap; }
     MainScreen #filter { display: none; }
     MainScreen #filter.open { display: block; }
     """
@@ -454,6 +456,7 @@ class MainScreen(GuidedScreen):
         return self.app.size.width >= _WIDE
 
     def on_resize(self) -> None:
+        self.set_class(self.app.size.height < _LOW, "low")
         for pane in self.query(Pane):
             pane.set_class(self._wide, "wide")
         self._tick()

@@ -20,6 +20,7 @@ class TextScreen(ModalScreen[None]):
     TextScreen > Vertical { width: 96%; max-width: 120; height: auto; max-height: 96%;
                             border: thick $primary; background: $surface; padding: 0 1; }
     TextScreen VerticalScroll { height: auto; max-height: 80vh; }
+    TextScreen.glass VerticalScroll { max-height: 72vh; }
     TextScreen .foot { color: $foreground-muted; height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -138,4 +138,4 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield RunsPane(of.runs, every=LEDGER_SECONDS, live=of.live)
     yield JobsPane(of.jobs, every=every)
     yield AuditPane(of.ledger, every=LEDGER_SECONDS)
-    yield EffectsPane(of.effects, every=slower)
+    yield EffectsPane(of.effects, every=slower, target=engine.target.name)

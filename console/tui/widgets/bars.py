@@ -29,6 +29,19 @@ class Bar(Static):
             self.update(said, layout=False)  # one line, whatever it says
 
 
+class Note(Bar):
+    """A sentence: where one line has no room for it, it gets more of them, and is read to its end."""
+
+    DEFAULT_CSS = "Note { height: auto; max-height: 4; text-wrap: wrap; }"
+
+    def say(self, text: Text | str) -> None:
+        before = len(self._said)
+        super().say(text)
+        if max(before, len(self._said)) > (self.size.width or 80):
+            self.clear_cached_dimensions()
+            self.refresh(layout=True)
+
+
 class TargetBar(Bar):
     """Left: environment, target, engine, TLS. Right: how fresh the data is."""
 
@@ -116,13 +129,15 @@ class TabLine(Bar):
     def _drawn(self, tabs: Sequence[Tab], gap: str, letters: int) -> tuple[Text, list[tuple[int, int, str]]]:
         """The line, and where in it each view begins and ends."""
         text, spans, before = Text(" "), [], ""
+        # Without colours red becomes a grey, which of 16 is the one that it stands on.
+        loud = "bold" if self.app.no_color else "bold red"
         for tab in tabs:
             start = len(text)
             title = tab.title if tab.name == self._chosen else tab.title[:letters]
             label = title if tab.key == before else f"{self._keys.get(tab.key, tab.key)} {title}"
             text.append(f" {label}{gap}", style="bold reverse" if tab.name == self._chosen else "")
             if badge := self._badges.get(tab.name):
-                text.append(f"{badge}{gap}", style="bold red")
+                text.append(f"{badge}{gap}", style=loud)
             spans.append((start, len(text), tab.name))
             before = tab.key
         return text, spans
@@ -133,11 +148,11 @@ class TabLine(Bar):
                 self.post_message(self.Chosen(name))
 
 
-class Status(Bar):
+class Status(Note):
     """What was done, what is wrong, why a key does nothing."""
 
     DEFAULT_CSS = """
-    Status { background: $surface; }
+    Status { background: $surface; min-height: 1; max-height: 3; }
     Status.bad { background: $error-muted; color: $foreground; }
     """
 

@@ -401,14 +401,17 @@ async def test_a_locked_sequence_is_unknown_and_the_others_are_not(desk: Desk) -
     assert time.monotonic() - start < 1
     known = {one.name: one.exhaustion is not None for one in found.tables}
     assert known == {"a": False, "b": True}
-    assert any("1 sequences are used up is unknown: somebody locks them" in note for note in found.notes)
+    assert any("used up is unknown for 1 of them: somebody locks them" in note for note in found.notes)
 
 
 async def test_hidden_sequences_are_unknown_with_the_grant(desk: Desk) -> None:
     await desk.run("create table a (id serial)")
     found = await desk.tables()
     assert found.tables[0].exhaustion is None
-    assert any("1 sequences" in note and "GRANT pg_read_all_data" in note for note in found.notes)
+    assert any(
+        "sequences are used up is hidden for 1 of them" in note and "GRANT pg_read_all_data" in note
+        for note in found.notes
+    )
 
 
 # ---- why -----------------------------------------------------------------------------------------
