@@ -26,9 +26,13 @@ class Services:
         registry: Callable[[], Registry],
         console: Callable[[Config], Awaitable[int]],
         runbooks: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        actions: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`runbooks` are the documents that are shipped, as (name, text)."""
+        """`runbooks` are the documents that are shipped, as (name, text); `actions` gives the names of
+        actions and loads none.
+        """
         self.runbooks = runbooks
+        self.actions = actions
         self.registry = registry
         self.console = console
         self.config_path: str | None = None
