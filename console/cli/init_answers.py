@@ -22,6 +22,7 @@ from console.wire.tls import is_local
 
 ADMINS = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: "root"}
 TRIES = 5
+PASSWORD_TRIES = 3  # some servers lock an account soon after
 
 
 class InitOptions(msgspec.Struct, frozen=True, kw_only=True):
