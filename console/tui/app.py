@@ -30,6 +30,7 @@ from console.secrets import in_keyring
 from console.tui.alerts import Title, call
 from console.tui.commands import Commands
 from console.tui.desk import Desk
+from console.tui.hints import hint
 from console.tui.messages import Asking, Told
 from console.tui.run_desk import Shipped
 from console.tui.screens.choose import ChooseTarget
@@ -75,6 +76,7 @@ class ConsoleApp(TightApp[int]):
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
         self._prepared = False
+        self.given_keys: Mapping[str, str] = {}
         self._title_of_jobs = Title()
 
     def on_mount(self) -> None:
@@ -82,7 +84,8 @@ class ConsoleApp(TightApp[int]):
         for theme in OWN:
             self.register_theme(theme)
         self.theme = self.desk.config.theme
-        self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
+        self.given_keys = self.desk.config.keys
+        self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.given_keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
         self.set_interval(0.5, self._leave_with_the_terminal)
@@ -146,7 +149,8 @@ class ConsoleApp(TightApp[int]):
         glass = self.desk.glass
         left = glass.left
         minutes = "" if left is None else f"{int(left) // 60}:{int(left) % 60:02d}"
-        said = "" if left is None else f" BREAK-GLASS on {glass.target} · {minutes} left · ^g ends it "
+        ends = hint(self, "{app.end-glass} ends it")
+        said = "" if left is None else f" BREAK-GLASS on {glass.target} · {minutes} left · {ends} "
         for screen in self.screen_stack:
             if screen.border_title != (said or None):
                 screen.set_class(left is not None, "glass")
@@ -169,7 +173,7 @@ class ConsoleApp(TightApp[int]):
 
     @work(group="glass")
     async def action_end_glass(self) -> None:
-        await self.desk.glass.end("a key-press (^g)")
+        await self.desk.glass.end(hint(self, "a key-press ({app.end-glass})"))
 
     @work(exclusive=True, group="target")
     async def open_target(self, name: str) -> None:
