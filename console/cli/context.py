@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ class Services:
         """Read once; it pins the keyring of this process."""
         from console.config import find, load
         from console.dispatch.policy import check_rules, check_selects
+        from console.present.plain import FORCED
 
         if self._config is None:
             config = load(find(self.config_path))
@@ -50,6 +52,8 @@ class Services:
             check_rules(config.policy)
             self.pin(config.keyring)
             self._config = config
+            if config.ui.ascii:
+                os.environ[FORCED] = "1"  # as the variable asks for it, and --ascii
         return self._config
 
     def use(self, config: Config) -> None:

@@ -148,8 +148,17 @@ class Cli(click.Group):
         return code
 
 
+def _plainly(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ["DBDECK_ASCII"] = "1"  # console.present.plain
+
+
 @click.group(cls=Cli, invoke_without_command=True, context_settings=_HELP)
 @config_option
+@click.option(
+    "--ascii", is_flag=True, expose_value=False, callback=_plainly,
+    help="draw with ASCII alone, whatever the locale is",
+)  # fmt: skip
 @click.version_option(__version__, message="dbdeck %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> int | None:

@@ -97,6 +97,7 @@ class ConsoleApp(TightApp[int]):
         """A terminal that is not of UTF-8 gets characters that it has, frames and plots included."""
         driver = self._driver
         codec = codec_of(os.environ, getattr(sys.__stderr__, "encoding", None) or "utf-8")
+        codec = "ascii" if self.desk.config.ui.ascii else codec
         if driver is None or self.is_headless or codec is None:
             return
         write, plain = driver.write, Plain(codec)
