@@ -121,11 +121,17 @@ class CreateAccount:
         return {"store": store.name}
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
-        """Raises ActionFailed where nothing is left of it, PartlyRefused where something is."""
-        one = newcomer_of(plan)
+        """Raises ActionFailed where nothing is left of it, PartlyRefused where something is. Stopped, it
+        leaves the login with the rights it has by then, its password as pending: the same again goes on.
+        """
+        one, stop = newcomer_of(plan), operator.watch.stop
+        if stop.is_set():
+            return Result(matched=False)
         if not one.there:
             await _create(one, plan.server, operator)
         for right in _rights(plan):
+            if stop.is_set():
+                return Result(matched=True)
             sql = grant(right, statements.account(one.key, one.flavor))
             try:
                 await operator.execute(Statement(sql=sql, shown=sql))

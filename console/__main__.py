@@ -24,7 +24,8 @@ def main() -> int:
     from console.cli.main import main as cli
 
     try:
-        return cli(Services(registry=_registry, console=_console, runbooks=_runbooks))
+        services = Services(registry=_registry, console=_console, runbooks=_runbooks, actions=_action_names)
+        return cli(services)
     finally:
         gc.freeze()  # the interpreter would look through all of it, several times, before it forgets it
 
@@ -34,6 +35,12 @@ def _registry() -> Registry:
     from console.dispatch.registry import Registry
 
     return Registry(lambda: actions.ALL, actions.one)
+
+
+def _action_names() -> tuple[str, ...]:
+    import actions
+
+    return tuple(actions.WHERE)
 
 
 def _runbooks() -> list[tuple[str, str]]:

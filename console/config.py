@@ -81,6 +81,12 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     title: bool = True
 
 
+class Ui(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`ascii`: nothing but ASCII is drawn, whatever the locale is."""
+
+    ascii: bool = False
+
+
 class Runbooks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`folders` hold documents of one's own, `*.yaml`, beside those that are shipped."""
 
@@ -102,6 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     drills: Drills = Drills()
     runbooks: Runbooks = Runbooks()
     theme: str = "dbdeck"
+    ui: Ui = Ui()
     keys: dict[str, str] = {}
 
     def all_targets(self) -> tuple[Target, ...]:

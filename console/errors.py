@@ -14,7 +14,8 @@ DbdeckError
 │   └── SecretsUnavailable  the store of secrets is damaged, full, busy, open to others or does not answer
 ├── Refused 4               policy, protected class, freeze, approval missing or expired
 ├── AuditUnavailable 5      an audit sink is missing, unreachable, read-only, full or swallows rows
-│   └── AuditForbidden      its server answers, and does not take this login or its rows
+│   ├── AuditForbidden      its server answers, and does not take this login or its rows
+│   └── AuditMissing        its place is in reach, and there is no ledger yet
 ├── Stale 6                 the subject or a precondition changed since it was seen
 ├── Locked 7                another run holds the lock; its holder is named
 ├── ActionFailed 1          the action failed; the end state is known and verified
@@ -122,6 +123,10 @@ class AuditUnavailable(DbdeckError):
 
 class AuditForbidden(AuditUnavailable):
     """No break-glass helps here: somebody decided it."""
+
+
+class AuditMissing(AuditUnavailable):
+    """`dbdeck audit init` makes one there."""
 
 
 class Stale(DbdeckError):

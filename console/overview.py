@@ -13,7 +13,7 @@ import msgspec
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.backup_board import DrillBoard
-from console.model.overview import Outlook, Pulse, Standing, Track, by_trouble
+from console.model.overview import Outlook, Pulse, Rates, Standing, Track, by_trouble
 from console.model.target import Target
 from console.poll import Feed
 
@@ -21,6 +21,7 @@ OUTLOOK_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 1.0
 _SLACK_SECONDS: Final = 0.5
 _LEDGER_SECONDS: Final = 3.0
+_OLD_SECONDS: Final = 5.0
 _CATALOG: Final = {"postgres": ("pg_catalog", "pg_class"), "mysql": ("mysql", "db")}  # lies with the data
 Open = Callable[[Target], Awaitable[Engine]]
 Drills = Callable[[Target], Awaitable[DrillBoard]]
@@ -109,18 +110,19 @@ class _Look:
         return tuple(one.source for one in board.states if one.overdue is not None), ""
 
     def standing(self) -> Standing:
-        reading, target = self._pulse.reading, self.target
+        reading, target, silent = self._pulse.reading, self.target, self._silent()
+        outlived = not silent and reading.problem is None and self._outlived(reading.taken_at)
         return Standing(
             name=target.name,
             engine=target.engine,
             environment=target.environment,
             address=target.address,
-            pulse=reading.data,
-            taken_at=reading.taken_at,
+            pulse=None if outlived else reading.data,
+            taken_at=None if outlived else reading.taken_at,
             problem=reading.problem,
-            silent=self._silent(),
+            silent=silent,
             outlook=self._outlook_now(),
-            rates=self._track.rates,
+            rates=Rates() if outlived else self._track.rates,
             series=self._track.series(),
         )
 
@@ -132,6 +134,13 @@ class _Look:
             return found
         why = f"numbers, disk and drills, read anew: {reading.problem.message}"
         return msgspec.structs.replace(found, unknown=(*found.unknown, why))
+
+    def _outlived(self, taken_at: datetime | None) -> bool:
+        """From before a time in which nobody looked: no answer is late yet, and that one is not now."""
+        if taken_at is None:
+            return False
+        oldest = max(_OLD_SECONDS, 2 * self._every + _SLACK_SECONDS)
+        return (datetime.now(UTC) - taken_at).total_seconds() > oldest
 
     def _silent(self) -> float:
         """Seconds without an answer, once that is longer than it should be, or the last look failed."""

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.generator import actions_page, cli_page, completion, config_page, licences, manual, runbooks_page
+from docs.generator import (
+    actions_page,
+    cli_page,
+    completion,
+    config_page,
+    licences,
+    manual,
+    panes_page,
+    runbooks_page,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 MADE: Mapping[str, Callable[[], str]] = {
@@ -17,6 +26,7 @@ MADE: Mapping[str, Callable[[], str]] = {
     "docs/reference/runbooks.md": runbooks_page.page,
     "docs/reference/cli.md": cli_page.page,
     "docs/licences.md": licences.page,
+    **panes_page.pages(),
     "share/man/man1/dbdeck.1": manual.page,
     "share/bash-completion/completions/dbdeck": lambda: completion.script("bash"),
     "share/zsh/site-functions/_dbdeck": lambda: completion.script("zsh"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -26,9 +27,13 @@ class Services:
         registry: Callable[[], Registry],
         console: Callable[[Config], Awaitable[int]],
         runbooks: Callable[[], Iterable[tuple[str, str]]] = tuple,
+        actions: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`runbooks` are the documents that are shipped, as (name, text)."""
+        """`runbooks` are the documents that are shipped, as (name, text); `actions` gives the names of
+        actions and loads none.
+        """
         self.runbooks = runbooks
+        self.actions = actions
         self.registry = registry
         self.console = console
         self.config_path: str | None = None
@@ -39,6 +44,7 @@ class Services:
         """Read once; it pins the keyring of this process."""
         from console.config import find, load
         from console.dispatch.policy import check_rules, check_selects
+        from console.present.plain import FORCED
 
         if self._config is None:
             config = load(find(self.config_path))
@@ -46,6 +52,8 @@ class Services:
             check_rules(config.policy)
             self.pin(config.keyring)
             self._config = config
+            if config.ui.ascii:
+                os.environ[FORCED] = "1"  # as the variable asks for it, and --ascii
         return self._config
 
     def use(self, config: Config) -> None:

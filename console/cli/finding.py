@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from console.model import found
+from console.model import found, option_file
 from console.model.found import Candidate
+from console.model.login_path import text_of
 
 _SYSTEM_SERVICES = ("/etc/postgresql-common", "/etc")
 _SOCKETS = (
@@ -18,6 +19,7 @@ _SOCKETS = (
     "/tmp/mysql.sock",  # noqa: S108 - where MySQL's own packages put it
 )
 MOST_PROCESSES = 20_000
+MOST_FILES = 200  # of an option file and what it includes: folders that include one another grow without end
 
 
 def candidates(environ: Mapping[str, str] = os.environ, proc: Path = Path("/proc")) -> tuple[Candidate, ...]:
@@ -33,10 +35,47 @@ def _all(environ: Mapping[str, str], proc: Path) -> Iterator[Candidate]:
         yield from found.of_services(_text(path), str(path))
     passwords = Path(environ.get("PGPASSFILE") or home / ".pgpass")
     yield from found.of_pgpass(_text(passwords), str(passwords))
-    options = home / ".my.cnf"
-    yield from found.of_option_file(_text(options), str(options), own=True)
+    yield from _of_mysql_files(environ, home)
     yield from found.of_sockets(_sockets(proc))
     yield from found.of_listeners(_listeners(proc), _programs(proc))
+
+
+def _of_mysql_files(environ: Mapping[str, str], home: Path) -> Iterator[Candidate]:
+    """[client] of ~/.my.cnf itself is read at login; what stands in a file that it includes is not."""
+    path = home / ".my.cnf"
+    alone, whole = _text(path), option_text(path, _text)
+    client = option_file.options(whole, "client")
+    own = option_file.options(alone, "client") == client
+    yield from found.of_option_file(whole, str(path), own=own)
+    logins = login_path(environ, home)
+    with contextlib.suppress(OSError, ValueError):
+        yield from found.of_login_path(text_of(logins.read_bytes()), str(logins))
+
+
+def login_path(environ: Mapping[str, str], home: Path) -> Path:
+    return Path(environ.get("MYSQL_TEST_LOGIN_FILE") or home / ".mylogin.cnf")
+
+
+def option_text(path: Path, read: Callable[[Path], str]) -> str:
+    """An option file with all that it includes. `read` gives the text of one file."""
+
+    left = MOST_FILES
+
+    def included(word: str, name: str) -> list[str]:
+        nonlocal left
+        place = Path(name).expanduser()
+        files = ([place] if word == "include" else _option_files(place))[:left]
+        left -= len(files)
+        return [read(one) for one in files]
+
+    return option_file.with_included(read(path), included)
+
+
+def _option_files(folder: Path) -> list[Path]:
+    """Those of a folder that mysql reads: by their end, and one after the other by name."""
+    with contextlib.suppress(OSError):
+        return sorted(one for one in folder.iterdir() if one.suffix == ".cnf" and one.is_file())
+    return []
 
 
 def _service_files(environ: Mapping[str, str], home: Path) -> Iterator[Path]:

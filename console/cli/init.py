@@ -22,7 +22,15 @@ from console.cli.secret import ready
 from console.config import Audit, Config, find, parse
 from console.dispatch.effect import Run
 from console.dispatch.policy import check_rules, check_selects
-from console.errors import Refused, TlsRefused, UsageError
+from console.errors import (
+    AuditMissing,
+    AuditUnavailable,
+    LoginRefused,
+    PrivilegeMissing,
+    Refused,
+    TlsRefused,
+    UsageError,
+)
 from console.keyrings import VAULT, Keyring, current
 from console.model.access import Purpose
 from console.model.config_text import TargetText, whole, with_target
@@ -68,11 +76,12 @@ async def init(services: Services, options: InitOptions) -> int:
     chosen, met = await _ask(answers, before)
     text, config = _written(before, chosen, options)
     services.use(config)
-    for line in _summary(before, chosen, config):
+    missing = before.text is None or await _no_ledger(config)
+    for line in _summary(before, chosen, config, ledger_made=missing):
         output.note(line)
     if not await answers.go_on("go on"):
         raise Refused("not approved; nothing was written and nothing was made")
-    made = await _ledger(config, new=before.text is None)
+    made = await _ledger(config) if missing else []
     await _keep(chosen)
     runs = await _make(services, config, chosen, answers)
     _write(before, text, options)
@@ -219,30 +228,58 @@ def _with_logins(text: TargetText, access: Mapping[Purpose, Access]) -> TargetTe
 
 
 async def _met(answers: Answers, chosen: Chosen) -> tuple[Chosen, logins.Met]:
-    """Tried before anything is made: where TLS is not there, a person is asked again."""
+    """Tried before anything is made: where TLS is not there, or the password is wrong, a person is asked
+    again. Raises what the last try raised.
+    """
+    passwords = ask.PASSWORD_TRIES
     for _ in range(ask.TRIES):
-        one = chosen.admin or chosen.access[Purpose.MONITOR]
-        target, held = _trial(chosen, one, answers.options.admin_host)
-        await _open_for(target)
         try:
-            met = await logins.meet(target, held)
+            met, target = await _meet(chosen, answers.options.admin_host)
         except TlsRefused as refused:
-            if not answers.asks:
-                raise TlsRefused(
-                    f"{refused.message}; nothing was written", f"{refused.hint}: --tls, --ca"
-                ) from None
-            output.complaint(refused)
-            mode = await answers.choice("TLS", "--tls", None, tuple(TlsMode), TlsMode.REQUIRE)
-            chosen = msgspec.structs.replace(
-                chosen, text=msgspec.structs.replace(chosen.text, tls=TlsMode(mode))
-            )
-            continue
-        logins.tell(met, target, admin=chosen.admin is not None)
-        output.note("its logins, as they would be made by hand (docs/privileges.md says what for):")
-        for line in _statements(chosen, met):
-            output.note(f"  {line}")
-        return chosen, met
+            chosen = await _other_tls(answers, chosen, refused)
+        except LoginRefused as refused:
+            passwords -= 1
+            if not passwords or not answers.asks or _reference_given(answers.options, chosen):
+                raise
+            chosen = await _other_password(answers, chosen, refused)
+        else:
+            logins.tell(met, target, admin=chosen.admin is not None)
+            output.note("its logins, as they would be made by hand (docs/privileges.md says what for):")
+            for line in _statements(chosen, met):
+                output.note(f"  {line}")
+            return chosen, met
     raise UsageError("no TLS mode fitted; nothing was written", "see docs/tls-and-secrets.md")
+
+
+async def _meet(chosen: Chosen, admin_host: str) -> tuple[logins.Met, Target]:
+    target, held = _trial(chosen, chosen.admin or chosen.access[Purpose.MONITOR], admin_host)
+    await _open_for(target)
+    return await logins.meet(target, held), target
+
+
+async def _other_tls(answers: Answers, chosen: Chosen, refused: TlsRefused) -> Chosen:
+    if not answers.asks:
+        raise TlsRefused(f"{refused.message}; nothing was written", f"{refused.hint}: --tls, --ca") from None
+    output.complaint(refused)
+    mode = await answers.choice("TLS", "--tls", None, tuple(TlsMode), TlsMode.REQUIRE)
+    return msgspec.structs.replace(chosen, text=msgspec.structs.replace(chosen.text, tls=TlsMode(mode)))
+
+
+def _reference_given(options: InitOptions, chosen: Chosen) -> bool:
+    """Whoever named where the password is wants that one, and no other."""
+    return (options.admin_password if chosen.admin else options.monitor_password) is not None
+
+
+async def _other_password(answers: Answers, chosen: Chosen, refused: LoginRefused) -> Chosen:
+    """As if it had been typed in the first place."""
+    output.complaint(refused)
+    one = chosen.admin or chosen.access[Purpose.MONITOR]
+    typed = await answers.password(one.login.user)
+    again = Access(login=msgspec.structs.replace(one.login, password=None), secret=typed)
+    if chosen.admin:
+        return msgspec.structs.replace(chosen, admin=again)
+    access = {**chosen.access, Purpose.MONITOR: _to_keep(again, chosen.text.name)}
+    return msgspec.structs.replace(chosen, access=access, text=_with_logins(chosen.text, access))
 
 
 def _statements(chosen: Chosen, met: logins.Met) -> list[str]:
@@ -302,9 +339,11 @@ def _same_but_for(before: Config, after: Config, name: str) -> None:
         raise UsageError("the target could not be put into the config as text; nothing was written")
 
 
-def _summary(before: Before, chosen: Chosen, config: Config) -> Iterator[str]:
+def _summary(before: Before, chosen: Chosen, config: Config, *, ledger_made: bool) -> Iterator[str]:
     yield f"config: {before.path} ({'a new one' if before.text is None else 'this target is added'})"
-    yield f"ledger: {config.audit.url}; journal: {config.audit.journal}"
+    lost = before.text is not None and ledger_made
+    absent = " (the config names it, and there is none: it is made now)" if lost else ""
+    yield f"ledger: {config.audit.url}{absent}; journal: {config.audit.journal}"
     pinned = current()
     yield f"keyring: {pinned.name if pinned else 'none'}"
     made = "is made now" if chosen.admin else "is there already"
@@ -314,14 +353,25 @@ def _summary(before: Before, chosen: Chosen, config: Config) -> Iterator[str]:
         yield "operator: none: the target is read-only"
 
 
-async def _ledger(config: Config, *, new: bool) -> list[str]:
-    """As `audit init` makes it; one that a config has already is used as it is."""
+async def _no_ledger(config: Config) -> bool:
+    """Of a config that is there. One that cannot be reached or read is told by what needs it."""
+    from console.cli.context import ledger
+
+    try:
+        async with ledger(config, write=False):
+            return False
+    except AuditMissing:
+        return True
+    except (AuditUnavailable, PrivilegeMissing):
+        return False
+
+
+async def _ledger(config: Config) -> list[str]:
+    """As `audit init` makes it."""
     from console.audit.ledger import install
     from console.cli.unlock import unlock
     from console.secrets import resolve
 
-    if not new:
-        return []
     await unlock(config.audit.password)
     password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
     made = await install(config.audit.url, password=password)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from console.cli import output
+from console.cli.finding import login_path, option_text
 from console.cli.unlock import ask, ask_line, interactive
-from console.errors import UsageError
+from console.errors import ConfigError, UsageError
 from console.model import found, option_file
 from console.model.found import Candidate, Held
 from console.model.login import EngineKind, Login
+from console.model.login_path import text_of
 from console.model.target import Environment
 from console.model.tls import TlsMode
 from console.new_file import read_trusted
@@ -23,6 +29,7 @@ from console.wire.tls import is_local
 ADMINS = {EngineKind.POSTGRES: "postgres", EngineKind.MYSQL: "root"}
 TRIES = 5
 _ANSWERS = {"y": True, "yes": True, "n": False, "no": False}
+PASSWORD_TRIES = 3  # some servers lock an account soon after
 
 
 class InitOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,16 +238,41 @@ async def _access(answers: Answers, one: Candidate, user: str, reference: str | 
 
 
 def held(place: Held, engine: EngineKind) -> Secret | None:
-    """What stands in the file, as it is now. Raises ConfigError for one that everybody may write."""
-    from pathlib import Path
-
-    text = read_trusted(Path(place.path), "")
+    """What stands in the file, as it is now. Raises ConfigError for one that everybody may write, and for a
+    login path file that mysql would not read.
+    """
+    path = Path(place.path)
     if engine is EngineKind.POSTGRES:
-        values = found.services(text).get(place.section, {})
+        values = found.services(read_trusted(path, "")).get(place.section, {})
     else:
+        text = _login_path(path) if path == login_path(os.environ, Path.home()) else _options(path)
         values = option_file.options(text, "client") | option_file.options(text, place.section)
     word = values.get("password")
     return Secret(word) if word else None
+
+
+def _options(path: Path) -> str:
+    def read(one: Path) -> str:
+        try:
+            return read_trusted(one, "")
+        except FileNotFoundError:
+            return ""
+
+    return option_text(path, read)
+
+
+def _login_path(path: Path) -> str:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = text_of(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; nothing was written") from None
+    if mode & 0o077:
+        raise ConfigError(
+            f"{path} has mode {mode:04o}, and mysql does not read it so; nothing was written",
+            f"chmod 0600 {shlex.quote(str(path))}",
+        )
+    return text
 
 
 def as_document(one: Candidate) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from console.cli.context import Services, dispatcher
 from console.cli.init_answers import Answers
 from console.cli.meter import tell_progress
 from console.config import Config
-from console.dispatch.action import Approval, Watch
+from console.dispatch.action import Approval, Plan, Watch
+from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
 from console.engine.open import open_engine
+from console.engine.port import Engine
 from console.errors import ActionFailed, DbdeckError, Exit, Refused
 from console.model.access import DEFAULT_NAMES, Purpose
 from console.model.target import Check, Login, ServerIdentity, Target
@@ -77,31 +79,40 @@ def as_admin(target: Target, login: Login, host: str) -> Target:
 async def create(
     services: Services, config: Config, admin: Target, who: Mapping[Purpose, str], host: str, answers: Answers
 ) -> dict[str, Run]:
-    """Each login by an action of its own. Raises what ended it; the runs before that stand in the ledger."""
+    """Each login by an action of its own, after the plans of all were told. Raises what ended it; the runs
+    before that stand in the ledger.
+    """
     runs: dict[str, Run] = {}
     async with dispatcher(config, services.registry()) as runner:
         await _settle(runner.ledger, services, admin, runner.store)
         async with open_engine(admin) as engine:
+            plans: dict[Purpose, Plan] = {}
             for purpose, name in who.items():
                 given = {"account": name, "purpose": str(purpose), **({"host": host} if host else {})}
-                _tell_made(runs)
-                plan = await runner.plan(ACTION, engine, given)
+                plans[purpose] = await runner.plan(ACTION, engine, given)
+            for plan in plans.values():
                 for tone, line in words.describe(plan):
                     _say(tone, line)
-                if plan.statements and not await answers.go_on(f"make the {purpose}'s login {name}"):
+            for purpose, plan in plans.items():
+                _tell_made(runs)
+                if plan.statements and not await answers.go_on(f"make the {purpose}'s login {who[purpose]}"):
                     raise Refused(f"the login of the {purpose} was not approved; it was not made")
-                approval = Approval(reason=answers.options.reason or "the first logins, by dbdeck init")
-                watch = Watch(seconds=0, tell=tell_progress)
-                run = await runner.apply(plan, engine, approval, watch=watch)
-                for tone, line in words.conclude(run):
-                    _say(tone, line)
-                runs[name] = run
-                if run.exit is not Exit.OK:
-                    raise _ended(run)
-                if watch.stop.is_set():
-                    by = watch.stop.by
-                    raise Refused(f"stopped by {by}: {name} was made and stays; no config was written")
+                runs[who[purpose]] = await _apply(runner, plan, engine, answers, who[purpose])
     return runs
+
+
+async def _apply(runner: Dispatcher, plan: Plan, engine: Engine, answers: Answers, name: str) -> Run:
+    """Raises what ended it: no config is written then."""
+    approval = Approval(reason=answers.options.reason or "the first logins, by dbdeck init")
+    watch = Watch(seconds=0, tell=tell_progress)
+    run = await runner.apply(plan, engine, approval, watch=watch)
+    for tone, line in words.conclude(run):
+        _say(tone, line)
+    if run.exit is not Exit.OK:
+        raise _ended(run)
+    if watch.stop.is_set():
+        raise Refused(f"stopped by {watch.stop.by}: {name} was made and stays; no config was written")
+    return run
 
 
 def _tell_made(runs: Mapping[str, Run]) -> None:

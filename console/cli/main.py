@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from console import __version__
+from console.cli import complete
 from console.errors import DbdeckError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def _refuse_no_text(words: list[str]) -> None:
 
 def _defect(error: Exception) -> int:
     """A traceback could show values of variables; it is printed only where somebody asks for it."""
+    if os.environ.get(complete.VARIABLE):
+        return Exit.OK  # it would be printed into the line that somebody types
     if os.environ.get("DBDECK_DEBUG"):
         raise error
     click.echo(f"dbdeck: a defect of dbdeck itself: {type(error).__name__}", err=True)
@@ -110,12 +113,15 @@ def config_option(function: F) -> F:
         help="read the vault's master from this file descriptor",
     )  # fmt: skip
     return click.option(
-        "-c", "--config", metavar="FILE", expose_value=False, callback=keep, help="config file"
-    )(master(function))
+        "-c", "--config", metavar="FILE", expose_value=False, callback=keep, help="config file",
+        shell_complete=complete.files,
+    )(master(function))  # fmt: skip
 
 
 def target_option(function: F) -> F:
-    return click.option("-t", "--target", metavar="NAME", help="a target of the config")(function)
+    return click.option(
+        "-t", "--target", metavar="NAME", help="a target of the config", shell_complete=complete.targets
+    )(function)
 
 
 # What a write to a full, failing or closed stdout says; every other file of ours tells its own name.
@@ -142,8 +148,17 @@ class Cli(click.Group):
         return code
 
 
+def _plainly(_: click.Context, __: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ["DBDECK_ASCII"] = "1"  # console.present.plain
+
+
 @click.group(cls=Cli, invoke_without_command=True, context_settings=_HELP)
 @config_option
+@click.option(
+    "--ascii", is_flag=True, expose_value=False, callback=_plainly,
+    help="draw with ASCII alone, whatever the locale is",
+)  # fmt: skip
 @click.version_option(__version__, message="dbdeck %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> int | None:
@@ -172,7 +187,10 @@ def cli(context: click.Context) -> int | None:
     type=click.Choice(("verify-full", "verify-ca", "require", "off")),
     help="default: verify-full; off on this machine",
 )
-@click.option("--ca", default="", metavar="FILE", help="authorities to trust; default: the system's")
+@click.option(
+    "--ca", default="", metavar="FILE", help="authorities to trust; default: the system's",
+    shell_complete=complete.files,
+)  # fmt: skip
 @click.option("--create/--no-create", default=None, help="make dbdeck's logins, or use some that are there")
 @click.option("--admin", default="", metavar="USER", help="who makes them; default: postgres, root")
 @click.option(
@@ -216,7 +234,10 @@ def targets(services: Services, select: str, as_json: bool, as_csv: bool) -> int
 
 @cli.command()
 @config_option
-@click.option("-t", "--target", "names", multiple=True, metavar="NAME", help="only these targets")
+@click.option(
+    "-t", "--target", "names", multiple=True, metavar="NAME", help="only these targets",
+    shell_complete=complete.targets,
+)  # fmt: skip
 @click.option("--select", default="", metavar="K=V,…", help="only some: env=prod,engine=postgres")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -272,7 +293,7 @@ def measure(services: Services, name: str, target: str | None, yes: bool, as_jso
 
 @cli.command()
 @config_option
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete.actions)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def actions(services: Services, name: str | None, as_json: bool) -> int:
@@ -284,11 +305,13 @@ def actions(services: Services, name: str | None, as_json: bool) -> int:
 
 @cli.command()
 @config_option
-@click.argument("action")
+@click.argument("action", shell_complete=complete.actions)
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
 @target_option
-@click.option("--args", "args_from", metavar="-|FILE", help="read the arguments as JSON")
-@click.option("--out", metavar="FILE", help="save the plan, for `apply FILE`")
+@click.option(
+    "--args", "args_from", metavar="-|FILE", help="read the arguments as JSON", shell_complete=complete.files
+)
+@click.option("--out", metavar="FILE", help="save the plan, for `apply FILE`", shell_complete=complete.files)
 @click.option("--exit-code", is_flag=True, help="exit 10 when there is something to do")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -307,10 +330,14 @@ def plan(
 
 @cli.command()
 @config_option
-@click.argument("action", metavar="ACTION|PLANFILE", required=False, default="")
+@click.argument(
+    "action", metavar="ACTION|PLANFILE", required=False, default="", shell_complete=complete.actions_or_files
+)
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
 @target_option
-@click.option("--args", "args_from", metavar="-|FILE", help="read the arguments as JSON")
+@click.option(
+    "--args", "args_from", metavar="-|FILE", help="read the arguments as JSON", shell_complete=complete.files
+)
 @click.option("--reason", default="", help="why; recorded in the ledger (required)")
 @click.option("--ticket", default="", help="recorded in the ledger")
 @click.option("--yes", is_flag=True, help="approve without being asked")
@@ -364,8 +391,11 @@ def policy() -> None:
 
 @policy.command("explain")
 @config_option
-@click.argument("action")
-@click.option("-t", "--target", metavar="NAME", help="where; default: the only target there is")
+@click.argument("action", shell_complete=complete.actions)
+@click.option(
+    "-t", "--target", metavar="NAME", help="where; default: the only target there is",
+    shell_complete=complete.targets,
+)  # fmt: skip
 @click.option("--who", metavar="USER", help="an account of this machine; default: yours")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="a group of --who")
 @click.option("--risk", type=click.Choice(("low", "medium", "high")), help="default: the action's own")
@@ -438,8 +468,14 @@ def audit_show(services: Services, action_id: str, as_json: bool) -> int:
 
 @audit.command("verify")
 @config_option
-@click.option("--file", "path", metavar="FILE", help="verify an export instead; works offline")
-@click.option("--anchor", "anchors", multiple=True, metavar="FILE", help="checkpoints kept in a file")
+@click.option(
+    "--file", "path", metavar="FILE", help="verify an export instead; works offline",
+    shell_complete=complete.files,
+)  # fmt: skip
+@click.option(
+    "--anchor", "anchors", multiple=True, metavar="FILE", help="checkpoints kept in a file",
+    shell_complete=complete.files,
+)  # fmt: skip
 @click.option(
     "--trust", "trusted", multiple=True, metavar="KEY", help="a public key; else those of the config"
 )
@@ -455,7 +491,7 @@ def audit_verify(services: Services, /, **options: Any) -> int:
 
 @audit.command("export")
 @config_option
-@click.argument("path", metavar="FILE|-")
+@click.argument("path", metavar="FILE|-", shell_complete=complete.files)
 @click.option(
     "--format",
     "form",
@@ -498,7 +534,7 @@ def audit_redact(services: Services, number: int, reason: str, yes: bool) -> int
 
 
 @audit.command("keygen")
-@click.argument("path", metavar="FILE")
+@click.argument("path", metavar="FILE", shell_complete=complete.files)
 def audit_keygen(path: str) -> int:
     """Make a key that signs checkpoints. Who acts should not be able to read it."""
     from console.cli.checkpoint import keygen
@@ -521,8 +557,9 @@ def audit_checkpoint(services: Services, as_json: bool) -> int:
 @config_option
 @click.argument("action_id", metavar="ID")
 @click.option(
-    "-o", "--output", "path", required=True, metavar="FILE.zip", help="a file that is not there yet"
-)
+    "-o", "--output", "path", required=True, metavar="FILE.zip", help="a file that is not there yet",
+    shell_complete=complete.files,
+)  # fmt: skip
 @click.pass_obj
 def audit_prove(services: Services, action_id: str, path: str) -> int:
     """Prove an action to somebody without the ledger: its rows, a signed checkpoint, and what checks them."""
@@ -533,7 +570,7 @@ def audit_prove(services: Services, action_id: str, path: str) -> int:
 
 @audit.command("merge")
 @config_option
-@click.argument("place", metavar="[FOLDER|FILE]", required=False)
+@click.argument("place", metavar="[FOLDER|FILE]", required=False, shell_complete=complete.files)
 @click.option("--died", is_flag=True, help="a journal without its end too: you know that its writer died")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -589,7 +626,10 @@ def audit_reconcile(
 
 @audit.command("compare")
 @config_option
-@click.option("-t", "--target", metavar="NAME", help="a target of the config; not needed when there is one")
+@click.option(
+    "-t", "--target", metavar="NAME", help="a target of the config; not needed when there is one",
+    shell_complete=complete.targets,
+)  # fmt: skip
 @click.option("--since", metavar="WHEN", help="compare with the last look by then: a time, or 8h, 2d ago")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -644,7 +684,7 @@ def runbook_list(services: Services, symptom: str, suggest: bool, target: str | 
 
 @runbook.command("show")
 @config_option
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=complete.runbooks)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def runbook_show(services: Services, name: str, as_json: bool) -> int:
@@ -656,7 +696,7 @@ def runbook_show(services: Services, name: str, as_json: bool) -> int:
 
 @runbook.command("lint")
 @config_option
-@click.argument("names", nargs=-1, metavar="[ID|FILE]…")
+@click.argument("names", nargs=-1, metavar="[ID|FILE]…", shell_complete=complete.runbooks_or_files)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def runbook_lint(services: Services, names: tuple[str, ...], as_json: bool) -> int:
@@ -669,7 +709,9 @@ def runbook_lint(services: Services, names: tuple[str, ...], as_json: bool) -> i
 @runbook.command("new")
 @config_option
 @click.argument("name", metavar="ID")
-@click.option("-o", "--out", default="-", metavar="FILE", help="a new file; - is stdout")
+@click.option(
+    "-o", "--out", default="-", metavar="FILE", help="a new file; - is stdout", shell_complete=complete.files
+)
 @click.pass_obj
 def runbook_new(_: Services, name: str, out: str) -> int:
     """Write a commented runbook to begin with; `lint` has nothing against it."""
@@ -690,7 +732,7 @@ def runbook_schema(services: Services) -> int:
 
 @runbook.command("plan")
 @config_option
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=complete.runbooks)
 @target_option
 @params_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
@@ -706,7 +748,7 @@ def runbook_plan(
 
 @runbook.command("run")
 @config_option
-@click.argument("name", metavar="ID")
+@click.argument("name", metavar="ID", shell_complete=complete.runbooks)
 @target_option
 @params_option
 @run_options
@@ -790,7 +832,10 @@ def runbook_stop(services: Services, run_id: str, reason: str, as_json: bool) ->
 @config_option
 @click.argument("run_id", metavar="RUN")
 @click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
-@click.option("-o", "--out", default="-", metavar="FILE", help="a new file (0600); - is stdout")
+@click.option(
+    "-o", "--out", default="-", metavar="FILE", help="a new file (0600); - is stdout",
+    shell_complete=complete.files,
+)  # fmt: skip
 @click.pass_obj
 def runbook_export(services: Services, run_id: str, form: str, out: str) -> int:
     """Export a run as a post-mortem: its timeline, statements, evidence, and what is not known."""
@@ -913,5 +958,5 @@ def completion(shell: str) -> int:
 
     found = get_completion_class(shell)
     if found is not None:
-        click.echo(found(cli, {}, "dbdeck", "_DBDECK_COMPLETE").source())
+        click.echo(found(cli, {}, "dbdeck", complete.VARIABLE).source())
     return Exit.OK

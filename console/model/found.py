@@ -100,21 +100,23 @@ def of_pgpass(text: str, path: str) -> Iterator[Candidate]:
 
 def of_services(text: str, path: str) -> Iterator[Candidate]:
     for name, values in services(text).items():
-        port = _port(values.get("port", ""), EngineKind.POSTGRES)
-        if port is None:
-            continue
-        yield Candidate(
-            engine=EngineKind.POSTGRES,
-            host=_first(values.get("host") or values.get("hostaddr") or "localhost"),
-            port=port,
-            database=values.get("dbname", ""),
-            user=values.get("user", ""),
-            name=name,
-            held=Held(path=path, section=name) if values.get("password") else None,
-            tls=_SSLMODES.get(values.get("sslmode", "")),
-            ca=_ca(values.get("sslrootcert", "")),
-            by=f"[{name}] of {path}",
-        )
+        for host, port in _places(values.get("host") or values.get("hostaddr") or "", values.get("port", "")):
+            yield _of_service(name, values, path, (host, port))
+
+
+def _of_service(name: str, values: Mapping[str, str], path: str, place: tuple[str, int]) -> Candidate:
+    return Candidate(
+        engine=EngineKind.POSTGRES,
+        host=place[0],
+        port=place[1],
+        database=values.get("dbname", ""),
+        user=values.get("user", ""),
+        name=name,
+        held=Held(path=path, section=name) if values.get("password") else None,
+        tls=_SSLMODES.get(values.get("sslmode", "")),
+        ca=_ca(values.get("sslrootcert", "")),
+        by=f"[{name}] of {path}",
+    )
 
 
 def services(text: str) -> dict[str, dict[str, str]]:
@@ -138,21 +140,21 @@ def services(text: str) -> dict[str, dict[str, str]]:
 
 def of_postgres_variables(environ: Mapping[str, str]) -> Iterator[Candidate]:
     """Without PGHOST, PGHOSTADDR or PGPORT they name no server."""
-    port = _port(environ.get("PGPORT", ""), EngineKind.POSTGRES)
-    host = environ.get("PGHOST") or environ.get("PGHOSTADDR") or ""
-    if port is None or not (host or environ.get("PGPORT")):
+    hosts = environ.get("PGHOST") or environ.get("PGHOSTADDR") or ""
+    if not (hosts or environ.get("PGPORT")):
         return
-    yield Candidate(
-        engine=EngineKind.POSTGRES,
-        host=_first(host or "localhost"),
-        port=port,
-        database=environ.get("PGDATABASE", ""),
-        user=environ.get("PGUSER", ""),
-        password="env:PGPASSWORD" if environ.get("PGPASSWORD") else None,
-        tls=_SSLMODES.get(environ.get("PGSSLMODE", "")),
-        ca=_ca(environ.get("PGSSLROOTCERT", "")),
-        by="the variables PG*",
-    )
+    for host, port in _places(hosts, environ.get("PGPORT", "")):
+        yield Candidate(
+            engine=EngineKind.POSTGRES,
+            host=host,
+            port=port,
+            database=environ.get("PGDATABASE", ""),
+            user=environ.get("PGUSER", ""),
+            password="env:PGPASSWORD" if environ.get("PGPASSWORD") else None,
+            tls=_SSLMODES.get(environ.get("PGSSLMODE", "")),
+            ca=_ca(environ.get("PGSSLROOTCERT", "")),
+            by="the variables PG*",
+        )
 
 
 # ---- MySQL and MariaDB -----------------------------------------------------------------------------
@@ -160,15 +162,28 @@ def of_postgres_variables(environ: Mapping[str, str]) -> Iterator[Candidate]:
 
 def of_option_file(text: str, path: str, *, own: bool) -> Iterator[Candidate]:
     """Of [client], [mysql] and the like; `own`: it is ~/.my.cnf, whose [client] dbdeck reads itself."""
+    yield from _of_sections(text, path, _clients(text), own=own)
+
+
+def of_login_path(text: str, path: str) -> Iterator[Candidate]:
+    """A login path has any name; `text` is what stands in the file (console.model.login_path)."""
+    yield from _of_sections(text, path, option_file.sections(text), own=False)
+
+
+def _clients(text: str) -> list[str]:
+    programs = re.compile(r"(client|mysql|mariadb)([-_.]?\w+)?")
+    return [one for one in option_file.sections(text) if programs.fullmatch(one) and one not in _SERVERS]
+
+
+def _of_sections(text: str, path: str, sections: Iterable[str], *, own: bool) -> Iterator[Candidate]:
     common = option_file.options(text, "client")
-    for section in option_file.sections(text):
-        if not re.fullmatch(r"(client|mysql|mariadb)([-_.]?\w+)?", section) or section in _SERVERS:
-            continue
+    for section in sections:
         values = common | option_file.options(text, section)
         if found := _of_options(values, section, path, own=own):
             yield found
 
 
+_UNNAMED = ("client", "mysql", "mariadb")
 _SERVERS = ("mysqld", "mysqld_safe", "mariadbd", "mysqldump", "mariadb-dump", "mysql_upgrade", "mariadb_safe")
 
 
@@ -182,6 +197,7 @@ def _of_options(values: Mapping[str, str], section: str, path: str, *, own: bool
     word = "password" in values
     served = own and word and section == "client"
     name = section.removeprefix("client").strip("-_.") if section.startswith("client") else ""
+    name = name or (section if section not in _UNNAMED else "")
     return Candidate(
         engine=EngineKind.MYSQL,
         host=host or "localhost",
@@ -314,9 +330,16 @@ def _port(text: str, engine: EngineKind) -> int | None:
     return number if 1 <= number <= 65535 else None
 
 
-def _first(hosts: str) -> str:
-    """libpq takes several, separated by commas, and tries one after the other."""
-    return hosts.split(",")[0].strip() or "localhost"
+def _places(hosts: str, ports: str) -> list[tuple[str, int]]:
+    """libpq takes several hosts, with commas between, and one port for all or one for each (manual 34.1.1.3);
+    it tries one after the other, and each is a server that could be a target. None where it would refuse.
+    """
+    names = [one.strip() or "localhost" for one in hosts.split(",")]
+    given = [_port(one.strip(), EngineKind.POSTGRES) for one in ports.split(",")]
+    each = given * len(names) if len(given) == 1 else given
+    if len(each) != len(names) or None in each:
+        return []
+    return [(name, port) for name, port in zip(names, each, strict=True) if port is not None]
 
 
 def _ca(path: str) -> str:

@@ -147,6 +147,19 @@ def keys_of(text: str) -> tuple[str, ...]:
     return tuple(_SAME.get(key.strip(), key.strip()) for key in text.split(","))
 
 
+def spoken(given: Mapping[str, str], name: str) -> str:
+    """The first key of a binding as a sentence names it. Raises KeyError for an id that is none."""
+    key = keys_of(given.get(name) or DEFAULTS[name])[0]
+    start, _, end = key.rpartition("+")
+    shown = _SPOKEN.get(end, end)
+    return f"^{shown}" if start == "ctrl" else f"{start}+{shown}" if start else shown
+
+
+_SPOKEN: Final = {
+    "escape": "Esc", "enter": "Enter", "space": "Space", "tab": "Tab", "pageup": "PgUp", "pagedown": "PgDn",
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "question_mark": "?", "slash": "/",
+    "right_square_bracket": "]", "left_square_bracket": "[",
+}  # fmt: skip
 _SAME: Final = {"?": "question_mark", "/": "slash", "]": "right_square_bracket", "[": "left_square_bracket"}
 
 

@@ -1,14 +1,14 @@
 r"""MySQL's and MariaDB's option files: what stands in a section, and a password put into one. Pure.
 
 MySQL manual 6.2.2.2, "Using Option Files", and mysys/my_default.c: values may stand in quotes, `#` begins a
-comment outside of them, and \b \t \n \r \s \\ \" \' are escapes.
+comment outside of them, \b \t \n \r \s \\ \" \' are escapes, and !include and !includedir name other files.
 """
 
 from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from console.errors import UsageError
@@ -16,7 +16,11 @@ from console.errors import UsageError
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", "s": " ", "\\": "\\", '"': '"', "'": "'"}
 _WRITTEN = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b"}
 _QUOTED = re.compile(r"""(["'])((?:\\.|(?!\1)[^\\])*)\1""")
+_INCLUDE = re.compile(r"!(include|includedir)\s+(\S.*)")
 LONGEST = 1024  # of a line, with room to spare: the programs read 4096 bytes
+
+
+DEEPEST = 10  # files within files (max_recursion_level of my_default.c)
 
 
 class _Line(NamedTuple):
@@ -34,9 +38,26 @@ def options(text: str, section: str) -> dict[str, str]:
     return {one.option: one.value for one in _lines(text) if one.option and one.section == section}
 
 
+def with_included(text: str, read: Callable[[str, str], Iterable[str]], depth: int = 0) -> str:
+    """The text with those of its !include and !includedir in their places; `read` gives the texts for such a
+    word and what it names. A file that is included begins in no section, and ends none.
+    """
+    section, parts = "", []
+    for line in _lines(text):
+        section = line.section
+        found = _INCLUDE.fullmatch(line.raw.strip())
+        if found is None:
+            parts.append(line.raw)
+            continue
+        inner = read(found[1], found[2]) if depth < DEEPEST else ()
+        parts += [f"[]\n{with_included(one, read, depth + 1)}\n" for one in inner]
+        parts.append(f"[{section}]\n")
+    return "".join(parts)
+
+
 def sections(text: str) -> tuple[str, ...]:
     """Each once, in their order."""
-    return tuple(dict.fromkeys(one.section for one in _lines(text) if one.header))
+    return tuple(dict.fromkeys(one.section for one in _lines(text) if one.header and one.section))
 
 
 def fault(text: str, section: str, user: str, password: str) -> str:

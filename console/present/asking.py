@@ -84,10 +84,10 @@ def fault(ask: Ask, decision: str, text: str) -> str:
     return ""
 
 
-def own_approval(run: str) -> Said:
-    """To who started it, who cannot approve it."""
+def own_approval(run: str, hand_over: str, stop: str) -> Said:
+    """To who started it, who cannot approve it. The last two are keys."""
     return [
         (Tone.WARN, "you started it, so others approve; nothing was done yet"),
-        (Tone.NORMAL, "h hands it over, and ^x lets go of it: it stays in the ledger"),
+        (Tone.NORMAL, f"{hand_over} hands it over, and {stop} lets go of it: it stays in the ledger"),
         (Tone.NORMAL, f"another goes on with it, and approves: `dbdeck runbook resume {run}`"),
     ]

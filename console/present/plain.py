@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from typing import Final
 from unicodedata import category, east_asian_width
 
+FORCED: Final = "DBDECK_ASCII"  # for fonts, recorders and screen readers that lack what the locale promises
 _ONES: Final = "…·╰┄►▶■─━│┃▲▼→←↑↓✗✓●○◉↻▁▂▃▄▅▆▇█≥≤"
 _OTHERS: Final = "~.`.>>#-=||^v><^vxv*o@@_.-=+*#@><"
 _GLYPHS: Final = dict(zip(_ONES, _OTHERS, strict=True))
 
 
 def codec_of(environment: Mapping[str, str], encoding: str) -> str | None:
-    """The codec of a terminal that is not of UTF-8; None where it is.
+    """The codec of a terminal that is not of UTF-8; None where it is. DBDECK_ASCII asks for ASCII.
 
     The locale is asked before Python, which writes UTF-8 in the locale C whatever the terminal is.
     """
+    if environment.get(FORCED, "0") not in ("", "0"):
+        return "ascii"
     name = next((environment[one] for one in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(one)), "")
     if name in ("C", "POSIX"):
         return "ascii"

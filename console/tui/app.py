@@ -30,6 +30,7 @@ from console.secrets import in_keyring
 from console.tui.alerts import Title, call
 from console.tui.commands import Commands
 from console.tui.desk import Desk
+from console.tui.hints import hint
 from console.tui.messages import Asking, Told
 from console.tui.run_desk import Shipped
 from console.tui.screens.choose import ChooseTarget
@@ -79,6 +80,7 @@ class ConsoleApp(TightApp[int]):
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
         self._prepared = False
+        self.given_keys: Mapping[str, str] = {}
         self._title_of_jobs = Title()
 
     def on_mount(self) -> None:
@@ -86,7 +88,8 @@ class ConsoleApp(TightApp[int]):
         for theme in OWN:
             self.register_theme(theme)
         self.theme = self.desk.config.theme
-        self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.desk.config.keys.items()})
+        self.given_keys = self.desk.config.keys
+        self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.given_keys.items()})
         self.desk.glass.changed = self._glass_changed
         self.set_interval(0.5, self._frame)
         self.set_interval(0.5, self._leave_with_the_terminal)
@@ -98,6 +101,7 @@ class ConsoleApp(TightApp[int]):
         """A terminal that is not of UTF-8 gets characters that it has, frames and plots included."""
         driver = self._driver
         codec = codec_of(os.environ, getattr(sys.__stderr__, "encoding", None) or "utf-8")
+        codec = "ascii" if self.desk.config.ui.ascii else codec
         if driver is None or self.is_headless or codec is None:
             return
         write, plain = driver.write, Plain(codec)
@@ -150,7 +154,8 @@ class ConsoleApp(TightApp[int]):
         glass = self.desk.glass
         left = glass.left
         minutes = "" if left is None else f"{int(left) // 60}:{int(left) % 60:02d}"
-        said = "" if left is None else f" BREAK-GLASS on {glass.target} · {minutes} left · ^g ends it "
+        ends = hint(self, "{app.end-glass} ends it")
+        said = "" if left is None else f" BREAK-GLASS on {glass.target} · {minutes} left · {ends} "
         for screen in self.screen_stack:
             if screen.border_title != (said or None):
                 screen.set_class(left is not None, "glass")
@@ -173,7 +178,7 @@ class ConsoleApp(TightApp[int]):
 
     @work(group="glass")
     async def action_end_glass(self) -> None:
-        await self.desk.glass.end("a key-press (^g)")
+        await self.desk.glass.end(hint(self, "a key-press ({app.end-glass})"))
 
     @work(exclusive=True, group="target")
     async def open_target(self, name: str) -> None:

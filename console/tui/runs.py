@@ -214,7 +214,7 @@ class LiveRun(SeenRun):
         return True
 
     def stop(self) -> None:
-        self.watch.stop.ask("a key-press (^x)")
+        self.watch.stop.ask("a key-press")
         self.changed()
 
     async def remark(self, text: str) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from console.cli.finding import candidates
+from console.cli.init_answers import held
+from console.errors import ConfigError
 from console.model.login import EngineKind
+from console.secrets import Secret
+from tests.model.test_login_path import WORD, WRITTEN
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 CANARY = "c4n4ry"
@@ -77,3 +81,43 @@ def test_sockets_that_are_bound_are_found_wherever_they_are(tmp_path: Path, proc
 def test_nothing_to_read_is_nothing_found_there(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "PGSYSCONFDIR": str(tmp_path)}
     assert all(one.by.startswith("/") for one in candidates(environ, tmp_path / "none"))
+
+
+def test_what_an_option_file_includes_is_found_with_it(home: Path, proc: Path) -> None:
+    (home / "more").mkdir()
+    (home / "more" / "b.cnf").write_text("[client-b]\nhost=dbb\n")
+    (home / "more" / "a.txt").write_text("[client-t]\nhost=dbt\n")
+    (home / "one.inc").write_text(f"[client]\npassword={CANARY}\n")
+    (home / ".my.cnf").write_text(
+        f"[client]\nhost=db3\nuser=eve\n!includedir {home}/more\n!include {home}/one.inc\n!include /gone\n"
+    )
+    seen = {one.host: one for one in candidates({"HOME": str(home)}, proc)}
+    assert {"db3", "dbb"} <= set(seen)
+    assert "dbt" not in seen
+    assert not seen["db3"].served, "dbdeck itself reads ~/.my.cnf alone when it logs in"
+    place = seen["db3"].held
+    assert place is not None
+    assert held(place, EngineKind.MYSQL) == Secret(CANARY)
+
+
+def test_login_paths_are_found_and_their_password_only_when_it_is_used(
+    home: Path, proc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    (home / ".mylogin.cnf").write_bytes(WRITTEN)
+    (home / ".mylogin.cnf").chmod(0o600)
+    seen = {one.name: one for one in candidates({"HOME": str(home)}, proc)}
+    prod = seen["prod"]
+    assert (prod.host, prod.user, prod.served) == ("db8.example.net", "bob", False)
+    assert WORD not in repr(prod)
+    assert prod.held is not None
+    assert held(prod.held, EngineKind.MYSQL) == Secret(WORD)
+    (home / ".mylogin.cnf").chmod(0o644)
+    with pytest.raises(ConfigError, match="mode 0644"):
+        held(prod.held, EngineKind.MYSQL)
+
+
+def test_a_login_path_file_that_is_none_finds_nothing(home: Path, proc: Path) -> None:
+    before = candidates({"HOME": str(home)}, proc)
+    (home / ".mylogin.cnf").write_bytes(b"[client]\nhost=plain\n")
+    assert candidates({"HOME": str(home)}, proc) == before

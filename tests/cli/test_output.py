@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +69,23 @@ async def test_tables_at_80_columns_have_what_matters_and_what_the_engine_has(
     lines = capsys.readouterr().out.splitlines()
     assert " ".join(lines[0].split()) == header
     assert max(len(line) for line in lines) <= 80
+
+
+@pytest.mark.parametrize(("words", "variable", "config"), [
+    (["--ascii"], "", ""), ([], "1", ""), ([], "", "ui: {ascii: true}\n"),
+])  # fmt: skip
+def test_ascii_is_asked_for_by_flag_variable_and_config(
+    words: list[str], variable: str, config: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "config.yaml"
+    place.write_text(
+        f"{config}targets:\n  {'a' * 60}: {{engine: mysql, host: {'b' * 90}, monitor: {{user: m}}}}\n"
+    )
+    environ = {**os.environ, "DBDECK_ASCII": variable, "LC_ALL": "C.UTF-8", "COLUMNS": "60"}
+    command = [sys.executable, "-m", "console", *words, "-c", str(place), "targets"]
+    plain = subprocess.run(command, env=environ, capture_output=True, check=True).stdout
+    assert plain
+    assert plain.isascii()
+    if not config and words:
+        usual = [one for one in command if one != "--ascii"]
+        assert not subprocess.run(usual, env=environ, capture_output=True, check=True).stdout.isascii()

@@ -66,6 +66,18 @@ def test_a_short_command_loads_nothing_slow(
 
 
 @pytest.mark.parametrize(
+    "line", ["dbdeck show ", "dbdeck plan ", "dbdeck runbook run ", "dbdeck show locks -t "]
+)
+def test_a_tab_loads_nothing_slow(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_DBDECK_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(line.count(" ")))
+    loaded = _loaded(_COMMAND.format(arguments=[]))
+    assert "console.cli.complete" in loaded
+    assert not loaded & {"textual", "rich", "asyncpg", "aiomysql", "pymysql", "keyring"}
+
+
+@pytest.mark.parametrize(
     "module", ["console.cli.main", "console.__main__", "console.errors", "console.model.locks"]
 )
 def test_a_module_loads_nothing_slow(module: str) -> None:

@@ -153,6 +153,65 @@ async def test_a_second_target_leaves_the_file_as_it_is(
     assert stat.S_IMODE(home.config.stat().st_mode) == 0o640
 
 
+async def test_both_plans_are_told_before_the_first_login_is_made(
+    home: Newcomer, server: Server, pair: tuple[str, str]
+) -> None:
+    done = await home.init(*make(server, pair))
+    assert done.code == 0, done.err
+    plans = [done.err.index(f"make the {which} login {name}") for which, name in
+             zip(("monitor", "operator"), pair, strict=True)]  # fmt: skip
+    assert sorted(plans) == plans
+    assert plans[1] < done.err.index("recorded")
+
+
+async def test_a_second_login_that_is_not_ours_keeps_the_first_from_being_made(
+    home: Newcomer, server: Server, pair: tuple[str, str]
+) -> None:
+    done = await home.init(*make(server, (pair[0], accounts.OPERATOR)))
+    assert done.code == Exit.USAGE
+    assert f"there is an account {accounts.OPERATOR}" in done.err
+    home.config.write_text("targets: {}\n")
+    rows = await home.call("audit", "list", "--kind", "intent", "--json")
+    assert (rows.code, rows.rows) == (0, []), rows.err
+
+
+def there(name: str) -> list[str]:
+    words = ["--monitor", accounts.MONITOR, "--monitor-password", "env:DBDECK_TEST_MONITOR", "--no-create"]
+    return [*words, "--name", name, "--yes", "--json"]
+
+
+async def test_a_config_whose_ledger_is_not_there_gets_one_once(
+    home: Newcomer, postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/not/yet/audit.db"
+    home.config.write_text(f"audit: {{url: {url}, journal: {tmp_path}/journal}}\ntargets: {{}}\n")
+    first = await home.init(*where(postgres18), *there("first"))
+    assert first.code == 0, first.err
+    assert "there is none: it is made now" in first.err
+    assert first.document["ledger_made"]
+    second = await home.init(*where(postgres18), *there("second"))
+    assert (second.code, second.document["ledger_made"]) == (0, []), second.err
+    verified = await home.call("audit", "verify", "--json")
+    assert (verified.code, verified.document["ok"]) == (0, True)
+
+
+async def test_a_ledger_on_a_server_that_is_not_there_yet_is_made_too(
+    home: Newcomer, postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    name = new_name()
+    await superuser(postgres18, f"create database {name}")
+    try:
+        place = f"{postgres18.superuser}@localhost:{postgres18.port}/{name}"
+        url = f"postgresql://{place}?host={postgres18.host}"
+        home.config.write_text(f'audit: {{url: "{url}", journal: {tmp_path}/journal}}\ntargets: {{}}\n')
+        done = await home.init(*where(postgres18), *there("first"))
+        assert done.code == 0, done.err
+        assert done.document["ledger_made"]
+        assert (await home.call("audit", "verify", "--json")).code == 0
+    finally:
+        await superuser(postgres18, f"drop database {name} with (force)")
+
+
 async def test_logins_that_are_there_are_used_by_reference(home: Newcomer, server: Server) -> None:
     words = ["--monitor", accounts.MONITOR, "--monitor-password", "env:DBDECK_TEST_MONITOR"]
     words += ["--operator", accounts.OPERATOR, "--operator-password", "env:DBDECK_TEST_OPERATOR"]

@@ -115,6 +115,69 @@ def test_tls_that_is_not_there_is_asked_for_again(person: Command, postgres18: P
     assert load(person.config).targets["one"].tls == "off"
 
 
+LOGIN = ["--environment", "dev", "--tls", "off", "--read-only", "--monitor", accounts.MONITOR, "--no-create"]
+
+
+@pytest.fixture
+def door(person: Command, postgres18: PostgresServer) -> list[str]:
+    return ["--engine", "postgres", "--host", "127.0.0.1", "--port", str(postgres18.port), "--name", "one"]
+
+
+def test_a_wrong_password_is_asked_for_again(person: Command, door: list[str]) -> None:
+    with at_terminal(person, "init", *door, *LOGIN) as terminal:
+        dialogue(terminal, ("none is sent): ", "wrong"))
+        terminal.expect("refused the login of")
+        dialogue(
+            terminal,
+            ("none is sent): ", accounts.PASSWORDS[accounts.MONITOR]),
+            ("go on? [Y/n] ", ""),
+            ("master of the new vault: ", MASTER),
+            ("again: ", MASTER),
+        )
+        code, shown = terminal.end()
+    assert code == 0, shown
+    assert load(person.config).targets["one"].monitor.password == f"keyring:dbdeck/one/{accounts.MONITOR}"
+
+
+def test_a_third_wrong_password_ends_it_and_nothing_is_written(person: Command, door: list[str]) -> None:
+    with at_terminal(person, "init", *door, *LOGIN) as terminal:
+        dialogue(terminal, *[("none is sent): ", "wrong")] * 3)
+        code, shown = terminal.end()
+    assert code == 3
+    assert "refused the login of" in shown
+    assert "none is sent" not in shown
+    assert not person.config.exists()
+
+
+def test_a_wrong_administrators_password_is_asked_for_again(
+    person: Command, server: Server, pair: tuple[str, str]
+) -> None:
+    """Told by the name that then logged in; it goes no further here."""
+    given = where(server)
+    with at_terminal(
+        person, "init", *given, "--name", "one", "--admin", accounts.MONITOR, "--from-host", "%",
+        "--monitor", pair[0], "--operator", pair[1], "--create",
+    ) as terminal:  # fmt: skip
+        dialogue(terminal, ("none is sent): ", "wrong"))
+        terminal.expect("refused the login of")
+        dialogue(terminal, ("none is sent): ", accounts.PASSWORDS[accounts.MONITOR]))
+        terminal.expect(f"logged in as {accounts.MONITOR}")
+        terminal.expect("go on? [Y/n] ")
+        terminal.type("n\r")
+        assert terminal.end()[0] == 4
+    assert not person.config.exists()
+
+
+def test_a_wrong_password_by_reference_is_not_asked_for(
+    person: Command, door: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WRONG_ONE", "wrong")
+    with at_terminal(person, "init", *door, *LOGIN, "--monitor-password", "env:WRONG_ONE") as terminal:
+        code, shown = terminal.end()
+    assert code == 3
+    assert "none is sent" not in shown
+
+
 @pytest.mark.parametrize(("typed", "code"), [("\x03", 130), ("\x04", 2)])
 def test_a_question_can_be_left_and_nothing_is_written(person: Command, typed: str, code: int) -> None:
     with at_terminal(person, "init", "--engine", "postgres", "--host", "db", "--port", "1") as terminal:

@@ -49,9 +49,30 @@ def test_a_service_is_read_as_it_was_written(name: str, values: dict[str, str], 
     assert (one.name, one.tls, one.held) == (name, TlsMode.VERIFY_CA, Held(path="/s", section=name))
 
 
-def test_the_first_service_of_a_name_counts_and_the_first_of_several_hosts() -> None:
-    (one,) = found.of_services("[a]\nhost=one,two\n[a]\nhost=three\n", "/s")
-    assert one.host == "one"
+def test_the_first_service_of_a_name_counts_and_each_of_several_hosts() -> None:
+    seen = list(found.of_services("[a]\nhost=one,two\nport=5433\n[a]\nhost=three\n", "/s"))
+    assert [(one.host, one.port, one.name) for one in seen] == [("one", 5433, "a"), ("two", 5433, "a")]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ports", "places"),
+    [
+        ("a,b", "1,2", [("a", 1), ("b", 2)]),
+        ("a,,c", "1,2,", [("a", 1), ("localhost", 2), ("c", 5432)]),
+        ("a, b", "", [("a", 5432), ("b", 5432)]),
+        ("a,b,c", "1,2", []),
+        ("a", "1,2", []),
+        ("a,b", "1,x", []),
+        ("/run/postgresql,b", "1", [("/run/postgresql", 1), ("b", 1)]),
+    ],
+)
+def test_lists_of_hosts_and_ports_are_taken_as_libpq_takes_them(
+    hosts: str, ports: str, places: list[tuple[str, int]]
+) -> None:
+    variables = found.of_postgres_variables({"PGHOST": hosts, "PGPORT": ports})
+    assert [(one.host, one.port) for one in variables] == places
+    services = found.of_services(f"[a]\nhost={hosts}\nport={ports}\n", "/s")
+    assert [(one.host, one.port) for one in services] == places
 
 
 def test_variables_of_libpq_name_a_server_by_host_or_port() -> None:
@@ -98,6 +119,14 @@ def test_the_file_of_somebody_else_serves_nobody() -> None:
     assert (first.served, first.held) == (False, Held(path="/etc/x", section="client"))
 
 
+def test_a_login_path_may_have_any_name() -> None:
+    text = '[client]\nuser = "ann"\n[prod]\npassword = "x"\nhost = "db8"\n'
+    client, prod = found.of_login_path(text, "/l")
+    assert (client.host, client.user, client.name) == ("localhost", "ann", "")
+    assert (prod.host, prod.user, prod.name) == ("db8", "ann", "prod")
+    assert (prod.served, prod.held) == (False, Held(path="/l", section="prod"))
+
+
 TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1538 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 41 1 0 100 0
    1: 00000000:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 42 1 0 100 0
@@ -142,6 +171,7 @@ def test_no_text_breaks_a_reader_and_ports_are_ports(text: str) -> None:
         *found.of_services(f"[a]\n{text}", "/s"),
         *found.of_option_file(text, "/m", own=True),
         *found.of_option_file(f"[client]\n{text}", "/m", own=True),
+        *found.of_login_path(f"[a]\n{text}", "/l"),
         *found.of_sockets(text.splitlines()),
     ]
     list(found.listeners(f"head\n{text}"))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.errors import UsageError
+from console.model import option_file
 from console.model.option_file import fault, options, quoted, with_password
 
 TEXT = """
@@ -75,3 +76,27 @@ def test_the_section_of_another_user_is_left_alone() -> None:
     with pytest.raises(UsageError, match="for the user ann, not for bob"):
         with_password(TEXT, "client", "bob", "n")
     assert "for the user ann" in fault(TEXT, "client", "bob", "n")
+
+
+def test_what_is_included_stands_in_its_place_and_the_section_goes_on() -> None:
+    files = {
+        "/a": ["user = ghost\n[client]\nhost = a\n[client-x]\nport = 1"],
+        "/d": ["[mysql]\nuser = d\n", ""],
+    }
+    text = "[client]\nuser = ann\n!include /a\nport = 3\n!includedir /d\nhost = z\n"
+    whole = option_file.with_included(text, lambda word, name: files[name])
+    assert option_file.options(whole, "client") == {"user": "ann", "host": "z", "port": "3"}
+    assert option_file.options(whole, "client-x") == {"port": "1"}
+    assert option_file.options(whole, "mysql") == {"user": "d"}
+    assert option_file.sections(whole) == ("client", "client-x", "mysql")
+
+
+def test_a_file_that_includes_itself_ends() -> None:
+    asked: list[str] = []
+
+    def read(_: str, name: str) -> list[str]:
+        asked.append(name)
+        return ["[client]\n!include /me\n"]
+
+    option_file.with_included("!include /me\n", read)
+    assert len(asked) == option_file.DEEPEST

@@ -10,6 +10,7 @@ from rich.color_triplet import ColorTriplet
 from textual.drivers.headless_driver import HeadlessDriver
 
 import actions
+from console.config import Ui
 from console.dispatch.registry import Registry
 from console.model.target import Environment
 from console.present.table import Tone
@@ -105,11 +106,17 @@ async def test_every_size_from_small_to_huge_draws_whole_lines(
                 assert len(stage.keys) <= size[0]
 
 
+@pytest.mark.parametrize("asked", ["locale", "variable", "config"])
 async def test_a_terminal_without_utf8_gets_only_what_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LC_ALL", "C")
+    """By its locale, or because somebody asked for it."""
+    monkeypatch.setenv("LC_ALL", "C" if asked == "locale" else "C.UTF-8")
+    monkeypatch.setenv("DBDECK_ASCII", "1" if asked == "variable" else "0")
     stage = Stage(tmp_path, monkeypatch, Environment.PROD)
+    if asked == "config":
+        stage.config = msgspec.structs.replace(stage.config, ui=Ui(ascii=True))
+        stage.app = ConsoleApp(stage.config, Registry(actions.ALL))
     written: list[str] = []
     monkeypatch.setattr(ConsoleApp, "is_headless", property(lambda _: False))
     monkeypatch.setattr(HeadlessDriver, "write", lambda _, data: written.append(data))

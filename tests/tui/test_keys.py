@@ -13,9 +13,12 @@ from textual.widgets import Static
 
 import actions
 from console.dispatch.registry import Registry
+from console.model.keymap import DEFAULTS, spoken
 from console.model.target import Environment
+from console.tui import hints
 from console.tui.app import ConsoleApp
 from console.tui.commands import Commands
+from console.tui.hints import hint
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.views import TABS
@@ -51,6 +54,44 @@ async def test_key_line_tabs_help_and_palette_follow_the_config(stage: Stage) ->
         await until(pilot, lambda: pilot.app.screen is stage.main)
         await pilot.press("f6")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+
+
+async def test_hints_name_the_keys_that_the_config_gave(stage: Stage) -> None:
+    with_keys(stage, details__down="ctrl+n", text__close="f4", action__stop="f7", grid__select="o,enter")
+    async with shown(stage) as pilot:
+        assert hint(stage.main, "{details.down} {details.up} {grid.select}") == "^n K o"
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        assert "f4 closes" in [str(one.render()) for one in pilot.app.screen.query(Static)]
+
+
+def test_every_hint_names_a_binding_and_no_key_stands_in_a_text() -> None:
+    """A literal key would stay when somebody gives the binding another one."""
+    literal = re.compile(r"\"[^\"{]*(?:\bEsc\b|\^[gsx]\b|\bJ K\b)[^\"]*\"")
+    found, named = [], set()
+    for path in sorted(Path(hints.__file__).parent.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        named |= set(re.findall(r"\{([a-z][a-z-]*\.[a-z][a-z0-9-]*)\}", text))
+        lines = [line for line in text.splitlines() if '"""' not in line and "Key(" not in line]
+        found += [(path.name, line.strip()) for line in lines if literal.search(line)]
+    assert found == []
+    told = {name for name in named if name.partition(".")[0] in {one.partition(".")[0] for one in DEFAULTS}}
+    assert told - set(DEFAULTS) == {"action.summary", "glass.told", "glass.target"}, "values, no bindings"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("escape,q", "Esc"),
+        ("ctrl+x", "^x"),
+        ("?", "?"),
+        ("shift+f3", "shift+f3"),
+        ("pagedown", "PgDn"),
+        ("J", "J"),
+    ],
+)
+def test_a_key_is_spoken_as_people_write_it(key: str, said: str) -> None:
+    assert spoken({"view.copy": key}, "view.copy") == said
 
 
 async def test_the_palette_has_every_view_and_every_key(stage: Stage) -> None:

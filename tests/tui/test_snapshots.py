@@ -17,14 +17,19 @@ from textual.pilot import Pilot
 import actions
 from console.dispatch.registry import Registry
 from console.errors import UsageError
+from console.model.jobs import Job, JobState
+from console.model.overview import Pulse, Queue, Rates, Standing, by_trouble
+from console.model.reading import Problem
 from console.model.target import Environment
 from console.present import target as bar
+from console.present.overview import judged
 from console.runbook.events import Opened
 from console.runbook.history import Recorded
 from console.runbook.state import replay
 from console.runbook.steps import Ask, next_step
 from console.tui.app import ConsoleApp
 from console.tui.glass_desk import GlassDesk
+from console.tui.panes import jobs as pane_of_jobs
 from console.tui.runs import LiveRun
 from console.tui.screens import run_view
 from console.tui.screens.run import RunScreen
@@ -32,7 +37,7 @@ from console.tui.widgets.bars import TabLine
 from console.tui.widgets.grid import Grid
 from tests.present.test_run_map import ONE, events
 from tests.runbook.documents import WHOLE
-from tests.tui.stage import NARROW, WIDE, Stage, until
+from tests.tui.stage import NARROW, WIDE, Stage, cells_of, until
 from tests.tui.test_runbooks import FULL, OLD, OWN, WRONG, with_library
 
 pytestmark = pytest.mark.skipif(
@@ -62,6 +67,91 @@ def settled(stage: Stage, *keys: str) -> Before:
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 def test_the_blocking_tree(stage: Stage, snap_compare: Any, size: tuple[int, int]) -> None:
     assert snap_compare(stage.app, terminal_size=size, run_before=settled(stage))
+
+
+AT = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+PULSE = Pulse(at=900.0, started=1.0, waiting=0, connections=12, most=97, lag_seconds=0.2)
+SEEN = (
+    Standing(
+        name="shop", engine="postgres", environment="prod", address="db1.example.net:5432", taken_at=AT,
+        pulse=msgspec.structs.replace(
+            PULSE, waiting=4, connections=31, queue=Queue(behind=4, root="17", seconds=48.0)
+        ),
+        rates=Rates(work=420.0, wal=1_200_000.0),
+        series={"waits": (None, 0.0, 1.0, 3.0, 4.0), "work": (380.0, 400.0, 90.0, 60.0, 420.0)},
+    ),
+    Standing(
+        name="reports", engine="mysql", environment="staging", address="db2.example.net:3306", taken_at=AT,
+        pulse=msgspec.structs.replace(
+            PULSE, waiting=None, unknown=("who waits: GRANT SELECT ON performance_schema.* TO m",)
+        ),
+        rates=Rates(work=4.0),
+    ),
+    Standing(
+        name="mail", engine="mysql", environment="prod", address="db3.example.net:3306", silent=64.0,
+        problem=Problem(kind="silent", message="mail did not answer pulse in time", since=AT),
+    ),
+    Standing(
+        name="stock", engine="postgres", environment="dev", address="/run/postgresql/.s:5432", taken_at=AT,
+        pulse=PULSE, rates=Rates(work=2.0, wal=10.0), series={"work": (2.0, 2.0, 2.0)},
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_all_targets_side_by_side(stage: Stage, snap_compare: Any, size: tuple[int, int]) -> None:
+    """Of fixed standings: what is measured between looks is not the same twice."""
+    seen = by_trouble([judged(one, 20) for one in SEEN])
+
+    async def look(*_: object) -> tuple[Standing, ...]:
+        return seen
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
+        stage.main._panes["overview"].feed._read = look
+        await pilot.press("0")
+        await until(pilot, lambda: stage.main.pane.reading.data == seen)
+        await pilot.press("p")
+        await until(pilot, lambda: len(cells_of(stage.main.pane)) == 4)
+        await pilot.pause(0.5)
+
+    assert snap_compare(stage.app, terminal_size=size, run_before=before)
+
+
+class _Now(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return AT
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+def test_what_runs_and_what_has_ended(
+    stage: Stage, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pane_of_jobs, "datetime", _Now)
+    began = AT - timedelta(minutes=3)
+    one = Job(number=4, name="table.vacuum", target="shop", started_at=began)
+    done = msgspec.structs.replace(one, ended_at=began + timedelta(seconds=42))
+    again = msgspec.structs.replace
+    listed = (
+        again(one, said="scanning", share=0.25, eta=540.0),
+        again(done, number=3, name="lock-storm", run="r", state=JobState.PARTLY, said="2 of 3 steps"),
+        again(done, number=2, name="session.terminate", state=JobState.DONE, said="it is gone"),
+        again(done, number=1, name="index.reindex", state=JobState.UNKNOWN, said="the answer was lost"),
+    )
+
+    async def jobs() -> tuple[Job, ...]:
+        return listed
+
+    async def before(pilot: Pilot[Any]) -> None:
+        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
+        stage.main._panes["jobs"].feed._read = jobs
+        await stage.main.action_pane("jobs")
+        await until(pilot, lambda: len(cells_of(stage.main.pane)) == 4)
+        await pilot.press("p")
+        await pilot.pause(0.5)
+
+    assert snap_compare(stage.app, terminal_size=size, run_before=before)
 
 
 def test_the_plan_before_an_effect(stage: Stage, snap_compare: Any) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from console.audit.record import Row
 from console.audit.table.channel import Channel
 from console.audit.table.port import VERSION, Duplicate, Fields, Forbidden, NotTaken, Undecided
-from console.errors import AuditForbidden, AuditUnavailable, PrivilegeMissing
+from console.errors import AuditForbidden, AuditMissing, AuditUnavailable, PrivilegeMissing
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -109,7 +109,10 @@ class ServerTable(abc.ABC, Generic[C]):
                 "dbdeck audit init, run as its owner, gives an auditor the right to read it",
             )
         if self._is_absent(error):
-            return self._unavailable("there is none in this database yet", "make it with: dbdeck audit init")
+            return AuditMissing(
+                self._unavailable("there is none in this database yet").message,
+                "make it with: dbdeck audit init",
+            )
         return self._unavailable(self._words(error))
 
     def _unavailable(self, reason: str, hint: str = "") -> AuditUnavailable:

@@ -32,7 +32,7 @@ from console.audit.table.port import (
     to_entry,
 )
 from console.audit.table.sqlite_rows import action_of, existing, insert, prepare, repair
-from console.errors import AuditUnavailable
+from console.errors import AuditMissing, AuditUnavailable
 
 _CHUNK: Final = 1000
 _REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
@@ -159,7 +159,9 @@ class SqliteTable:
 
     def _identify(self) -> None:
         if not self.path.exists():
-            raise self._unavailable("there is none yet", "create it with: dbdeck audit init")
+            raise AuditMissing(
+                self._unavailable("there is none yet").message, "create it with: dbdeck audit init"
+            )
         with self._read() as connection:
             found = connection.execute("select id, version from ledger").fetchone()
         if found is None or found["version"] > VERSION:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -11,11 +10,13 @@ from typing import Any
 
 from console.engine.mysql.link import Link
 from console.engine.mysql.rows import account_literal
+from console.engine.own_thread import on_own_thread
 from console.errors import PrivilegeMissing, UsageError
 from console.model.table_locks import Disk
 from console.model.tables import Measurement
 
 Record = Mapping[str, Any]
+STAT_SECONDS = 2.0  # a network file system may hang
 _PLUGIN = "DISKS"
 _NO_MEASURE = (
     "neither MySQL nor MariaDB measures what a table wastes: ANALYZE TABLE samples a few pages, CHECK TABLE "
@@ -33,7 +34,10 @@ async def disk(link: Link, schema: str, name: str) -> Disk:
         return Disk(why=missing.hint)
     place = folder_of(str(row["folder"]), row["file"])
     if link.target.local and row["host"] == socket.gethostname():
-        return await asyncio.to_thread(_looked_up, place)
+        try:
+            return await on_own_thread(link.target.name, lambda: _looked_up(place), seconds=STAT_SECONDS)
+        except TimeoutError:
+            return Disk(place=place, why="its file system does not answer")
     if identity.flavor == "mariadb":
         return await _of_plugin(link, place, account_literal(identity.user))
     return Disk(place=place, why="the server is reached over TCP, and MySQL does not tell: see df there")

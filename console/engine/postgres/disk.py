@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 
+from console.engine.own_thread import on_own_thread
 from console.engine.postgres.link import Link
 from console.engine.postgres.remedies import role_in_sql
 from console.engine.postgres.rows import Record
@@ -27,8 +27,7 @@ async def read(link: Link, schema: str, name: str) -> Disk:
         role = role_in_sql(target.monitor.user)
         return Disk(why=f"its folder is hidden from this login: GRANT pg_read_all_settings TO {role};")
     try:
-        async with asyncio.timeout(STAT_SECONDS):
-            return await asyncio.to_thread(look, place, socket_of(target))
+        return await on_own_thread(target.name, lambda: look(place, socket_of(target)), seconds=STAT_SECONDS)
     except TimeoutError:
         return Disk(place=place, why="its file system does not answer")
 

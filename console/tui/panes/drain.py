@@ -11,6 +11,7 @@ from console.errors import VaultLocked
 from console.model.drain_board import DrainBoard, Draining, idle_group, next_to_end
 from console.present import drain
 from console.present.table import Line
+from console.tui.hints import hint
 from console.tui.messages import UnlockWanted
 from console.tui.panes.acting import ActingPane, Verb, no_terminate, session_arguments
 from console.tui.widgets.bars import Key
@@ -95,7 +96,9 @@ class DrainPane(ActingPane[DrainBoard, Draining]):
 
     def unfit(self, item: Draining, name: str) -> str:
         if item.gone:
-            return "the server has no such account any more: Enter shows what removes its entries"
+            return hint(
+                self, "the server has no such account any more: {grid.select} shows what removes its entries"
+            )
         against = {"retire": _no_retire, "rotate": _no_rotate, "terminate": _no_end, "idle": _no_idle}
         return against[name](item) if name in against else ""
 
@@ -122,7 +125,7 @@ class DrainPane(ActingPane[DrainBoard, Draining]):
 
 def _no_retire(item: Draining) -> str:
     if item.pending is not None:
-        return "a rotation of it broke off: go on with that first (n)"
+        return "a rotation of it broke off: go on with that first"
     if item.seen.older:
         return f"{item.seen.older} from before are left (override=true: by ^p)"
     return ""

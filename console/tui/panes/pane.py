@@ -21,6 +21,7 @@ from console.model.reading import Reading
 from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
+from console.tui.hints import hint
 from console.tui.nodes import has
 from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
@@ -244,7 +245,9 @@ class Pane(Vertical, Generic[D, T]):
     def _tell_of_more(self) -> None:
         """What has no room is read by the wheel, the keys for it, or in full."""
         box = self.query_one(".beneath", VerticalScroll)
-        more = " J K or Enter: more " if box.max_scroll_y else None
+        more = (
+            hint(self, " {details.down} {details.up} or {grid.select}: more ") if box.max_scroll_y else None
+        )
         if more != box.border_title:  # setting it draws the box again, whatever it was
             box.border_title = more
 

@@ -20,6 +20,7 @@ from console.model.drift import Drifts
 from console.model.guessing import SECONDS
 from console.model.rotation import Rule
 from console.present import account_check as words
+from console.tui.hints import hint
 
 
 class AccountCheckScreen(ModalScreen[None]):
@@ -44,7 +45,8 @@ class AccountCheckScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll() as box:
             box.border_title = "check of accounts"
-            waiting = f"trying guesses offline, {SECONDS:g} s at most; nobody logs in. Esc ends it"
+            waiting = f"trying guesses offline, {SECONDS:g} s at most; nobody logs in. "
+            waiting += hint(self, "{account-check.close} ends it")
             yield Static(waiting, id="account-check", markup=False)
 
     def on_mount(self) -> None:

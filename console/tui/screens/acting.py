@@ -31,6 +31,7 @@ from console.present.advance import told as words_of_advance
 from console.present.audit import open_line
 from console.present.units import clean
 from console.tui.desk import Desk
+from console.tui.hints import hint
 from console.tui.messages import NO_LEDGER, ActionRequested, Told
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen, drawn, failed
@@ -40,7 +41,7 @@ from console.tui.screens.unlock import UnlockScreen
 
 T = TypeVar("T")
 _FLAVORS = {EngineKind.POSTGRES: {"postgresql"}, EngineKind.MYSQL: {"mysql", "mariadb"}}
-_WITHOUT = "Enter unlocks; Esc goes on without: nothing is executed that needs it"
+_WITHOUT = "Enter unlocks; {unlock.leave} goes on without: nothing is executed that needs it"
 _STATES = {Exit.OK: JobState.DONE, Exit.PARTIAL: JobState.PARTLY, Exit.UNKNOWN: JobState.UNKNOWN}
 
 
@@ -242,7 +243,7 @@ class ActingScreen(Screen[None]):
 
     def action_stop_action(self) -> None:
         """No further step is begun; what was begun is finished, verified and recorded."""
-        running = self._desk.stop_actions("a key-press (^x)")
+        running = self._desk.stop_actions(hint(self, "a key-press ({action.stop})"))
         self.post_message(Told("stopping: no further step is begun" if running else "no action is running"))
 
     @work(exclusive=True, group="unsettled")
@@ -261,18 +262,19 @@ class ActingScreen(Screen[None]):
             self.post_message(Told("the audit ledger is open: every action is recorded before it runs"))
             return
         said = "\n".join(open_line(intent) for intent in found)
-        hint = "\n\nSuch actions are frozen on these targets until `dbdeck audit reconcile` settled them."
-        self.post_message(Told(f"{len(found)} earlier actions have no known outcome (9 Audit)", bad=True))
+        frozen = "\n\nSuch actions are frozen on these targets until `dbdeck audit reconcile` settled them."
+        where = hint(self, "({pane.audit} Audit)")
+        self.post_message(Told(f"{len(found)} earlier actions have no known outcome {where}", bad=True))
         if self.is_active:
-            self.app.push_screen(TextScreen("actions without a known outcome", Text(said + hint)))
+            self.app.push_screen(TextScreen("actions without a known outcome", Text(said + frozen)))
 
     def _show_glass(self, said: list[str]) -> None:
         self.post_message(Told(f"done by break-glass and not merged, or not reviewed: {len(said)}", bad=True))
-        hint = (
+        merge = (
             "\n\n`dbdeck audit merge` brings journals into the ledger; somebody else: `dbdeck audit review`."
         )
         if self.is_active:
-            self.app.push_screen(TextScreen("done while the ledger was away", Text("\n".join(said) + hint)))
+            self.app.push_screen(TextScreen("done while the ledger was away", Text("\n".join(said) + merge)))
 
 
 class _Telling:
@@ -284,11 +286,12 @@ class _Telling:
         self._job = job
         self._name = name
         self._told = 0.0
+        self._key = hint(screen, "({action.stop}")
 
     def __call__(self, text: str) -> None:
         self._jobs.tell(self._job, clean(text, 300))
         if self._screen.is_attached:
-            self._screen.post_message(Told(f"{self._name}: {clean(text, 300)} (^x ends the watch)"))
+            self._screen.post_message(Told(f"{self._name}: {clean(text, 300)} {self._key} ends the watch)"))
 
     def advance(self, seen: Advance) -> None:
         """Once a second: a line over SSH is thin."""
@@ -298,4 +301,6 @@ class _Telling:
         self._told = now
         self._jobs.tell(self._job, clean(words_of_advance(seen), 300), seen)
         if self._screen.is_attached:
-            self._screen.post_message(Told(f"{self._name}: {clean(words_of_advance(seen), 300)} (^x stops)"))
+            self._screen.post_message(
+                Told(f"{self._name}: {clean(words_of_advance(seen), 300)} {self._key} stops)")
+            )

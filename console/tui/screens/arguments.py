@@ -18,6 +18,7 @@ from console.dispatch.registry import parse_args, words
 from console.errors import UsageError
 from console.model.target import EngineKind
 from console.present.actions import beforehand
+from console.tui.hints import hint
 
 
 class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
@@ -51,7 +52,11 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
             written = " ".join(_word(key, value) for key, value in self._given.items())
             yield Input(written, id="arguments", select_on_focus=False)
             yield Static("", id="wrong", markup=False)
-            yield Static("Enter plans it, nothing is executed yet; Esc leaves", classes="foot", markup=False)
+            yield Static(
+                hint(self, "Enter plans it, nothing is executed yet; {arguments.leave} leaves"),
+                classes="foot",
+                markup=False,
+            )
             # Last, so that on a small screen they are cut off, and not the entry.
             yield Static("\n".join(beforehand(self._action, self._engine)), classes="facts", markup=False)
 

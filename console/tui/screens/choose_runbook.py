@@ -14,6 +14,7 @@ from textual.widgets import Static
 from console.present.table import Column, Line
 from console.present.units import clean
 from console.runbook.suggesting import Suggested
+from console.tui.hints import hint
 from console.tui.widgets.grid import Grid
 
 _COLUMNS = (Column(title="runbook", width=22), Column(title="why", width=30, grow=True))
@@ -41,7 +42,7 @@ class ChooseRunbook(ModalScreen[str | None]):
             if self._text:
                 yield Static(self._text, markup=False)
             yield Grid()
-            yield Static("Enter opens it; Esc leaves", markup=False)
+            yield Static(hint(self, "{grid.select} opens it; {choose-runbook.leave} leaves"), markup=False)
 
     def on_mount(self) -> None:
         grid = self.query_one(Grid)

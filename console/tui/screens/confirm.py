@@ -20,6 +20,7 @@ from console.present import plan as words
 from console.present.plan import Said
 from console.present.table import Tone
 from console.present.units import clean
+from console.tui.hints import hint
 
 STYLES = {
     Tone.NORMAL: "",
@@ -94,7 +95,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
             yield Static("", id="why", markup=False)
             with Horizontal():
                 yield Static("", id="more", markup=False)
-                yield Button("Esc  do nothing", id="leave", compact=True)
+                yield Button(hint(self, "{confirm.leave}  do nothing"), id="leave", compact=True)
                 yield Button("Enter  run it", id="go", variant="error", compact=True)
 
     def on_mount(self) -> None:
@@ -134,8 +135,10 @@ class ConfirmScreen(ModalScreen[Approval | None]):
             self._show_plan(self._planning.result())
 
     def _show_failure(self, error: DbdeckError) -> None:
-        self._lacking = "there is no plan: nothing can be run; Esc leaves"
-        self.query_one("#reason", Input).placeholder = "no reason is needed: Esc leaves"
+        self._lacking = hint(self, "there is no plan: nothing can be run; {confirm.leave} leaves")
+        self.query_one("#reason", Input).placeholder = hint(
+            self, "no reason is needed: {confirm.leave} leaves"
+        )
         self.query_one("#go", Button).display = False
         self.query_one("#plan", Static).update(drawn(failed(self._action, error)))
 

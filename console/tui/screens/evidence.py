@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 
 from console.present import evidence
 from console.present.evidence import Evidence
+from console.tui.hints import hint
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import Bar
 from console.tui.widgets.grid import Grid
@@ -42,9 +43,15 @@ class EvidenceScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         self.query_one(Grid).focus()
-        several = "[ and ]: the other tables; " if len(self._tables) > 1 else ""
+        several = (
+            "{evidence.previous} and {evidence.next}: the other tables; " if len(self._tables) > 1 else ""
+        )
         self.query_one("#evidence-foot", Bar).say(
-            f" {several}Enter: a row in full; ← →: the text sideways; Esc closes"
+            hint(
+                self,
+                f" {several}{{grid.select}}: a row in full; {{grid.left}} {{grid.right}}: the text sideways; "
+                "{evidence.close} closes",
+            )
         )
         self.action_table(0)
 

@@ -11,6 +11,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from console.tui.hints import hint
+
 
 def _fine(_: str) -> str:
     return ""
@@ -63,10 +65,9 @@ class FormScreen(ModalScreen[dict[str, str] | None]):
                     yield Static(field.label, classes="label", markup=False)
                     yield Input(field.value, id=f"field-{field.name}", select_on_focus=False)
                     yield Static("", id=f"wrong-{field.name}", classes="wrong", markup=False)
-            yield Static(
-                f"Enter: the next field, then {self._goes_on} (^s at once); Esc leaves", classes="foot",
-                markup=False,
-            )  # fmt: skip
+            keys = hint(self, "({form.go} at once); {form.leave} leaves")
+            foot = f"Enter: the next field, then {self._goes_on} {keys}"
+            yield Static(foot, classes="foot", markup=False)
 
     def on_mount(self) -> None:
         for entry in self.query(Input):

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from console.errors import DbdeckError
 from console.model.policy import BreakGlass
 from console.present.units import clean
+from console.tui.hints import hint
 
 Chosen = Literal["look", "back", "broken"]
 LOOK_SECONDS = 0.5
@@ -97,7 +98,7 @@ class GlassScreen(ModalScreen[Chosen]):
 
     def action_wait(self) -> None:
         self._waits = True
-        self._tell("waiting for the ledger …; Esc: do not wait")
+        self._tell(hint(self, "waiting for the ledger …; {glass.look}: do not wait"))
 
     def action_ask(self) -> None:
         if isinstance(self._may, str):
@@ -105,7 +106,12 @@ class GlassScreen(ModalScreen[Chosen]):
             return
         self._waits = False
         self.add_class("asking")
-        self._tell(f"minutes: {self._may.minutes} at most; Enter on the last line, or ^s, breaks it")
+        self._tell(
+            hint(
+                self,
+                f"minutes: {self._may.minutes} at most; Enter on the last line, or {{glass.go}}, breaks it",
+            )
+        )
         self.query_one("#reason", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -28,6 +28,7 @@ from console.present.clipboard import credential_word
 from console.secret_store import of_this_process
 from console.tui.alerts import call
 from console.tui.desk import Desk
+from console.tui.hints import mapped
 from console.tui.messages import (
     Alarm,
     CheckWanted,
@@ -323,17 +324,7 @@ class MainScreen(GuidedScreen):
             Key("^p", "app.command_palette", "commands", rank=7),
             Key("q", "app.quit", "quit", rank=5),
         ]
-        self.query_one(KeyLine).show(self._mapped([*self.pane.keys(), *common]))
-
-    def _mapped(self, keys: list[Key]) -> list[Key]:
-        """By the keys that the config gave them."""
-        if not self._desk.config.keys:
-            return keys
-        here: dict[str, str] = {}
-        for active in sorted(self.active_bindings.values(), key=lambda one: not one.binding.show):
-            here.setdefault(active.binding.action, self.app.get_key_display(active.binding))
-        named = ((key, key.action.removeprefix("app.")) for key in keys)
-        return [key._replace(key=here.get(name, key.key)) for key, name in named]
+        self.query_one(KeyLine).show(mapped(self, [*self.pane.keys(), *common]))
 
     def on_told(self, event: Told) -> None:
         self.query_one(Status).tell(f" {event.text}", bad=event.bad)

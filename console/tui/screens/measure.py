@@ -14,6 +14,9 @@ from textual.widgets import Static
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.present import measurement as words
+from console.tui.hints import hint
+
+_LEAVES = "{measure.close} leaves"
 
 
 class MeasureScreen(ModalScreen[None]):
@@ -40,7 +43,7 @@ class MeasureScreen(ModalScreen[None]):
         with Vertical() as box:
             box.border_title = "measure"
             yield Static("asking what it would cost …", id="measure", markup=False)
-            yield Static("Esc leaves", classes="foot", id="measure-foot", markup=False)
+            yield Static(hint(self, _LEAVES), classes="foot", id="measure-foot", markup=False)
 
     def on_mount(self) -> None:
         self._cost()
@@ -50,10 +53,13 @@ class MeasureScreen(ModalScreen[None]):
         try:
             found = await self._engine.measurement(self._subject[0], self._subject[1])
         except DbdeckError as error:
-            self._say(f"{error.message}\n{error.hint}", "Esc leaves")
+            self._say(f"{error.message}\n{error.hint}", _LEAVES)
             return
         self._ready = not found.refusal
-        self._say("\n".join(words.cost(found)), "Enter measures, Esc leaves" if self._ready else "Esc leaves")
+        self._say(
+            "\n".join(words.cost(found)),
+            "{measure.go} measures, {measure.close} leaves" if self._ready else _LEAVES,
+        )
 
     def action_measure(self) -> None:
         if self._ready:
@@ -62,17 +68,17 @@ class MeasureScreen(ModalScreen[None]):
 
     @work(exclusive=True)
     async def _look(self) -> None:
-        self._say("reading it …", "Esc ends it")
+        self._say("reading it …", "{measure.close} ends it")
         try:
             found = await self._engine.measure(self._subject[0], self._subject[1])
         except DbdeckError as error:
-            self._say(f"not measured: {error.message}\n{error.hint}", "Esc leaves")
+            self._say(f"not measured: {error.message}\n{error.hint}", _LEAVES)
             return
-        self._say("\n".join(words.result(found)), "Esc leaves")
+        self._say("\n".join(words.result(found)), _LEAVES)
 
     def _say(self, text: str, foot: str) -> None:
         self.query_one("#measure", Static).update(text)
-        self.query_one("#measure-foot", Static).update(foot)
+        self.query_one("#measure-foot", Static).update(hint(self, foot))
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -16,6 +16,7 @@ from console.errors import DbdeckError
 from console.model.target import Target
 from console.new_file import write_new
 from console.tui.desk import Desk
+from console.tui.hints import mapped
 from console.tui.runs import FollowedRun, LiveRun, SeenRun
 from console.tui.screens.evidence import EvidenceScreen
 from console.tui.screens.form import Field, FormScreen
@@ -75,7 +76,7 @@ class RunScreen(RunView):
             Key("Esc", "leave", "leave", rank=0),
             Key("?", "app.help", "help", rank=4),
         ]
-        self.query_one(KeyLine).show(keys)
+        self.query_one(KeyLine).show(mapped(self, keys))
 
     def _against(self) -> str:
         return "" if self._target is not None else "its target is none of the config"

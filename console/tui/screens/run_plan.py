@@ -20,6 +20,7 @@ from console.present.table import Tone
 from console.present.units import clean
 from console.runbook.events import Started
 from console.runbook.outline import Line
+from console.tui.hints import hint
 from console.tui.screens.confirm import drawn
 
 Planned = tuple[Started, Sequence[Line]]
@@ -56,7 +57,7 @@ class RunPlanScreen(ModalScreen[Started | None]):
             with VerticalScroll() as scroll:
                 scroll.focus()
                 yield Static("looking, planning …", id="run-tree", markup=False)
-            yield Static("Esc leaves", id="run-foot", classes="foot", markup=False)
+            yield Static(hint(self, "{run-plan.leave} leaves"), id="run-foot", classes="foot", markup=False)
 
     def on_mount(self) -> None:
         self._await_plan()
@@ -78,13 +79,19 @@ class RunPlanScreen(ModalScreen[Started | None]):
         said: Said = [(Tone.BAD, clean(error.message, 2000))]
         said += [(Tone.NOTICE, clean(error.hint, 2000))] if error.hint else []
         self.query_one("#run-tree", Static).update(drawn([*self._head, *said]))
-        self.query_one("#run-foot", Static).update("nothing can be started so; Esc leaves")
+        self.query_one("#run-foot", Static).update(
+            hint(self, "nothing can be started so; {run-plan.leave} leaves")
+        )
 
     def _show(self, begins: Started, lines: Sequence[Line]) -> None:
         self._begins = begins
         self.query_one("#run-tree", Static).update(drawn([*self._head, *words.tree(lines)]))
         self.query_one("#run-foot", Static).update(
-            "s starts it; each action asks again before it is done.  ↑ ↓ PgDn: read on; Esc leaves"
+            hint(
+                self,
+                "{run-plan.start} starts it; each action asks again before it is done.  ↑ ↓ PgDn: read on; "
+                "{run-plan.leave} leaves",
+            )
         )
 
     def action_start(self) -> None:

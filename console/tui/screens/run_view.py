@@ -22,6 +22,7 @@ from console.present.units import clean
 from console.runbook.state import APPROVAL
 from console.runbook.steps import Ask, Next, Walk, next_step
 from console.tui.desk import Desk
+from console.tui.hints import hint
 from console.tui.runs import FollowedRun, LiveRun, SeenRun
 from console.tui.screens.confirm import drawn
 from console.tui.widgets.bars import KeyLine, Status, TargetBar
@@ -184,7 +185,15 @@ class RunView(Screen[None]):
         choices = asking.choices(ask, spot.step if spot else None)
         said = words.asked(ask)
         if ask.question == APPROVAL and self._seen.run.started.by == whoami():
-            choices, said = [], [*said, *asking.own_approval(self._seen.run.started.run)]
+            choices, said = (
+                [],
+                [
+                    *said,
+                    *asking.own_approval(
+                        self._seen.run.started.run, hint(self, "{run.hand-over}"), hint(self, "{run.stop}")
+                    ),
+                ],
+            )
         self.query_one(Question).show(ask, said, choices)
 
     def _ask_nothing(self) -> None:

@@ -11,6 +11,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from console.tui.hints import hint
+
 
 class TextScreen(ModalScreen[None]):
     """Closed with Esc, Enter or q."""
@@ -38,7 +40,7 @@ class TextScreen(ModalScreen[None]):
             with VerticalScroll() as scroll:
                 scroll.focus()
                 yield Static(self._text, markup=False)
-            yield Static("Esc closes", classes="foot", markup=False)
+            yield Static(hint(self, "{text.close} closes"), classes="foot", markup=False)
 
     def action_leave(self) -> None:
         self.dismiss(None)

@@ -15,9 +15,10 @@ from textual.widgets import Input, Static
 from console.errors import DbdeckError
 from console.present.units import clean
 from console.secrets import Secret
+from console.tui.hints import hint
 from console.vault.store import Vault
 
-UNREACHABLE = "Enter unlocks; Esc goes on without: targets that need it stay unreachable"
+UNREACHABLE = "Enter unlocks; {unlock.leave} goes on without: targets that need it stay unreachable"
 
 
 class HiddenInput(Input):
@@ -69,7 +70,7 @@ class UnlockScreen(ModalScreen[bool]):
             yield Static(f"Its master opens the passwords in {self._vault.path}.", markup=False)
             yield HiddenInput("master")
             yield Static(self._why, id="wrong", markup=False)
-            yield Static(self._foot, classes="foot", markup=False)
+            yield Static(hint(self, self._foot), classes="foot", markup=False)
 
     def on_mount(self) -> None:
         self.query_one(HiddenInput).focus()

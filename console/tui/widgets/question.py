@@ -16,6 +16,7 @@ from console.present import asking
 from console.present.asking import Choice
 from console.present.plan import Said
 from console.runbook.steps import Ask
+from console.tui.hints import hint
 from console.tui.screens.confirm import drawn
 
 _ARMED_SECONDS: Final = 0.4
@@ -93,7 +94,9 @@ class Question(Vertical):
             start = len(text)
             text += f"{key} {choice.label}   "
             self._spans.append((start, len(text), n))
-        self.query_one(".choices", Static).update(text + ("(Esc first, for the keys)" if typed else ""))
+        self.query_one(".choices", Static).update(
+            text + (hint(self, "({run.leave} first, for the keys)") if typed else "")
+        )
 
     def read_on(self, step: int) -> None:
         """The text may be longer than its place: most of its height up or down."""
@@ -101,7 +104,11 @@ class Question(Vertical):
         box.scroll_relative(y=step * max(1, box.size.height - 1), animate=False)
 
     def _tell_of_more(self) -> None:
-        self.border_subtitle = " J K: there is more " if self.query_one(VerticalScroll).max_scroll_y else ""
+        self.border_subtitle = (
+            hint(self, " {run.read-on} {run.read-up}: there is more ")
+            if self.query_one(VerticalScroll).max_scroll_y
+            else ""
+        )
 
     def choose(self, number: int) -> None:
         """The choice on a digit."""

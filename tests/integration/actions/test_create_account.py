@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from console.dispatch.action import Stop, Watch
 from console.engine.access import held
 from console.engine.open import open_engine
 from console.errors import Exit, Refused, UsageError
@@ -141,6 +142,47 @@ async def test_one_that_broke_off_before_its_rights_is_gone_on_with(office: Offi
     assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
     assert await password(office, name) == word
     assert set(office.store.entries) == {("dbdeck/t", name)}
+
+
+class _StopAt(Stop):
+    """Asked for while the statement before the so many-th question is at work."""
+
+    def __init__(self, turn: int) -> None:
+        super().__init__()
+        self._left = turn
+
+    def is_set(self) -> bool:
+        self._left -= 1
+        if self._left <= 0:
+            self.ask("the test")
+        return super().is_set()
+
+
+async def test_stopped_after_the_login_it_grants_nothing_and_the_next_one_goes_on(
+    office: Office, name: str
+) -> None:
+    plan = await office.plan("account.create", account=name, purpose="operator")
+    run = await office.apply(plan, watch=Watch(seconds=0.0, stop=_StopAt(2)))
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), (run.error, run.verify)
+    assert run.verify is not None
+    assert "stopped by the test" in run.verify.summary
+    server = await office.engine.identity()
+    host = None if server.flavor == POSTGRESQL else "%"
+    wanted = rights(Purpose.OPERATOR, server.flavor, server.version_num)
+    assert missing(wanted, await held(office.engine, name, host)) == wanted
+    assert set(office.store.entries) == {("dbdeck/t", f"{name}{PENDING}")}
+    again = await office.run("account.create", account=name, purpose="operator")
+    assert (again.exit, again.effect) == (Exit.OK, "applied"), (again.error, again.verify)
+    assert set(office.store.entries) == {("dbdeck/t", name)}
+
+
+async def test_stopped_before_anything_it_makes_nothing(office: Office) -> None:
+    name = new_name()
+    plan = await office.plan("account.create", account=name, purpose="monitor")
+    run = await office.apply(plan, watch=Watch(seconds=0.0, stop=_StopAt(1)))
+    assert run.effect in ("none", "no_op")
+    assert office.store.entries == {}
+    assert name not in {one.name for one in (await office.engine.accounts()).accounts}
 
 
 async def test_what_is_pending_beside_a_password_that_is_taken_stays_out_of_it(
