@@ -191,13 +191,16 @@ def _newcomer(target: Target, server: ServerIdentity, args: CreateArgs) -> Newco
     )
 
 
+_ANOTHER = "choose another name with account= (of `dbdeck init`: --monitor, --operator)"
+
+
 def _refuse_foreign(one: Newcomer, seen: Seen) -> None:
     """Raises UsageError for an account whose password is not ours."""
     if not one.there and seen.others:
         raise UsageError(
             f"{', '.join(seen.others)} is there, and the keyring keeps one password of a user: that of "
             f"{one.label} would take its place; nothing was executed",
-            "choose another name with account=",
+            _ANOTHER,
         )
     if not one.there or seen.whose == "ours":
         return
@@ -205,7 +208,7 @@ def _refuse_foreign(one: Newcomer, seen: Seen) -> None:
     lacks = "; ".join(f"{grant(right, account_in_sql(one.flavor, *one.key))};" for right in seen.lacking)
     raise UsageError(
         f"there is an account {one.label} already, and its password {why}; nothing was executed",
-        f"choose another name with account=, or use it as it is{f', after: {lacks}' if lacks else ''}",
+        f"{_ANOTHER}, or use it as it is{f', after: {lacks}' if lacks else ''}",
     )
 
 

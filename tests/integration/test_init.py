@@ -249,6 +249,7 @@ async def test_an_account_that_is_there_is_told_and_nothing_is_written(
     done = await home.init(*make(server, (accounts.MONITOR, pair[1])))
     assert done.code == Exit.USAGE
     assert f"there is an account {accounts.MONITOR}" in done.err
+    assert "of `dbdeck init`: --monitor" in done.err
     assert not home.config.exists()
 
 
