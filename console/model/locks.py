@@ -47,7 +47,8 @@ class WaitGraph(msgspec.Struct, frozen=True, kw_only=True):
     """`ids[i]` is the session of bit i. `hard` and `soft` map a waiter's bit to its blockers' bits.
 
     `undecided` are sessions whose place in a queue the snapshot cannot tell; `shifting` are those of
-    them whose place may yet change while they wait.
+    them whose place may yet change while they wait. `turns` are sessions that wait only for their turn at
+    something whose holder waits itself: they will have to wait for the same as it does.
     """
 
     ids: tuple[int, ...]
@@ -55,6 +56,17 @@ class WaitGraph(msgspec.Struct, frozen=True, kw_only=True):
     soft: dict[int, int]
     undecided: frozenset[int] = frozenset()
     shifting: frozenset[int] = frozenset()
+    turns: frozenset[int] = frozenset()
+
+    @property
+    def lasting(self) -> dict[int, int]:
+        """`direct`, and whom those wait for next who wait for their turn."""
+        found = self.direct
+        for bit, mask in self.hard.items():
+            if self.ids[bit] in self.turns:
+                for blocker in bits(mask):
+                    found[bit] |= self.hard.get(blocker, 0)
+        return found
 
     @property
     def direct(self) -> dict[int, int]:
@@ -331,13 +343,17 @@ def _fixed_point(direct: Mapping[int, int], size: int, *, up: bool) -> list[int]
 
 
 def without(graph: WaitGraph, session: int) -> WaitGraph:
-    """The graph as it would be if the session were gone: its edges vanish, the queues close up."""
+    """The graph as it would be if the session were gone: its edges vanish, the queues close up, and whoever
+    waited for its turn behind it waits for what the session waited for.
+    """
     if session not in graph.ids:
         return graph
     gone = 1 << graph.ids.index(session)
     bit = gone.bit_length() - 1
+    next_ = graph.hard.get(bit, 0) if graph.turns else 0
+    turns = {w for w, mask in graph.hard.items() if mask & gone and graph.ids[w] in graph.turns}
     return msgspec.structs.replace(
         graph,
-        hard={w: mask & ~gone for w, mask in graph.hard.items() if w != bit},
+        hard={w: mask & ~gone | (next_ if w in turns else 0) for w, mask in graph.hard.items() if w != bit},
         soft={w: mask & ~gone for w, mask in graph.soft.items() if w != bit},
     )

@@ -119,7 +119,7 @@ def cheapest_break(tree: BlockingTree, root: int, cost: Callable[[int], float]) 
     graph = tree.graph
     if root not in graph.ids:
         return ()
-    direct, reach = graph.direct, closure(graph)
+    direct, reach = graph.lasting, closure(graph)
     mine = reach.below[graph.ids.index(root)]
     above = 0
     for bit in bits(mine):

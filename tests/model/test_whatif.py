@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import combinations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +65,26 @@ def test_each_of_several_ddl_statements_holds_up_the_readers_behind_it() -> None
     assert jams(ddl) == ()
     assert queued_behind(ddl) == {2: 5, 3: 5}
     assert queued_behind(tree((1, "t", "X", True), (2, "t", "X", False), (3, "t", "X", False))) == {}
+
+
+def test_who_waits_for_its_turn_at_a_row_waits_for_its_holder_next() -> None:
+    """PostgreSQL's first waiter of a row holds a lock on it while it waits for the holder's transaction."""
+    made = tree(
+        (1, "transaction", "X", True), (2, "transaction", "X", False),
+        (2, "row", "X", True), (3, "row", "X", False), (4, "row", "X", False),
+    )  # fmt: skip
+    assert set(after(made, {2}).released) == {3, 4}
+    row = BlockingTree.of(made, msgspec.structs.replace(made.graph, turns=frozenset({3, 4})), made.waits)
+    seen = after(row, {2})
+    assert (seen.released, seen.at_once, seen.still_waiting) == ((), (), 2)
+    assert set(after(row, {1}).released) == {2, 3, 4}
+    assert after(row, {1, 2}).at_once == (3,)
+
+    def cost(session: int) -> float:
+        return 2.0 if session == 1 else 1.0
+
+    assert cheapest_break(made, 1, cost) == (2,)
+    assert cheapest_break(row, 1, cost) == (1,)
 
 
 def test_what_may_never_end_is_not_proposed() -> None:

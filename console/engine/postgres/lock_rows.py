@@ -48,6 +48,11 @@ def row_locks(rows: Iterable[Record], owners: Owners) -> dict[int, Record]:
     return {owners.of(row): row for row in rows if row["locktype"] == "tuple" and row["granted"]}
 
 
+def turns(rows: Iterable[Record], owners: Owners) -> frozenset[int]:
+    """Who waits behind such a first waiter: next, it waits for the row's transaction itself."""
+    return frozenset(owners.of(row) for row in rows if row["locktype"] == "tuple" and not row["granted"])
+
+
 def claim(row: Record, owners: Owners) -> Claim:
     """One row of pg_locks."""
     return Claim(

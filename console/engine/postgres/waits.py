@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
 import asyncpg
+import msgspec
 
 from console.engine.postgres import lock_rows as locks
 from console.engine.postgres import rows as to
@@ -79,6 +80,7 @@ class Waits:
         graph = wait_graph(claims, to.CONFLICTS, edges=edges)
         if graph.undecided:
             graph = await self._decide(graph, claims, edges)
+        graph = msgspec.structs.replace(graph, turns=locks.turns(rows, owners))
         known = activity.of(set(graph.ids) - leaders.keys())
         known |= await self._prepared(claims)
         await self._link.learn_relations(locks.relations_of([*rows, *tuples.values()]))

@@ -10,6 +10,7 @@ import pytest
 
 from console.dispatch.action import Plan, Watch
 from console.errors import Exit, Refused, Stale, UsageError
+from console.model.whatif import after
 from tests.command import Command
 from tests.integration.actions.conftest import Desk, desk_on
 from tests.servers import accounts
@@ -39,6 +40,18 @@ async def test_a_chain_is_broken_at_its_idle_root(shop: Scene, desk: Desk) -> No
     assert run.verify.evidence["waiters_before"] == run.verify.evidence["waiters_released"] == 3
     assert await desk.kinds() == ["intent", "step", "outcome"]
     await desk.nobody_waits()
+
+
+async def test_the_first_in_a_rows_queue_frees_nobody(shop: Scene, desk: Desk) -> None:
+    """Those behind it wait for the row's holder next, whatever they are shown to wait for now."""
+    holder = await shop.holder(7)
+    first = await shop.waiter(7)
+    await desk.waiting(first.id)
+    late = [await shop.waiter(7) for _ in range(3)]
+    tree = await desk.waiting(first.id, *(one.id for one in late))
+    assert after(tree, {first.id}).released == ()
+    assert set(after(tree, {holder.id}).released) == {first.id, *(one.id for one in late)}
+    assert chosen(await planned(desk, holder)) == {holder.id: "terminate"}
 
 
 async def test_two_idle_readers_end_for_their_writers(shop: Scene, desk: Desk) -> None:
