@@ -125,7 +125,7 @@ async def show(services: Services, text: str, as_json: bool) -> int:
         return Exit.OK
     for entry in entries:
         output.line(f"{entry.kind} · row {entry.id} · {entry.at.isoformat()} · {entry.db_user}", Tone.NOTICE)
-        output.line(msgspec.json.format(entry.body or "(redacted)", indent=2))
+        output.line(words.text(entry))
     return Exit.OK
 
 

@@ -57,6 +57,16 @@ def body(entry: Entry) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def text(entry: Entry) -> str:
+    """The body over several lines; as it is where it is no JSON, which no append can have made."""
+    if entry.body is None:
+        return "(redacted)"
+    try:
+        return msgspec.json.format(entry.body, indent=2)
+    except msgspec.DecodeError:
+        return entry.body
+
+
 class Story:
     """The action, target and reason of each action id: later rows of an action name only its id."""
 

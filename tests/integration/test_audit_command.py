@@ -7,10 +7,13 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
 
+from console.audit.ledger import open_ledger
+from console.audit.record import Kind
 from tests.command import Command
 
 
@@ -162,3 +165,19 @@ async def test_a_text_goes_only_with_a_reason_and_a_yes(tmp_path: Path) -> None:
     assert (asked.code, "nothing was redacted" in asked.err) == (2, True), asked
     refused = await command.run("audit", "redact", "1", "--reason", "x", "--yes")
     assert (refused.code, "row 1 is of the kind open" in refused.err) == (4, True), refused
+
+
+async def test_a_row_without_its_text_is_shown_as_one(tmp_path: Path) -> None:
+    command = Command(tmp_path, {})
+    action = uuid4()
+    async with open_ledger(command.audit["url"], Path(command.audit["journal"])) as ledger:
+        await ledger.append(Kind.INTENT, action, {"action": "note", "reason": "what should not be kept"})
+        await ledger.append(Kind.OUTCOME, action, {"status": "applied"})
+    rows = (await command.run("audit", "list", "--json")).rows
+    (number,) = (row["id"] for row in rows if row["kind"] == "intent")
+    gone = await command.run("audit", "redact", str(number), "--reason", "x", "--yes")
+    assert gone.code == 0, gone
+    told = await command.run("audit", "show", str(action))
+    assert told.code == 0, told
+    assert "(redacted)" in told.out
+    assert '  "status": "applied"' in told.out

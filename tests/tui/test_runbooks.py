@@ -475,6 +475,14 @@ async def test_the_palette_starts_a_runbook_by_name(library: Stage) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
 
 
+async def test_the_palette_offers_the_runbooks_that_are_for_the_server(library: Stage) -> None:
+    async with shown(library) as pilot:
+        await opened(pilot, library)
+        names = [name for name, _ in library.main.runbooks()]
+        assert "own" in names
+        assert "old" not in names
+
+
 async def test_help_lists_the_keys_of_a_run(library: Stage) -> None:
     async with shown(library) as pilot:
         await form(pilot, library, "lock-storm")

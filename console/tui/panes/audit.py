@@ -8,7 +8,7 @@ from typing import Any
 from console.audit.record import Entry
 from console.present import audit
 from console.present.table import Line
-from console.present.units import clean
+from console.present.units import clean, clean_block
 from console.tui.panes.pane import Pane
 
 
@@ -36,7 +36,7 @@ class AuditPane(Pane[Sequence[Entry], Entry]):
     def details(self, item: Entry) -> str:
         who = f"{clean(item.db_user)} from {clean(item.peer)}"
         head = f"row {item.id} · {item.kind} · {item.at.isoformat()} · {who}"
-        body = clean(item.body or "(redacted)", 4000)
+        body = clean_block(audit.text(item), 4000)
         return f"{head}\naction {item.action_id} · writer {item.writer} seq {item.seq}\n{body}"
 
     def document(self, data: Sequence[Entry]) -> dict[str, Any]:

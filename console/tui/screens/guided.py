@@ -123,8 +123,13 @@ class GuidedScreen(StartingScreen):
         self.pane.again()
 
     def runbooks(self) -> list[tuple[str, str]]:
-        """Those of the library by id with their titles, for the palette."""
-        return [(one.id, one.document.title) for one in self._desk.runs.bookcase.loaded]
+        """Those of the library that are for this server, by id with their titles, for the palette."""
+        server = self._identity
+        return [
+            (one.id, one.document.title)
+            for one in self._desk.runs.bookcase.loaded
+            if server is None or supports(one.document, server.flavor, server.version_num)
+        ]
 
 
 def session_of(document: Document, here: Mapping[str, Any] | None) -> dict[str, object]:
