@@ -7,15 +7,11 @@ import re
 from console.errors import UsageError
 from console.model.sessions import Session
 from console.present.units import age, clean
+from console.present.units import counted as counted
 
 STATEMENT_WIDTH = 80
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)")
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 session`, `3 sessions`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(given: str | float) -> float:

@@ -15,6 +15,7 @@ from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, Pri
 from console.new_file import write_new
 from console.present import audit as words
 from console.present.table import Tone
+from console.present.units import counted
 from console.secrets import resolve
 
 if TYPE_CHECKING:
@@ -125,5 +126,6 @@ async def prove(services: Services, action: str, name: str) -> int:
         rows = [row async for row in opened.stream()]
     found = proof_of(rows, wanted, config.audit.checkpoints.trusted)
     write_new(name, bundle(found))
-    output.note(f"{len(found['rows'])} rows, {len(found['checkpoints'])} checkpoints: written to {name}")
+    points = counted(len(found["checkpoints"]), "checkpoint")
+    output.note(f"{counted(len(found['rows']), 'row')}, {points}: written to {name}")
     return Exit.OK

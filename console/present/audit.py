@@ -19,7 +19,7 @@ from console.audit.verify import Verification
 from console.errors import DbdeckError
 from console.present.runs import line
 from console.present.table import Column, Line, Tone
-from console.present.units import clean
+from console.present.units import clean, counted
 from console.runbook.history import event_of
 
 COLUMNS = (
@@ -186,10 +186,10 @@ def verification(found: Verification) -> dict[str, Any]:
 
 def verdict(found: Verification) -> list[str]:
     """`audit verify` in lines: the whole, then each fault."""
-    word = "whole" if found.ok else f"{len(found.faults)} FAULTS"
-    signed = f", {found.checkpoints} checkpoints" if found.checkpoints else ""
+    word = "whole" if found.ok else f"{counted(len(found.faults), 'fault').upper()}"
+    signed = f", {counted(found.checkpoints, 'checkpoint')}" if found.checkpoints else ""
     return [
-        f"{found.rows} rows of {found.writers} writers{signed}: {word}",
+        f"{counted(found.rows, 'row')} of {counted(found.writers, 'writer')}{signed}: {word}",
         *(f"  row {one.id}, writer {one.writer}, seq {one.seq}: {one.kind}" for one in found.faults),
     ]
 

@@ -58,6 +58,11 @@ _VISIBLE: Final = _Visible()
 _VISIBLE_BLOCK: Final = _VisibleBlock()
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 session`, `3 sessions`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def clean(text: str, limit: int = _LINE_LIMIT) -> str:
     """Make a server's string one line that cannot move a terminal's cursor, colour it or hide in it.
 
