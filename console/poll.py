@@ -15,6 +15,8 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 15.0
 SLOWEST_SECONDS = 5.0
 LATE_SECONDS = 0.5
+# After each poll its time is left alone so many times: what is slow is asked less often.
+REST = 4
 # A grant is given rarely, and asking costs the server a failed statement in its log each time.
 PRIVILEGE_SECONDS = 30.0
 
@@ -22,8 +24,8 @@ PRIVILEGE_SECONDS = 30.0
 class Feed(Generic[T]):
     """Polls one read. Never stacked: a poll that runs is the only one.
 
-    `delay` is the seconds to wait before the next poll: the interval while all is well, a little
-    longer with each failure (at most 5 s, so that a server that is back is seen soon).
+    `delay` is the seconds to wait before the next poll: the interval while all is well, longer where an answer
+    takes long, and a little longer with each failure (at most 5 s, so that a server that is better is seen soon).
     """
 
     def __init__(self, read: Callable[[], Awaitable[T]], *, every: float) -> None:
@@ -50,10 +52,9 @@ class Feed(Generic[T]):
         else:
             self._failures = 0
             self._silent = None
-            self.delay = self._every
-            self.reading = Reading(
-                data=data, taken_at=datetime.now(UTC), latency_ms=(time.monotonic() - start) * 1000
-            )
+            took = time.monotonic() - start
+            self.delay = max(self._every, min(SLOWEST_SECONDS, REST * took))
+            self.reading = Reading(data=data, taken_at=datetime.now(UTC), latency_ms=took * 1000)
         finally:
             self._asked = None
         return self.reading

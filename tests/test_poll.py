@@ -44,6 +44,21 @@ async def test_a_failure_keeps_the_last_data_and_says_since_when() -> None:
     assert (await feed.poll()).problem is None
 
 
+@pytest.mark.parametrize(("rest", "delay"), [(4, 0.1), (100, 2.0), (10_000, SLOWEST_SECONDS)])
+async def test_what_takes_long_is_asked_less_often(
+    monkeypatch: pytest.MonkeyPatch, rest: int, delay: float
+) -> None:
+    async def slowly() -> int:
+        await asyncio.sleep(0.02)
+        return 1
+
+    monkeypatch.setattr(poll, "REST", rest)
+    feed: Feed[int] = Feed(slowly, every=0.1)
+    await feed.poll()
+    assert feed.delay == pytest.approx(delay, rel=1.0)
+    assert feed.delay >= delay
+
+
 async def test_it_backs_off_and_comes_back_to_its_interval() -> None:
     source = Source()
     feed: Feed[int] = Feed(source.read, every=2.0)
