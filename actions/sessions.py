@@ -114,8 +114,10 @@ class CancelQuery:
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
         session = identity.session_of(plan)
         before = plan.observed["statement"]
+        now: Session | None = None
 
         async def stopped() -> bool:
+            nonlocal now
             now = identity.seen(await engine.session(session.id))
             return (
                 now is None
@@ -125,7 +127,7 @@ class CancelQuery:
 
         if await until(stopped, patience):
             return Verdict(state="applied", summary=f"the statement of session {session.id} ended")
-        return still_runs(plan.server, session, await engine.session(session.id), waited=patience > 0)
+        return still_runs(plan.server, session, now, waited=patience > 0)
 
     async def follow(self, plan: Plan, engine: Engine, watch: Watch, verdict: Verdict) -> Verdict:
         return verdict.with_evidence(await following.follow(plan, engine, watch))

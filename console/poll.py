@@ -24,8 +24,9 @@ PRIVILEGE_SECONDS = 30.0
 class Feed(Generic[T]):
     """Polls one read. Never stacked: a poll that runs is the only one.
 
-    `delay` is the seconds to wait before the next poll: the interval while all is well, longer where an answer
-    takes long, and a little longer with each failure (at most 5 s, so that a server that is better is seen soon).
+    `delay` is the seconds to wait before the next poll: the interval while all is well, longer where an
+    answer takes long, and a little longer with each failure (at most 5 s, so that a server that is back is
+    seen soon).
     """
 
     def __init__(self, read: Callable[[], Awaitable[T]], *, every: float) -> None:

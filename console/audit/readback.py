@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from operator import attrgetter
 from pathlib import Path
@@ -99,12 +99,14 @@ def read_evidence(
 def evidence(
     lines: Iterable[bytes], ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head] = NOTHING
 ) -> Evidence | None:
-    """None for a journal without a header, or of another ledger."""
+    """None for a journal without a header, or of another ledger. A line without its end is the last: what is
+    written after it while this reads would look like a second one.
+    """
     header: Header | None = None
     acks: list[Ack] = []
     torn = damaged = False
     known = 0
-    for text in lines:
+    for text in _whole(lines):
         if known and _place(text) <= known:
             damaged |= torn
             continue
@@ -123,6 +125,13 @@ def evidence(
     if header is None:
         return None
     return Evidence(header=header, receipts=tuple(_receipt(header, ack) for ack in acks), damaged=damaged)
+
+
+def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for text in lines:
+        yield text
+        if not text.endswith(b"\n"):
+            return
 
 
 def _place(text: bytes) -> float:

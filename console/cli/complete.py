@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 VARIABLE = "_DBDECK_COMPLETE"  # that the scripts of shells set
 MOST_BYTES = 512 * 1024  # of a file that is looked at; more is no config and no runbook (console.strict_yaml)
-_BARE = re.compile(r"[^\s,:{}\[\]\"'#&*!|>%@`][^\s,:{}\[\]\"'#]*")  # goes on a command line as it is
+_BARE = re.compile(r"\w[\w.@+-]*")  # goes on a command line as it is: shells take words from here unquoted
 _KEY = re.compile(rf"( +)([\"']?)({_BARE.pattern})\2\s*:(?:\s|$)")
-_FIELD = r"^{name}:[ \t]*[\"']?([^\n#]*?)[\"']?[ \t]*(?: #.*)?$"
 _Found = Iterable[tuple[str, str | None]]  # a word, and what is said of it
 _Complete = Callable[[click.Context, click.Parameter, str], list["CompletionItem"]]
 
@@ -140,8 +139,8 @@ def _documents(services: Services) -> Iterator[str]:
 
 
 def _field(text: str, name: str) -> str:
-    found = re.search(_FIELD.format(name=name), text, re.MULTILINE)
-    return found[1].strip() if found else ""
+    found = re.search(rf"^{name}:(.*)$", text, re.MULTILINE)
+    return found[1].partition(" #")[0].strip().strip("\"'") if found else ""
 
 
 def _text(path: Path) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -20,6 +22,7 @@ _SOCKETS = (
 )
 MOST_PROCESSES = 20_000
 MOST_FILES = 200  # of an option file and what it includes: folders that include one another grow without end
+MOST_BYTES = 512 * 1024  # of one file, and of what an option file includes; more is no list of servers
 
 
 def candidates(environ: Mapping[str, str] = os.environ, proc: Path = Path("/proc")) -> tuple[Candidate, ...]:
@@ -49,7 +52,7 @@ def _of_mysql_files(environ: Mapping[str, str], home: Path) -> Iterator[Candidat
     yield from found.of_option_file(whole, str(path), own=own)
     logins = login_path(environ, home)
     with contextlib.suppress(OSError, ValueError):
-        yield from found.of_login_path(text_of(logins.read_bytes()), str(logins))
+        yield from found.of_login_path(text_of(small(logins)), str(logins))
 
 
 def login_path(environ: Mapping[str, str], home: Path) -> Path:
@@ -59,14 +62,18 @@ def login_path(environ: Mapping[str, str], home: Path) -> Path:
 def option_text(path: Path, read: Callable[[Path], str]) -> str:
     """An option file with all that it includes. `read` gives the text of one file."""
 
-    left = MOST_FILES
+    left, room = MOST_FILES, MOST_BYTES
 
     def included(word: str, name: str) -> list[str]:
-        nonlocal left
-        place = Path(name).expanduser()
+        nonlocal left, room
+        if "\0" in name or room <= 0:
+            return []
+        place = Path(name)
         files = ([place] if word == "include" else _option_files(place))[:left]
         left -= len(files)
-        return [read(one) for one in files]
+        texts = [read(one) for one in files]
+        room -= sum(map(len, texts))
+        return texts
 
     return option_file.with_included(read(path), included)
 
@@ -133,6 +140,16 @@ def _link(path: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return small(path).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def small(path: Path) -> bytes:
+    """The beginning of a file. Raises OSError, also for what is no file: a pipe would be waited for, and a
+    device need not end.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        return file.read(MOST_BYTES)

@@ -248,7 +248,10 @@ async def _met(answers: Answers, chosen: Chosen) -> tuple[Chosen, logins.Met]:
             for line in _statements(chosen, met):
                 output.note(f"  {line}")
             return chosen, met
-    raise UsageError("no TLS mode fitted; nothing was written", "see docs/tls-and-secrets.md")
+    raise UsageError(
+        f"it was tried {ask.TRIES} times, and no TLS mode and password fitted; nothing was written",
+        "see docs/tls-and-secrets.md",
+    )
 
 
 async def _meet(chosen: Chosen, admin_host: str) -> tuple[logins.Met, Target]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from console.cli import output
-from console.cli.finding import login_path, option_text
+from console.cli.finding import login_path, option_text, small
 from console.cli.unlock import ask, ask_line, interactive
 from console.errors import ConfigError, UsageError
 from console.model import found, option_file
@@ -253,10 +253,7 @@ def held(place: Held, engine: EngineKind) -> Secret | None:
 
 def _options(path: Path) -> str:
     def read(one: Path) -> str:
-        try:
-            return read_trusted(one, "")
-        except FileNotFoundError:
-            return ""
+        return read_trusted(one, "") if one.is_file() else ""
 
     return option_text(path, read)
 
@@ -264,7 +261,7 @@ def _options(path: Path) -> str:
 def _login_path(path: Path) -> str:
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
-        text = text_of(path.read_bytes())
+        text = text_of(small(path))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {path}: {error}; nothing was written") from None
     if mode & 0o077:

@@ -173,7 +173,7 @@ class Dispatcher:
 
     async def _planned(self, action_id: UUID) -> Plan:
         """The plan of an earlier action, with what its run saw."""
-        kinds = (Kind.INTENT, Kind.OUTCOME)
+        kinds = (Kind.INTENT, Kind.OUTCOME, Kind.RESOLVED)
         entries = await self._ledger.entries(action_id=action_id, kinds=kinds, newest_first=False)
         if not entries:
             raise UsageError(

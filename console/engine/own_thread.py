@@ -33,7 +33,9 @@ async def on_own_thread(target: str, call: Callable[[], T], *, seconds: float) -
         try:
             told: Callable[[], None] = _result(answer, call())
         except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-            told = _failure(answer, error)
+            # A Future refuses a StopIteration.
+            odd = isinstance(error, StopIteration)
+            told = _failure(answer, RuntimeError("the look ended early") if odd else error)
         with contextlib.suppress(RuntimeError):  # nobody waits any more, and the loop is closed
             loop.call_soon_threadsafe(told)
 

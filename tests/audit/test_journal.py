@@ -248,3 +248,14 @@ def test_what_a_checkpoint_covers_is_not_looked_into() -> None:
     later = evidence(io.BytesIO(whole.replace(b'{\\"n\\": 2}', b'{\\"n\\": 9}')), LEDGER, "x", covered)
     assert later is not None
     assert later.damaged
+
+
+def test_a_line_that_is_being_written_is_the_last() -> None:
+    """An open file gives the beginning of a line at its end, and the rest of it as another line later."""
+    writer = uuid4()
+    made = rows(writer, 2)
+    header, first, ack, second, *_ = text_of(writer, made).splitlines(keepends=True)
+    found = evidence([header, first, ack, second[:30], second[30:], ack], LEDGER, "x")
+    assert found is not None
+    assert [one.seq for one in found.receipts] == [1]
+    assert not found.damaged

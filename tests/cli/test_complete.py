@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.cli.complete import target_names
+from console.cli.complete import _field, target_names
 from console.cli.main import cli
 
 CONFIG = """
@@ -138,6 +138,23 @@ def test_a_shell_that_tells_nothing_hears_nothing(config: Path, monkeypatch: pyt
 def test_a_name_that_could_not_stand_on_a_line_is_left_out() -> None:
     assert target_names('targets:\n  "a b":\n    engine: x\n  c:\n    engine: y\n') == ["c"]
     assert target_names('{targets: {"a b": {}, c: {}}}') == ["c"]
+
+
+@pytest.mark.parametrize("name", ["evil$(id)", "a;b", "ev`id`", "a&b", "a*", "a|b", "-t"])
+def test_a_name_that_a_shell_would_act_on_is_left_out(name: str, config: Path, tmp_path: Path) -> None:
+    assert target_names(f"targets:\n  {name}:\n    engine: x\n  c:\n    engine: y\n") == ["c"]
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "a.yaml").write_text(f"apiVersion: runbook/v1\nid: {name}\ntitle: x\n")
+    config.write_text(f"{CONFIG}runbooks:\n  folders: [{own}]\n")
+    assert name not in completed("dbdeck runbook run ", config)
+
+
+def test_a_field_with_very_many_blanks_is_read_at_once() -> None:
+    start = time.monotonic()
+    assert _field(f"id: a{' ' * 100_000}x#\ntitle: 'b'  # c\n", "id").startswith("a")
+    assert _field("id: x\ntitle: 'b'  # c\n", "title") == "b"
+    assert time.monotonic() - start < 1.0
 
 
 def test_a_config_in_one_line_is_parsed() -> None:

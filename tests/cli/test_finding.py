@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from pathlib import Path
 
@@ -121,3 +122,15 @@ def test_a_login_path_file_that_is_none_finds_nothing(home: Path, proc: Path) ->
     before = candidates({"HOME": str(home)}, proc)
     (home / ".mylogin.cnf").write_bytes(b"[client]\nhost=plain\n")
     assert candidates({"HOME": str(home)}, proc) == before
+
+
+def test_what_includes_no_file_is_left_out_and_not_waited_for(home: Path, proc: Path) -> None:
+    os.mkfifo(home / "pipe")
+    os.mkfifo(home / ".mylogin.cnf")
+    (home / ".my.cnf").write_text(
+        f"[client]\nhost=db3\n!include {home}/pipe\n!include ~nobody-at-all/x\n!include x\0y\n"
+        f"!includedir x\0y\n!include /dev/zero\n!include {home}/.my.cnf\n"
+    )
+    seen = {one.host: one for one in candidates({"HOME": str(home)}, proc)}
+    place = seen["db3"].held
+    assert place is None or held(place, EngineKind.MYSQL) is None
