@@ -48,8 +48,8 @@ _HELP = (
     "does not answer, what is shown is dimmed and its age counts up in the top line."
 )
 _TREE = (
-    "A tree a root blocker: ╰ waits for a lock, ┄ waits only for its turn in the queue (the one it stands "
-    'behind holds nothing that conflicts). "blocks" counts everyone behind it.'
+    "One tree for each root blocker: ╰ waits for a lock, ┄ waits only for its turn in the queue "
+    '(the one it stands behind holds nothing that conflicts). "blocks" counts everyone behind it.'
 )
 # What has no id is the toolkit's: moving the focus where there is one thing to focus.
 _EVERYWHERE = ("action", "app", "pane", "runbooks.suggested", "view")
