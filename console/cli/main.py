@@ -179,8 +179,10 @@ def cli(context: click.Context) -> int | None:
 @click.option("--name", default="", metavar="NAME", help="of the target, as -t takes it")
 @click.option("--engine", type=click.Choice(("postgres", "mysql")), help="MariaDB is mysql")
 @click.option("--host", default="", metavar="HOST", help="name, address, or the folder of a unix socket")
-@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="default: 5432, 3306")
-@click.option("--database", default="", metavar="DB", help="to connect to; default: postgres, none")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help="default: 5432 (postgres), 3306 (mysql)"
+)
+@click.option("--database", default="", metavar="DB", help="to connect to; default: postgres (mysql: none)")
 @click.option("--environment", type=click.Choice(("prod", "staging", "dev", "demo")), help="default: prod")
 @click.option(
     "--tls",
@@ -192,7 +194,7 @@ def cli(context: click.Context) -> int | None:
     shell_complete=complete.files,
 )  # fmt: skip
 @click.option("--create/--no-create", default=None, help="make dbdeck's logins, or use some that are there")
-@click.option("--admin", default="", metavar="USER", help="who makes them; default: postgres, root")
+@click.option("--admin", default="", metavar="USER", help="who makes them; default: postgres, root (mysql)")
 @click.option(
     "--admin-password", metavar="REF", help="a reference: env:NAME, file:PATH, command:ARGV, keyring:…"
 )

@@ -27,8 +27,8 @@ class Grid(Sheet, can_focus=True):
         Binding("pagedown,ctrl+f", "page(1)", "Page down", show=False, id="grid.page-down"),
         Binding("home,g", "first", "First line", show=False, id="grid.first"),
         Binding("end,G", "last", "Last line", show=False, id="grid.last"),
-        Binding("left", "shift(-1)", "Text to the right", show=False, id="grid.left"),
-        Binding("right", "shift(1)", "Text to the left", show=False, id="grid.right"),
+        Binding("left", "shift(-1)", "Less of a long text", show=False, id="grid.left"),
+        Binding("right", "shift(1)", "More of a long text", show=False, id="grid.right"),
         Binding("enter", "select", "Select", show=False, id="grid.select"),
     ]
 
