@@ -7,7 +7,7 @@ from textual.dom import DOMNode
 from textual.widget import Widget
 
 
-def has(node: DOMNode, kind: type[Widget]) -> bool:
+def has(node: DOMNode, kind: type[Widget] | str) -> bool:
     """Asked several times a second: a query walks through all nodes, `query_one` remembers what it found."""
     try:
         node.query_one(kind)

@@ -56,7 +56,7 @@ async def test_zero_seconds_is_one_look() -> None:
     found, _, took = await follow(engine, await plan(engine), seconds=0)
     assert found["waiters_released"] == 0
     assert found["still_waiting_behind"] == [1]
-    assert took < 0.1
+    assert took < 0.9
 
 
 async def test_it_follows_for_its_time_while_somebody_waits_and_stops_when_told() -> None:

@@ -90,6 +90,16 @@ async def test_the_brackets_walk_through_all_views(stage: Stage) -> None:
         assert stage.main.pane.name_of_subject == "overview"
 
 
+async def test_what_was_to_be_drawn_after_a_screen_was_left_is_not(stage: Stage) -> None:
+    """A screen goes from the leaves up, and what waits for the next drawing is called all the same."""
+    async with shown(stage) as pilot:
+        pane = stage.main.pane
+        await pane.query_one(".beneath").remove()
+        pane._tell_of_more()
+        pane._follow()
+        await pilot.pause()
+
+
 async def test_a_new_deadlock_is_called_out_whatever_is_in_view(stage: Stage) -> None:
     async with shown(stage) as pilot:
         await view(pilot, stage, "audit", "9")

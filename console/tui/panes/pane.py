@@ -182,7 +182,7 @@ class Pane(Vertical, Generic[D, T]):
             return
         self._soon = False
         await self.feed.poll()
-        if not self.is_attached or not has(self, Grid):
+        if not self.is_attached or not self._is_whole:
             return
         if self._shown:
             self.draw()
@@ -193,6 +193,11 @@ class Pane(Vertical, Generic[D, T]):
         self._timer = self.set_timer(max(self.feed.delay, unseen), self.poll_on)
 
     # ---- drawing ------------------------------------------------------------------------------
+
+    @property
+    def _is_whole(self) -> bool:
+        """Not while its screen is left, which goes from the leaves up."""
+        return has(self, Grid) and has(self, ".details")
 
     def draw(self) -> None:
         data = self.reading.data
@@ -244,6 +249,8 @@ class Pane(Vertical, Generic[D, T]):
 
     def _tell_of_more(self) -> None:
         """What has no room is read by the wheel, the keys for it, or in full."""
+        if not self._is_whole:
+            return
         box = self.query_one(".beneath", VerticalScroll)
         more = (
             hint(self, " {details.down} {details.up} or {grid.select}: more ") if box.max_scroll_y else None
@@ -290,6 +297,8 @@ class Pane(Vertical, Generic[D, T]):
         self.call_after_refresh(self._follow)
 
     def _follow(self) -> None:
+        if not self._is_whole:
+            return
         self.draw_details()
         self.post_message(self.Read(self))
 
