@@ -14,7 +14,6 @@ from console.errors import OutcomeUnknown, SecretsUnavailable
 from console.keyrings import Pinned, current
 from console.model.target import Target
 from console.secrets import Secret, in_keyring, split_name
-from console.vault.store import CANARY
 
 SECONDS = 10.0
 T = TypeVar("T")
@@ -164,6 +163,9 @@ def of_this_process() -> SecretStore | None:
 
 async def try_out(store: SecretStore) -> None:
     """The round trip of `canary`, over any store. Raises SecretsUnavailable, VaultLocked or ConfigError."""
+
+    from console.vault.store import CANARY
+
     name = f"{CANARY}/{os.getpid()}-{secrets.token_hex(8)}"
     value = Secret(secrets.token_urlsafe(32))
     try:

@@ -2,10 +2,85 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console import strict_yaml
 from console.errors import ConfigError
 from console.strict_yaml import MOST_BYTES, Place, read_yaml
+
+_PIECES = (
+    *(
+        "a",
+        "b: ",
+        "c:",
+        "- ",
+        "-",
+        "? ",
+        "[",
+        "]",
+        "{",
+        "}",
+        ", ",
+        ",",
+        " # c",
+        "#c",
+        "|\n  x",
+        "|-",
+        ">-\n   y",
+    ),
+    *(
+        "&a",
+        "*a",
+        "!t",
+        "!!str x",
+        "%YAML 1.1\n",
+        "---\n",
+        "...\n",
+        "@",
+        "`",
+        "'",
+        '"',
+        "\\",
+        "<<",
+        "''",
+        "'x y'",
+    ),
+    *(
+        "\n",
+        "\n  ",
+        "\n    ",
+        "\r\n",
+        "\r",
+        "\t",
+        "\x07",
+        "\x85",
+        "\u2028",
+        "\ufeff",
+        "\ud800",
+        "\x00",
+        "é",
+        "漢",
+    ),
+    *(
+        "1",
+        "2.5",
+        "true",
+        "null",
+        "~",
+        "0x1f",
+        "on",
+        "a: 1\n",
+        "b:\n  - c\n",
+        "e: {f: g}\n",
+        "h: [i, j]\n",
+        "x" * 130,
+    ),
+)
 
 
 def test_each_node_has_its_line_and_column() -> None:
@@ -63,3 +138,22 @@ def test_depth_is_limited() -> None:
 def test_size_is_limited() -> None:
     with pytest.raises(ConfigError, match="larger than"):
         read_yaml("#" * (MOST_BYTES + 1), "f")
+
+
+def _told(text: str) -> Any:
+    try:
+        return read_yaml(text, "f")
+    except ConfigError as error:
+        return error.message, error.hint
+
+
+@given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=14).map("".join))
+def test_both_readers_take_and_refuse_the_same(text: str) -> None:
+    fast = _told(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_yaml, "_FAST", yaml.SafeLoader)
+        assert _told(text) == fast
+
+
+def test_the_fast_reader_is_there() -> None:
+    assert strict_yaml._FAST is yaml.CSafeLoader

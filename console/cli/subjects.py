@@ -97,7 +97,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     one: Any
     rows: Callable[[Any], list[dict[str, Any]]]
     columns: tuple[Column, ...] | Callable[[Any], tuple[Column, ...]]
-    lines: Callable[[Any], list[Line]]
+    lines: Callable[[Any], Sequence[Line]]
     empty: str
     beside: Callable[[Any], dict[str, Any]] = _nothing
     notes: Callable[[Any], Iterable[str]] = _no_notes

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -51,17 +50,25 @@ def check_selects(policy: Policy, targets: Sequence[Target]) -> None:
             )
 
 
+def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # OSError: a folder of zones
+        return False
+    return True
+
+
 def check_rules(policy: Policy) -> None:
     """Raises ConfigError for a window in a zone that nobody knows, and for two rules of one name."""
     for rule in policy.rules:
         for window in rule.windows:
-            try:
-                ZoneInfo(window.zone)
-            except (ValueError, OSError, ZoneInfoNotFoundError):  # OSError: a folder of zones
+            if not _is_zone(window.zone):
                 raise ConfigError(
                     f"policy: the rule {rule.name!r} has a window in the zone {window.zone!r}, which is none",
                     "use a name such as Europe/Berlin or UTC",
-                ) from None
+                )
     names = [rule.name for rule in policy.rules]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -124,6 +123,9 @@ def is_open(window: Window, at: datetime) -> bool:
 
     Where the clock is set back, an hour that comes twice is in the window twice.
     """
+
+    from zoneinfo import ZoneInfo
+
     here = at.astimezone(ZoneInfo(window.zone))
     start, end = time.fromisoformat(window.start), time.fromisoformat(window.end)
     if start < end:

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from console.model.accounts import Account, Accounts
-from console.model.binary_logs import BinaryLogs
-from console.model.blocking import BlockingTree
-from console.model.checking import CheckSite
-from console.model.deadlocks import DeadlockHistory
-from console.model.effects import Look, Seen
-from console.model.guessing import Stored
-from console.model.horizon import Horizon
-from console.model.indexes import Index, IndexHealth, IndexSite
-from console.model.inventory import Contents, Inventory, Wanted
-from console.model.overview import Outlook, Pulse
-from console.model.probe import Probe
-from console.model.progress import ProgressReport
-from console.model.replication import Slot
-from console.model.sessions import Session
-from console.model.settings import Setting
-from console.model.table_locks import Disk, Load, TableLock
-from console.model.tables import Bloat, Measurement, Relation, TableQuery, Tables
-from console.model.target import Check, ServerIdentity, Target
-from console.model.transactions import OpenTransaction
-from console.secrets import Secret
+if TYPE_CHECKING:
+    from console.model.accounts import Account, Accounts
+    from console.model.binary_logs import BinaryLogs
+    from console.model.blocking import BlockingTree
+    from console.model.checking import CheckSite
+    from console.model.deadlocks import DeadlockHistory
+    from console.model.effects import Look, Seen
+    from console.model.guessing import Stored
+    from console.model.horizon import Horizon
+    from console.model.indexes import Index, IndexHealth, IndexSite
+    from console.model.inventory import Contents, Inventory, Wanted
+    from console.model.overview import Outlook, Pulse
+    from console.model.probe import Probe
+    from console.model.progress import ProgressReport
+    from console.model.replication import Slot
+    from console.model.sessions import Session
+    from console.model.settings import Setting
+    from console.model.table_locks import Disk, Load, TableLock
+    from console.model.tables import Bloat, Measurement, Relation, TableQuery, Tables
+    from console.model.target import Check, ServerIdentity, Target
+    from console.model.transactions import OpenTransaction
+    from console.secrets import Secret
 
 READ_SECONDS = 5.0
 CONNECT_SECONDS = 8.0

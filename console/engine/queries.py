@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
+_HERE = Path(__file__).parent
 _GATE = re.compile(r"--:\s*(?P<gates>.+?)\s*$")
 _CONDITION = re.compile(r"(?P<flavor>[a-z]+)(?:(?P<op>>=|<)(?P<version>\d+))?$")
 _COMPARE: dict[str, Callable[[int, int], bool]] = {">=": operator.ge, "<": operator.lt}
@@ -21,7 +22,7 @@ def query(package: str, name: str, flavor: str, version: int) -> str:
     A line that ends in `--: mysql>=80022, mariadb` is kept where one of the conditions holds.
     Raises FileNotFoundError for a name that does not exist, ValueError for a malformed gate.
     """
-    source = files(f"console.engine.{package}") / "sql" / f"{name}.sql"
+    source = _HERE / package / "sql" / f"{name}.sql"
     return select_lines(source.read_text(encoding="utf-8"), flavor, version)
 
 

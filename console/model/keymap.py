@@ -18,6 +18,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     "app.help": "question_mark,f1",
     "app.interrupt": "ctrl+c",
     "app.quit": "q",
+    "app.repaint": "ctrl+l",
     "app.targets": "o",
     "arguments.leave": "escape",
     "backups.drill": "d",

@@ -8,7 +8,7 @@ from typing import Any
 from console.model.blocking import BlockingTree, LockNode
 from console.model.whatif import Jam, after, jams, node_of, queued_behind
 from console.present.sessions import key, reference, state, statement, text
-from console.present.table import Column, Line, Tone
+from console.present.table import Column, Line, Lines, Tone
 from console.present.units import UNKNOWN, age, clean, count
 
 COLUMNS = (
@@ -26,9 +26,9 @@ COLUMNS = (
 _DEEPEST = 5
 
 
-def lines(nodes: Iterable[LockNode]) -> list[Line]:
+def lines(nodes: Sequence[LockNode]) -> Lines[LockNode]:
     unsure = _unsure(nodes)
-    return [_line(node, sure=node.session.id not in unsure) for node in nodes]
+    return Lines(nodes, lambda node: _line(node, sure=node.session.id not in unsure))
 
 
 def _unsure(nodes: Iterable[LockNode]) -> frozenset[int]:

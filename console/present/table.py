@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import msgspec
+
+T = TypeVar("T")
 
 
 class Tone(StrEnum):
@@ -48,3 +51,35 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     cells: tuple[str, ...]
     tone: Tone = Tone.NORMAL
     tones: dict[int, Tone] = {}
+
+
+class Lines(Sequence[Line], Generic[T]):
+    """A line for each item, made when it is looked at: of thousands, a screen shows some dozens."""
+
+    def __init__(self, items: Sequence[T], made: Callable[[T], Line]) -> None:
+        self._items = items
+        self._made = made
+        self._lines: dict[int, Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Line: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Line]: ...
+    def __getitem__(self, place: int | slice) -> Line | list[Line]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        at = range(len(self))[place]
+        if at not in self._lines:
+            self._lines[at] = self._made(self._items[at])
+        return self._lines[at]
+
+    def __iter__(self) -> Iterator[Line]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]

@@ -9,7 +9,7 @@ from console.model.sessions import State
 from console.model.transactions import OpenTransaction
 from console.present.sessions import key as session_key
 from console.present.sessions import reference, state, statement, text
-from console.present.table import Column, Line, Tone
+from console.present.table import Column, Line, Lines, Tone
 from console.present.units import UNKNOWN, age, clean, count
 
 COLUMNS = (
@@ -32,8 +32,8 @@ def key(one: OpenTransaction) -> str:
     return session_key(one.session)
 
 
-def lines(transactions: Iterable[OpenTransaction]) -> list[Line]:
-    return [_line(one) for one in transactions]
+def lines(transactions: Sequence[OpenTransaction]) -> Lines[OpenTransaction]:
+    return Lines(transactions, _line)
 
 
 def _line(one: OpenTransaction) -> Line:

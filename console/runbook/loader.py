@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,21 +26,21 @@ _LISTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """A document with its text, and where each part of it stands. `source` is for people."""
+    """A document with its text. `source` is for people."""
 
     document: Document
     text: str
     digest: str
     source: str
-    places: Mapping[Path_, Place] = {}
 
     @property
     def id(self) -> str:
         return self.document.id
 
     def place(self, path: Path_) -> Place:
-        """Where it stands, or what it is in."""
-        return self.places.get(nearest(path, self.places), START)
+        """Where it stands, or what it is in: looked up in the text, because only faults want to know."""
+        places = _places(self.text, self.source)
+        return places.get(nearest(path, places), START)
 
     def at(self, path: Path_) -> str:
         return f"{self.source}, {self.place(path)}"
@@ -55,7 +56,12 @@ def parse(text: str, source: str) -> Loaded:
     reader = _Reader(places, source)
     document = reader.document(values)
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return Loaded(document=document, text=text, digest=digest, source=source, places=places)
+    return Loaded(document=document, text=text, digest=digest, source=source)
+
+
+@lru_cache(maxsize=4)
+def _places(text: str, source: str) -> Places:
+    return read_yaml(text, source)[1]
 
 
 class _Reader:

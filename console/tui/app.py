@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
@@ -18,13 +18,11 @@ from textual.command import Provider
 from textual.dom import DOMNode
 
 from console.config import Config
-from console.dispatch.registry import Registry
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
 from console.keyrings import current
 from console.model.jobs import Job
 from console.model.keymap import keys_of
 from console.model.target import Target
-from console.present.jobs import title as jobs_title
 from console.present.plain import Plain, codec_of
 from console.secrets import in_keyring
 from console.tui.alerts import Title, call
@@ -33,15 +31,16 @@ from console.tui.desk import Desk
 from console.tui.hints import hint
 from console.tui.messages import Asking, Told
 from console.tui.run_desk import Shipped
-from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.main import MainScreen
-from console.tui.screens.text import TextScreen
-from console.tui.screens.unlock import UnlockScreen
 from console.tui.terminal import hung_up
 from console.tui.themes import OWN
 from console.tui.tight import TightApp
 
+if TYPE_CHECKING:
+    from console.dispatch.registry import Registry
+
 _FIRST_SECONDS = 1.0  # belong to the rows
+_SETTLED_SECONDS = 8.0  # the ledger, the library
 _HELP = (
     "Every action is written to the audit ledger before it is executed. A key only opens its plan: nothing "
     "happens before you have seen the statement, given a reason and pressed Enter there. When the server "
@@ -67,6 +66,7 @@ class ConsoleApp(TightApp[int]):
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, id="app.interrupt"),
         Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
         Binding("o", "targets", "Open a target", id="app.targets"),
+        Binding("ctrl+l", "repaint", "Draw the screen again", show=False, priority=True, id="app.repaint"),
         Binding("ctrl+g", "end_glass", "End the break-glass", show=False, priority=True, id="app.end-glass"),
     ]
     CSS = """
@@ -114,8 +114,8 @@ class ConsoleApp(TightApp[int]):
             return
         self._prepared = True
         self.desk.keep_ledger(self._ledger_changed)
-        await asyncio.to_thread(self.desk.registry.load)
-        gc.freeze()  # what is here now stays: looking through it again and again would make keys wait
+        # What is here by then stays: looking through it again and again would make keys wait.
+        self.set_timer(_SETTLED_SECONDS, gc.freeze)
 
     async def _ledger_changed(self) -> None:
         """A screen that is not there yet looks for itself when it is."""
@@ -126,6 +126,8 @@ class ConsoleApp(TightApp[int]):
     # ---- jobs ----------------------------------------------------------------------------------
 
     def _job_changed(self, job: Job) -> None:
+        from console.present.jobs import title as jobs_title
+
         if not self.is_running:
             return
         if self.desk.config.thresholds.title:
@@ -162,6 +164,8 @@ class ConsoleApp(TightApp[int]):
                 screen.border_title = said or None
 
     def _glass_changed(self) -> None:
+        from console.tui.screens.text import TextScreen
+
         if not self.is_running:
             return
         self._frame()
@@ -194,6 +198,9 @@ class ConsoleApp(TightApp[int]):
         """Ask for the vault's master where this target, a replica or the ledger needs it; once each time a
         target is opened. What is wrong with the vault itself is told by the panes, which read with it.
         """
+
+        from console.tui.screens.unlock import UnlockScreen
+
         config = self.desk.config
         seen = (target, *config.replicas_of(target.name))
         logins = [login for one in seen for login in (one.monitor, one.operator) if login]
@@ -212,6 +219,8 @@ class ConsoleApp(TightApp[int]):
 
     @work(group="targets")
     async def action_targets(self) -> None:
+        from console.tui.screens.choose import ChooseTarget
+
         name = await self.push_screen_wait(ChooseTarget(self.desk.config.all_targets()))
         if name:
             self.open_target(name)
@@ -231,8 +240,15 @@ class ConsoleApp(TightApp[int]):
         """The key is there while there is something to end."""
         return action != "end_glass" or self.desk.glass.left is not None
 
+    def action_repaint(self) -> None:
+        """For when something else has written on the terminal: a broadcast, a kernel message."""
+        self.repaint()
+
     def action_help(self) -> None:
         """The keys that work here, from the bindings themselves."""
+
+        from console.tui.screens.text import TextScreen
+
         parts: dict[str, dict[str, list[str]]] = {"here": {}, "everywhere": {}, "moving about": {}}
         for active in self.screen.active_bindings.values():
             name, shown = active.binding.id or "", self.get_key_display(active.binding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -9,10 +10,6 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from console.tui.messages import ActionRequested, RunbookWanted
-from console.tui.screens.acting import ActingScreen
-from console.tui.screens.guided import GuidedScreen
-from console.tui.screens.main import MainScreen
-from console.tui.screens.views import TABS
 
 if TYPE_CHECKING:
     from console.tui.app import ConsoleApp
@@ -49,6 +46,11 @@ class Commands(Provider):
                 yield name, f"key {app.get_key_display(binding.binding)}", _runner(app, action, node)
 
     def _of_screen(self) -> Iterator[Command]:
+        from console.tui.screens.acting import ActingScreen
+        from console.tui.screens.guided import GuidedScreen
+        from console.tui.screens.main import MainScreen
+        from console.tui.screens.views import TABS
+
         screen = self.screen
         if isinstance(screen, MainScreen):
             for tab in TABS:
@@ -60,6 +62,10 @@ class Commands(Provider):
         if isinstance(screen, GuidedScreen):
             for name, note in screen.runbooks():
                 yield f"Run runbook {name}", note, partial(screen.post_message, RunbookWanted(name, {}))
+
+    async def startup(self) -> None:
+        """All actions are imported for the list of them, and not before."""
+        await asyncio.to_thread(self._console.desk.registry.load)
 
     async def discover(self) -> Hits:
         for name, note, run in self._commands():

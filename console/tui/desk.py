@@ -5,31 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from console.audit.brackets import unreviewed
-from console.audit.effects import Told, told
-from console.audit.ledger import Ledger, open_ledger
-from console.audit.record import OpenIntent
-from console.backups.board import DRILL, read_drills
-from console.config import Config
-from console.dispatch.action import Watch
-from console.dispatch.dispatcher import Dispatcher, running
-from console.dispatch.history import actions_of, evidence
-from console.dispatch.registry import Registry
 from console.engine.open import open_engine
-from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, PrivilegeMissing
-from console.model.backup_board import DrillBoard
-from console.model.target import Target
-from console.overview import Overview
-from console.present.audit import bracket, unmerged_line
-from console.present.overview import judge
 from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
 from console.tui.glass_desk import GlassDesk
 from console.tui.jobs import Jobs
-from console.tui.run_desk import RunDesk, Shipped
+from console.tui.run_desk import RunDesk
+
+if TYPE_CHECKING:
+    from console.audit.effects import Told
+    from console.audit.ledger import Ledger
+    from console.audit.record import OpenIntent
+    from console.config import Config
+    from console.dispatch.action import Watch
+    from console.dispatch.dispatcher import Dispatcher
+    from console.dispatch.registry import Registry
+    from console.engine.port import Engine
+    from console.model.backup_board import DrillBoard
+    from console.model.overview import Standing
+    from console.model.target import Target
+    from console.overview import Overview
+    from console.tui.run_desk import Shipped
 
 RETRY_SECONDS = 5.0
 _LOOKS = 50  # recorded ones that are shown
@@ -54,13 +54,23 @@ class Desk:
         self.jobs = Jobs()
         self.runs = RunDesk(self, runbooks)
         self.glass = GlassDesk(self)
-        self.overview = Overview(
-            config.all_targets(),
+
+    @cached_property
+    def overview(self) -> Overview:
+        """Asked for only where it is opened."""
+        from console.overview import Overview
+        from console.present.overview import judge
+
+        return Overview(
+            self.config.all_targets(),
             self.engine,
             self._drills,
-            judge(config.thresholds.storm_waiters),
-            every=config.thresholds.refresh,
+            judge(self.config.thresholds.storm_waiters),
+            every=self.config.thresholds.refresh,
         )
+
+    async def standings(self) -> Sequence[Standing]:
+        return await self.overview.look()
 
     async def engine(self, target: Target) -> Engine:
         if target.name not in self._engines:
@@ -90,6 +100,9 @@ class Desk:
                 continue
 
     async def _hold_ledger(self, changed: Callable[[], Awaitable[None]]) -> None:
+        from console.audit.ledger import open_ledger
+        from console.dispatch.dispatcher import Dispatcher
+
         audit = self.config.audit
         password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
         async with open_ledger(audit.url, self.config.journal, password=password) as ledger:
@@ -144,6 +157,9 @@ class Desk:
 
     async def unsettled(self) -> list[OpenIntent]:
         """Intents whose end is not known and which nobody is at work on."""
+
+        from console.dispatch.dispatcher import running
+
         if self.ledger is None:
             return []
         return [intent for intent in await self.ledger.open_intents() if not running(intent)]
@@ -152,17 +168,25 @@ class Desk:
         """What of break-glass is not merged, or not reviewed, in lines; what this login may not see is left
         out.
         """
-        if self.ledger is None:
+
+        from console.audit.brackets import unreviewed
+        from console.present.audit import bracket, unmerged_line
+
+        ledger = self.ledger  # it may be closed meanwhile
+        if ledger is None:
             return []
-        said = [unmerged_line(one) for one in await self.ledger.unmerged() if not one.alive]
+        said = [unmerged_line(one) for one in await ledger.unmerged() if not one.alive]
         try:
-            found = unreviewed(await self.ledger.brackets())
+            found = unreviewed(await ledger.brackets())
         except PrivilegeMissing:
             return said
         return [*said, *(" ".join(bracket(one)) for one in found)]
 
     async def actions_of(self, target: Target, rotations: Collection[str]) -> Mapping[str, str]:
         """What `--resume` takes, by rotation; nothing where the ledger does not tell."""
+
+        from console.dispatch.history import actions_of
+
         if self.ledger is None:
             return {}
         try:
@@ -172,17 +196,26 @@ class Desk:
 
     async def looks(self, target: Target) -> Sequence[Told]:
         """What recorded looks at a target found. Raises AuditUnavailable where no ledger is open."""
+
+        from console.audit.effects import told
+
         if self.ledger is None:
             raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
         return await told(self.ledger, target.name, _LOOKS)
 
     async def past_drills(self) -> Sequence[dict[str, Any]]:
         """How drills ended. Raises AuditUnavailable where no ledger is open."""
+
+        from console.backups.board import DRILL
+        from console.dispatch.history import evidence
+
         if self.ledger is None:
             raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
         return await evidence(self.ledger, DRILL)
 
     async def _drills(self, target: Target) -> DrillBoard:
+        from console.backups.board import read_drills
+
         return await read_drills(target, self.config.drills.targets, self.past_drills)
 
     # ---- actions -----------------------------------------------------------------------------
@@ -217,5 +250,6 @@ class Desk:
         self._stop.set()
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)
-        await self.overview.close()
+        if "overview" in self.__dict__:
+            await self.overview.close()
         await self._stack.aclose()

@@ -7,17 +7,14 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from console.audit.glass import GlassLedger, Terms, open_glass
-from console.dispatch.breaking import terms
-from console.dispatch.dispatcher import Broken, Dispatcher
-from console.dispatch.person import person
-from console.dispatch.policy import may_break_glass
 from console.errors import DbdeckError
-from console.model.policy import BreakGlass
-from console.model.target import Target
 from console.secrets import resolve
 
 if TYPE_CHECKING:
+    from console.audit.glass import GlassLedger, Terms
+    from console.dispatch.dispatcher import Broken, Dispatcher
+    from console.model.policy import BreakGlass
+    from console.model.target import Target
     from console.tui.desk import Desk
 
 LOOK_SECONDS = 0.5
@@ -39,6 +36,10 @@ class GlassDesk:
 
     def allowed(self, target: Target) -> BreakGlass:
         """Raises Refused where the policy lets nobody, or somebody else."""
+
+        from console.dispatch.person import person
+        from console.dispatch.policy import may_break_glass
+
         return may_break_glass(self._desk.config.policy, target, person())
 
     @property
@@ -48,6 +49,10 @@ class GlassDesk:
 
     async def open(self, target: Target, reason: str, minutes: int) -> None:
         """Raises Refused, AuditUnavailable: then the glass is whole, and nothing was executed."""
+
+        from console.dispatch.breaking import terms
+        from console.dispatch.dispatcher import Broken
+
         by = self.allowed(target)
         await self.end("a new one is begun")
         self._desk.reopen()
@@ -70,6 +75,8 @@ class GlassDesk:
             await asyncio.gather(self._keeper, return_exceptions=True)
 
     async def _keep(self, what: Terms, broken: Broken, opened: asyncio.Future[None]) -> None:
+        from console.audit.glass import open_glass
+
         audit = self._desk.config.audit
         self._end.clear()
         self.told = "its time is over"
@@ -85,6 +92,8 @@ class GlassDesk:
             self.changed()
 
     async def _hold(self, ledger: GlassLedger, broken: Broken, opened: asyncio.Future[None]) -> None:
+        from console.dispatch.dispatcher import Dispatcher
+
         desk = self._desk
         self._ledger, self.target = ledger, broken.target
         dispatcher = Dispatcher(desk.registry, ledger, desk.config.policy, store=desk.store(), glass=broken)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from console.model.keymap import spoken
-from console.tui.widgets.bars import Key
+
+if TYPE_CHECKING:
+    from console.tui.widgets.bars import Key
 
 _NAME = re.compile(r"\{([a-z][a-z0-9-]*\.[a-z0-9-]+)\}")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from console.dispatch.action import Advance
 from console.model.jobs import Job, JobState
+
+if TYPE_CHECKING:
+    from console.dispatch.action import Advance
 
 _KEPT: Final = 200
 

@@ -1,121 +1,61 @@
-"""Where the console's runs of runbooks are made, kept and found; and the library they come from."""
+"""Where the console's runs of runbooks are made, kept and found."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from console.dispatch.registry import Registry
-from console.engine.open import whoami
-from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.jobs import JobState
-from console.model.target import Target
-from console.present.reads import READS
-from console.present.runbooks import MOST_RUNS, Books
-from console.runbook.events import Event, Started
-from console.runbook.history import Recalled, Recent, Recorded, documents_of, recall
-from console.runbook.holding import Ways, beginning, going_on
-from console.runbook.lint import Catalogue
-from console.runbook.loader import Library, load_folders
-from console.runbook.outline import Line, outline
-from console.runbook.reading import Reading
-from console.runbook.runner import Order, resumed, started
-from console.runbook.sound import faults, must_be_sound
-from console.runbook.state import Run
-from console.tui.runs import FollowedRun, LiveRun, SeenRun
 
 if TYPE_CHECKING:
+    from console.engine.port import Engine
+    from console.model.target import Target
+    from console.runbook.events import Event, Started
+    from console.runbook.history import Recalled, Recent, Recorded
+    from console.runbook.holding import Ways
+    from console.runbook.outline import Line
+    from console.runbook.runner import Order
+    from console.runbook.state import Run
+    from console.tui.bookcase import Bookcase
     from console.tui.desk import Desk
+    from console.tui.runs import LiveRun, SeenRun
 
 Shipped = Callable[[], Iterable[tuple[str, str]]]
-
-
-class Bookcase:
-    """The runbooks there are: read, and linted, again only when a file of the config's folders changed."""
-
-    def __init__(self, folders: Sequence[Path], shipped: Shipped, registry: Registry) -> None:
-        self._folders = folders
-        self._shipped = shipped
-        self._catalogue = Catalogue(registry, frozenset(READS))
-        self._stamp: object = None
-        self._library = Library(())
-        self._books = Books(documents=())
-        self._reading = asyncio.Lock()
-
-    @property
-    def loaded(self) -> Library:
-        """What was read last; nothing before."""
-        return self._library
-
-    async def library(self) -> Library:
-        await self._read()
-        return self._library
-
-    async def books(self) -> Books:
-        await self._read()
-        return self._books
-
-    def must_be_sound(self, name: str) -> None:
-        """Raises ConfigError for an error in it, UsageError where there is none of this name."""
-        must_be_sound(self._library, name, self._catalogue, datetime.now(UTC).date())
-
-    async def _read(self) -> None:
-        async with self._reading:
-            stamp = await asyncio.to_thread(self._looked)
-            if stamp == self._stamp:
-                return
-            self._library, self._books = await asyncio.to_thread(self._loaded)
-            self._stamp = stamp
-
-    def _looked(self) -> tuple[object, ...]:
-        """What changes when a file does; a folder that cannot be read is told when it is loaded."""
-        found: list[object] = ["read"]
-        for folder in self._folders:
-            try:
-                found += [(one.name, one.stat().st_mtime_ns, one.stat().st_size) for one in folder.iterdir()]
-            except OSError as error:
-                found.append(str(error))
-        return tuple(found)
-
-    def _loaded(self) -> tuple[Library, Books]:
-        library = load_folders(self._folders, self._shipped())
-        today = datetime.now(UTC).date()
-        wrong = {}
-        for one in library:
-            try:
-                found = faults(library, one.id, self._catalogue, today)
-            except DbdeckError as error:
-                wrong[one.id] = error.message
-                continue
-            if found:
-                wrong[one.id] = f"{found[0].rule}: {found[0].message}"
-        documents = tuple((one.document, one.source) for one in library)
-        told = tuple(fault.message for fault in library.faults)
-        return library, Books(documents=documents, wrong=wrong, faults=told)
 
 
 class RunDesk:
     """Runs go on without a screen; `live` are those of this console that have not come to a halt."""
 
     def __init__(self, desk: Desk, shipped: Shipped) -> None:
-        folders = [Path(one).expanduser() for one in desk.config.runbooks.folders]
-        self.bookcase = Bookcase(folders, shipped, desk.registry)
+        self._shipped = shipped
         self.live: dict[UUID, LiveRun] = {}
         self._desk = desk
-        self._recent = Recent()
+        self._recent: Recent | None = None
         self.left: set[UUID] = set()
         self._job: dict[UUID, int] = {}
 
+    @cached_property
+    def bookcase(self) -> Bookcase:
+        from console.tui.bookcase import Bookcase
+
+        folders = [Path(one).expanduser() for one in self._desk.config.runbooks.folders]
+        return Bookcase(folders, self._shipped, self._desk.registry)
+
     async def recent(self) -> list[Recalled]:
         """The newest runs of the ledger. Raises AuditUnavailable, PrivilegeMissing."""
+
+        from console.present.runbooks import MOST_RUNS
+        from console.runbook.history import Recent
+
         if self._desk.ledger is None:
             self._desk.acting()
             return []
+        self._recent = self._recent or Recent()
         return await self._recent.read(self._desk.ledger, MOST_RUNS)
 
     async def planned(
@@ -125,6 +65,13 @@ class RunDesk:
 
         Raises what speaks against it: UsageError, ConfigError, Stale, Unreachable, AuditUnavailable.
         """
+
+        from console.present.reads import READS
+        from console.runbook.history import documents_of
+        from console.runbook.outline import outline
+        from console.runbook.reading import Reading
+        from console.runbook.runner import started
+
         dispatcher = self._desk.acting()
         library = await self.bookcase.library()
         await asyncio.to_thread(self.bookcase.must_be_sound, name)
@@ -142,6 +89,9 @@ class RunDesk:
 
         Raises Locked, AuditUnavailable, Unreachable, VaultLocked: nothing was started then.
         """
+
+        from console.runbook.holding import beginning
+
         live, ways = self._made(begins, None, (), engine)
         return await self._under_way(live, beginning(ways, begins, order))
 
@@ -149,6 +99,12 @@ class RunDesk:
         """A run that stands in the ledger and that nobody runs. Raises Locked where somebody does, UsageError
         where it is not there or its target is no target of the config, and what `begin` raises.
         """
+
+        from console.engine.open import whoami
+        from console.runbook.history import recall
+        from console.runbook.holding import going_on
+        from console.runbook.runner import Order, resumed
+
         recalled = await recall(self._desk.acting().ledger, run)
         begins = recalled.run.started
         order = Order(reason=begins.reason, ticket=begins.ticket, by=whoami())
@@ -162,6 +118,10 @@ class RunDesk:
 
     async def seen(self, run: UUID) -> SeenRun:
         """A run as a screen shows it. Raises UsageError, AuditUnavailable, ConfigError."""
+
+        from console.runbook.history import recall
+        from console.tui.runs import FollowedRun
+
         if run in self.live:
             return self.live[run]
         ledger = self._desk.acting().ledger
@@ -170,6 +130,10 @@ class RunDesk:
     def _made(
         self, first: Event, run: Run | None, events: Sequence[Recorded], engine: Engine
     ) -> tuple[LiveRun, Ways]:
+        from console.present.reads import READS
+        from console.runbook.holding import Ways
+        from console.tui.runs import LiveRun
+
         live = LiveRun(first, run, list(events), self._desk.config.thresholds.watch)
         ways = Ways(
             dispatcher=self._desk.acting(), engine=engine, reads=READS, decide=live.decide, watch=live.watch,

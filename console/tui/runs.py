@@ -7,19 +7,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.dispatch.action import Advance, Watch
-from console.dispatch.dispatcher import Dispatcher
 from console.engine.open import whoami
 from console.errors import DbdeckError
-from console.model.target import Target
 from console.present.advance import told
 from console.present.units import clean
-from console.runbook.document import Document
 from console.runbook.events import Event, HandedOver, Remarked, Resumed
 from console.runbook.history import (
     FOLLOW_SECONDS,
@@ -33,7 +29,13 @@ from console.runbook.history import (
 from console.runbook.holding import holder_of, remark
 from console.runbook.runner import Answer, Runner
 from console.runbook.state import APPROVAL, Run, advance
-from console.runbook.steps import Ask
+
+if TYPE_CHECKING:
+    from console.audit.ledger import Ledger
+    from console.dispatch.dispatcher import Dispatcher
+    from console.model.target import Target
+    from console.runbook.document import Document
+    from console.runbook.steps import Ask
 
 HOLDER_SECONDS: Final = 3.0
 REMARK_SECONDS: Final = 3.0

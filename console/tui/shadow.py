@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console
 from rich.style import Style
+from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from console.present.units import is_narrow
@@ -43,6 +44,13 @@ class Update(Protocol):
     chop_ends: list[list[int]]
 
 
+class Whole(Protocol):
+    """What we need of Textual's LayoutUpdate: the strips of each line of a region, side by side."""
+
+    strips: list[Iterable[Strip]]
+    region: Region
+
+
 class Ink(NamedTuple):
     """A style as SGR codes, in parts, so that only the part that changes is sent."""
 
@@ -64,6 +72,7 @@ class Row(NamedTuple):
 
 
 Line = dict[int, Row]
+Piece = tuple[int, int, int, Strip]  # line, first column, column after the last, content
 
 
 @lru_cache(4096)
@@ -96,21 +105,59 @@ class Shadow:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._lines: dict[int, Line] = {}
+        self._kept: dict[int, list[Strip]] = {}  # lines that nobody compared yet, as Textual wrote them
+        self._size: Size | None = None  # of the screen that was kept
 
     def clear(self) -> None:
         """Forget everything: somebody else wrote on the terminal."""
         self._lines.clear()
+        self._kept.clear()
+        self._size = None
 
     def remember(self, lines: Mapping[int, Line]) -> None:
         """Take over what these lines show now."""
         self._lines.update(lines)
+        for y in lines:
+            self._kept.pop(y, None)
+
+    def keep(self, update: Whole) -> None:
+        """Take over a whole screen that Textual wrote; a line is looked into when it changes."""
+        self.clear()
+        self._kept = {y: list(strips) for y, strips in enumerate(update.strips, update.region.y)}
+        self._size = update.region.size
+
+    def holds(self, update: Whole) -> bool:
+        """Whether a whole screen of this size is what the terminal shows, so that differences are enough."""
+        return self._size == update.region.size
 
     def compare(self, update: Update, console: Console) -> Change:
         """Find what an update changes on the terminal."""
+        return self._change(_pieces(update), console)
+
+    def compare_whole(self, update: Whole, console: Console) -> Change:
+        """Find what a whole screen changes on the terminal."""
+        strips = enumerate(update.strips, update.region.y)
+        return self._change(
+            (piece for y, line in strips for piece in _beside(y, update.region.x, line)), console
+        )
+
+    def _known(self, y: int, pen: Pen) -> Line:
+        """What a line shows; nothing where that is more than narrow text in colours."""
+        line: Line = {}
+        for _, x, end, strip in _beside(y, 0, self._kept.get(y, ())):
+            row = pen.row(strip, end - x)
+            if row is None or not is_narrow(row.text):
+                return {}
+            line[x] = row
+        return line or dict(self._lines.get(y, {}))
+
+    def _change(self, pieces: Iterable[Piece], console: Console) -> Change:
         pen = Pen(COLOR_SYSTEMS[console.color_system] if console.color_system else ColorSystem.TRUECOLOR)
         lines: dict[int, Line] = {}
-        for y, x, end, strip in _pieces(update):
-            line = lines.setdefault(y, dict(self._lines.get(y, {})))
+        for y, x, end, strip in pieces:
+            if y not in lines:
+                lines[y] = self._known(y, pen)
+            line = lines[y]
             row = pen.row(strip, end - x)
             if row is None:
                 line.clear()
@@ -120,8 +167,15 @@ class Shadow:
         return Change(pen.finish(), self, lines)
 
 
-def _pieces(update: Update) -> Iterator[tuple[int, int, int, Strip]]:
-    """Yield the pieces of lines that the update touches: line, first column, column after the last, content.
+def _beside(y: int, x: int, strips: Iterable[Strip]) -> Iterator[Piece]:
+    for strip in strips:
+        end = x + strip.cell_length
+        yield y, x, end, strip
+        x = end
+
+
+def _pieces(update: Update) -> Iterator[Piece]:
+    """Yield the pieces of lines that the update touches.
 
     A piece that is touched is rendered as a whole, so the spans need not cut it.
     """

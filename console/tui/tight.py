@@ -16,6 +16,7 @@ from rich.control import Control
 from rich.segment import Segment
 from textual import _compositor
 from textual.app import App, ReturnType
+from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
 
@@ -25,13 +26,19 @@ from console.tui.shadow import Change, Shadow
 def supported() -> bool:
     """Whether Textual's private parts still look as they did when this was written."""
     chops = getattr(_compositor, "ChopsUpdate", None)
+    layout = getattr(_compositor, "LayoutUpdate", None)
     display = getattr(App, "_display", None)
     return (
         chops is not None
         and list(signature(chops).parameters) == ["chops", "spans", "chop_ends"]
+        and layout is not None
+        and list(signature(layout).parameters) == ["strips", "region"]
         and display is not None
         and list(signature(display).parameters) == ["self", "screen", "renderable"]
     )
+
+
+_UPDATES = (_compositor.ChopsUpdate, _compositor.LayoutUpdate)
 
 
 class TightApp(App[ReturnType]):
@@ -47,6 +54,10 @@ class TightApp(App[ReturnType]):
         # After a suspension the screen is blank, whatever we remember.
         self.app_resume_signal.subscribe(self, lambda _: self.repaint())
 
+    async def _on_resize(self, event: Resize) -> None:  # noqa: ARG002 - beside Textual's own, not instead
+        # A terminal may wrap or cut what it shows, even where its size is the same again by now.
+        self._forget()
+
     def repaint(self) -> None:
         """Write the whole screen again, for when something else has written on it."""
         self._forget()
@@ -61,14 +72,19 @@ class TightApp(App[ReturnType]):
         super()._display(screen, self._tightened(renderable))
 
     def _tightened(self, renderable: RenderableType | None) -> RenderableType | None:
-        """Replace a partial update by what it changes, or by None when that is nothing."""
+        """Replace an update by what it changes, or by None when that is nothing."""
         if self._shadow is None or self.is_headless or renderable is None:
             return renderable
-        if self.is_inline or not isinstance(renderable, _compositor.ChopsUpdate):
+        if self.is_inline or not isinstance(renderable, _UPDATES):
             self._forget()
             return renderable
         try:
-            change = self._shadow.compare(renderable, self.console)
+            if isinstance(renderable, _compositor.ChopsUpdate):
+                change = self._shadow.compare(renderable, self.console)
+            elif self._shadow.holds(renderable):
+                change = self._shadow.compare_whole(renderable, self.console)
+            else:
+                return self._whole(renderable)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             # Another Textual than we know. A console that writes too much is better than none.
             self._shadow = None
@@ -78,6 +94,18 @@ class TightApp(App[ReturnType]):
         if not change.text and cursor == self._cursor_at:
             return None
         return _Codes(change.text + str(Control.move_to(*cursor)), partial(self._written, change, cursor))
+
+    def _whole(self, update: _compositor.LayoutUpdate) -> RenderableType:
+        """All of it: we do not know what the terminal shows."""
+        self._forget()
+        cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+        codes = update.render_segments(self.console) + str(Control.move_to(*cursor))
+        return _Codes(codes, partial(self._kept, update, cursor))
+
+    def _kept(self, update: _compositor.LayoutUpdate, cursor: Offset) -> None:
+        if self._shadow is not None:
+            self._shadow.keep(update)
+        self._cursor_at = cursor
 
     def _written(self, change: Change, cursor: Offset) -> None:
         change.commit()

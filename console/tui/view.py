@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from console.engine.plain import plain
-from console.engine.port import Engine
 from console.errors import DbdeckError
-from console.model.reading import Reading
 from console.present.reads import READS
 from console.present.runbooks import not_seen
 from console.runbook.suggesting import BESIDE
 from console.runbook.values import UNKNOWN
-from console.tui.panes.pane import Pane
+
+if TYPE_CHECKING:
+    from console.engine.port import Engine
+    from console.model.reading import Reading
+    from console.tui.panes.pane import Pane
 
 FRESH_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 15.0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from textual.binding import Binding
@@ -13,6 +15,7 @@ from textual.binding import Binding
 from console.cli.main import SUBJECTS
 from console.present import overview
 from console.present.table import Column
+from console.tui import panes
 from console.tui.panes.acting import ActingPane
 from console.tui.panes.pane import Pane
 from console.tui.screens import views
@@ -42,8 +45,9 @@ def index() -> str:
 
 
 def pane_of(name: str) -> type[Pane[Any, Any]]:
-    found = [one for one in vars(views).values() if isinstance(one, type) and issubclass(one, Pane)]
-    return next(one for one in found if one.name_of_subject == name)
+    modules = [import_module(f"{panes.__name__}.{one.name}") for one in iter_modules(panes.__path__)]
+    found = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    return next(one for one in found if issubclass(one, Pane) and one.name_of_subject == name)
 
 
 def columns_of(name: str) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 import actions
+from console.audit import glass as audit_glass
+from console.audit import ledger as audit_ledger
 from console.audit.journal import GLASS
 from console.audit.ledger import open_ledger
 from console.dispatch.registry import Registry
 from console.model.policy import BreakGlass, Deny, Policy
 from console.model.target import Environment
-from console.tui import desk, glass_desk
+from console.tui import desk
 from console.tui.app import ConsoleApp
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.glass import GlassScreen
@@ -34,8 +36,7 @@ MAY = Policy(break_glass=(BreakGlass(who=("*",), minutes=5),))
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     made = Stage(tmp_path, monkeypatch, Environment.DEV)
     monkeypatch.setattr(desk, "RETRY_SECONDS", 1.0)
-    for module in (desk, glass_desk):
-        name = "open_ledger" if module is desk else "open_glass"
+    for module, name in ((audit_ledger, "open_ledger"), (audit_glass, "open_glass")):
         opener = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *given, opener=opener, **more: opener(*given, deadline=0.5, **more)

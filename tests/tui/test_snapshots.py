@@ -108,7 +108,7 @@ def test_all_targets_side_by_side(stage: Stage, snap_compare: Any, size: tuple[i
 
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
-        stage.main._panes["overview"].feed._read = look
+        stage.main._made("overview").feed._read = look
         await pilot.press("0")
         await until(pilot, lambda: stage.main.pane.reading.data == seen)
         await pilot.press("p")
@@ -145,7 +145,7 @@ def test_what_runs_and_what_has_ended(
 
     async def before(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
-        stage.main._panes["jobs"].feed._read = jobs
+        stage.main._made("jobs").feed._read = jobs
         await stage.main.action_pane("jobs")
         await until(pilot, lambda: len(cells_of(stage.main.pane)) == 4)
         await pilot.press("p")

@@ -165,6 +165,7 @@ async def shake(window: Window, dice: random.Random) -> None:
             await window.resize(dice.choice([60, 80, 100]), dice.choice([15, 24, 30]))
         case 10:
             grid.stale = not grid.stale
+            app.screen.refresh(layout=True)
         case _:
             app.screen_stack[0].query_one(Input).value = dice.choice(WORDS)
 
@@ -236,6 +237,44 @@ async def test_the_same_content_again_writes_nothing() -> None:
         assert await window.settle() == ""
         await pilot.pause(1.5)  # longer than a cursor's blink
         assert await window.settle() == ""
+
+
+async def test_a_whole_screen_again_writes_nothing() -> None:
+    app = Desk(driver_class=Terminal)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        window = Window(pilot, (80, 24))
+        assert len(await window.settle()) > 80 * 24
+        app.screen.refresh(layout=True)
+        assert await window.settle() == ""
+
+
+async def test_a_dialog_costs_what_it_covers() -> None:
+    app = Desk(driver_class=Terminal)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        window = Window(pilot, (80, 24))
+        app.query_one(Grid).set_table(COLUMNS, lines(random.Random(2), 40))
+        await window.settle()
+        await app.push_screen(Dialog())
+        await window.settle()
+        app.pop_screen()
+        await window.settle()
+        app.query_one("#foot", Static).display = False
+        await window.settle()
+        app.query_one("#foot", Static).display = True
+        assert len(await window.settle()) < 80 * 5
+        assert window.shown() == window.expected()
+
+
+async def test_a_terminal_that_was_resized_and_back_is_painted_whole() -> None:
+    app = Desk(driver_class=Terminal)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        window = Window(pilot, (80, 24))
+        await window.settle()
+        window.stream.feed("\x1b[5;5Hwhat the terminal wrapped")
+        await pilot.resize_terminal(80, 24)  # both at once: Textual hears of none
+        app.screen.refresh(layout=True)
+        await window.settle()
+        assert window.shown() == window.expected()
 
 
 async def test_one_age_costs_a_few_bytes() -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +18,9 @@ from console.engine.postgres.server_log import DEADLOCKS, CsvLog, JsonLog, LogPa
 from console.engine.postgres.text_log import TextLog
 from console.errors import PrivilegeMissing, Unreachable
 from console.model.deadlocks import Deadlock, DeadlockHistory, merged
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 KEEP = 1000
 # The counter is no reliable signal: a session passes its statistics on up to 10 s after its transaction
@@ -221,6 +224,8 @@ _FORM_OF = {".json": "jsonlog", ".csv": "csvlog"}
 
 
 def known_zone(name: str) -> ZoneInfo | None:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from console.engine.postgres.server_log import DEADLOCKS, Lines, LogEntry, Matter, moment
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _PARTS = ("DETAIL", "HINT", "QUERY", "CONTEXT", "LOCATION", "BACKTRACE", "STATEMENT")
 _FAILURES = ("ERROR", "FATAL", "PANIC")

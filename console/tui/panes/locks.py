@@ -53,7 +53,7 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
     def items_of(self, data: BlockingTree) -> Sequence[LockNode]:
         return data
 
-    def lines(self, data: BlockingTree) -> list[Line]:
+    def lines(self, data: BlockingTree) -> Sequence[Line]:
         return locks.lines(data)
 
     def key_of(self, item: LockNode) -> str:

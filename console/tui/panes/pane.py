@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -22,7 +23,6 @@ from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
 from console.tui.hints import hint
-from console.tui.nodes import has
 from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
 
@@ -71,27 +71,30 @@ class Pane(Vertical, Generic[D, T]):
         super().__init__(id=self.name_of_subject)
         self.feed: Feed[D] = Feed(read, every=every)
         self.every = every
-        self.items: dict[str, T] = {}
-        self.drawn: list[Line] = []
+        self.drawn: Sequence[Line] = ()
+        self._data: D | None = None  # what is drawn: a newer reading may not be yet
+        self._items: dict[str, T] | None = None
         self.sorted_by: Order | None = None
         self._shown = False
         self._shown_at = datetime.now(UTC)
         self._soon = False
         self._detailed: str | None = None
         self._timer: Timer | None = None
+        self._begun: asyncio.Task[Reading[D]] | None = None
+
+        self.grid = Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
+        self._summary = Bar(id=f"{self.name_of_subject}-summary")
+        self._note = Note(id=f"{self.name_of_subject}-note")
+        self._box = VerticalScroll(classes="beneath", can_focus=False)
+        self._text = Static(classes="details", markup=False)
 
     def compose(self) -> ComposeResult:
-        yield Bar(id=f"{self.name_of_subject}-summary")
-        note = Note(id=f"{self.name_of_subject}-note")
-        note.display = False
-        yield note
-        yield Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
-        with VerticalScroll(classes="beneath", can_focus=False):
-            yield Static(classes="details", markup=False)
-
-    @property
-    def grid(self) -> Grid:
-        return self.query_one(Grid)
+        yield self._summary
+        self._note.display = False
+        yield self._note
+        yield self.grid
+        with self._box:
+            yield self._text
 
     @property
     def reading(self) -> Reading[D]:
@@ -115,7 +118,7 @@ class Pane(Vertical, Generic[D, T]):
     def items_of(self, data: D) -> Sequence[T]:
         raise NotImplementedError
 
-    def lines(self, data: D) -> list[Line]:
+    def lines(self, data: D) -> Sequence[Line]:
         raise NotImplementedError
 
     def columns_of(self, data: D) -> Sequence[Column]:  # noqa: ARG002 - most subjects have the same ones
@@ -173,15 +176,27 @@ class Pane(Vertical, Generic[D, T]):
         self._soon = True
         self.poll_on()
 
+    def begin(self) -> None:
+        """Ask already while the screen is being made: whoever starts the pane waits for that answer."""
+        self._begun = asyncio.create_task(self.feed.poll())
+
     @work(exclusive=False, group="poll", exit_on_error=True)
     async def poll_on(self) -> None:
         """One poll, then the timer for the next; a poll under way is never joined by a second."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            await begun
+            self._told()
+            return
         slowly = self.unseen_seconds is not None and self.reading.taken_at is not None
         seen = self._shown or self.keeps_watch or slowly
         if self.feed.waiting() or not seen or (self.paused and not self._soon):
             return
         self._soon = False
         await self.feed.poll()
+        self._told()
+
+    def _told(self) -> None:
         if not self.is_attached or not self._is_whole:
             return
         if self._shown:
@@ -197,7 +212,7 @@ class Pane(Vertical, Generic[D, T]):
     @property
     def _is_whole(self) -> bool:
         """Not while its screen is left, which goes from the leaves up."""
-        return has(self, Grid) and has(self, ".details")
+        return self.grid.is_attached and self._text.is_attached
 
     def draw(self) -> None:
         data = self.reading.data
@@ -207,8 +222,7 @@ class Pane(Vertical, Generic[D, T]):
             problem = self.reading.problem
             grid.empty = f"{problem.message}\n{problem.hint}" if problem else "reading …"
             return
-        items = self.items_of(data)
-        self.items = {self.key_of(item): item for item in items}
+        self._data, self._items = data, None
         lines = self.lines(data)
         if self.needle:
             lines = [line for line in lines if self.fits(line, self.needle)]
@@ -220,28 +234,25 @@ class Pane(Vertical, Generic[D, T]):
         grid.set_table(columns, lines)
         said = [self.summary(data)]
         if self.needle:
-            said.append(f"filter {self.needle!r}: {len(lines)} of {len(items)}")
+            said.append(f"filter {self.needle!r}: {len(lines)} of {len(self.items_of(data))}")
         if self.paused:
             said.append("PAUSED")
-        self.query_one(f"#{self.name_of_subject}-summary", Bar).say(f" {'  ·  '.join(said)}")
-        note = self.query_one(f"#{self.name_of_subject}-note", Note)
+        self._summary.say(f" {'  ·  '.join(said)}")
         said_too = self.note(data)
-        note.display = bool(said_too)
-        note.say(f" {said_too}")
+        self._note.display = bool(said_too)
+        self._note.say(f" {said_too}")
         self.draw_details()
 
     def draw_details(self) -> None:
         item = self.current
         text = "" if item is None else self.details(item)
-        details = self.query_one(".details", Static)
         if text != getattr(self, "_details", None):
             self._details = text
-            box = self.query_one(".beneath", VerticalScroll)
-            box.display = bool(text)
-            _change(details, text)
+            self._box.display = bool(text)
+            _change(self._text, text)
             if self.grid.key != self._detailed:
                 self._detailed = self.grid.key
-                box.scroll_home(animate=False)
+                self._box.scroll_home(animate=False)
             self.call_after_refresh(self._tell_of_more)
 
     def on_resize(self) -> None:
@@ -251,17 +262,15 @@ class Pane(Vertical, Generic[D, T]):
         """What has no room is read by the wheel, the keys for it, or in full."""
         if not self._is_whole:
             return
-        box = self.query_one(".beneath", VerticalScroll)
-        more = (
-            hint(self, " {details.down} {details.up} or {grid.select}: more ") if box.max_scroll_y else None
-        )
-        if more != box.border_title:  # setting it draws the box again, whatever it was
-            box.border_title = more
+        more = None
+        if self._box.max_scroll_y:
+            more = hint(self, " {details.down} {details.up} or {grid.select}: more ")
+        if more != self._box.border_title:  # setting it draws the box again, whatever it was
+            self._box.border_title = more
 
     def action_details(self, step: int) -> None:
         """Scroll what stands beneath the lines by most of its height."""
-        box = self.query_one(".beneath", VerticalScroll)
-        box.scroll_relative(y=step * max(1, box.size.height - 1), animate=False)
+        self._box.scroll_relative(y=step * max(1, self._box.size.height - 1), animate=False)
 
     def sort(self, place: int | None = None) -> None:
         """By the column at `place`; without one by the next. After the last the pane's own order is back."""
@@ -277,10 +286,23 @@ class Pane(Vertical, Generic[D, T]):
         self.sort(event.place)
 
     @property
+    def items(self) -> dict[str, T]:
+        """What is drawn, by key."""
+        if self._items is None:
+            items = () if self._data is None else self.items_of(self._data)
+            self._items = {self.key_of(item): item for item in items}
+        return self._items
+
+    @property
     def current(self) -> T | None:
-        """What the cursor is on."""
-        key = self.grid.key
-        return self.items.get(key) if key is not None else None
+        """What the cursor is on: mostly the item at its place, else looked for by key."""
+        key, data = self.grid.key, self._data
+        if key is None or data is None:
+            return None
+        items, place = self.items_of(data), self.grid.place
+        if place < len(items) and self.key_of(items[place]) == key:
+            return items[place]
+        return self.items.get(key)
 
     def watch_needle(self) -> None:
         if self.is_mounted:

@@ -41,7 +41,7 @@ class TransactionsPane(ActingPane[Open, OpenTransaction]):
     def items_of(self, data: Open) -> Sequence[OpenTransaction]:
         return data
 
-    def lines(self, data: Open) -> list[Line]:
+    def lines(self, data: Open) -> Sequence[Line]:
         return transactions.lines(data)
 
     def key_of(self, item: OpenTransaction) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 from uuid import UUID
 
 from rich.text import Text
@@ -15,29 +15,21 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console.dispatch.action import Advance, Approval, Plan, Watch
-from console.dispatch.effect import Run
-from console.dispatch.person import person
-from console.dispatch.policy import disabled, must_type_name
-from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, Exit, VaultLocked
 from console.keyrings import current
 from console.model.jobs import JobState
-from console.model.policy import BreakGlass
 from console.model.target import EngineKind, Target
-from console.present import plan as words
-from console.present.actions import risk
-from console.present.advance import told as words_of_advance
-from console.present.audit import open_line
 from console.present.units import clean
-from console.tui.desk import Desk
 from console.tui.hints import hint
 from console.tui.messages import NO_LEDGER, ActionRequested, Told
-from console.tui.screens.arguments import ArgumentsScreen
-from console.tui.screens.confirm import ConfirmScreen, drawn, failed
-from console.tui.screens.glass import GlassScreen
-from console.tui.screens.text import TextScreen
-from console.tui.screens.unlock import UnlockScreen
+
+if TYPE_CHECKING:
+    from console.dispatch.action import Advance, Approval, Plan
+    from console.dispatch.effect import Run
+    from console.engine.port import Engine
+    from console.model.policy import BreakGlass
+    from console.present import plan as words
+    from console.tui.desk import Desk
 
 T = TypeVar("T")
 _FLAVORS = {EngineKind.POSTGRES: {"postgresql"}, EngineKind.MYSQL: {"mysql", "mariadb"}}
@@ -62,6 +54,10 @@ class ActingScreen(Screen[None]):
 
     def refusal(self, action: str) -> str:
         """Why an action cannot run here now, before anything is planned."""
+
+        from console.dispatch.person import person
+        from console.dispatch.policy import disabled
+
         against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC), person())
         if against is not None:
             return against.reason
@@ -69,6 +65,9 @@ class ActingScreen(Screen[None]):
 
     def catalogue(self) -> list[tuple[str, str]]:
         """Every action that this engine has, by name with what it does and its risk, for the palette."""
+
+        from console.present.actions import risk
+
         flavors = _FLAVORS[self.target.engine]
         return [
             (action.name, f"{action.summary} (risk {risk(action)})")
@@ -88,6 +87,10 @@ class ActingScreen(Screen[None]):
     @work(group="actions")
     async def _act(self, event: ActionRequested) -> None:
         """Plan, show, ask, run, tell. Whatever goes wrong before the intent ends here, with its reason."""
+
+        from console.present import plan as words
+        from console.tui.screens.confirm import failed
+
         name = event.name
         try:
             if not (self._desk.can_act or await self._without_ledger(name)):
@@ -116,6 +119,9 @@ class ActingScreen(Screen[None]):
         """Whether there is something to record with again, or the glass was broken: a person decides. An
         `error` is that of a ledger that was open, which is then opened anew.
         """
+
+        from console.tui.screens.glass import GlassScreen
+
         desk = self._desk
         if error is not None:
             desk.reopen()
@@ -138,6 +144,10 @@ class ActingScreen(Screen[None]):
 
     def _show(self, title: str, said: words.Said) -> None:
         """In full, but never over a dialog that somebody is typing in: the status line has it too."""
+
+        from console.tui.screens.confirm import drawn
+        from console.tui.screens.text import TextScreen
+
         if self.is_active:
             self.app.push_screen(TextScreen(title, drawn(said)))
 
@@ -179,6 +189,9 @@ class ActingScreen(Screen[None]):
 
     async def unlocked(self) -> bool:
         """Ask for the vault's master; whether there is one to unlock, and it was."""
+
+        from console.tui.screens.unlock import UnlockScreen
+
         pinned = current()
         try:
             if pinned is None or pinned.vault is None or not await asyncio.to_thread(pinned.vault.exists):
@@ -190,11 +203,16 @@ class ActingScreen(Screen[None]):
         return bool(await answer)
 
     async def _arguments(self, name: str, arguments: dict[str, object]) -> dict[str, object] | None:
+        from console.tui.screens.arguments import ArgumentsScreen
+
         asking = ArgumentsScreen(self._desk.registry.get(name), arguments, self.target.engine)
         return await self.app.push_screen_wait(asking)
 
     async def _confirmed(self, name: str, planning: asyncio.Task[Plan]) -> tuple[Plan, Approval] | None:
         """The dialog opens at once, and shows the plan when it is made: until then keys go nowhere else."""
+
+        from console.tui.screens.confirm import ConfirmScreen
+
         try:
             approval = await self.app.push_screen_wait(ConfirmScreen(name, planning, self._must_type))
         finally:
@@ -206,9 +224,13 @@ class ActingScreen(Screen[None]):
         return None
 
     def _must_type(self, plan: Plan) -> str:
+        from console.dispatch.policy import must_type_name
+
         return self.target.name if must_type_name(plan, self.target) else ""
 
     async def _run(self, name: str, plan: Plan, approval: Approval) -> Run:
+        from console.dispatch.action import Watch
+
         self.post_message(Told(f"{name} is running: recorded, sent, being verified …"))
         job = self._desk.jobs.begin(name, self.target.name)
         telling = _Telling(self, name, job)
@@ -228,6 +250,9 @@ class ActingScreen(Screen[None]):
 
     def _ended(self, job: int, done: asyncio.Future[Run]) -> None:
         """Also where this screen is gone: the result can be read again in the list of jobs."""
+
+        from console.present import plan as words
+
         jobs = self._desk.jobs
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
@@ -248,6 +273,9 @@ class ActingScreen(Screen[None]):
 
     @work(exclusive=True, group="unsettled")
     async def show_unsettled(self) -> None:
+        from console.present.audit import open_line
+        from console.tui.screens.text import TextScreen
+
         try:
             found = await self._desk.unsettled()
             glass = await self._desk.left_of_glass()
@@ -269,6 +297,8 @@ class ActingScreen(Screen[None]):
             self.app.push_screen(TextScreen("actions without a known outcome", Text(said + frozen)))
 
     def _show_glass(self, said: list[str]) -> None:
+        from console.tui.screens.text import TextScreen
+
         self.post_message(Told(f"done by break-glass and not merged, or not reviewed: {len(said)}", bad=True))
         merge = (
             "\n\n`dbdeck audit merge` brings journals into the ledger; somebody else: `dbdeck audit review`."
@@ -295,6 +325,9 @@ class _Telling:
 
     def advance(self, seen: Advance) -> None:
         """Once a second: a line over SSH is thin."""
+
+        from console.present.advance import told as words_of_advance
+
         now = time.monotonic()
         if now - self._told < 1.0:
             return

@@ -5,27 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from textual import work
 from textual.binding import Binding, BindingType
 
-from console.engine.plain import plain
 from console.errors import DbdeckError
-from console.model.target import ServerIdentity
-from console.present.reads import READS
-from console.present.runbooks import Server, Shelf, shelf
-from console.runbook.document import Document, ParamType
-from console.runbook.history import Recalled
-from console.runbook.params import supports
-from console.runbook.runner import facts
-from console.runbook.suggesting import Suggested, suggested, wanted
 from console.tui.messages import LookWanted, RunbookWanted, Told
 from console.tui.panes.pane import Pane
-from console.tui.screens.choose_runbook import ChooseRunbook
 from console.tui.screens.starting import StartingScreen
-from console.tui.view import View
+
+if TYPE_CHECKING:
+    from console.model.target import ServerIdentity
+    from console.present.runbooks import Shelf
+    from console.runbook.document import Document
+    from console.runbook.history import Recalled
+    from console.runbook.suggesting import Suggested
+    from console.tui.view import View
 
 
 class GuidedScreen(StartingScreen):
@@ -40,7 +38,12 @@ class GuidedScreen(StartingScreen):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._identity: ServerIdentity | None = None
-        self._view = View()
+
+    @cached_property
+    def _view(self) -> View:
+        from console.tui.view import View
+
+        return View()
 
     @property
     def pane(self) -> Pane[Any, Any]:
@@ -51,6 +54,11 @@ class GuidedScreen(StartingScreen):
 
     async def suggestions(self) -> list[Suggested]:
         """Of the runbooks that are for this server; none while it is not known."""
+
+        from console.runbook.params import supports
+        from console.runbook.runner import facts
+        from console.runbook.suggesting import suggested, wanted
+
         books = await self._desk.runs.bookcase.books()
         server = self._identity
         if server is None:
@@ -66,6 +74,9 @@ class GuidedScreen(StartingScreen):
 
     async def shelf(self) -> Shelf:
         """The library; without a ledger no last runs, which reading needs not."""
+
+        from console.present.runbooks import Server, shelf
+
         books = await self._desk.runs.bookcase.books()
         found = {one.runbook: one for one in await self.suggestions()}
         try:
@@ -80,6 +91,9 @@ class GuidedScreen(StartingScreen):
     @work(exclusive=True, group="suggested")
     async def action_suggested(self) -> None:
         """The one for what is in view; of several one is chosen."""
+
+        from console.tui.screens.choose_runbook import ChooseRunbook
+
         found = await self.suggestions()
         mine = [one for one in found if self.pane.name_of_subject in one.reads] or found
         if not mine:
@@ -99,6 +113,9 @@ class GuidedScreen(StartingScreen):
 
     def _here(self) -> dict[str, Any] | None:
         """The row under the cursor, as a document has it."""
+
+        from console.engine.plain import plain
+
         item = self.pane.current
         row = None if item is None else self.pane.here(item)
         return None if row is None else dict(plain(row))
@@ -115,6 +132,10 @@ class GuidedScreen(StartingScreen):
     @work(exclusive=True, group="look")
     async def _look_around(self) -> None:
         """On demand only: some of these reads are not cheap."""
+
+        from console.present.reads import READS
+        from console.runbook.suggesting import wanted
+
         books = await self._desk.runs.bookcase.books()
         names = wanted(document for document, _ in books.documents)
         self.post_message(Told(f"looking at {', '.join(sorted(names & READS.keys())) or 'nothing'} …"))
@@ -124,6 +145,9 @@ class GuidedScreen(StartingScreen):
 
     def runbooks(self) -> list[tuple[str, str]]:
         """Those of the library that are for this server, by id with their titles, for the palette."""
+
+        from console.runbook.params import supports
+
         server = self._identity
         return [
             (one.id, one.document.title)
@@ -134,6 +158,9 @@ class GuidedScreen(StartingScreen):
 
 def session_of(document: Document, here: Mapping[str, Any] | None) -> dict[str, object]:
     """The session under the cursor, for the first param that is one."""
+
+    from console.runbook.document import ParamType
+
     session = here.get("session") if here is not None else None
     if not isinstance(session, dict) or session.get("started_at") is None:
         return {}

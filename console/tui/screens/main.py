@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -16,18 +16,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher, Input
 
-from console.audit.record import Entry
-from console.audit.rotations import rotation_rows
-from console.dispatch.drift import Sentinel
-from console.engine.port import Engine
 from console.errors import DbdeckError
-from console.model.target import Target
-from console.new_file import write_new
 from console.present import target as bar
-from console.present.clipboard import credential_word
 from console.secret_store import of_this_process
 from console.tui.alerts import call
-from console.tui.desk import Desk
 from console.tui.hints import mapped
 from console.tui.messages import (
     Alarm,
@@ -44,12 +36,15 @@ from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
 from console.tui.screens import views
-from console.tui.screens.account_check import AccountCheckScreen
 from console.tui.screens.guided import GuidedScreen
-from console.tui.screens.measure import MeasureScreen
-from console.tui.screens.report import shown_report
-from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import Key, KeyLine, Status, TabLine, TargetBar
+
+if TYPE_CHECKING:
+    from console.audit.record import Entry
+    from console.dispatch.drift import Sentinel
+    from console.engine.port import Engine
+    from console.model.target import Target
+    from console.tui.desk import Desk
 
 _LEDGER_ROWS = 500
 _WIDE = 120
@@ -94,32 +89,43 @@ class MainScreen(GuidedScreen):
         self._latency = bar.Latency()
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
-        self._sentinel = Sentinel(engine, self._rotation_rows, of_this_process())
         self._counted = time.monotonic()  # the first second belongs to the panes
         self._waits = 0
         self._prepared = False
         self._panes: dict[str, Pane[Any, Any]] = {}
         self._turning = asyncio.Lock()
+        self._made("locks").begin()
 
     def compose(self) -> ComposeResult:
         target_bar = TargetBar(id="target")
         target_bar.add_class(self.target.environment)
         yield target_bar
         yield TabLine(views.TABS, views.shown_keys(self._desk.config.keys))
-        self._panes = {pane.name_of_subject: pane for pane in views.panes(self._sources())}
         with ContentSwitcher(initial="locks"):
-            # The others are made up when first asked for: nobody waits at the start for all of them.
+            # The others are made when first asked for: nobody waits at the start for all of them.
             for name in _WATCHING:
-                pane = self._panes[name]
+                pane = self._made(name)
                 pane.set_class(self._wide, "wide")
                 yield pane
         yield Input(placeholder="filter: only lines that contain this", id="filter")
         yield Status(id="status")
         yield KeyLine()
 
+    def _made(self, name: str) -> Pane[Any, Any]:
+        if name not in self._panes:
+            self._panes[name] = views.pane(name, self._sources)
+        return self._panes[name]
+
+    @cached_property
+    def _sentinel(self) -> Sentinel:
+        from console.dispatch.drift import Sentinel
+
+        return Sentinel(self._engine, self._rotation_rows, of_this_process())
+
+    @cached_property
     def _sources(self) -> views.Sources:
         return views.Sources(
-            overview=self._desk.overview.look,
+            overview=self._desk.standings,
             engine=self._engine,
             replicas=self._replicas,
             ledger=self._ledger_rows,
@@ -129,7 +135,7 @@ class MainScreen(GuidedScreen):
             rotation=self._rotation,
             store=self._desk.store,
             actions=partial(self._desk.actions_of, self.target),
-            sentinel=self._sentinel,
+            sentinel=lambda: self._sentinel,
             past=self._desk.past_drills,
             backups=self._desk.config.drills.targets,
             shelf=self.shelf,
@@ -159,6 +165,8 @@ class MainScreen(GuidedScreen):
         return await self._desk.ledger.entries(limit=_LEDGER_ROWS)
 
     async def _rotation_rows(self) -> list[Entry]:
+        from console.audit.rotations import rotation_rows
+
         if self._desk.ledger is None:
             self._desk.acting()
             return []
@@ -263,10 +271,14 @@ class MainScreen(GuidedScreen):
             self.pane.again()
 
     def on_check_wanted(self, event: CheckWanted) -> None:  # noqa: ARG002 - Textual's signature
+        from console.tui.screens.account_check import AccountCheckScreen
+
         self._sentinel.again()
         self.app.push_screen(AccountCheckScreen(self._engine, self._rotation, self._sentinel.look))
 
     def on_measure_wanted(self, event: MeasureWanted) -> None:
+        from console.tui.screens.measure import MeasureScreen
+
         self.app.push_screen(MeasureScreen(self._engine, event.schema, event.name))
 
     def on_report_wanted(self, event: ReportWanted) -> None:
@@ -274,6 +286,9 @@ class MainScreen(GuidedScreen):
 
     @work(exclusive=True, group="report")
     async def _show_report(self, event: ReportWanted) -> None:
+        from console.tui.screens.report import shown_report
+        from console.tui.screens.text import TextScreen
+
         self.app.push_screen(TextScreen("report of a drill", await shown_report(event)))
 
     def acted(self) -> None:
@@ -355,7 +370,7 @@ class MainScreen(GuidedScreen):
         await self.action_pane(names[(names.index(self.pane.name_of_subject) + step) % len(names)])
 
     async def action_pane(self, name: str) -> None:
-        switcher, wanted = self.query_one(ContentSwitcher), self._panes[name]
+        switcher, wanted = self.query_one(ContentSwitcher), self._made(name)
         async with self._turning:
             if not wanted.is_attached:
                 wanted.set_class(self._wide, "wide")
@@ -408,6 +423,9 @@ class MainScreen(GuidedScreen):
 
     def action_copy(self) -> None:
         """Into the clipboard of the terminal (OSC 52), which others may read: nothing with a secret in it."""
+
+        from console.present.clipboard import credential_word
+
         item = self.pane.current
         if item is None:
             self.post_message(Told("nothing is selected", bad=True))
@@ -423,6 +441,9 @@ class MainScreen(GuidedScreen):
 
     def action_export(self) -> None:
         """The rows of the current view, as the headless command prints them, readable by the owner only."""
+
+        from console.new_file import write_new
+
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = Path.cwd() / f"dbdeck-{self.pane.name_of_subject}-{self.target.name}-{now}.json"
         try:
@@ -433,6 +454,8 @@ class MainScreen(GuidedScreen):
             self.post_message(Told(f"written: {path}"))
 
     def on_grid_selected(self) -> None:
+        from console.tui.screens.text import TextScreen
+
         item = self.pane.current
         if item is None:
             return

@@ -5,25 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from textual import work
 
-from console.engine.open import whoami
 from console.errors import DbdeckError, Locked
-from console.present.plan import Said
 from console.present.table import Tone
 from console.present.units import clean
-from console.runbook.document import Document
-from console.runbook.runner import Order
-from console.runbook.suggesting import Suggested
 from console.tui.messages import RunbookWanted, RunWanted, Told
-from console.tui.runs import LiveRun, SeenRun
 from console.tui.screens.acting import ActingScreen
-from console.tui.screens.choose_runbook import ChooseRunbook
-from console.tui.screens.run import RunScreen
-from console.tui.screens.run_form import REASON, TICKET, form_of
-from console.tui.screens.run_plan import RunPlanScreen
+
+if TYPE_CHECKING:
+    from console.present.plan import Said
+    from console.runbook.document import Document
+    from console.runbook.runner import Order
+    from console.tui.runs import LiveRun, SeenRun
 
 
 class StartingScreen(ActingScreen):
@@ -69,6 +66,11 @@ class StartingScreen(ActingScreen):
         self.post_message(Told(f"{name}: nothing was started{why}", bad=error is not None))
 
     async def _started(self, name: str, given: Mapping[str, object]) -> LiveRun | None:
+        from console.engine.open import whoami
+        from console.runbook.runner import Order
+        from console.tui.screens.run_form import REASON, TICKET, form_of
+        from console.tui.screens.run_plan import RunPlanScreen
+
         runs = self._desk.runs
         document = (await runs.bookcase.library()).get(name).document
         texts = await self.app.push_screen_wait(form_of(document, given, self.target.name))
@@ -88,6 +90,10 @@ class StartingScreen(ActingScreen):
 
     async def _offer_to_follow(self, locked: Locked) -> None:
         """The run in the way, where the ledger has one on this target that has not ended."""
+
+        from console.runbook.suggesting import Suggested
+        from console.tui.screens.choose_runbook import ChooseRunbook
+
         try:
             found = [
                 one
@@ -118,6 +124,8 @@ class StartingScreen(ActingScreen):
             self.post_message(Told(f"the run cannot be shown: {error.message}", bad=True))
 
     async def _opened(self, seen: SeenRun) -> None:
+        from console.tui.screens.run import RunScreen
+
         if isinstance(self.app.screen, RunScreen):
             return
         try:

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from console.audit.effects import Told
-from console.audit.record import Entry
-from console.backups.board import Past, read_backups, read_drills
-from console.config import Thresholds
-from console.dispatch.drift import Sentinel
-from console.engine.drain_board import Actions, drain_board
-from console.engine.port import Engine
-from console.engine.replicas import index_health
-from console.model.accounts import Accounts
-from console.model.backup_board import BackupBoard, DrillBoard
-from console.model.backups import TargetDrills
-from console.model.drain_board import DrainBoard
-from console.model.jobs import Job
-from console.model.overview import Standing
-from console.model.rotation import Rule
-from console.present.runbooks import Shelf
-from console.runbook.history import Recalled
-from console.secret_store import SecretStore
-from console.tui.panes.accounts import AccountsPane
-from console.tui.panes.audit import AuditPane
-from console.tui.panes.backups import BackupsPane
-from console.tui.panes.deadlocks import DeadlocksPane
-from console.tui.panes.drain import DrainPane
-from console.tui.panes.drills import DrillsPane, TrendsPane
-from console.tui.panes.effects import EffectsPane
-from console.tui.panes.horizon import HorizonPane
-from console.tui.panes.indexes import IndexesPane
-from console.tui.panes.jobs import JobsPane
-from console.tui.panes.locks import LocksPane
-from console.tui.panes.overview import OverviewPane
-from console.tui.panes.pane import Pane
-from console.tui.panes.progress import ProgressPane
-from console.tui.panes.runbooks import RunbooksPane
-from console.tui.panes.runs import RunsPane
-from console.tui.panes.tables import TablesPane
-from console.tui.panes.transactions import TransactionsPane
 from console.tui.widgets.bars import Tab
+
+if TYPE_CHECKING:
+    from console.audit.effects import Told
+    from console.audit.record import Entry
+    from console.backups.board import Past
+    from console.config import Thresholds
+    from console.dispatch.drift import Sentinel
+    from console.engine.drain_board import Actions
+    from console.engine.port import Engine
+    from console.model.accounts import Accounts
+    from console.model.backup_board import BackupBoard, DrillBoard
+    from console.model.backups import TargetDrills
+    from console.model.drain_board import DrainBoard
+    from console.model.jobs import Job
+    from console.model.overview import Standing
+    from console.model.rotation import Rule
+    from console.present.runbooks import Shelf
+    from console.runbook.history import Recalled
+    from console.secret_store import SecretStore
+    from console.tui.panes.pane import Pane
 
 TABS = (
     Tab("0", "overview", "Overview"),
@@ -95,7 +79,7 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     rotation: Rule
     store: Callable[[], SecretStore | None]
     actions: Actions
-    sentinel: Sentinel
+    sentinel: Callable[[], Sentinel]
     past: Past
     backups: Mapping[str, TargetDrills]
     shelf: Callable[[], Awaitable[Shelf]]
@@ -105,37 +89,164 @@ class Sources(msgspec.Struct, frozen=True, kw_only=True):
     start_refusal: Callable[[], str]
 
     async def drain(self) -> DrainBoard:
+        from console.engine.drain_board import drain_board
+
         return await drain_board(self.engine, self.store(), self.actions)
 
     async def kept_backups(self) -> BackupBoard:
+        from console.backups.board import read_backups
+
         return await read_backups(self.engine.target, self.past)
 
     async def drills(self) -> DrillBoard:
+        from console.backups.board import read_drills
+
         return await read_drills(self.engine.target, self.backups, self.past)
 
     async def accounts(self) -> Accounts:
-        return await self.sentinel.judge(await self.engine.accounts(), self.rotation)
+        return await self.sentinel().judge(await self.engine.accounts(), self.rotation)
 
 
-def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
-    """In the order of the tabs. A pane gets a callable, never an engine."""
-    engine, refusal, every = of.engine, of.refusal, of.thresholds.refresh
-    slow, slower = max(every, SLOW_SECONDS), max(every, TABLES_SECONDS)
-    yield OverviewPane(of.overview, every=every)
-    yield LocksPane(engine.locks, every=every, refusal=refusal, storm=of.thresholds.storm_waiters)
-    yield DeadlocksPane(engine.deadlocks, every=slow)
-    yield TransactionsPane(engine.transactions, every=every, refusal=refusal)
-    yield HorizonPane(engine.horizon, every=slow, refusal=refusal)
-    yield TablesPane(engine.tables, every=slower, refusal=refusal)
-    yield IndexesPane(partial(index_health, engine, of.replicas), every=slower, refusal=refusal)
-    yield ProgressPane(engine.progress, every=every, refusal=refusal)
-    yield AccountsPane(of.accounts, every=slower, refusal=refusal, renew=of.sentinel.again)
-    yield DrainPane(of.drain, every=slower, refusal=refusal, target=engine.target.name)
-    yield BackupsPane(of.kept_backups, every=slower, refusal=refusal)
-    yield DrillsPane(of.drills, every=slower, refusal=refusal)
-    yield TrendsPane(of.drills, every=slower, refusal=refusal)
-    yield RunbooksPane(of.shelf, every=LEDGER_SECONDS, refusal=of.start_refusal)
-    yield RunsPane(of.runs, every=LEDGER_SECONDS, live=of.live)
-    yield JobsPane(of.jobs, every=every)
-    yield AuditPane(of.ledger, every=LEDGER_SECONDS)
-    yield EffectsPane(of.effects, every=slower, target=engine.target.name)
+def pane(name: str, of: Sources) -> Pane[Any, Any]:
+    """The pane of a tab. It gets a callable, never an engine. Raises KeyError for a name that is no tab's."""
+    return _MADE[name](of)
+
+
+def _every(of: Sources, least: float = 0.0) -> float:
+    return max(of.thresholds.refresh, least)
+
+
+def _overview(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.overview import OverviewPane
+
+    return OverviewPane(of.overview, every=_every(of))
+
+
+def _locks(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.locks import LocksPane
+
+    storm = of.thresholds.storm_waiters
+    return LocksPane(of.engine.locks, every=_every(of), refusal=of.refusal, storm=storm)
+
+
+def _deadlocks(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.deadlocks import DeadlocksPane
+
+    return DeadlocksPane(of.engine.deadlocks, every=_every(of, SLOW_SECONDS))
+
+
+def _transactions(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.transactions import TransactionsPane
+
+    return TransactionsPane(of.engine.transactions, every=_every(of), refusal=of.refusal)
+
+
+def _horizon(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.horizon import HorizonPane
+
+    return HorizonPane(of.engine.horizon, every=_every(of, SLOW_SECONDS), refusal=of.refusal)
+
+
+def _tables(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.tables import TablesPane
+
+    return TablesPane(of.engine.tables, every=_every(of, TABLES_SECONDS), refusal=of.refusal)
+
+
+def _indexes(of: Sources) -> Pane[Any, Any]:
+    from console.engine.replicas import index_health
+    from console.tui.panes.indexes import IndexesPane
+
+    read = partial(index_health, of.engine, of.replicas)
+    return IndexesPane(read, every=_every(of, TABLES_SECONDS), refusal=of.refusal)
+
+
+def _progress(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.progress import ProgressPane
+
+    return ProgressPane(of.engine.progress, every=_every(of), refusal=of.refusal)
+
+
+def _accounts(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.accounts import AccountsPane
+
+    every = _every(of, TABLES_SECONDS)
+    return AccountsPane(of.accounts, every=every, refusal=of.refusal, renew=lambda: of.sentinel().again())
+
+
+def _drain(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.drain import DrainPane
+
+    target = of.engine.target.name
+    return DrainPane(of.drain, every=_every(of, TABLES_SECONDS), refusal=of.refusal, target=target)
+
+
+def _backups(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.backups import BackupsPane
+
+    return BackupsPane(of.kept_backups, every=_every(of, TABLES_SECONDS), refusal=of.refusal)
+
+
+def _drills(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.drills import DrillsPane
+
+    return DrillsPane(of.drills, every=_every(of, TABLES_SECONDS), refusal=of.refusal)
+
+
+def _trends(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.drills import TrendsPane
+
+    return TrendsPane(of.drills, every=_every(of, TABLES_SECONDS), refusal=of.refusal)
+
+
+def _runbooks(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.runbooks import RunbooksPane
+
+    return RunbooksPane(of.shelf, every=LEDGER_SECONDS, refusal=of.start_refusal)
+
+
+def _runs(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.runs import RunsPane
+
+    return RunsPane(of.runs, every=LEDGER_SECONDS, live=of.live)
+
+
+def _jobs(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.jobs import JobsPane
+
+    return JobsPane(of.jobs, every=_every(of))
+
+
+def _audit(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.audit import AuditPane
+
+    return AuditPane(of.ledger, every=LEDGER_SECONDS)
+
+
+def _effects(of: Sources) -> Pane[Any, Any]:
+    from console.tui.panes.effects import EffectsPane
+
+    return EffectsPane(of.effects, every=_every(of, TABLES_SECONDS), target=of.engine.target.name)
+
+
+# Each imports what it shows when it is first opened: nobody waits at the start for all of them.
+_MADE: Mapping[str, Callable[[Sources], Pane[Any, Any]]] = {
+    "overview": _overview,
+    "locks": _locks,
+    "deadlocks": _deadlocks,
+    "transactions": _transactions,
+    "horizon": _horizon,
+    "tables": _tables,
+    "indexes": _indexes,
+    "progress": _progress,
+    "accounts": _accounts,
+    "drain": _drain,
+    "backups": _backups,
+    "drills": _drills,
+    "trends": _trends,
+    "runbooks": _runbooks,
+    "runs": _runs,
+    "jobs": _jobs,
+    "audit": _audit,
+    "effects": _effects,
+}

@@ -89,6 +89,11 @@ class Grid(Sheet, can_focus=True):
         return self._key
 
     @property
+    def place(self) -> int:
+        """Of the line under the cursor, among all lines."""
+        return self._marked
+
+    @property
     def line(self) -> Line | None:
         """The line under the cursor."""
         return self._lines[self._marked] if self._lines else None

@@ -77,7 +77,7 @@ class Sheet(ScrollView, inherit_bindings=False):
         super().__init__(id=id)
         self.set_reactive(Sheet.empty, empty)
         self._columns: tuple[Column, ...] = ()
-        self._lines: tuple[Line, ...] = ()
+        self._lines: Sequence[Line] = ()
         self._marked = 0
         self._shift = 0
         self._slots: tuple[Slot, ...] = ()
@@ -88,7 +88,7 @@ class Sheet(ScrollView, inherit_bindings=False):
     def _show(self, columns: Sequence[Column], lines: Sequence[Line], marked: int) -> None:
         """Take new content, and draw what of it differs on the screen."""
         before, moved = self._lines, {self._marked} ^ {marked}
-        self._lines, self._marked = tuple(lines), marked
+        self._lines, self._marked = lines, marked
         if self._columns != tuple(columns):
             self._columns, self._shift, self._slots_width = tuple(columns), 0, -1
             self._redraw()
