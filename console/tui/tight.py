@@ -20,6 +20,7 @@ from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
 
+from console.tui import compositor
 from console.tui.shadow import Change, Shadow
 
 
@@ -48,6 +49,7 @@ class TightApp(App[ReturnType]):
         """Look once whether this Textual is one we know."""
         super().__init__(*args, **options)
         self._shadow = Shadow() if supported() else None
+        self._by_lines = compositor.supported()
         self._cursor_at: Offset | None = None
 
     def _on_mount(self) -> None:
@@ -69,6 +71,8 @@ class TightApp(App[ReturnType]):
             self._shadow.clear()
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if self._by_lines:
+            compositor.sharpen(screen)
         super()._display(screen, self._tightened(renderable))
 
     def _tightened(self, renderable: RenderableType | None) -> RenderableType | None:

@@ -352,6 +352,22 @@ async def test_a_lost_focus_dims_the_cursor_and_keeps_its_mark() -> None:
         assert len(under_cursor(app.grid)) == 1
 
 
+async def test_no_style_depends_on_the_focus_that_textual_is_not_asked_about() -> None:
+    app = Desk()
+    async with app.run_test(size=(60, 8)) as pilot:
+        app.grid.set_table(COLUMNS, lines(1, 2, 3))
+        for widget in (app.grid, app.query_one(Input)):
+            widget.focus()
+            await pilot.pause()
+            names = sorted(Grid.COMPONENT_CLASSES)
+            before = [dict(app.grid.get_component_styles(name).get_rules()) for name in names]
+            rules = dict(app.grid.styles.get_rules())
+            app.grid.update_node_styles()
+            await pilot.pause()
+            assert [dict(app.grid.get_component_styles(name).get_rules()) for name in names] == before
+            assert dict(app.grid.styles.get_rules()) == rules
+
+
 async def test_only_lines_that_changed_are_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Desk()
     async with app.run_test(size=(80, 24)) as pilot:

@@ -253,7 +253,7 @@ async def test_the_session_under_the_cursor_is_filled_in(library: Stage) -> None
         document = (await library.app.desk.runs.bookcase.library()).get("own").document
         given = session_of(document, library.main._here())
         library.main.post_message(RunbookWanted("own", given))
-        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
+        await until(pilot, lambda: bool(pilot.app.screen.query("#field-who")))
         value = pilot.app.screen.query_one("#field-who", Input).value
         assert value.startswith("1@2026-11-20T22:00:00")
 

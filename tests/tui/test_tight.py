@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import pyte
@@ -15,13 +16,15 @@ from rich.style import Style
 from textual import _compositor
 from textual.app import App, ComposeResult
 from textual.drivers.headless_driver import HeadlessDriver
+from textual.geometry import Region
 from textual.pilot import Pilot
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from console.present.table import Column, Line, Tone
-from console.tui import tight
+from console.tui import compositor, tight
 from console.tui.shadow import Ink, Pen, Row, Shadow, differences
 from console.tui.tight import TightApp
 from console.tui.widgets.grid import Grid
@@ -116,8 +119,10 @@ class Window:
     def expected(self) -> list[list[Any]]:
         """Paint everything with Textual's stock code on another terminal."""
         app = self.pilot.app
-        compositor = app.screen._compositor
+        compositor, kind = app.screen._compositor, type(app.screen._compositor)
+        compositor.__class__ = _compositor.Compositor
         update = compositor.render_update(full=True, screen_stack=app._background_screens)
+        compositor.__class__ = kind
         fresh = pyte.Screen(self.screen.columns, self.screen.lines)
         fresh.set_mode(pyte.modes.LNM)  # a tty's line discipline turns \n into \r\n
         pyte.Stream(fresh).feed(update.render_segments(app.console))  # type: ignore[union-attr]
@@ -181,10 +186,62 @@ async def test_random_updates_leave_the_screen_textual_would_paint(seed: int) ->
             await window.settle()
             assert window.shown() == window.expected(), f"seed {seed}, step {step}"
         assert app._shadow is not None
+        assert type(app.screen._compositor) is compositor.LineCompositor
 
 
 def test_this_textual_is_one_we_know() -> None:
     assert tight.supported()
+    assert compositor.supported()
+
+
+def noted(widget: Widget, asked: list[tuple[str, Region]]) -> Any:
+    drawn, name = widget.render_lines, widget.id or "grid"
+
+    def render_lines(crop: Region) -> list[Strip]:
+        asked.append((name, crop))
+        return drawn(crop)
+
+    return render_lines
+
+
+async def test_what_is_not_refreshed_is_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Desk(driver_class=Terminal)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        window = Window(pilot, (80, 24))
+        app.query_one(Grid).set_table(COLUMNS, lines(random.Random(2), 40))
+        await window.settle()
+        asked: list[tuple[str, Region]] = []
+        for widget in app.screen.query("Static, Grid, Input"):
+            monkeypatch.setattr(widget, "render_lines", noted(widget, asked))
+        app.query_one("#head", Static).update("another", layout=False)
+        app.query_one("#foot", Static).update("another", layout=False)
+        await window.settle()
+        assert {name for name, _ in asked} == {"head", "foot"}
+        asked.clear()
+        await pilot.press("down")
+        await window.settle()
+        assert [(name, crop.height) for name, crop in asked] == [("grid", 2)]
+        assert window.shown() == window.expected()
+
+
+async def test_a_surprise_in_a_paint_ends_our_own_and_not_the_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    def surprise(*_: object) -> None:
+        raise AttributeError("cuts")
+
+    monkeypatch.setattr(compositor.LineCompositor, "_by_bands", surprise)
+    app = Desk(driver_class=Terminal)
+    screens = await updates_are_right(app)
+    assert [type(screen._compositor) for screen in screens] == [_compositor.Compositor]
+
+
+REGIONS = st.builds(Region, st.integers(0, 30), st.integers(0, 30), st.integers(1, 9), st.integers(1, 9))
+
+
+@given(st.sets(REGIONS, max_size=9))
+def test_bands_cover_all_and_share_no_line(regions: set[Region]) -> None:
+    found = compositor.bands(regions)
+    assert all(any(band.contains_region(region) for band in found) for region in regions)
+    assert all(above.bottom < below.y for above, below in pairwise(found))
 
 
 async def test_another_textual_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +265,7 @@ async def test_a_surprise_in_an_update_ends_the_tight_path_and_not_the_app(
     assert app._shadow is None
 
 
-async def updates_are_right(app: Desk) -> None:
+async def updates_are_right(app: Desk) -> list[Screen[Any]]:
     dice = random.Random(1)
     async with app.run_test(headless=False, size=(80, 24)) as pilot:
         window = Window(pilot, (80, 24))
@@ -216,6 +273,7 @@ async def updates_are_right(app: Desk) -> None:
             app.query_one(Grid).set_table(COLUMNS, lines(dice, 15))
             await window.settle()
             assert window.shown() == window.expected()
+        return list(app.screen_stack)
 
 
 async def test_the_same_content_again_writes_nothing() -> None:

@@ -13,6 +13,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.events import Resize
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -27,6 +28,8 @@ from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
 
 _SLACK_SECONDS = 0.5
+_ROOMY = 40  # lines of a screen that has some to spare beneath a list
+_TALLEST = 13  # lines of the box there, without its edge
 D = TypeVar("D")
 T = TypeVar("T")
 
@@ -78,6 +81,7 @@ class Pane(Vertical, Generic[D, T]):
         self._shown = False
         self._shown_at = datetime.now(UTC)
         self._soon = False
+        self._width = self._tallest = 0  # of the texts beneath the lines
         self._detailed: str | None = None
         self._timer: Timer | None = None
         self._begun: asyncio.Task[Reading[D]] | None = None
@@ -249,13 +253,33 @@ class Pane(Vertical, Generic[D, T]):
         if text != getattr(self, "_details", None):
             self._details = text
             self._box.display = bool(text)
-            _change(self._text, text)
+            self._change(text)
             if self.grid.key != self._detailed:
                 self._detailed = self.grid.key
                 self._box.scroll_home(animate=False)
             self.call_after_refresh(self._tell_of_more)
 
-    def on_resize(self) -> None:
+    def _change(self, text: str) -> None:
+        """Ages change at every refresh, the number of lines seldom: only then is the screen laid out again.
+
+        Where there is room the box grows with the longest text and stays so: lines that the cursor passes
+        would else jump with each, and the screen be laid out for every key.
+        """
+        details = self._text
+        width, height = details.size
+        details.update(text, layout=False)
+        details.clear_cached_dimensions()
+        wanted = details.get_content_height(details.size, self.app.size, width) if width else 0
+        if self.app.size.height >= _ROOMY:
+            self._tallest = max(self._tallest, min(wanted, _TALLEST))
+        if not width or max(wanted, self._tallest) != height:
+            details.styles.min_height = self._tallest or None
+            details.refresh(layout=True)
+
+    def on_resize(self, event: Resize) -> None:
+        if event.size.width != self._width:
+            self._width, self._tallest = event.size.width, 0
+            self._text.styles.min_height = None
         self.call_after_refresh(self._tell_of_more)
 
     def _tell_of_more(self) -> None:
@@ -333,12 +357,3 @@ class Pane(Vertical, Generic[D, T]):
             **(self.document(data) if data is not None else {"rows": []}),
         }
         return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)
-
-
-def _change(details: Static, text: str) -> None:
-    """Ages change at every refresh, the number of lines seldom: only then is the screen laid out again."""
-    width, height = details.size
-    details.update(text, layout=False)
-    details.clear_cached_dimensions()
-    if not width or details.get_content_height(details.size, details.app.size, width) != height:
-        details.refresh(layout=True)

@@ -229,8 +229,11 @@ class Sheet(ScrollView, inherit_bindings=False):
         self._inks.clear()
         self._strips.clear()
 
-    def watch_has_focus(self, has_focus: bool) -> None:
-        """Show by the cursor where the keys go."""
-        super().watch_has_focus(has_focus)
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """Show by the cursor where the keys go.
+
+        Not by Textual's own watcher: it would match all rules again for this widget and for each of its
+        components, of which none depends on the focus. Half a change of views was spent there.
+        """
         self._inks.clear()
         self._repaint((self._marked,))
