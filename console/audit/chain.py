@@ -19,7 +19,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
 
 from console.audit.record import Row
 
@@ -35,6 +38,23 @@ class Head(NamedTuple):
     link: bytes
 
 
+class Named(Protocol):
+    """What a row says of itself, beside its body."""
+
+    @property
+    def writer(self) -> UUID: ...
+    @property
+    def seq(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def action_id(self) -> UUID: ...
+    @property
+    def parent(self) -> UUID | None: ...
+    @property
+    def idempotency_key(self) -> str | None: ...
+
+
 def microseconds(at: datetime) -> int:
     """Whole µs since 1970 UTC; integers, because a float of this size has no exact µs."""
     return (at - _EPOCH) // _MICROSECOND
@@ -46,26 +66,25 @@ def body_hash(body: str) -> bytes:
 
 def link(row: Row) -> bytes:
     """32 bytes over the row's own fields and its predecessor's link; the row's `link` is not read."""
-    return _digest(
-        "dbdeck/link/1;",
-        row.prev.hex(),
-        row.writer,
-        row.seq,
-        row.kind,
-        row.action_id,
-        row.parent or "",
-        row.idempotency_key or "",
-        row.body_hash.hex(),
-    )
+    return link_of(row, row.prev.hex(), row.body_hash.hex())
+
+
+def link_of(row: Named, prev: str, body_hash: str) -> bytes:
+    """Of a row whose hashes are text, as in a journal."""
+    # A third of the time of str().
+    writer, action, parent = msgspec.to_builtins((row.writer, row.action_id, row.parent or ""))
+    key = row.idempotency_key or ""
+    return _digest("dbdeck/link/1;", prev, writer, str(row.seq), row.kind, action, parent, key, body_hash)
 
 
 def seal(of: bytes, witness: bytes, at: datetime, db_user: str, peer: str) -> bytes:
     """32 bytes; `of` is the row's link."""
-    return _digest("dbdeck/seal/1;", of.hex(), witness.hex(), microseconds(at), db_user, peer)
+    return _digest("dbdeck/seal/1;", of.hex(), witness.hex(), str(microseconds(at)), db_user, peer)
 
 
-def _digest(label: str, *fields: object) -> bytes:
-    """Hashed in one piece: a ledger has many rows."""
-    texts = [str(value) for value in fields]
-    sized = [f"{len(text) if text.isascii() else len(text.encode())}:{text}," for text in texts]
-    return hashlib.sha256(f"{label}{''.join(sized)}".encode()).digest()
+def _digest(label: str, *fields: str) -> bytes:
+    """Hashed in one piece: a ledger has many rows, and few of them anything but ASCII in these fields."""
+    whole = label + "".join([f"{len(text)}:{text}," for text in fields])
+    if not whole.isascii():
+        whole = label + "".join([f"{len(text.encode())}:{text}," for text in fields])
+    return hashlib.sha256(whole.encode()).digest()

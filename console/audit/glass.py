@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import getpass
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
@@ -108,7 +108,7 @@ class GlassWriter(Writer):
     async def append_late(self, new: Draft) -> Receipt:
         async with self._turn:
             row = self._next(new)
-            await asyncio.to_thread(self._journal.row, row)
+            await self._into_journal(row)
             self._head = chain.Head(row.seq, row.link)
             return Receipt(writer=row.writer, seq=row.seq, link=row.link, recorded=False)
 
@@ -144,7 +144,7 @@ class NoTable:
     async def entries(self, query: Query) -> NoReturn:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
 
-    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:  # noqa: ARG002 - the port
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
         yield
 

@@ -163,9 +163,12 @@ class Ledger:
         )  # fmt: skip
         return await self._table.entries(wanted)
 
-    def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
         """All rows of one moment whose id is above that one, oldest first, in little memory; for exports."""
-        return self._table.stream(above)
+        async with contextlib.aclosing(self._table.chunks(above)) as chunks:
+            async for rows in chunks:
+                for entry in rows:
+                    yield entry
 
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first, and last those in journals of this machine that are
@@ -252,8 +255,9 @@ class Ledger:
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
         )
-        async for entry in self._table.stream(since.point.floor if since else 0):
-            verifier.feed(entry)
+        async for rows in self._table.chunks(since.point.floor if since else 0):
+            for entry in rows:
+                verifier.feed(entry)
         found = verifier.finish()
         damaged = tuple(
             Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
@@ -302,10 +306,11 @@ class Ledger:
 
     async def row(self, number: int) -> Entry:
         """By its id. Raises UsageError where there is none, AuditUnavailable."""
-        async for entry in self._table.stream(number - 1):
-            if entry.id == number:
-                return entry
-            break
+        async with contextlib.aclosing(self._table.chunks(number - 1)) as chunks:
+            async for first, *_ in chunks:
+                if first.id == number:
+                    return first
+                break
         raise UsageError(f"the ledger has no row {number}")
 
     async def redact(self, entry: Entry, reason: str, by: str) -> list[str]:

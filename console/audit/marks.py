@@ -62,8 +62,8 @@ class Marks:
     def add(self, entry: Entry) -> None:
         """The next row of its writer; rows that `base` covers are known already."""
         chain = self._chains.setdefault(entry.writer, [])
-        place = entry.seq - self._base.get(entry.writer, _NEW).seq
-        if place != len(chain) + 1:
+        before = self._base.get(entry.writer, _NEW).seq if self._base else 0
+        if entry.seq != before + len(chain) + 1:
             return
         chain.append((entry.link, entry.seal))
         self.rows += 1

@@ -64,6 +64,25 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     void: Void | None = None
 
 
+class _Text(msgspec.Struct, frozen=True):
+    """A row as its line has it."""
+
+    writer: UUID
+    seq: int
+    kind: str
+    action_id: UUID
+    parent: UUID | None
+    idempotency_key: str | None
+    body: str | None
+    body_hash: str
+    prev: str
+    link: str
+
+
+class _RowLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    row: _Text
+
+
 class _Numbered(msgspec.Struct, frozen=True):
     seq: int
 
@@ -74,6 +93,11 @@ class _Place(msgspec.Struct, frozen=True):
     row: _Numbered | None = None
     ack: _Numbered | None = None
     void: _Numbered | None = None
+
+
+_LINE: Final = msgspec.json.Decoder(_Line)
+_ROW_LINE: Final = msgspec.json.Decoder(_RowLine)
+_PLACE: Final = msgspec.json.Decoder(_Place)
 
 
 def read_evidence(
@@ -107,7 +131,7 @@ def evidence(
     torn = damaged = False
     known = 0
     for text in _whole(lines):
-        if known and _place(text) <= known:
+        if (known and _place(text) <= known) or _is_sound_row(text):
             damaged |= torn
             continue
         line = line_of(text)
@@ -137,7 +161,7 @@ def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
 def _place(text: bytes) -> float:
     """The number of the row that a line is about; infinity where it does not tell."""
     try:
-        line = msgspec.json.decode(text, type=_Place)
+        line = _PLACE.decode(text)
     except msgspec.DecodeError:
         return inf
     about = line.row or line.ack or line.void
@@ -191,7 +215,7 @@ def _left(lines: Iterable[object], *settled: type[Ack | Void]) -> tuple[Row, ...
 
 def line_of(text: bytes) -> Header | Row | Ack | Void | None:
     try:
-        line = msgspec.json.decode(text, type=_Line)
+        line = _LINE.decode(text)
         return decode_row(line.row) if line.row else line.journal or line.ack or line.void
     except (ValueError, msgspec.DecodeError):
         return None
@@ -206,6 +230,23 @@ def _receipt(header: Header, ack: Ack) -> Receipt:
         id=ack.id,
         seal=bytes.fromhex(ack.seal),
     )
+
+
+def _is_sound_row(text: bytes) -> bool:
+    """A row that fits its own hashes, by the text of its line: in half the time of a Row, and in a whole
+    journal every second line is one. False says nothing of the line.
+    """
+    if not text.startswith(b'{"row":'):
+        return False
+    try:
+        row = _ROW_LINE.decode(text).row
+        if bytes.fromhex(row.prev).hex() != row.prev:
+            return False
+    except (ValueError, msgspec.DecodeError):
+        return False
+    if chain.body_hash(row.body or "").hex() != row.body_hash:
+        return False
+    return chain.link_of(row, row.prev, row.body_hash).hex() == row.link
 
 
 def _is_sound(row: Row) -> bool:

@@ -8,6 +8,7 @@ writers can leave behind is not a fault.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from math import inf
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -23,6 +24,7 @@ from console.audit.record import Entry, Kind, Receipt
 
 UNKNOWN: Final = "unknown"
 NOTHING: Final[Mapping[bytes, Checkpoint]] = {}
+_ONCE: Final = frozenset({Kind.INTENT.value, Kind.OUTCOME.value})
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -60,6 +62,22 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
         return not self.faults
 
 
+class _Line:
+    """One writer's rows as they go by: where they stand, and what is known of those to come.
+
+    A base covers all up to `covered`; `receipts` and `anchored` are by number, and go with their rows.
+    """
+
+    __slots__ = ("anchored", "begun", "covered", "link", "receipts", "seq")
+
+    def __init__(self, known: chain.Head | None) -> None:
+        self.seq, self.link = known or (0, chain.START)
+        self.begun = False
+        self.covered: float = known.seq if known else -inf
+        self.receipts: dict[int, list[Receipt]] = {}
+        self.anchored: dict[int, bytes] = {}
+
+
 class Verifier:
     """Feed it every row, ids ascending, then `finish`; memory is about 300 bytes a row.
 
@@ -80,23 +98,19 @@ class Verifier:
     ) -> None:
         if base is not None:
             anchored = {digest: point for digest, point in anchored.items() if digest not in base.known}
-        self._receipts: dict[tuple[UUID, int], list[Receipt]] = {}
-        known = base.heads if base else {}
+        self._base: Mapping[UUID, chain.Head] = base.heads if base else {}
+        self._lines: dict[UUID, _Line] = {}
         for receipt in receipts:
-            covered = receipt.writer in known and receipt.seq <= known[receipt.writer].seq
-            if receipt.recorded and not covered:
-                self._receipts.setdefault((receipt.writer, receipt.seq), []).append(receipt)
+            line = self._line(receipt.writer)
+            if receipt.recorded and receipt.seq > line.covered:
+                line.receipts.setdefault(receipt.seq, []).append(receipt)
         self._checkpoints = (*checkpoints, *anchored.values())
         self._anchors = anchored
-        self._anchored = {
-            (writer, head.seq): head.link
-            for point in self._checkpoints
-            for writer, head in point.heads.items()
-        }
-        self._base: Mapping[UUID, chain.Head] = known
+        for point in self._checkpoints:
+            for writer, head in point.heads.items():
+                self._line(writer).anchored[head.seq] = head.link
         self.marks = Marks(trusted, base, ledger)
         self._faults: list[Fault] = []
-        self._heads: dict[UUID, chain.Head] = {}
         self._seals: set[bytes] = set()
         self._once: set[tuple[str, UUID]] = set()
         self._intents: dict[UUID, None] = {}
@@ -107,24 +121,27 @@ class Verifier:
 
     def feed(self, entry: Entry) -> None:
         self._rows += 1
-        wrong = [
-            *_content(entry),
-            *self._position(entry),
-            *self._proofs(entry),
-            *self._uniqueness(entry),
-        ]
+        line = self._line(entry.writer)
+        wrong = _content(entry) + self._position(entry, line) + self._proofs(entry, line)
+        if entry.kind in _ONCE:
+            wrong += self._uniqueness(entry)
         self.marks.add(entry)
-        if is_own(entry) and not self._is_covered(entry):
+        if is_own(entry) and entry.seq > line.covered:
             wrong += self.marks.judge(entry)
-        self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
+        if wrong:
+            self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
         self._seals.add(entry.seal)
         self._follow(entry)
 
     def finish(self) -> Verification:
         missing = [
             *(self._fault_of(row, "body") for row in self._bodiless.values()),
-            *(Fault(None, writer, seq, "receipt") for writer, seq in self._receipts),
-            *(Fault(None, writer, seq, "checkpoint") for writer, seq in self._anchored),
+            *(Fault(None, one, seq, "receipt") for one, line in self._lines.items() for seq in line.receipts),
+            *(
+                Fault(None, one, seq, "checkpoint")
+                for one, line in self._lines.items()
+                for seq in line.anchored
+            ),
             *(
                 Fault(None, None, None, "checkpoint")
                 for point in self._checkpoints
@@ -134,7 +151,7 @@ class Verifier:
         ]
         return Verification(
             rows=self._rows,
-            writers=len(self._heads),
+            writers=sum(line.begun for line in self._lines.values()),
             faults=(*self._faults, *missing),
             open_intents=tuple(self._intents),
             checkpoints=len(self.marks.seen),
@@ -145,46 +162,48 @@ class Verifier:
     def _fault_of(entry: Entry, kind: str) -> Fault:
         return Fault(entry.id, entry.writer, entry.seq, kind)
 
-    def _position(self, entry: Entry) -> Iterable[str]:
+    def _line(self, writer: UUID) -> _Line:
+        line = self._lines.get(writer)
+        if line is None:
+            line = self._lines[writer] = _Line(self._base.get(writer))
+        return line
+
+    def _position(self, entry: Entry, line: _Line) -> list[str]:
         """Its place in the chain of its writer and among all rows."""
-        head = self._heads.get(entry.writer) or self._start(entry)
-        if entry.seq <= head.seq:
-            yield "duplicate"
-        elif entry.seq > head.seq + 1:
-            yield "gap"
-        elif entry.prev != head.link:
-            yield "link"
+        wrong = []
+        if not line.begun and entry.seq <= max(line.covered, 0):
+            # The first row that is read; within the base it stands anywhere.
+            line.seq, line.link = entry.seq - 1, entry.prev
+        if entry.seq <= line.seq:
+            wrong.append("duplicate")
+        elif entry.seq > line.seq + 1:
+            wrong.append("gap")
+        elif entry.prev != line.link:
+            wrong.append("link")
         if entry.id <= self._newest:
-            yield "order"
-        if entry.witness and entry.witness not in self._seals and not self._is_covered(entry):
-            yield "witness"
-        self._newest = max(self._newest, entry.id)
-        if entry.seq > head.seq:
-            self._heads[entry.writer] = chain.Head(entry.seq, entry.link)
+            wrong.append("order")
+        else:
+            self._newest = entry.id
+        if entry.witness and entry.witness not in self._seals and entry.seq > line.covered:
+            wrong.append("witness")
+        if entry.seq > line.seq:
+            line.seq, line.link, line.begun = entry.seq, entry.link, True
+        return wrong
 
-    def _start(self, entry: Entry) -> chain.Head:
-        """Where its writer stood before the first row that is read; within the base anywhere."""
-        known = self._base.get(entry.writer, chain.Head(0, chain.START))
-        return chain.Head(entry.seq - 1, entry.prev) if entry.seq <= known.seq else known
-
-    def _is_covered(self, entry: Entry) -> bool:
-        known = self._base.get(entry.writer) if self._base else None
-        return known is not None and entry.seq <= known.seq
-
-    def _proofs(self, entry: Entry) -> Iterable[str]:
-        place = entry.writer, entry.seq
-        known = self._base.get(entry.writer) if self._base else None
-        if known is not None and entry.seq == known.seq and entry.link != known.link:
-            yield "checkpoint"
-        receipts = self._receipts.pop(place, None)
-        if receipts and any(_contradicts(receipt, entry) for receipt in receipts):
-            yield "receipt"
-        if self._anchored and self._anchored.pop(place, entry.link) != entry.link:
-            yield "checkpoint"
+    def _proofs(self, entry: Entry, line: _Line) -> list[str]:
+        wrong = []
+        if entry.seq == line.covered and entry.link != self._base[entry.writer].link:
+            wrong.append("checkpoint")
+        for receipt in line.receipts.pop(entry.seq, ()):
+            if _contradicts(receipt, entry):
+                wrong.append("receipt")
+                break
+        if line.anchored and line.anchored.pop(entry.seq, entry.link) != entry.link:
+            wrong.append("checkpoint")
+        return wrong
 
     def _uniqueness(self, entry: Entry) -> Iterable[str]:
-        if entry.kind not in (Kind.INTENT, Kind.OUTCOME):
-            return
+        """Of a kind of which an action has one."""
         mark = entry.kind, entry.action_id
         if mark in self._once:
             yield "duplicate"
@@ -228,14 +247,16 @@ def checkpoint(entries: Iterable[Entry]) -> Checkpoint:
     return marks.next(UUID(int=0), "")
 
 
-def _content(entry: Entry) -> Iterable[str]:
+def _content(entry: Entry) -> list[str]:
+    wrong = []
     if entry.body is not None and chain.body_hash(entry.body) != entry.body_hash:
-        yield "body"
+        wrong.append("body")
     if chain.link(entry) != entry.link:
-        yield "link"
+        wrong.append("link")
     sealed = chain.seal(entry.link, entry.witness, entry.at, entry.db_user, entry.peer)
     if sealed != entry.seal:
-        yield "seal"
+        wrong.append("seal")
+    return wrong
 
 
 def _contradicts(receipt: Receipt, entry: Entry) -> bool:

@@ -1,6 +1,7 @@
 """One writer's chain: journal first, then table, and what follows when one of them fails.
 
-A row is journaled and fsynced, then sent. Then
+A row is sent while it is written into the journal and fsynced; one that tells of what has happened when it
+is in the journal. Nothing is done before both have it. Then
 
 * the table took it: the journal gets an `ack`, the chain grows;
 * the table has definitely not taken it: the journal gets a `void`, the chain stays, the next row
@@ -27,6 +28,7 @@ import msgspec
 
 from console.audit import chain
 from console.audit.journal import Journal
+from console.audit.one_thread import OneThread
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row, canonical_json
 from console.audit.table.port import Barred, Duplicate, Forbidden, NotTaken, Table, Undecided, in_time
 from console.errors import AuditForbidden, AuditUnavailable, Refused, UsageError
@@ -83,7 +85,8 @@ class Writer:
         self._pending: deque[Row] = deque()
         self._failing = False
         self._turn = asyncio.Lock()
-        self._acking: set[asyncio.Future[None]] = set()
+        # An answer stands in the journal before the next row: what has none is told by the last lines.
+        self._journaling = OneThread(f"journal {writer}")
         self.login = ""  # as the sink told of the last row; empty before the first
         self._told = datetime.now(UTC), time.monotonic()
 
@@ -113,22 +116,22 @@ class Writer:
         """
         async with self._turn:
             await self._flush()
-            await self.settled()
-            await asyncio.to_thread(self._journal.check)  # where it is lost, nothing is sent at all
-            row = self._next(new)
+            checked = self._journaling.ask(self._journal.check)
+            row = self._next(new)  # meanwhile
+            await checked  # where it is lost, nothing is sent at all
             # The disk here and the server's at once: nothing is done before both have it.
-            journal = asyncio.ensure_future(self._try_journal(row))
+            journal = self._into_journal(row)
             try:
                 entry = await self._send(row)
             except NotTaken as error:
-                if await journal is None:
-                    await asyncio.to_thread(self._journal.void, row, str(error))
+                if await _torn(journal) is None:
+                    await self._void(row, error)
                 raise self._refusal(error) from None
             except Undecided as error:
-                await journal
+                await _torn(journal)
                 await self._leave_pending(row)
                 raise self._unavailable(f"no sure answer: {error}") from None
-            torn = await journal
+            torn = await _torn(journal)
             receipt = self._take(row, entry, kept=torn is None)
             if torn is not None:
                 await self._give_up(row)
@@ -142,12 +145,12 @@ class Writer:
         """
         async with self._turn:
             row = self._next(new)
-            torn = await self._try_journal(row)
+            torn = await _torn(self._into_journal(row))
             try:
                 await self._flush()
                 return self._take(row, await self._send(row), kept=torn is None)
             except Duplicate as error:
-                await asyncio.to_thread(self._journal.void, row, str(error))
+                await self._void(row, error)
                 raise self._refusal(error) from None
             except (NotTaken, Undecided, AuditUnavailable):
                 self._wait(row)
@@ -166,13 +169,12 @@ class Writer:
             if self._pending or self._failing:
                 return
             row = self._next(draft(Kind.CLOSE, self.id, {}, None, None))
-            await self.settled()
-            await asyncio.to_thread(self._journal.row, row)
+            await self._into_journal(row)
             try:
                 self._table.hurry(seconds)
                 self._take(row, await in_time(seconds, self._table.append(row)))
             except NotTaken as error:
-                await asyncio.to_thread(self._journal.void, row, str(error))
+                await self._void(row, error)
             except (Undecided, TimeoutError):
                 return  # nobody is left to ask again
 
@@ -185,7 +187,7 @@ class Writer:
                 waiting = f"rows that wait in the journal: {len(self._pending)}"
                 raise self._unavailable(f"{error} ({waiting})") from None
             self._pending.popleft()
-            await asyncio.to_thread(self._journal.ack, entry)
+            self._acknowledge(entry)
             sent += 1
         return sent
 
@@ -217,16 +219,12 @@ class Writer:
         self.login = entry.db_user
         self._told = entry.at, time.monotonic()
         if kept:
-            # Nobody waits for it: a receipt that is lost with the process is one less to compare with.
-            acking = asyncio.ensure_future(asyncio.to_thread(self._journal.ack, entry))
-            self._acking.add(acking)
-            acking.add_done_callback(self._acking.discard)
+            self._acknowledge(entry)
         return _receipt(row, entry)
 
     async def settled(self) -> None:
         """The journal has all receipts."""
-        if self._acking:
-            await asyncio.wait(self._acking)
+        await self._journaling.rest()
 
     def _wait(self, row: Row) -> None:
         self._head = chain.Head(row.seq, row.link)
@@ -237,7 +235,7 @@ class Writer:
         if row.kind != Kind.INTENT:
             return
         end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
-        await self._try_journal(end)
+        await _torn(self._into_journal(end))
         self._wait(end)
 
     async def _give_up(self, row: Row) -> None:
@@ -245,19 +243,22 @@ class Writer:
         if row.kind != Kind.INTENT:
             return
         end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
-        kept = await self._try_journal(end) is None
+        kept = await _torn(self._into_journal(end)) is None
         try:
             self._take(end, await self._send(end), kept=kept)
         except (NotTaken, Undecided):
             self._wait(end)
 
-    async def _try_journal(self, row: Row) -> AuditUnavailable | None:
-        await self.settled()  # an answer stands before the next row: what has none is told by the last lines
-        try:
-            await asyncio.to_thread(self._journal.row, row)
-        except AuditUnavailable as error:
-            return error
-        return None
+    def _into_journal(self, row: Row) -> asyncio.Future[None]:
+        """On the disk when it is done. Raises AuditUnavailable."""
+        return self._journaling.ask(lambda: self._journal.row(row))
+
+    async def _void(self, row: Row, error: NotTaken) -> None:
+        await self._journaling.ask(lambda: self._journal.void(row, str(error)))
+
+    def _acknowledge(self, entry: Entry) -> None:
+        """Nobody waits for it: a receipt that is lost with the process is one less to compare with."""
+        self._journaling.do(lambda: self._journal.ack(entry))
 
     def _next(self, new: Draft) -> Row:
         row = Row(
@@ -288,6 +289,15 @@ class Writer:
             f"the ledger {self._sink} did not take the record: {reason}",
             "check it with: dbdeck doctor",
         )
+
+
+async def _torn(journal: asyncio.Future[None]) -> AuditUnavailable | None:
+    """Why the journal has not got the row."""
+    try:
+        await journal
+    except AuditUnavailable as error:
+        return error
+    return None
 
 
 def _receipt(row: Row, entry: Entry | None) -> Receipt:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from enum import Enum
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -81,7 +81,7 @@ class FakeTable:
     async def entries(self, query: Query) -> list[Entry]:
         raise NotImplementedError
 
-    def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
         raise NotImplementedError
 
     async def candidates(self) -> list[Candidate]:

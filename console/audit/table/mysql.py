@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from pymysql.err import InterfaceError, MySQLError, OperationalError
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
+    COLUMNS,
     Barred,
     Candidate,
     Fields,
@@ -21,8 +22,8 @@ from console.audit.table.port import (
     NotTaken,
     Query,
     in_time,
+    ordered,
     sql,
-    to_entry,
 )
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
@@ -31,9 +32,10 @@ from console.secrets import Secret
 from console.wire.mysql import Address, Connection, connect_mysql
 
 _APPEND: Final = "call append_entry(%s, %s, %s, %s, %s, unhex(%s), unhex(%s), unhex(%s), unhex(%s))"
-_PAGE: Final = "select * from entry where id > %s order by id limit %s"
+_PAGE: Final = f"select {', '.join(COLUMNS)} from entry where id > %s order by id limit %s"  # noqa: S608 - our own
 _BARRED: Final = ("an approval of this plan", "a review of this break-glass")
 _CHUNK: Final = 1000
+_ID, _AT, _KEY = (COLUMNS.index(name) for name in ("id", "at", "idempotency_key"))
 _ALL: Final = 2**63 - 1
 _DUPLICATE: Final = 1062
 _SESSION: Final = "set time_zone = '+00:00', innodb_lock_wait_timeout = 2"
@@ -141,7 +143,7 @@ class MysqlTable(ServerTable[Connection]):
             for row in await self._read("call open_candidates()")
         ]
 
-    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
         """Pages of one snapshot: between two of them other writers go on."""
         connection: Connection | None = None
         last = above
@@ -150,18 +152,17 @@ class MysqlTable(ServerTable[Connection]):
             await connection.fetch("set transaction isolation level repeatable read")
             await connection.fetch("start transaction with consistent snapshot, read only")
             while rows := await self._page(connection, last):
-                for row in rows:
-                    yield _entry(row)
-                last = rows[-1]["id"]
+                yield [_ordered(row) for row in rows]
+                last = rows[-1][_ID]
         except (NotTaken, TimeoutError, MySQLError, OSError) as error:
             raise self._explain(error) from None
         finally:
             if connection is not None:
                 await self._reads.hang_up(connection)
 
-    async def _page(self, connection: Connection, after: int) -> list[dict[str, Any]]:
+    async def _page(self, connection: Connection, after: int) -> tuple[tuple[Any, ...], ...]:
         found = await in_time(self._reads.deadline, connection.fetch(_PAGE, (after, _CHUNK)))
-        return found.dicts()
+        return found.rows
 
     async def hold_writer_lock(self, writer: UUID) -> None:
         await self._hold(f"select get_lock('dbdeck/{writer}', 0) as held")
@@ -177,11 +178,15 @@ class MysqlTable(ServerTable[Connection]):
 
 
 def _entry(row: Fields) -> Entry:
-    at, key = row["at"], row["idempotency_key"]
-    there = {name: row[name] for name in Entry.__struct_fields__}
-    there["at"] = at.replace(tzinfo=UTC)
-    there["idempotency_key"] = None if key is None else key.decode(errors="replace")
-    return to_entry(there)
+    return _ordered([row[name] for name in COLUMNS])
+
+
+def _ordered(row: Sequence[Any]) -> Entry:
+    there = list(row)
+    there[_AT] = row[_AT].replace(tzinfo=UTC)
+    if (key := row[_KEY]) is not None:
+        there[_KEY] = key.decode(errors="replace")
+    return ordered(there)
 
 
 def _text(value: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +12,8 @@ import asyncpg
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
+    ADDED,
+    COLUMNS,
     Barred,
     Candidate,
     Fields,
@@ -19,6 +21,8 @@ from console.audit.table.port import (
     NotTaken,
     Query,
     in_time,
+    ordered,
+    sealed,
     sql,
     to_entry,
 )
@@ -27,9 +31,9 @@ from console.audit.url import ServerAddress
 from console.secrets import Secret
 from console.wire.tls import ssl_context
 
-_APPEND: Final = "select * from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+_APPEND: Final = f"select {', '.join(ADDED)} from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"  # noqa: S608 - our own
 _BARRED: Final = "AU004"
-_STREAM: Final = "select * from dbdeck_audit.entry where id > $1 order by id"
+_STREAM: Final = f"select {', '.join(COLUMNS)} from dbdeck_audit.entry where id > $1 order by id"  # noqa: S608 - our own
 _CHUNK: Final = 1000
 LOST: Final = (
     asyncpg.InterfaceError,
@@ -127,7 +131,7 @@ class PostgresTable(ServerTable[Connection]):
         except asyncpg.PostgresError as error:
             kind = Barred if error.sqlstate == _BARRED else NotTaken
             raise kind(str(error)) from None
-        return to_entry(rows[0])
+        return sealed(row, rows[0])
 
     async def find_idempotency(self, key: str) -> UUID | None:
         rows = await self._read("select dbdeck_audit.find_key($1) as action_id", key)
@@ -154,15 +158,14 @@ class PostgresTable(ServerTable[Connection]):
             for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
         ]
 
-    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
         connection: Connection | None = None
         try:
             connection = await self._reads.dial()
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 cursor = await connection.cursor(_STREAM, above)
                 while rows := await in_time(self._reads.deadline, cursor.fetch(_CHUNK)):
-                    for row in rows:
-                        yield to_entry(row)
+                    yield [ordered(tuple(row)) for row in rows]
         except (NotTaken, TimeoutError, asyncpg.PostgresError, *LOST) as error:
             raise self._explain(error) from None
         finally:

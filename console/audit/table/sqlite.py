@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import os
 import sqlite3
 import stat
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 from uuid import UUID
 
 from console.audit.mounts import network_note
+from console.audit.one_thread import OneThread
 from console.audit.record import Entry, Row
 from console.audit.table.port import (
+    COLUMNS,
     VERSION,
     Alive,
     Candidate,
@@ -28,6 +31,7 @@ from console.audit.table.port import (
     Query,
     Undecided,
     in_time,
+    ordered,
     sql,
     to_entry,
 )
@@ -36,7 +40,7 @@ from console.errors import AuditMissing, AuditUnavailable
 
 _CHUNK: Final = 1000
 _REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
-_STREAM: Final = "select * from entry where id > ? order by id"
+_STREAM: Final = f"select {', '.join(COLUMNS)} from entry where id > ? order by id"  # noqa: S608 - our own
 T = TypeVar("T")
 
 
@@ -52,6 +56,9 @@ class SqliteTable:
         self._alive = alive
         self._writing: sqlite3.Connection | None = None
         self._inode = -1
+        self._user = ""
+        self._patience = 0.0  # seconds that the connection waits for another writer
+        self._appending = OneThread(f"ledger {path}")
         self._one_at_a_time = threading.Lock()
 
     async def open(self, *, write: bool) -> None:
@@ -64,7 +71,7 @@ class SqliteTable:
 
     async def append(self, row: Row) -> Entry:
         try:
-            return await in_time(self._deadline, asyncio.to_thread(self._append, row))
+            return await in_time(self._deadline, self._appending.ask(lambda: self._append(row)))
         except TimeoutError:
             raise Undecided(f"no answer in {self._deadline:g} s") from None
         except sqlite3.Error as error:
@@ -76,13 +83,13 @@ class SqliteTable:
     async def entries(self, query: Query) -> list[Entry]:
         return await self._ask(lambda: self._entries(query))
 
-    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
         connection = await self._ask(self._connect_to_read)
         try:
+            connection.row_factory = None  # a look by name costs more than the whole conversion
             cursor = await self._ask(lambda: connection.execute(_STREAM, (above,)))
             while rows := await self._ask(lambda: cursor.fetchmany(_CHUNK)):
-                for row in rows:
-                    yield to_entry(row)
+                yield [ordered(row) for row in rows]
         finally:
             connection.close()
 
@@ -146,6 +153,7 @@ class SqliteTable:
         connection.row_factory = sqlite3.Row
         prepare(connection, time.monotonic() + self._deadline * 0.8)
         self._inode = self.path.stat().st_ino
+        self._user = getpass.getuser()
         self._identify()
         note = network_note("the ledger", self.path)
         self.notes = (note,) if note else ()
@@ -189,16 +197,22 @@ class SqliteTable:
             if connection is None:
                 raise NotTaken("it is not open for writing")
             self._check_file()
-            connection.execute(f"pragma busy_timeout = {int(self._deadline * 800)}")
+            self._be_patient(connection)
             connection.execute("begin immediate")
             try:
-                entry = existing(connection, row) or insert(connection, row)
+                entry = existing(connection, row) or insert(connection, row, self._user)
                 connection.execute("commit")
             finally:
                 # A failed commit is no commit: SQLite shows nobody any of it.
                 if connection.in_transaction:
                     connection.execute("rollback")
             return entry
+
+    def _be_patient(self, connection: sqlite3.Connection) -> None:
+        """Until shortly before the client-side deadline: a sure answer."""
+        if self._patience != self._deadline:
+            connection.execute(f"pragma busy_timeout = {int(self._deadline * 800)}")
+            self._patience = self._deadline
 
     def _check_file(self) -> None:
         """SQLite goes on writing happily into a file that was deleted under it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import sqlite3
 import time
 from datetime import UTC, datetime
@@ -12,12 +11,15 @@ from uuid import UUID
 
 from console.audit import chain
 from console.audit.record import Entry, Kind, Row, iso
-from console.audit.table.port import Duplicate, NotTaken, sql, to_entry
+from console.audit.table.port import Duplicate, NotTaken, sealed, sql, to_entry
 
 PEER: Final = "local"
 _PAUSE_SECONDS: Final = 0.01
 _HALF: Final = "select count(*) from sqlite_master where type = 'table' and name in ('ledger', 'entry')"
 _COMPLETE: Final = "select 1 from sqlite_master where name = 'entry_no_replace'"
+_BEFORE: Final = "select seq, link from entry where writer = ? and seq <= ? order by seq desc limit 1"
+_STORED: Final = """select at, writer, seq, kind, action_id, parent, idempotency_key, body, body_hash,
+    prev, link, witness, db_user, peer, seal, id from entry where writer = ? and seq = ?"""
 
 
 def prepare(connection: sqlite3.Connection, until: float) -> None:
@@ -74,21 +76,43 @@ def _is_wal(connection: sqlite3.Connection) -> bool:
 
 
 def existing(connection: sqlite3.Connection, row: Row) -> Entry | None:
-    """The row itself, if an earlier attempt got through. Raises NotTaken, Duplicate."""
-    there = at(connection, row.writer, row.seq)
-    if there is not None:
-        if there.link == row.link:
-            return there
+    """The row itself, if an earlier attempt got through. Raises NotTaken."""
+    found = connection.execute(_BEFORE, (str(row.writer), row.seq)).fetchone()
+    seq, link = found or (0, chain.START)
+    if seq == row.seq:
+        if link == row.link:
+            return _at(connection, row.writer, row.seq)
         raise NotTaken(f"row {row.seq} of this writer is another one")
-    before = at(connection, row.writer, row.seq - 1)
-    expected = chain.START if row.seq == 1 else before and before.link
-    if row.prev != expected:
+    if seq != row.seq - 1 or link != row.prev:
         raise NotTaken(f"row {row.seq - 1} of this writer is missing or another one")
-    _refuse_second(connection, row)
     return None
 
 
+def insert(connection: sqlite3.Connection, row: Row, user: str) -> Entry:
+    """Raises NotTaken, Duplicate."""
+    newest = connection.execute("select seal from entry order by id desc limit 1").fetchone()
+    witness = newest["seal"] if newest else chain.START
+    now = datetime.now(UTC)
+    seal = chain.seal(row.link, witness, now, user, PEER)
+    own = (getattr(row, name) for name in Row.__struct_fields__)
+    values = (iso(now), *map(_bind, own), witness, user, PEER, seal)
+    try:
+        connection.execute(sql("sqlite_insert.sql"), values)
+    except sqlite3.IntegrityError:
+        _refuse_second(connection, row)
+        raise
+    stored = connection.execute(_STORED, (str(row.writer), row.seq)).fetchone()
+    if stored is None:
+        raise NotTaken("the row was swallowed")
+    *kept, number = stored
+    if tuple(kept) != values:
+        raise NotTaken("the row was altered on its way")
+    added = {"id": number, "at": now, "witness": witness, "db_user": user, "peer": PEER, "seal": seal}
+    return sealed(row, added)
+
+
 def _refuse_second(connection: sqlite3.Connection, row: Row) -> None:
+    """Raises Duplicate where that is why it could not be."""
     if row.kind in (Kind.INTENT, Kind.OUTCOME):
         where = "action_id = ? and kind = ?"
         if found := action_of(connection, where, (str(row.action_id), row.kind)):
@@ -99,44 +123,13 @@ def _refuse_second(connection: sqlite3.Connection, row: Row) -> None:
         raise Duplicate("this idempotency key", found)
 
 
-def insert(connection: sqlite3.Connection, row: Row) -> Entry:
-    newest = connection.execute("select seal from entry order by id desc limit 1").fetchone()
-    witness = newest["seal"] if newest else chain.START
-    now, user = datetime.now(UTC), getpass.getuser()
-    entry = Entry(
-        id=0,
-        at=now,
-        witness=witness,
-        db_user=user,
-        peer=PEER,
-        seal=chain.seal(row.link, witness, now, user, PEER),
-        **{name: getattr(row, name) for name in row.__struct_fields__},
-    )
-    connection.execute(
-        sql("sqlite_insert.sql"), {f: _bind(getattr(entry, f)) for f in entry.__struct_fields__}
-    )
-    stored = at(connection, row.writer, row.seq)
-    if stored is None:
-        raise NotTaken("the row was swallowed")
-    if stored.seal != entry.seal or stored.link != entry.link or stored.body != entry.body:
-        raise NotTaken("the row was altered on its way")
-    return stored
-
-
 def _bind(value: object) -> object:
-    match value:
-        case UUID():
-            return str(value)
-        case datetime():
-            return iso(value)
-        case _:
-            return value
+    return str(value) if isinstance(value, UUID) else value
 
 
-def at(connection: sqlite3.Connection, writer: UUID, seq: int) -> Entry | None:
+def _at(connection: sqlite3.Connection, writer: UUID, seq: int) -> Entry:
     select = "select * from entry where writer = ? and seq = ?"
-    row = connection.execute(select, (str(writer), seq)).fetchone()
-    return to_entry(row) if row else None
+    return to_entry(connection.execute(select, (str(writer), seq)).fetchone())
 
 
 def action_of(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> UUID | None:

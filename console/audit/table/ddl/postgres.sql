@@ -95,14 +95,19 @@ as $$
 declare
     made   dbdeck_audit.entry;
     stored dbdeck_audit.entry;
-    before dbdeck_audit.entry;
 begin
-    select * into made from dbdeck_audit.entry e where e.writer = _writer and e.seq = _seq;
-    if found then
+    -- The writer's newest row up to this one, in one look whose order only the index on (writer, seq) has: asked
+    -- for by both columns, a planner without statistics took another one and read all rows of the writer.
+    select * into made from dbdeck_audit.entry e
+    where e.writer = _writer and e.seq <= _seq order by e.seq desc limit 1;
+    if made.seq = _seq then
         if made.link <> _link then
             raise exception 'row % of this writer is another one', _seq using errcode = 'AU002';
         end if;
         return made;
+    end if;
+    if _prev is distinct from (case when _seq = 1 then ''::bytea when made.seq = _seq - 1 then made.link end) then
+        raise exception 'row % of this writer is missing or another one', _seq - 1 using errcode = 'AU001';
     end if;
     -- Only set_config holds until the commit; a SET clause of the function ends before it.
     -- off and local do not wait for the disk and the standby; anything stronger stays.
@@ -110,12 +115,6 @@ begin
         perform set_config('synchronous_commit', 'on', true);
     end if;
     perform set_config('lock_timeout', '2s', true);
-    if _seq > 1 then
-        select * into before from dbdeck_audit.entry e where e.writer = _writer and e.seq = _seq - 1;
-    end if;
-    if _prev is distinct from (case when _seq = 1 then ''::bytea else before.link end) then
-        raise exception 'row % of this writer is missing or another one', _seq - 1 using errcode = 'AU001';
-    end if;
     if _kind = 'intent' and _body like '%"approvals":[%' and not dbdeck_audit.is_approved(_body) then
         raise exception 'an approval of this plan is that of its requester, of another plan, or too old'
             using errcode = 'AU004';

@@ -1,0 +1,83 @@
+"""Calls that block, on one thread beside the loop: one after the other, in the order they are given.
+
+Half the way there and back of the default executor, whose threads others may have taken, and an order that
+needs nobody to wait: what is given first is done before what is asked next. The thread begins with the first
+call and ends with its object. It is a daemon: a disk that hangs keeps no process from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+_Given: TypeAlias = "SimpleQueue[Callable[[], object] | None]"
+
+
+class OneThread:
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._given: _Given = SimpleQueue()
+        self._begun = False
+        weakref.finalize(self, self._given.put, None)
+
+    def ask(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        """What the call returns or raises. It is called even when nobody waits for that any more."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                found = call()
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                tell(loop, _raise, answer, error)
+            else:
+                tell(loop, _answer, answer, found)
+
+        self.do(work)
+        return answer
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Nobody waits for it, so it must not raise."""
+        if not self._begun:
+            self._begun = True
+            threading.Thread(target=_work, args=(self._given,), name=self._name, daemon=True).start()
+        self._given.put(work)
+
+    async def rest(self) -> None:
+        """Until all that was given is done."""
+        if self._begun:
+            await self.ask(_nothing)
+
+
+def tell(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object) -> None:
+    """From a thread; a loop that is closed wants to know nothing any more."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *args)
+
+
+def _work(given: _Given) -> None:
+    while (work := given.get()) is not None:
+        work()
+        del work  # it knows who gave it, and would keep them while the next one is waited for
+
+
+def _answer(answer: asyncio.Future[Any], found: Any) -> None:
+    if not answer.done():
+        answer.set_result(found)
+
+
+def _raise(answer: asyncio.Future[Any], error: BaseException) -> None:
+    if not answer.done():
+        # A future refuses a StopIteration.
+        odd = isinstance(error, StopIteration)
+        answer.set_exception(RuntimeError("the call ended early") if odd else error)
+
+
+def _nothing() -> None:
+    pass

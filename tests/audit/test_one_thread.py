@@ -1,0 +1,58 @@
+"""One thread beside the loop: in order, and no longer than it is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+
+import pytest
+
+from console.audit.one_thread import OneThread
+
+
+async def test_what_is_given_first_is_done_first() -> None:
+    thread = OneThread("test")
+    done: list[str] = []
+
+    def slow() -> None:
+        time.sleep(0.05)
+        done.append("told")
+
+    thread.do(slow)
+    answer = thread.ask(lambda: done.append("asked"))
+    thread.do(lambda: done.append("told again"))
+    await answer
+    await thread.rest()
+    assert done == ["told", "asked", "told again"]
+
+
+async def test_what_a_call_raises_is_raised_where_it_is_waited_for() -> None:
+    thread = OneThread("test")
+    with pytest.raises(ZeroDivisionError):
+        await thread.ask(lambda: 1 // 0)
+    assert await thread.ask(lambda: 1) == 1
+
+
+async def test_a_call_is_made_though_nobody_waits_any_more() -> None:
+    thread, may, done = OneThread("test"), threading.Event(), threading.Event()
+
+    def late() -> None:
+        may.wait()
+        done.set()
+
+    thread.ask(late).cancel()
+    may.set()
+    await thread.rest()
+    assert done.is_set()
+
+
+async def test_it_ends_with_its_object() -> None:
+    thread = OneThread("the one of this test")
+    await thread.ask(lambda: None)
+    (running,) = (one for one in threading.enumerate() if one.name == "the one of this test")
+    del thread
+    gc.collect()
+    await asyncio.to_thread(running.join, 10)
+    assert not running.is_alive()
