@@ -104,7 +104,7 @@ def refuses(
         return Refusal(f"protected: {'; '.join(plan.refusals)}")
     if not approval.reason.strip():
         return Refusal("no reason was given", "say why with --reason")
-    if target.environment in policy.ticket and not approval.ticket.strip():
+    if wants_ticket(policy, target) and not approval.ticket.strip():
         return Refusal(f"{target.environment} wants a ticket", "name it with --ticket")
     if must_type_name(plan, target) and approval.confirm != target.name:
         return Refusal(
@@ -123,6 +123,10 @@ def may_break_glass(policy: Policy, target: Target, who: Who) -> BreakGlass:
         f"no policy lets {who.user} break the glass on {target.name}; nothing was executed",
         "wait for the ledger; policy.break_glass of the config says who may act without it",
     )
+
+
+def wants_ticket(policy: Policy, target: Target) -> bool:
+    return target.environment in policy.ticket
 
 
 def must_type_name(plan: Plan, target: Target) -> bool:

@@ -18,7 +18,7 @@ from textual.screen import Screen
 from console.dispatch.action import Advance, Approval, Plan, Watch
 from console.dispatch.effect import Run
 from console.dispatch.person import person
-from console.dispatch.policy import disabled, must_type_name
+from console.dispatch.policy import disabled, must_type_name, wants_ticket
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, Exit, VaultLocked
 from console.keyrings import current
@@ -42,6 +42,7 @@ from console.tui.screens.unlock import UnlockScreen
 T = TypeVar("T")
 _FLAVORS = {EngineKind.POSTGRES: {"postgresql"}, EngineKind.MYSQL: {"mysql", "mariadb"}}
 _WITHOUT = "Enter unlocks; {unlock.leave} goes on without: nothing is executed that needs it"
+_NOTHING = "nothing was executed"
 _STATES = {Exit.OK: JobState.DONE, Exit.PARTIAL: JobState.PARTLY, Exit.UNKNOWN: JobState.UNKNOWN}
 
 
@@ -133,8 +134,10 @@ class ActingScreen(Screen[None]):
         return chosen != "look"
 
     def _not_done(self, name: str, error: DbdeckError | None = None) -> None:
-        why = f": {clean(error.message)}" if error else ""
-        self.post_message(Told(f"{name}: nothing was executed{why}", bad=error is not None))
+        why = clean(error.message) if error else ""
+        if _NOTHING not in why:  # most refusals say so themselves
+            why = f"{_NOTHING}: {why}" if why else _NOTHING
+        self.post_message(Told(f"{name}: {why}", bad=error is not None))
 
     def _show(self, title: str, said: words.Said) -> None:
         """In full, but never over a dialog that somebody is typing in: the status line has it too."""
@@ -196,7 +199,8 @@ class ActingScreen(Screen[None]):
     async def _confirmed(self, name: str, planning: asyncio.Task[Plan]) -> tuple[Plan, Approval] | None:
         """The dialog opens at once, and shows the plan when it is made: until then keys go nowhere else."""
         try:
-            approval = await self.app.push_screen_wait(ConfirmScreen(name, planning, self._must_type))
+            asking = ConfirmScreen(name, planning, self._must_type, self._wants_ticket)
+            approval = await self.app.push_screen_wait(asking)
         finally:
             planning.cancel()
         if approval is not None:
@@ -204,6 +208,12 @@ class ActingScreen(Screen[None]):
         error = None if planning.cancelled() or not planning.done() else planning.exception()
         self._not_done(name, error if isinstance(error, DbdeckError) else None)
         return None
+
+    @property
+    def _wants_ticket(self) -> str:
+        """Which environment does, or nothing."""
+        wants = wants_ticket(self._desk.config.policy, self.target)
+        return str(self.target.environment) if wants else ""
 
     def _must_type(self, plan: Plan) -> str:
         return self.target.name if must_type_name(plan, self.target) else ""

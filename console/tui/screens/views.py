@@ -23,6 +23,7 @@ from console.model.drain_board import DrainBoard
 from console.model.jobs import Job
 from console.model.overview import Standing
 from console.model.rotation import Rule
+from console.model.target import EngineKind
 from console.present.runbooks import Shelf
 from console.runbook.history import Recalled
 from console.secret_store import SecretStore
@@ -124,7 +125,8 @@ def panes(of: Sources) -> Iterator[Pane[Any, Any]]:
     yield OverviewPane(of.overview, every=every)
     yield LocksPane(engine.locks, every=every, refusal=refusal, storm=of.thresholds.storm_waiters)
     yield DeadlocksPane(engine.deadlocks, every=slow)
-    yield TransactionsPane(engine.transactions, every=every, refusal=refusal)
+    limits = engine.target.engine is EngineKind.POSTGRES
+    yield TransactionsPane(engine.transactions, every=every, refusal=refusal, limits=limits)
     yield HorizonPane(engine.horizon, every=slow, refusal=refusal)
     yield TablesPane(engine.tables, every=slower, refusal=refusal)
     yield IndexesPane(partial(index_health, engine, of.replicas), every=slower, refusal=refusal)
