@@ -155,7 +155,7 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
     else:
         for tone, line in words.describe(made):
             output.line(line, tone)
-    if told := said_of(services.config().policy, made, target):
+    if told := said_of(services.config().policy, made, target, offline=isinstance(action, Offline)):
         output.note(f"dbdeck: {told}")
     return Exit.CHANGES if options.exit_code else Exit.OK
 

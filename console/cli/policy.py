@@ -9,11 +9,11 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, ledger, one
-from console.dispatch.action import Plan, Risk
+from console.dispatch.action import Offline, Plan, Risk
 from console.dispatch.approving import Asked, asked
 from console.dispatch.approving import approve as record_approval
 from console.dispatch.person import person
-from console.dispatch.policy import disabled, must_type_name, wants_ticket
+from console.dispatch.policy import disabled, must_type_name, ruled_out, wants_ticket
 from console.dispatch.ruling import Case, Ruling, Who, failures, ruling
 from console.engine.open import whoami
 from console.errors import Exit, Refused, UsageError
@@ -44,7 +44,8 @@ def explain(services: Services, asked: Question) -> int:
     who = Who(user=asked.who, groups=asked.groups) if asked.who else person()
     risk, at = Risk(asked.risk) if asked.risk else action.risk, _moment(asked.at)
     found = ruling(policy, Case(who=who, action=action.name, target=target, at=at, risk=risk))
-    against = disabled(policy, target, action.name, at, who, risk)
+    said = ruled_out if isinstance(action, Offline) else disabled
+    against = said(policy, target, action.name, at, who, risk)
     effect = "deny" if against is not None else "allow"
     reason = against.reason if against is not None else _said(found)
     wanted = found.approvals if against is None else 0
@@ -62,10 +63,11 @@ def explain(services: Services, asked: Question) -> int:
     return Exit.REFUSED if against is not None else Exit.OK
 
 
-def said_of(policy: Policy, plan: Plan, target: Target) -> str:
+def said_of(policy: Policy, plan: Plan, target: Target, *, offline: bool) -> str:
     """What the rules will want of whoever applies it, beside a reason; empty where that is nothing."""
     now, who = datetime.now(UTC), person()
-    against = disabled(policy, target, plan.action, now, who, plan.risk)
+    said = ruled_out if offline else disabled
+    against = said(policy, target, plan.action, now, who, plan.risk)
     if against is not None:
         return f"`apply` would be refused: {against.reason}"
     found = ruling(policy, Case(who=who, action=plan.action, target=target, at=now, risk=plan.risk))

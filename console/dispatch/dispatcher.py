@@ -283,9 +283,12 @@ class Dispatcher:
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> Ruling:
         """What its rules say of the plan, at one moment. Raises Refused."""
         now = datetime.now(UTC)  # one moment for all: a window may close meanwhile
-        refusal = rules.refuses(self._policy, target, plan, approval, now, self._who)
+        offline = isinstance(self.registry.get(plan.action), Offline)
+        against = rules.ruled_out if offline else rules.disabled
+        refusal = against(self._policy, target, plan.action, now, self._who, plan.risk)
+        refusal = refusal or rules.refuses(self._policy, target, plan, approval)
         # What acts on no server leaves nothing open that a second run could meet.
-        if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
+        if refusal is None and not offline:
             unsettled = [one for one in await self._ledger.open_intents() if not running(one)]
             refusal = rules.frozen_by(plan, [one.body for one in unsettled if not one.unmerged])
             refusal = refusal or _by_unmerged(plan, [one for one in unsettled if one.unmerged])

@@ -77,6 +77,13 @@ def disabled(
             f"{target.name} is read-only: its config has no operator login",
             "add `operator: {user: …, password: …}` to the target",
         )
+    return ruled_out(policy, target, action, now, who, risk)
+
+
+def ruled_out(
+    policy: Policy, target: Target, action: str, now: datetime, who: Who = NOBODY, risk: Risk | None = None
+) -> Refusal | None:
+    """What stands against an action that needs no operator: a drill of a server that may be what was lost."""
     for rule in policy.deny:
         if selects(rule.select, target) and any(fnmatchcase(action, glob) for glob in rule.actions):
             return Refusal(f"policy denies {action} on {target.name}: {rule.reason}")
@@ -93,13 +100,8 @@ def disabled(
     return None
 
 
-def refuses(
-    policy: Policy, target: Target, plan: Plan, approval: Approval, now: datetime, who: Who = NOBODY
-) -> Refusal | None:
-    """The first reason against running the plan, or None."""
-    early = disabled(policy, target, plan.action, now, who, plan.risk)
-    if early is not None:
-        return early
+def refuses(policy: Policy, target: Target, plan: Plan, approval: Approval) -> Refusal | None:
+    """What the plan or its approval lacks where nothing else is against it: the first reason, or None."""
     if plan.refusals:
         return Refusal(f"protected: {'; '.join(plan.refusals)}")
     if not approval.reason.strip():

@@ -15,10 +15,10 @@ from textual import work
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from console.dispatch.action import Advance, Approval, Plan, Watch
+from console.dispatch.action import Advance, Approval, Offline, Plan, Watch
 from console.dispatch.effect import Run
 from console.dispatch.person import person
-from console.dispatch.policy import disabled, must_type_name, wants_ticket
+from console.dispatch.policy import disabled, must_type_name, ruled_out, wants_ticket
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError, Exit, VaultLocked
 from console.keyrings import current
@@ -63,7 +63,8 @@ class ActingScreen(Screen[None]):
 
     def refusal(self, action: str) -> str:
         """Why an action cannot run here now, before anything is planned."""
-        against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC), person())
+        said = ruled_out if isinstance(self._desk.registry.get(action), Offline) else disabled
+        against = said(self._desk.config.policy, self.target, action, datetime.now(UTC), person())
         if against is not None:
             return against.reason
         return "" if self._desk.can_act else NO_LEDGER
