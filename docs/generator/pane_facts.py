@@ -46,7 +46,7 @@ SHOWS: dict[str, str] = {
     "deadlocks": "Deadlocks that the server tells of, each with its cycle, its lock order and its victim.",
     "transactions": "Open transactions: how old they are, and what they hold, block and pin.",
     "horizon": "What keeps old row versions from being cleaned up, and what ends it.",
-    "tables": "Size, dead rows and bloat, when tables were last looked after, and what keeps that from happening.",
+    "tables": "Size, dead rows and bloat of tables, when they were last vacuumed, and what holds that up.",
     "indexes": "Indexes and constraints that want something: invalid, missing, duplicate, unused, bloated.",
     "progress": "Statements that report how far they are, with rate and time left.",
     "accounts": "Who may log in, how their passwords are kept, how old they are, and who depends on them.",
