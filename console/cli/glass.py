@@ -131,7 +131,7 @@ async def merge(services: Services, place: str | None, died: bool, as_json: bool
         output.complaint(error)
     if done:
         output.note(
-            "hint: `dbdeck audit reconcile` settles what has no end; somebody else: `dbdeck audit review`"
+            "  hint: `dbdeck audit reconcile` settles what has no end; somebody else: `dbdeck audit review`"
         )
     elif not failed:
         output.note("there is nothing to merge")

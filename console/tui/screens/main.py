@@ -294,9 +294,12 @@ class MainScreen(GuidedScreen):
         if problem is not None:
             status.tell(f" {problem.message}", bad=True)
             self._trouble = problem
-        elif self._trouble is not None:
-            status.tell(" the server answers again" if self._trouble.kind in _AWAY else "")
+        elif (over := self._trouble) is not None:
             self._trouble = None
+            if over.kind in _AWAY:
+                status.tell(" the server answers again")
+            elif status.told == f" {over.message}":  # what was said since stays
+                status.tell("")
 
     @work(exclusive=True, group="identity")
     async def _identify(self) -> None:
