@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -94,7 +95,7 @@ async def test_the_ledgers_server_takes_only_the_approval_of_another(sink: Postg
 
 
 @pytest.fixture
-async def two(postgres18: PostgresServer, tmp_path: Path) -> tuple[Command, Command]:
+async def two(postgres18: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[Command, Command]]:
     """The same targets and the same ledger; two people with a login each at it."""
     made = PostgresSink(postgres18, await postgres18.new_database(), tmp_path / "journal")
     await made.install()
@@ -115,7 +116,10 @@ async def two(postgres18: PostgresServer, tmp_path: Path) -> tuple[Command, Comm
         }
         command.write({**values, "policy": {"rules": [RULE]}})
         people.append(command)
-    return people[0], people[1]
+    yield people[0], people[1]
+    admin = await postgres18.connect()
+    await admin.execute(f"alter role {OPERATOR} reset work_mem")
+    await admin.close()
 
 
 async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Command]) -> None:
