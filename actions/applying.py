@@ -429,10 +429,12 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
             return Verdict(state="partial", summary=summary + _MAY_BE_LEFT, evidence=evidence)
         state: Literal["partial", "not_applied"] = "partial" if applied >= begin_at else "not_applied"
         return Verdict(state=state, summary=summary, evidence=evidence, certain=True)
-    bad = await _failed_checks(plan, engine)
-    if bad:
-        summary = f"all {counted(number, 'statement')} applied, and not as wanted: {'; '.join(bad)}"
-        return Verdict(state="partial", summary=summary, evidence=evidence | {"checks": bad})
+    untrue, unanswered = await _failed_checks(plan, engine)
+    if untrue or unanswered:
+        said = [f"not as wanted: {'; '.join(untrue)}"] if untrue else []
+        said += [f"nobody knows whether as wanted: {'; '.join(unanswered)}"] if unanswered else []
+        summary = f"all {counted(number, 'statement')} applied, and {'; '.join(said)}"
+        return Verdict(state="partial", summary=summary, evidence=evidence | {"checks": untrue + unanswered})
     proved = len(_checks(plan))
     told = f", {counted(proved, 'check')} hold" if proved else ""
     summary = f"all {counted(number, 'statement')} applied{told}"
@@ -479,18 +481,18 @@ def _checks(plan: Plan) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-async def _failed_checks(plan: Plan, engine: Engine) -> list[str]:
-    """Those that are not true, each with what it gave. What was not answered is not true."""
-    bad = []
+async def _failed_checks(plan: Plan, engine: Engine) -> tuple[list[str], list[str]]:
+    """Those that are not true, each with what it gave, and those that were not answered, with why."""
+    bad, unanswered = [], []
     for sql in _checks(plan):
         try:
             found = await engine.ask(engine.target.database, sql, seconds=CHECK_SECONDS)
         except ActionFailed as error:
-            bad.append(f"{sql[:WIDTH]}: {error.message}")
+            unanswered.append(f"{sql[:WIDTH]}: {error.message}")
             continue
         if str(found).strip().lower() not in _TRUE:
             bad.append(f"{sql[:WIDTH]} gave {found}")
-    return bad
+    return bad, unanswered
 
 
 def _sent(plan: Plan, steps: Sequence[Step] | None) -> int:
@@ -512,7 +514,7 @@ async def _by_checks(plan: Plan, engine: Engine, sent: int) -> Verdict:
             summary=f"whether statement {sent} of {number} was applied is not known, and those after it were "
             "not sent: look at what it makes, and settle it",
         )
-    if _checks(plan) and not await _failed_checks(plan, engine):
+    if _checks(plan) and await _failed_checks(plan, engine) == ([], []):
         return Verdict(state="applied", summary="every check holds, though the last answer was lost")
     return Verdict(
         state="undecidable",

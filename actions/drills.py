@@ -301,6 +301,8 @@ def _said(one: DrillRecord) -> str:
     if one.rpo_seconds is not None:
         times.append(f"data of {span(one.rpo_seconds)} ago, promised {span(one.rpo_target)}")
     why = f": {one.reasons[0]}" if one.reasons else ""
-    return f"{one.source} {one.backup}: {one.verdict.upper()}{why}" + (
-        f" ({', '.join(times)})" if times else ""
+    return (
+        f"{one.source} {one.backup}".strip()
+        + f": {one.verdict.upper()}{why}"
+        + (f" ({', '.join(times)})" if times else "")
     )

@@ -98,14 +98,15 @@ class PgDumpRestorer:
         )
 
     async def restore(self, site: Site, enclosure: Enclosure) -> Restored | None:
-        if _endless(await _archive(site)):
+        archive = await _archive(site)
+        if _endless(archive):
             return None
         programs = await _programs(site)
         async with site.phase(PhaseName.PREPARE):
             made = fence.cluster(enclosure, programs.folder, programs.major)
             await _initialise(site, enclosure, made)
             await fence.start(enclosure, made, _SETTINGS, "an empty server for the dump")
-            target = fence.target_of(made)
+            target = fence.target_of(made, database=_aside(archive))
             await site.unless_stopped(enclosure.answering(target, made.log))
         async with site.phase(PhaseName.RESTORE, site.backup.bytes):
             return await _fill(site, enclosure, made, target)
@@ -130,6 +131,11 @@ async def _archive(site: Site) -> Archive | None:
 def _endless(archive: Archive | None) -> bool:
     """pg_restore reads on for ever where a tar was cut off (seen with 15, 17 and 18)."""
     return archive is not None and archive.fault == pg_archive.CUT
+
+
+def _aside(archive: Archive | None) -> str:
+    """A database that the dump does not bring: nobody is in the one that is made anew."""
+    return "template1" if archive is not None and archive.database == "postgres" else "postgres"
 
 
 def _is_archive(site: Site) -> bool:
@@ -338,8 +344,13 @@ def _ended(why: str) -> Check:
 def _pg_restore(job: Job, archive: Archive) -> list[str]:
     """It goes on after an error, so that all of them are known. A tar has only one reader."""
     jobs = [] if archive.format == "tar" else ["-j", str(job.site.source.jobs)]
-    own = "template1" if archive.database == "postgres" else "postgres"
-    argv = [job.made.program("pg_restore"), *job.connection(own), "--create", "--no-tablespaces", "-v"]
+    argv = [
+        job.made.program("pg_restore"),
+        *job.connection(_aside(archive)),
+        "--create",
+        "--no-tablespaces",
+        "-v",
+    ]
     return [*argv, *jobs, str(job.path)]
 
 
@@ -353,9 +364,7 @@ async def _create(job: Job, archive: Archive) -> None:
     if not statement:
         return
     if archive.database == "postgres":
-        place = msgspec.structs.replace(job.target, database="template1")
-        await _run(job, place, "drop database postgres", "remove the empty database postgres")
-        job = job._replace(target=place)
+        await _run(job, job.target, "drop database postgres", "remove the empty database postgres")
     try:
         await _run(job, job.target, statement, f"create database {archive.database}")
     except ActionFailed as error:

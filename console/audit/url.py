@@ -84,7 +84,12 @@ def _server(parts: SplitResult, port: int) -> ServerAddress:
     options = dict(parse_qsl(parts.query))
     unknown = options.keys() - _PARAMETERS
     if unknown:
-        raise ConfigError(f"audit.url has an unknown parameter {min(unknown)!r}", "tls, ca, host")
+        told = (
+            f"the port stands after the host: {parts.scheme}://user@host:{options['port']}/database"
+            if "port" in unknown
+            else ", ".join(sorted(_PARAMETERS))
+        )
+        raise ConfigError(f"audit.url has an unknown parameter {min(unknown)!r}", told)
     database = unquote(parts.path).strip("/")
     if not database:
         raise ConfigError("audit.url names no database", f"{parts.scheme}://user@host/database")

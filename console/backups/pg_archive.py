@@ -13,6 +13,7 @@ import struct
 import tarfile
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -167,9 +168,9 @@ def _sized(found: Archive, sizes: dict[str, int]) -> Archive:
 
 
 def _sized_by_offsets(found: Archive, total: int) -> Archive:
-    """Data blocks lie one after the other: each ends where the next begins."""
+    """Data blocks lie one after the other: each ends where the next begins. There may be none."""
     starts = sorted({one.offset for one in found.entries if one.offset is not None})
-    ends = dict(zip(starts, [*starts[1:], total], strict=True))
+    ends = dict(pairwise([*starts, total]))
     entries = tuple(
         one if one.offset is None else one._replace(bytes=max(0, ends[one.offset] - one.offset))
         for one in found.entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ import msgspec
 from console.cli import glass, output
 from console.cli.context import Services, dispatcher, ledger, one
 from console.cli.meter import Meter, tell_progress
+from console.cli.policy import said_of
 from console.cli.run import interrupted
 from console.cli.unlock import unlock_for
 from console.config import Config
@@ -26,11 +28,21 @@ from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Failure, Run
 from console.dispatch.memory import Memory
 from console.dispatch.planning import draw_up
-from console.dispatch.policy import must_type_name
+from console.dispatch.policy import must_type_name, wants_ticket
 from console.dispatch.registry import Registry, pairs, parse_args
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.errors import AuditUnavailable, DbdeckError, Exit, Refused, Stale, TimedOut, UsageError
+from console.errors import (
+    AuditForbidden,
+    AuditMissing,
+    AuditUnavailable,
+    DbdeckError,
+    Exit,
+    Refused,
+    Stale,
+    TimedOut,
+    UsageError,
+)
 from console.model.target import Target
 from console.new_file import write_over
 from console.present import actions as about
@@ -136,11 +148,15 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
         made = await planned(services, action, engine, parsed)
     if options.out:
         _save(made, options.out)
+        until = made.made_at + timedelta(minutes=PLAN_MINUTES)
+        output.note(f"dbdeck: saved; `dbdeck apply {_as_file(options.out)}` until {until:%H:%M:%S} UTC")
     if options.as_json:
         output.document(_document(made))
     else:
         for tone, line in words.describe(made):
             output.line(line, tone)
+    if told := said_of(services.config().policy, made, target, offline=isinstance(action, Offline)):
+        output.note(f"dbdeck: {told}")
     return Exit.CHANGES if options.exit_code else Exit.OK
 
 
@@ -164,8 +180,19 @@ def _save(plan: Plan, name: str) -> None:
     write_over(name, msgspec.json.format(msgspec.json.encode(_document(plan)), indent=2) + b"\n")
 
 
+def _as_file(name: str) -> str:
+    """What `apply` takes for a file."""
+    return shlex.quote(name if _is_file(name) else f"./{name}")
+
+
+def _is_file(name: str) -> bool:
+    return "/" in name or name.endswith(".json")
+
+
 def load_plan(path: Path) -> Plan:
     """Raises UsageError for a file that is no plan or was edited, Stale for an old one."""
+    if not path.exists():
+        raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
         document = msgspec.json.decode(path.read_bytes())
         plan = msgspec.convert(document, Plan)
@@ -271,7 +298,7 @@ async def _apply(
 
 def _saved(name: str, arguments: tuple[str, ...], options: ApplyOptions) -> Plan | None:
     """The plan in a file, where the name is that of one."""
-    if "/" not in name and not name.endswith(".json"):
+    if not _is_file(name):
         return None
     if arguments or options.args_from:
         raise UsageError("a saved plan takes no arguments; nothing was executed")
@@ -315,7 +342,7 @@ async def _carry_out(
 ) -> None:
     options, shown = how
     shown.statements = plan.statements
-    approval = _approve(plan, engine.target, options)
+    approval = _approve(plan, engine.target, options, wants_ticket(config.policy, engine.target))
     seconds = options.watch if options.watch is not None else config.thresholds.watch
     watch = Watch(seconds=seconds, tell=tell_progress, advance=Meter())
     key = options.idempotency_key
@@ -339,6 +366,8 @@ async def _approved_by_others(
                 raise
             if not approval.waits:
                 output.note(f"dbdeck: {missing.message}\n  hint: {missing.hint}")
+                ends = datetime.now(UTC) + timedelta(seconds=seconds)
+                output.note(f"dbdeck: waiting for it until {ends:%H:%M:%S} UTC; Ctrl+C gives up")
             approval = msgspec.structs.replace(approval, waits=True)
             await asyncio.sleep(min(APPROVAL_SECONDS, max(0.0, until - time.monotonic())))
 
@@ -356,21 +385,22 @@ def _check_key(key: str | None) -> None:
         raise UsageError(f"an idempotency key has 1 to {LONGEST_KEY} characters; nothing was executed")
 
 
-def _approve(plan: Plan, target: Target, options: ApplyOptions) -> Approval:
+def _approve(plan: Plan, target: Target, options: ApplyOptions, ticket: bool) -> Approval:
     """The approval from the flags, or from a person at a terminal. Never prompts without one."""
     given = Approval(reason=options.reason, ticket=options.ticket, confirm=options.confirm)
     if plan.refusals:
         return given  # the dispatcher refuses, and says why
     if not options.yes:
-        return _ask(plan, target, given)
+        return _ask(plan, target, given, ticket and not given.ticket)
     if not given.reason:
         raise UsageError("no reason was given; nothing was executed", "say why with --reason TEXT")
     return given
 
 
-def _ask(plan: Plan, target: Target, given: Approval) -> Approval:
+def _ask(plan: Plan, target: Target, given: Approval, ticket: bool) -> Approval:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         wanted = ["--yes"] + ([] if given.reason else ["--reason TEXT"])
+        wanted += ["--ticket T"] if ticket else []
         if must_type_name(plan, target):
             wanted.append(f"--confirm {target.name}")
         raise UsageError(
@@ -380,12 +410,13 @@ def _ask(plan: Plan, target: Target, given: Approval) -> Approval:
     for _, line in words.describe(plan):
         output.note(line)
     reason = given.reason or _prompt("reason: ")
+    number = _prompt("ticket: ") if ticket else given.ticket
     confirm = given.confirm
     if must_type_name(plan, target):
         confirm = confirm or _prompt(f"type the target's name ({target.name}) to go on: ")
     elif _prompt("run it? [y/N] ").lower() not in ("y", "yes"):
         raise Refused("not approved; nothing was executed")
-    return Approval(reason=reason, ticket=given.ticket, confirm=confirm)
+    return Approval(reason=reason, ticket=number, confirm=confirm)
 
 
 def _prompt(text: str) -> str:
@@ -396,11 +427,22 @@ def _prompt(text: str) -> str:
 
 def _fail(error: DbdeckError, shown: _Shown, options: ApplyOptions) -> int:
     code = int(getattr(error, "code", error.exit))
+    if isinstance(error, AuditUnavailable):
+        error = _unrecorded(error)
     if options.as_json:
         failure = Failure(kind=error.kind, message=error.message, hint=error.hint)
         output.document(_failed_document(shown, code, failure))
     output.complaint(error)
     return code
+
+
+def _unrecorded(error: AuditUnavailable) -> DbdeckError:
+    """With what was not done, and what there is to do, where the ledger's own words have neither."""
+    error.message += "" if "nothing was executed" in error.message else "; nothing was executed"
+    broken = isinstance(error, AuditForbidden | AuditMissing)
+    glass_too = "" if broken else "; while it is out of reach, --break-glass, for whom policy lets"
+    error.hint = error.hint or f"`dbdeck doctor` looks at the ledger{glass_too}"
+    return error
 
 
 def _run_document(run: Run) -> dict[str, Any]:

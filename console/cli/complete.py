@@ -1,7 +1,7 @@
 """What a shell completes beside commands and options: names of actions, targets and runbooks, and files.
 
-It is asked at every Tab. So it connects to nothing, opens no keyring, loads no action and no driver, and says
-nothing where it cannot know: no error, no question.
+It is asked at every Tab. So it connects to nothing, opens no keyring, loads no driver and no action but the
+one whose arguments are asked for, and says nothing where it cannot know: no error, no question.
 """
 
 from __future__ import annotations
@@ -23,6 +23,19 @@ VARIABLE = "_DBDECK_COMPLETE"  # that the scripts of shells set
 MOST_BYTES = 512 * 1024  # of a file that is looked at; more is no config and no runbook (console.strict_yaml)
 _BARE = re.compile(r"\w[\w.@+-]*")  # goes on a command line as it is: shells take words from here unquoted
 _KEY = re.compile(rf"( +)([\"']?)({_BARE.pattern})\2\s*:(?:\s|$)")
+_NO_SPACE = {  # fish adds none by itself
+    "bash": [("    return 0\n", "    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n")],
+    "zsh": [
+        (
+            "        compadd -U -V unsorted -a completions\n",
+            "        if [[ ${completions[1]} == *= ]]; then\n"
+            "            compadd -S '' -U -V unsorted -a completions\n"
+            "        else\n"
+            "            compadd -U -V unsorted -a completions\n"
+            "        fi\n",
+        )
+    ],
+}
 _Found = Iterable[tuple[str, str | None]]  # a word, and what is said of it
 _Complete = Callable[[click.Context, click.Parameter, str], list["CompletionItem"]]
 
@@ -58,6 +71,28 @@ def targets(services: Services) -> _Found:
 
     text = _text(find(services.config_path))
     return ((name, None) for name in target_names(text))
+
+
+def journal_folder(services: Services) -> Path:
+    """Where this machine's journals are, by the config as text. Raises for one that is no YAML."""
+    from console.config import Audit, find
+    from console.strict_yaml import read_yaml
+
+    audit = read_yaml(_text(find(services.config_path)), "")[0].get("audit") or {}
+    return Path(audit.get("journal") or Audit().journal).expanduser()
+
+
+def script(shell: str, command: click.Command) -> str | None:
+    """What a shell evaluates; None for one that click does not know. After `name=` no space is added."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        return None
+    text = found(command, {}, "dbdeck", VARIABLE).source()
+    for before, after in _NO_SPACE.get(shell, ()):
+        text = text.replace(before, after)
+    return text
 
 
 @_quiet

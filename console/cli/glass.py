@@ -23,6 +23,7 @@ from console.errors import DbdeckError, Exit, Refused, UsageError
 from console.present.table import Tone
 
 if TYPE_CHECKING:
+    from console.audit.glass import GlassLedger
     from console.audit.ledger import Ledger
     from console.cli.act import ApplyOptions
     from console.config import Config
@@ -85,18 +86,25 @@ async def without_table(
     await unlock(config.audit.password)
     password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
     what = terms(by, target, reason)
-    async with open_glass(config.audit.url, config.journal, what, password=password) as opened:
-        output.note(
-            f"dbdeck: BREAK-GLASS on {target.name}: the ledger is out of reach; "
-            "what is done is in the journal only"
-        )
-        made = Dispatcher(
-            registry, opened, config.policy, store=of_this_process(), glass=Broken(target=target.name, by=by)
-        )
-        try:
-            yield made
-        finally:
-            await made.close()
+    opened = None
+    try:
+        async with open_glass(config.audit.url, config.journal, what, password=password) as opened:
+            output.note(
+                f"dbdeck: BREAK-GLASS on {target.name}: the ledger is out of reach; "
+                "what is done is in the journal only"
+            )
+            broken = Broken(target=target.name, by=by)
+            made = Dispatcher(registry, opened, config.policy, store=of_this_process(), glass=broken)
+            try:
+                yield made
+            finally:
+                await made.close()
+    finally:
+        if opened is not None:  # what was refused is in it, too
+            _tell_where(opened)
+
+
+def _tell_where(opened: GlassLedger) -> None:
     output.note(
         f"dbdeck: {opened.rows} rows are in {opened.path} and nowhere else, the last is {opened.link[:16]}\n"
         "  hint: `dbdeck audit merge` when the ledger answers; then somebody else reviews it"
@@ -123,7 +131,7 @@ async def merge(services: Services, place: str | None, died: bool, as_json: bool
         output.complaint(error)
     if done:
         output.note(
-            "hint: `dbdeck audit reconcile` settles what has no end; somebody else: `dbdeck audit review`"
+            "  hint: `dbdeck audit reconcile` settles what has no end; somebody else: `dbdeck audit review`"
         )
     elif not failed:
         output.note("there is nothing to merge")

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from console import __version__
-from console.cli import complete
+from console.cli import complete, complete_recorded
+from console.cli.complete_arguments import arguments as arguments_of
 from console.errors import DbdeckError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -308,12 +309,14 @@ def actions(services: Services, name: str | None, as_json: bool) -> int:
 @cli.command()
 @config_option
 @click.argument("action", shell_complete=complete.actions)
-@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…", shell_complete=arguments_of)
 @target_option
 @click.option(
     "--args", "args_from", metavar="-|FILE", help="read the arguments as JSON", shell_complete=complete.files
 )
-@click.option("--out", metavar="FILE", help="save the plan, for `apply FILE`", shell_complete=complete.files)
+@click.option(
+    "-o", "--out", metavar="FILE", help="save the plan, for `apply FILE`", shell_complete=complete.files
+)
 @click.option("--exit-code", is_flag=True, help="exit 10 when there is something to do")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -335,7 +338,7 @@ def plan(
 @click.argument(
     "action", metavar="ACTION|PLANFILE", required=False, default="", shell_complete=complete.actions_or_files
 )
-@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]…", shell_complete=arguments_of)
 @target_option
 @click.option(
     "--args", "args_from", metavar="-|FILE", help="read the arguments as JSON", shell_complete=complete.files
@@ -350,7 +353,12 @@ def plan(
 )
 @click.option("--idempotency-key", metavar="K", help="a second run with the same key does nothing")
 @click.option("--approve-wait", type=Duration(0.1), metavar="D", help="wait for others to approve: 10m")
-@click.option("--resume", metavar="ID", help="what an earlier action left undone")
+@click.option(
+    "--resume",
+    metavar="ID",
+    help="what an earlier action left undone",
+    shell_complete=complete_recorded.actions,
+)
 @click.option(
     "--break-glass", is_flag=True, help="where policy allows it, without the ledger while it is out of reach"
 )
@@ -444,7 +452,13 @@ def audit_init(
 @audit.command("list")
 @config_option
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
-@click.option("--action", "action_id", metavar="ID", help="only the rows of one action")
+@click.option(
+    "--action",
+    "action_id",
+    metavar="ID",
+    help="only the rows of one action",
+    shell_complete=complete_recorded.actions,
+)
 @click.option("--kind", "kinds", multiple=True, metavar="KIND", help="intent, step, outcome, refused …")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.option("--csv", "as_csv", is_flag=True, help="comma separated")
@@ -458,7 +472,7 @@ def audit_list(services: Services, /, **options: Any) -> int:
 
 @audit.command("show")
 @config_option
-@click.argument("action_id", metavar="ID")
+@click.argument("action_id", metavar="ID", shell_complete=complete_recorded.actions)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def audit_show(services: Services, action_id: str, as_json: bool) -> int:
@@ -557,9 +571,9 @@ def audit_checkpoint(services: Services, as_json: bool) -> int:
 
 @audit.command("prove")
 @config_option
-@click.argument("action_id", metavar="ID")
+@click.argument("action_id", metavar="ID", shell_complete=complete_recorded.actions)
 @click.option(
-    "-o", "--output", "path", required=True, metavar="FILE.zip", help="a file that is not there yet",
+    "-o", "--out", "path", required=True, metavar="FILE.zip", help="a file that is not there yet",
     shell_complete=complete.files,
 )  # fmt: skip
 @click.pass_obj
@@ -585,7 +599,7 @@ def audit_merge(services: Services, place: str | None, died: bool, as_json: bool
 
 @audit.command("review")
 @config_option
-@click.argument("which", metavar="WRITER|ID")
+@click.argument("which", metavar="WRITER|ID", shell_complete=complete_recorded.actions)
 @click.option("--reason", default="", metavar="TEXT", help="what you looked at; recorded (required)")
 @click.option("--yes", is_flag=True, help="review without being asked")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
@@ -610,7 +624,13 @@ def audit_open(services: Services, as_json: bool) -> int:
 
 @audit.command("reconcile")
 @config_option
-@click.option("--action", "action_id", metavar="ID", help="only this one, with --as and --reason")
+@click.option(
+    "--action",
+    "action_id",
+    metavar="ID",
+    help="only this one, with --as and --reason",
+    shell_complete=complete_recorded.actions,
+)
 @click.option(
     "--as", "said", type=click.Choice(("applied", "not-applied")), help="what you found out yourself"
 )
@@ -767,7 +787,7 @@ def runbook_run(
 
 @runbook.command("status")
 @config_option
-@click.argument("run_id", required=False, metavar="[RUN]")
+@click.argument("run_id", required=False, metavar="[RUN]", shell_complete=complete_recorded.runs)
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
 def runbook_status(services: Services, run_id: str | None, as_json: bool) -> int:
@@ -779,7 +799,7 @@ def runbook_status(services: Services, run_id: str | None, as_json: bool) -> int
 
 @runbook.command("resume")
 @config_option
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_recorded.runs)
 @run_options
 @click.pass_obj
 def runbook_resume(services: Services, /, run_id: str, **options: Any) -> int:
@@ -792,7 +812,7 @@ def runbook_resume(services: Services, /, run_id: str, **options: Any) -> int:
 
 @runbook.command("handover")
 @config_option
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_recorded.runs)
 @click.option("--to", required=True, metavar="NAME", help="who has it from now on")
 @click.option("--note", default="", help="what they should know; recorded")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
@@ -806,7 +826,7 @@ def runbook_handover(services: Services, run_id: str, to: str, note: str, as_jso
 
 @runbook.command("approve")
 @config_option
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_recorded.runs)
 @click.option("--reason", default="", help="what you looked at; recorded (required)")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj
@@ -819,7 +839,7 @@ def runbook_approve(services: Services, run_id: str, reason: str, as_json: bool)
 
 @runbook.command("stop")
 @config_option
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_recorded.runs)
 @click.option("--reason", default="", help="why; recorded (required)")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document an event, and one of the end")
 @click.pass_obj
@@ -832,7 +852,7 @@ def runbook_stop(services: Services, run_id: str, reason: str, as_json: bool) ->
 
 @runbook.command("export")
 @config_option
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_recorded.runs)
 @click.option("--format", "form", type=click.Choice(["md", "html", "json"]), default="md", show_default=True)
 @click.option(
     "-o", "--out", default="-", metavar="FILE", help="a new file (0600); - is stdout",
@@ -848,7 +868,7 @@ def runbook_export(services: Services, run_id: str, form: str, out: str) -> int:
 
 @runbook.command("note")
 @config_option
-@click.argument("run_id", metavar="RUN")
+@click.argument("run_id", metavar="RUN", shell_complete=complete_recorded.runs)
 @click.argument("text", metavar="TEXT")
 @click.pass_obj
 def runbook_note(services: Services, run_id: str, text: str) -> int:
@@ -956,9 +976,5 @@ def schema(what: str) -> int:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> int:
     """Print the completion script of a shell: eval "$(dbdeck completion bash)"."""
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
-    if found is not None:
-        click.echo(found(cli, {}, "dbdeck", complete.VARIABLE).source())
+    click.echo(complete.script(shell, cli))
     return Exit.OK

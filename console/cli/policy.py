@@ -9,16 +9,19 @@ import msgspec
 
 from console.cli import output
 from console.cli.context import Services, ledger, one
-from console.dispatch.action import Risk
+from console.dispatch.action import Offline, Plan, Risk
+from console.dispatch.approving import Asked, asked
 from console.dispatch.approving import approve as record_approval
-from console.dispatch.approving import asked
 from console.dispatch.person import person
-from console.dispatch.policy import disabled
+from console.dispatch.policy import disabled, must_type_name, ruled_out, wants_ticket
 from console.dispatch.ruling import Case, Ruling, Who, failures, ruling
 from console.engine.open import whoami
 from console.errors import Exit, Refused, UsageError
+from console.model.policy import Policy
+from console.model.target import Target
 from console.present import plan as words
 from console.present.table import Tone
+from console.present.units import clean
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +44,8 @@ def explain(services: Services, asked: Question) -> int:
     who = Who(user=asked.who, groups=asked.groups) if asked.who else person()
     risk, at = Risk(asked.risk) if asked.risk else action.risk, _moment(asked.at)
     found = ruling(policy, Case(who=who, action=action.name, target=target, at=at, risk=risk))
-    against = disabled(policy, target, action.name, at, who, risk)
+    said = ruled_out if isinstance(action, Offline) else disabled
+    against = said(policy, target, action.name, at, who, risk)
     effect = "deny" if against is not None else "allow"
     reason = against.reason if against is not None else _said(found)
     wanted = found.approvals if against is None else 0
@@ -57,6 +61,23 @@ def explain(services: Services, asked: Question) -> int:
             of = f" of {', '.join(found.approvers)}" if found.approvers else ""
             output.line(f"  it takes the approval of {wanted} other{of}: `dbdeck approve HASH`", Tone.NOTICE)
     return Exit.REFUSED if against is not None else Exit.OK
+
+
+def said_of(policy: Policy, plan: Plan, target: Target, *, offline: bool) -> str:
+    """What the rules will want of whoever applies it, beside a reason; empty where that is nothing."""
+    now, who = datetime.now(UTC), person()
+    said = ruled_out if offline else disabled
+    against = said(policy, target, plan.action, now, who, plan.risk)
+    if against is not None:
+        return f"`apply` would be refused: {against.reason}"
+    found = ruling(policy, Case(who=who, action=plan.action, target=target, at=now, risk=plan.risk))
+    wanted = [
+        "--ticket" if wants_ticket(policy, target) else "",
+        f"--confirm {target.name}" if must_type_name(plan, target) else "",
+        f"the approval of {found.approvals} other, by {found.rule}" if found.approvals else "",
+    ]
+    told = ", ".join(one for one in wanted if one)
+    return f"`apply` wants {told}" if told else ""
 
 
 def _said(found: Ruling) -> str:
@@ -99,7 +120,7 @@ async def approve(services: Services, part: str, reason: str, yes: bool, as_json
         wanted = await asked(opened, part)
         for _, text in words.describe(wanted.plan):
             output.note(text)
-        output.note(f"asked for by {wanted.entry.db_user} at {wanted.entry.at:%Y-%m-%d %H:%M:%S} UTC")
+        output.note(_asker(wanted))
         if not yes and not _agrees():
             raise Refused("nothing was approved")
         await record_approval(opened, wanted, reason, whoami())
@@ -110,6 +131,16 @@ async def approve(services: Services, part: str, reason: str, yes: bool, as_json
     else:
         output.line(f"approved: {plan.title} on {plan.target}, plan {plan.hash[:16]}", Tone.GOOD)
     return Exit.OK
+
+
+def _asker(wanted: Asked) -> str:
+    """Who wants it, since when, and what for."""
+    why, ticket = clean(wanted.reason, 300), clean(wanted.ticket, 60)
+    told = f": {why}" if why else ""
+    return (
+        f"asked for by {wanted.entry.db_user} at {wanted.entry.at:%Y-%m-%d %H:%M:%S} UTC{told}"
+        f"{f' (ticket {ticket})' if ticket else ''}"
+    )
 
 
 def _agrees() -> bool:

@@ -29,7 +29,8 @@ from console.runbook.events import Event, Started
 from console.runbook.history import Recalled, follow, recall
 from console.runbook.holding import Ways, beginning, going_on, holder_of
 from console.runbook.runner import Order, Runner, is_for, resumed, started
-from console.runbook.state import Run, code_of
+from console.runbook.state import APPROVAL, Run, code_of
+from console.runbook.steps import Ask
 
 WATCH_SECONDS = 5.0  # a runbook looks for itself at what comes of its effects
 
@@ -137,11 +138,21 @@ async def _go(runner: Runner, first: Event, options: RunOptions) -> int:
     return code
 
 
+def _way_on(run_id: str, asked: Ask) -> str:
+    """What answers it. A run is approved by somebody else, who does not go on with it."""
+    if asked.question == APPROVAL:
+        return (
+            f"somebody else: `dbdeck runbook approve {run_id} --reason TEXT`; "
+            f"then `dbdeck runbook resume {run_id}`"
+        )
+    return f"`dbdeck runbook resume {run_id} {flag_for(asked)}`"
+
+
 def _conclude(runner: Runner, code: int, options: RunOptions) -> None:
     asked = runner.waiting
     if asked is not None:
         output.note(f"dbdeck: the run waits: {asked.text}")
-        output.note(f"  hint: `dbdeck runbook resume {runner.id} {flag_for(asked)}`")
+        output.note(f"  hint: {_way_on(str(runner.id), asked)}")
     elif runner.run.ended is None:
         output.note(f"dbdeck: the run has not ended\n  hint: `dbdeck runbook resume {runner.id}`")
     if options.as_json:

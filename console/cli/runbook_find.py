@@ -84,4 +84,5 @@ async def note(services: Services, run_id: str, text: str) -> int:
         raise UsageError("the note is empty; nothing was recorded")
     async with ledger(services.config(), write=True) as opened:
         await remark(opened, run_number(run_id), text.strip(), whoami())
+    output.note(f"noted beside the run {run_id}: `dbdeck runbook status {run_id}` has it")
     return Exit.OK

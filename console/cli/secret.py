@@ -102,7 +102,9 @@ async def change_master(services: Services, fd: int | None, *, forget: bool, as_
     left = [one.number for one in (await asyncio.to_thread(vault.state)).kept]
     if left:
         numbers = ", ".join(str(number) for number in left)
-        output.note(f"the old master still opens the generations {numbers}: --forget would have removed them")
+        output.note(
+            f"the old master still opens the generations {numbers}: `secret master --forget` removes them"
+        )
     return _done(pinned, "changed", as_json)
 
 

@@ -39,6 +39,23 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
+# How a session, a transaction or a slot was when it was looked at, never which one it is or what is done.
+_MEASURED = frozenset({
+    "query_seconds", "state_seconds", "transaction_seconds", "rows_modified", "blocks", "why", "pins",
+    "xmin_age", "catalog_xmin_age", "restart_lsn", "confirmed_lsn", "retained_bytes", "safe_bytes",
+})  # fmt: skip
+
+
+def _lasting(value: Any) -> Any:
+    """A subject without what another look at the same thing sees differently."""
+    if isinstance(value, list | tuple):
+        return [_lasting(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    measured = _MEASURED | {"wait"} if "query_seconds" in value else _MEASURED  # limits have a `wait`, too
+    return {name: _lasting(one) for name, one in value.items() if name not in measured}
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What an action would do, made of reads only. Plain data: it can be saved, shown and hashed.
 
@@ -77,9 +94,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hash(self) -> str:
-        """SHA-256 over what would be done to what; not over when it was planned or what it forecasts."""
+        """SHA-256 over what would be done to what; not over when it was planned, what it forecasts, or how
+        long its subject had lasted by then: who plans the same again gets the hash that others approved.
+        """
         parts = (
-            self.action, self.target, self.args, self.subject, self.statements, self.observed,
+            self.action, self.target, self.args, _lasting(self.subject), self.statements, self.observed,
             self.server.system_id,
         )  # fmt: skip
         encoded = msgspec.json.encode(msgspec.to_builtins(parts, str_keys=True), order="sorted")

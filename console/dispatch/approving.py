@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from uuid import UUID
@@ -67,7 +67,7 @@ async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
             f"{wanted.rule} wants {wanted.approvals} other{of} to approve this plan, {len(others)} did; "
             f"nothing was executed: {plan.hash}",
             f"somebody with another login at the ledger: `dbdeck approve {plan.hash[:16]} --reason TEXT`; "
-            "then run it again, or let `apply --approve-wait 10m` wait for it",
+            "then do it again, or let `apply --approve-wait 10m` wait for it",
         )
     links = tuple(row.link.hex() for row in others[-wanted.approvals :])
     return Approved(links=links, within=wanted.within)
@@ -110,8 +110,17 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
 
     @property
-    def body(self) -> Mapping[str, object]:
-        return fields(self.entry.body)
+    def reason(self) -> str:
+        """What who asked wants it for."""
+        return self._said("reason")
+
+    @property
+    def ticket(self) -> str:
+        return self._said("ticket")
+
+    def _said(self, name: str) -> str:
+        said = fields(self.entry.body).get("wanted")
+        return str(said.get(name) or "") if isinstance(said, dict) else ""
 
 
 async def asked(ledger: Ledger, part: str) -> Asked:
@@ -126,7 +135,8 @@ async def asked(ledger: Ledger, part: str) -> Asked:
     if len(hashes) != 1:
         many = "none" if not hashes else "several"
         raise UsageError(
-            f"{many} of the plans that wait for approval begins with {part}; nothing was approved"
+            f"{many} of the plans that wait for approval begins with {part}; nothing was approved",
+            "`dbdeck audit list --kind refused` has them",
         )
     try:
         return Asked(entry=rows[0], plan=msgspec.convert(fields(rows[0].body)["plan"], Plan))

@@ -213,7 +213,7 @@ class Dispatcher:
         if not same or args not in [self._parsed(name, one) for one in (meant.get("args"), given) if one]:
             raise Refused(
                 f"this idempotency key was used for something else: {meant.get('action')} on "
-                f"{meant.get('target')} with {meant.get('args')}; nothing was executed",
+                f"{meant.get('target')} with {_words(meant.get('args'))}; nothing was executed",
                 "a key stands for one intention: choose another",
             )
         return repeated(action_id, entries)
@@ -283,9 +283,12 @@ class Dispatcher:
     async def _ask_policy(self, plan: Plan, target: Target, approval: Approval) -> Ruling:
         """What its rules say of the plan, at one moment. Raises Refused."""
         now = datetime.now(UTC)  # one moment for all: a window may close meanwhile
-        refusal = rules.refuses(self._policy, target, plan, approval, now, self._who)
+        offline = isinstance(self.registry.get(plan.action), Offline)
+        against = rules.ruled_out if offline else rules.disabled
+        refusal = against(self._policy, target, plan.action, now, self._who, plan.risk)
+        refusal = refusal or rules.refuses(self._policy, target, plan, approval)
         # What acts on no server leaves nothing open that a second run could meet.
-        if refusal is None and not isinstance(self.registry.get(plan.action), Offline):
+        if refusal is None and not offline:
             unsettled = [one for one in await self._ledger.open_intents() if not running(one)]
             refusal = rules.frozen_by(plan, [one.body for one in unsettled if not one.unmerged])
             refusal = refusal or _by_unmerged(plan, [one for one in unsettled if one.unmerged])
@@ -322,16 +325,18 @@ class Dispatcher:
             return await approved(self._ledger, plan, ruled)
         except ApprovalMissing as missing:
             if not approval.waits:
-                await self._record_refusal(plan, missing.message, plan)
+                await self._record_refusal(plan, missing.message, approval)
             raise
 
-    async def _record_refusal(self, plan: Plan, reason: str, whole: Plan | None = None) -> None:
-        """Refusals are rows too; but nothing happened, so a ledger that is down does not matter here. The
-        `whole` plan stands in it where somebody is to approve it.
+    async def _record_refusal(self, plan: Plan, reason: str, asked: Approval | None = None) -> None:
+        """Refusals are rows too; but nothing happened, so a ledger that is down does not matter here. Where
+        somebody else is `asked` to approve it, the whole plan stands in it, and what it is wanted for.
         """
         body = {"action": plan.action, "target": plan.target, "args": plan.args, "reason": reason}
-        if whole is not None:
-            body |= {"plan_hash": whole.hash, "plan": msgspec.to_builtins(whole, str_keys=True)}
+        if asked is not None:
+            whole = msgspec.to_builtins(plan, str_keys=True)
+            wanted = {"reason": asked.reason, "ticket": asked.ticket}
+            body |= {"plan_hash": plan.hash, "plan": whole, "wanted": wanted}
         try:
             await self._ledger.append(Kind.REFUSED, uuid4(), body)
         except AuditUnavailable:
@@ -353,7 +358,10 @@ class Dispatcher:
             if fresh.observed.get(key) != before
         ]
         if changed:
-            raise Stale(f"{plan.title} changed since the plan: {'; '.join(changed)}; nothing was executed")
+            raise Stale(
+                f"{plan.title} changed since the plan: {'; '.join(changed)}; nothing was executed",
+                "plan anew",
+            )
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
 
@@ -395,7 +403,17 @@ def _change(key: str, before: object, now: object) -> str:
     if key.partition(" ")[0] in ("table", "index") and isinstance(before, int):
         gone = "is gone" if now is None else "was dropped and made anew, or built anew"
         return f"{key} {gone}"
-    return f"{key} was {before!r} and is {now!r}"
+    return f"{key} was {_shown(before)} and is {_shown(now)}"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)
+
+
+def _words(args: object) -> str:
+    """As they are written on a command line."""
+    given = args if isinstance(args, dict) else {}
+    return " ".join(f"{name}={value}" for name, value in given.items()) or "no arguments"
 
 
 def running(intent: OpenIntent) -> bool:

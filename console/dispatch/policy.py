@@ -84,6 +84,13 @@ def disabled(
             f"{target.name} is read-only: its config has no operator login",
             "add `operator: {user: …, password: …}` to the target",
         )
+    return ruled_out(policy, target, action, now, who, risk)
+
+
+def ruled_out(
+    policy: Policy, target: Target, action: str, now: datetime, who: Who = NOBODY, risk: Risk | None = None
+) -> Refusal | None:
+    """What stands against an action that needs no operator: a drill of a server that may be what was lost."""
     for rule in policy.deny:
         if selects(rule.select, target) and any(fnmatchcase(action, glob) for glob in rule.actions):
             return Refusal(f"policy denies {action} on {target.name}: {rule.reason}")
@@ -100,18 +107,13 @@ def disabled(
     return None
 
 
-def refuses(
-    policy: Policy, target: Target, plan: Plan, approval: Approval, now: datetime, who: Who = NOBODY
-) -> Refusal | None:
-    """The first reason against running the plan, or None."""
-    early = disabled(policy, target, plan.action, now, who, plan.risk)
-    if early is not None:
-        return early
+def refuses(policy: Policy, target: Target, plan: Plan, approval: Approval) -> Refusal | None:
+    """What the plan or its approval lacks where nothing else is against it: the first reason, or None."""
     if plan.refusals:
         return Refusal(f"protected: {'; '.join(plan.refusals)}")
     if not approval.reason.strip():
         return Refusal("no reason was given", "say why with --reason")
-    if target.environment in policy.ticket and not approval.ticket.strip():
+    if wants_ticket(policy, target) and not approval.ticket.strip():
         return Refusal(f"{target.environment} wants a ticket", "name it with --ticket")
     if must_type_name(plan, target) and approval.confirm != target.name:
         return Refusal(
@@ -130,6 +132,10 @@ def may_break_glass(policy: Policy, target: Target, who: Who) -> BreakGlass:
         f"no policy lets {who.user} break the glass on {target.name}; nothing was executed",
         "wait for the ledger; policy.break_glass of the config says who may act without it",
     )
+
+
+def wants_ticket(policy: Policy, target: Target) -> bool:
+    return target.environment in policy.ticket
 
 
 def must_type_name(plan: Plan, target: Target) -> bool:

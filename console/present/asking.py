@@ -89,5 +89,5 @@ def own_approval(run: str, hand_over: str, stop: str) -> Said:
     return [
         (Tone.WARN, "you started it, so others approve; nothing was done yet"),
         (Tone.NORMAL, f"{hand_over} hands it over, and {stop} lets go of it: it stays in the ledger"),
-        (Tone.NORMAL, f"another goes on with it, and approves: `dbdeck runbook resume {run}`"),
+        (Tone.NORMAL, f"somebody else: `dbdeck runbook approve {run} --reason TEXT`"),
     ]

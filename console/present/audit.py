@@ -73,6 +73,11 @@ class Story:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._intents = {entry.action_id: body(entry) for entry in entries if entry.kind == Kind.INTENT}
 
+    def who(self, entry: Entry) -> str:
+        """An approval counts by the login that the ledger's server verified, not by the name it gives."""
+        said = "" if entry.kind == Kind.APPROVAL else self.of(entry, "operator")
+        return said or entry.db_user
+
     def of(self, entry: Entry, name: str) -> str:
         own = body(entry).get(name)
         return str(own or self._intents.get(entry.action_id, {}).get(name) or "")
@@ -92,7 +97,7 @@ def _line(entry: Entry, story: Story) -> Line:
             clean(entry.kind, 20),
             clean(story.of(entry, "action"), 60),
             clean(story.of(entry, "target"), 60),
-            clean(story.of(entry, "operator") or entry.db_user, 60),
+            clean(story.who(entry), 60),
             clean(what(entry), 300),
         ),
         tone=_STATUS.get(str(body(entry).get("status")), _TONES.get(entry.kind, Tone.NORMAL)),
@@ -154,7 +159,7 @@ def document(entries: Sequence[Entry]) -> list[dict[str, Any]]:
             "action_id": str(entry.action_id),
             "action": story.of(entry, "action") or None,
             "target": story.of(entry, "target") or None,
-            "operator": story.of(entry, "operator") or entry.db_user,
+            "operator": story.who(entry),
             "reason": story.of(entry, "reason") or None,
             "body": body(entry),
         }

@@ -28,6 +28,10 @@ def lines(history: DeadlockHistory) -> list[Line]:
     return [_line(one, counts[one.fingerprint]) for one in history.deadlocks]
 
 
+def _times(number: int) -> str:
+    return "once" if number == 1 else f"{number} times"
+
+
 def _line(one: Deadlock, times: int) -> Line:
     victim = one.victim
     known = bool(one.participants)
@@ -106,7 +110,7 @@ def _who(each: Participant) -> str:
 
 def details(history: DeadlockHistory, one: Deadlock) -> list[str]:
     """The drawing, the lock order in words, and what each ran."""
-    head = f"{moment(one.at)} UTC · kind {one.fingerprint}, seen {history.counts[one.fingerprint]} times · "
+    head = f"{moment(one.at)} UTC · kind {one.fingerprint}, seen {_times(history.counts[one.fingerprint])} · "
     said = [f"{head}read from the {clean(one.source, 200)}", *cycle(one)]
     if one.participants:
         said += ["", "the lock order:"]

@@ -128,9 +128,8 @@ def concluded(found: Iterable[Mapping[str, Any]]) -> list[tuple[Tone, str]]:
     for one in found:
         verdict = Verdict(one["verdict"])
         made = f"{one.get('made')} of {one.get('checks')} checks made"
-        said.append(
-            (_TONE[verdict], f"  {one['source']} {clean(str(one['backup']), 200)}: {verdict.upper()}, {made}")
-        )
+        named = f"{one['source']} {clean(str(one['backup']), 200)}".strip()  # there may be no backup at all
+        said.append((_TONE[verdict], f"  {named}: {verdict.upper()}, {made}"))
         said += [(Tone.BAD, f"    {clean(reason, 500)}") for reason in one.get("reasons") or ()]
         phases = _times(one.get("phases") or {}, ", ")
         said.append((Tone.MUTED, f"    {phases}"))

@@ -91,7 +91,8 @@ def _session(one: Holder) -> str:
     if session is None:
         return ""
     where = f"{text(session.user)} @ {text(session.client)} in {text(session.database)}"
-    return f"{session.id} {where}, {text(session.application)}, {session.state}"
+    parts = (f"{session.id} {where}", text(session.application), str(session.state))
+    return ", ".join(one for one in parts if one)
 
 
 def _tables(horizon: Horizon) -> str:

@@ -10,7 +10,7 @@ from console.model.transactions import OpenTransaction
 from console.present.sessions import key as session_key
 from console.present.sessions import reference, state, statement, text
 from console.present.table import Column, Line, Lines, Tone
-from console.present.units import UNKNOWN, age, clean, count
+from console.present.units import UNKNOWN, age, clean, count, counted
 
 COLUMNS = (
     Column(title="session", width=8, align="right"),
@@ -97,9 +97,9 @@ def details(one: OpenTransaction) -> list[tuple[str, str]]:
         ("application", f"{text(session.application) or 'no name'} ({text(session.kind)})"),
         ("state", f"{state(session)} for {age(session.state_seconds)}"),
         ("transaction", _transaction(one)),
-        ("modified", "" if one.rows_modified is None else f"{one.rows_modified} rows"),
+        ("modified", "" if one.rows_modified is None else counted(one.rows_modified, "row")),
         ("holds", _holds(one)),
-        ("blocks", f"{count(one.blocks)} sessions" if one.blocks else ""),
+        ("blocks", counted(one.blocks, "session") if one.blocks else ""),
         ("pins", "" if one.pins is None else f"old rows of {count(one.pins)} transactions begun since"),
         ("protected", str(session.protection or "")),
         ("resolve", clean(one.resolve or "", 300)),
@@ -119,12 +119,11 @@ def _transaction(one: OpenTransaction) -> str:
 def _holds(one: OpenTransaction) -> str:
     parts = []
     if one.locks is not None:
-        parts.append(f"{count(one.locks)} locks")
+        parts.append(counted(one.locks, "lock"))
     if one.rows_locked is not None:
-        parts.append(f"about {count(one.rows_locked)} row locks")
-    if one.objects:
-        parts.append("on " + ", ".join(clean(name, 100) for name in one.objects))
-    return " ".join(parts)
+        parts.append(f"about {counted(one.rows_locked, 'row')} locked")
+    where = f" on {', '.join(clean(name, 100) for name in one.objects)}" if one.objects else ""
+    return ", ".join(parts) + where
 
 
 def document(transactions: Iterable[OpenTransaction]) -> list[dict[str, Any]]:

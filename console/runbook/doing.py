@@ -97,7 +97,7 @@ class Doing:
             told = _on(due, f"it took longer than {due.step.timeout}")
             return Observed(step=due.key, state="failed", summary=told)
         except DbdeckError as error:
-            told = _on(due, f"{error.message} {error.hint}".strip())
+            told = _on(due, _why(error))
             return Observed(step=due.key, state="failed", summary=told)
 
     @property
@@ -212,7 +212,7 @@ class Doing:
                 return Ready(None, _asking(due.key, None, self._ground), begun, there)
             plan = await self._planned(step.action, given, due.resumes)
         except DbdeckError as error:
-            told = f"{error.message} {error.hint}".strip()
+            told = _why(error)
             return Observed(step=due.key, state="failed", summary=told, value=_nothing_done(told))
         return Ready(plan, _asking(due.key, plan, self._ground), begun)
 
@@ -240,7 +240,7 @@ class Doing:
                     parent=run,
                 )
         except DbdeckError as error:
-            told = f"{error.message} {error.hint}".strip()
+            told = _why(error)
             return Acted(
                 step=due.key,
                 effect="none",
@@ -421,3 +421,7 @@ def _asking(key: str, plan: Plan | None, ground: Ground) -> Ask:
     return Ask(
         key=key, question="action", text="\n".join(lines), choices=("yes", "no"), phrase=typed, plan=plan
     )
+
+
+def _why(error: DbdeckError) -> str:
+    return f"{error.message}; {error.hint}" if error.hint else error.message

@@ -95,7 +95,8 @@ class _Outline:
         if wanted is None or _holds(wanted.when, at.names) is False:
             return
         within = f", each good for {wanted.expires}" if wanted.expires else ""
-        text = f"asks {wanted.count} others to approve it first{within} (`dbdeck runbook approve RUN`)"
+        others = "1 other" if wanted.count == 1 else f"{wanted.count} others"
+        text = f"asks {others} to approve it first{within} (`dbdeck runbook approve RUN`)"
         self.lines.append(Line(depth=0, step=APPROVAL, kind=APPROVAL, text=text))
 
     def _say(self, at: _At, step: Step, text: str, known: Known = "", statements: Sequence[str] = ()) -> None:

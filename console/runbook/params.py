@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from console.engine.plain import plain
 from console.errors import UsageError
 from console.runbook.document import Document, Param, ParamType
 from console.runbook.functions import seconds_of
@@ -145,13 +146,14 @@ def _choice(value: object, param: Param) -> str:
 
 
 def _session(value: object, _: Param) -> dict[str, Any]:
-    """The number and start, as `show sessions --json` has them in `session`."""
+    """The number and start, written as rows of a read have them: `Z` is `+00:00`, or no row would be it."""
     if isinstance(value, dict) and set(value) == {"id", "started_at"}:
         value = f"{value['id']}@{value['started_at']}"
     found = _SESSION.fullmatch(str(value))
-    if found is None or datetime.fromisoformat(found["started_at"]).tzinfo is None:
+    started = datetime.fromisoformat(found["started_at"]) if found else None
+    if found is None or started is None or started.tzinfo is None:
         raise ValueError("it is ID@STARTED_AT, with the time as `show sessions --json` prints it")
-    return {"id": int(found["id"]), "started_at": found["started_at"]}
+    return {"id": int(found["id"]), "started_at": plain(started)}
 
 
 _CONVERT: Final[Mapping[ParamType, Callable[[object, Param], Any]]] = {

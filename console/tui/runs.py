@@ -292,7 +292,7 @@ class FollowedRun(SeenRun):
             return "not ended"
         if self.handed_to:
             return f"handed over to {self.handed_to}"
-        return "nobody on this machine runs it" if self._only_here else "its runner is gone"
+        return "nobody on this machine runs it" if self._only_here else "nobody runs it"
 
     async def remark(self, text: str) -> None:
         await remark(self._ledger, self.id, text, whoami())

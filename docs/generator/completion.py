@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from click.shell_completion import get_completion_class
-
+from console.cli import complete
 from console.cli.main import cli
 
 
 def script(shell: str) -> str:
     """Raises LookupError for a shell that click does not know."""
-    found = get_completion_class(shell)
-    if found is None:
+    text = complete.script(shell, cli)
+    if text is None:
         raise LookupError(shell)
-    return found(cli, {}, "dbdeck", "_DBDECK_COMPLETE").source()
+    return text

@@ -40,6 +40,27 @@ def _own(what: str, source: str) -> Fact:
     return Fact(what, source, source)
 
 
+SHOWS: dict[str, str] = {
+    "overview": "Every target in a line, the worst first, with what is wrong and the last minutes as plots.",
+    "locks": "Who blocks whom, as a tree: the root blockers, and who waits behind each.",
+    "deadlocks": "Deadlocks that the server tells of, each with its cycle, its lock order and its victim.",
+    "transactions": "Open transactions: how old they are, and what they hold, block and pin.",
+    "horizon": "What keeps old row versions from being cleaned up, and what ends it.",
+    "tables": "Size, dead rows and bloat of tables, when they were last vacuumed, and what holds that up.",
+    "indexes": "Indexes and constraints that want something: invalid, missing, duplicate, unused, bloated.",
+    "progress": "Statements that report how far they are, with rate and time left.",
+    "accounts": "Who may log in, how their passwords are kept, how old they are, and who depends on them.",
+    "drain": "Accounts whose old password is still kept or valid, and the sessions from before.",
+    "backups": "What there is to restore from, how old it is, and when it was proved.",
+    "drills": "Restore drills: their verdicts, and the RTO and RPO that they measured.",
+    "trends": "What was promised of each source of backups and what was measured, over time.",
+    "runbooks": "The runbooks that fit this server, and those that are suggested by what is seen now.",
+    "runs": "Runs of runbooks: who began them, where they stand and how they ended.",
+    "jobs": "What was started in this console: how far it is, and how it ended.",
+    "audit": "The newest rows of the ledger: what was wanted, done, refused, approved and settled.",
+    "effects": "What changed on the server, and which action declared it, if any.",
+}
+
 FACTS: dict[str, Facts] = {
     "overview": Facts(
         "overview.md",

@@ -20,7 +20,7 @@ from console.tui.panes.acting import ActingPane
 from console.tui.panes.pane import Pane
 from console.tui.screens import views
 from docs.generator.markdown import code, page, sentence, table
-from docs.generator.pane_facts import FACTS, Fact, Facts
+from docs.generator.pane_facts import FACTS, SHOWS, Fact, Facts
 
 _ROOT = Path(__file__).resolve().parents[2]
 _SQL = _ROOT / "console" / "engine"
@@ -36,10 +36,7 @@ def pages() -> dict[str, Callable[[], str]]:
 
 
 def index() -> str:
-    rows = [
-        (code(tab.key), f"[{tab.title}]({tab.name}.md)", sentence(_first(pane_of(tab.name))))
-        for tab in views.TABS
-    ]
+    rows = [(code(tab.key), f"[{tab.title}]({tab.name}.md)", sentence(SHOWS[tab.name])) for tab in views.TABS]
     said = "A page for each view of the console. Views with one key follow each other on it."
     return page("Views", [said, ""], table(("key", "view", "what it shows"), rows))
 
@@ -60,7 +57,7 @@ def columns_of(name: str) -> tuple[str, ...]:
 def _page(name: str) -> str:
     tab = next(tab for tab in views.TABS if tab.name == name)
     facts = FACTS[name]
-    head = [sentence(_first(pane_of(name))), ""]
+    head = [f"{sentence(SHOWS[name])} {sentence(_first(pane_of(name)))}", ""]
     shown = f" `dbdeck show {name}` prints the same." if name in SUBJECTS else ""
     more = f"[{facts.more.partition('#')[0]}](../{facts.more})"
     head += [f"Key {code(tab.key)}, which has {views.titles(tab.key)}.{shown} More: {more}", ""]

@@ -60,3 +60,9 @@ def test_refused_without_repeating_a_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_url(url)
     assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_a_port_as_libpq_has_it_is_told_where_it_goes() -> None:
+    with pytest.raises(ConfigError, match="unknown parameter 'port'") as refused:
+        parse_url("postgresql://ann@/ledger?host=/run/pg&port=5433")
+    assert refused.value.hint == "the port stands after the host: postgresql://user@host:5433/database"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -257,3 +259,54 @@ def test_the_shell_itself_completes_with_the_script_that_is_installed(
         check=False,
     )
     assert (sorted(done.stdout.split()), done.stderr) == (["orders-dev", "orders-prod"], "")
+
+
+def test_the_arguments_of_the_action_on_the_line_are_completed(config: Path) -> None:
+    found = completed("dbdeck plan setting.set ", config)
+    assert (found[:2], "scope=" in found) == (["name=", "value="], True), "what is required stands first"
+    assert completed("dbdeck apply setting.set name=work_mem va", config) == ["value="]
+    assert "name=" not in completed("dbdeck apply setting.set name=work_mem ", config)
+    assert completed("dbdeck apply table.vacuum table=a tab", config) == ["table="], "it may be repeated"
+    for words in ("dbdeck plan no.such ", "dbdeck apply ./plan.json "):
+        assert (completed(words, config), asked(words, config)[1:]) == ([], ("", 0))
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("dbdeck plan table.vacuum full=", ["full=true", "full=false"]),  # zsh, fish
+        ("dbdeck plan table.vacuum full = t", ["true"]),  # bash splits at the sign
+        ("dbdeck plan table.vacuum full =", ["true", "false"]),
+        ("dbdeck plan table.vacuum index_cleanup=o", ["index_cleanup=off", "index_cleanup=on"]),
+        ("dbdeck plan table.vacuum truncate=", ["truncate=true", "truncate=false"]),
+        ("dbdeck plan account.create purpose=m", ["purpose=monitor"]),
+        ("dbdeck plan account.create account=", []),
+    ],
+)
+def test_values_are_completed_where_there_are_few(words: str, values: list[str], config: Path) -> None:
+    assert completed(words, config) == values
+
+
+def test_runs_and_actions_are_completed_from_this_machines_journals(config: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    config.write_text(f"audit: {{url: 'sqlite:///none/a.db', journal: {journal}}}\ntargets: {{}}\n")
+    run, action = ("11111111-0000-4000-8000-000000000000", "22222222-0000-4000-8000-000000000000")
+    body = json.dumps({"action": "session.cancel", "target": "orders-prod"})
+    rows = [
+        {"row": {"action_id": run, "kind": "run", "body": "{}"}},
+        {"row": {"action_id": action, "kind": "intent", "body": body}},
+    ]
+    torn = '{"row":{"action_id":"3333'  # its process died
+    lines = [json.dumps(row, separators=(",", ":")) for row in rows]
+    (journal / "a.ndjson").write_text("\n".join([*lines, torn]))
+    for words in ("runbook status ", "runbook approve 1", "runbook export "):
+        assert completed(f"dbdeck {words}", config) == [run]
+    for words in ("audit show ", "apply --resume ", "audit reconcile --action 2", "audit prove "):
+        assert completed(f"dbdeck {words}", config) == [action]
+    assert f"{action}\nsession.cancel on orders-prod" in asked("dbdeck audit show ", config, shell="zsh")[0]
+
+
+def test_bash_adds_no_space_after_the_name_of_an_argument() -> None:
+    script = CliRunner().invoke(cli, ["completion", "bash"]).output
+    assert "[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n    return 0\n" in script

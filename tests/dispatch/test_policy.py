@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from console.dispatch.policy import check_selects, disabled
+from console.dispatch.policy import check_selects, disabled, ruled_out
 from console.dispatch.selection import parts, selects
 from console.errors import ConfigError, UsageError
 from console.model.policy import Deny, Freeze, Policy
@@ -45,6 +45,12 @@ def test_a_target_without_an_operator_is_read_only_and_says_what_to_add() -> Non
     refusal = disabled(Policy(), msgspec.structs.replace(PROD, operator=None), "session.cancel", NOW)
     assert refusal is not None
     assert "operator" in refusal.hint
+
+
+def test_what_needs_no_server_needs_no_operator() -> None:
+    read_only = msgspec.structs.replace(PROD, operator=None)
+    assert ruled_out(Policy(), read_only, "backup.drill", NOW) is None
+    assert disabled(Policy(), read_only, "backup.drill", NOW) is not None
 
 
 @pytest.mark.parametrize("select", ["prod", "=prod", "env=", ",,", "env=prod,zzz"])

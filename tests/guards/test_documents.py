@@ -116,7 +116,9 @@ def test_the_table_of_exit_codes_is_whole(document: str) -> None:
 
 # ---- keys ------------------------------------------------------------------------------------
 
-_SYMBOLS = {"question_mark": "?", "slash": "/"}
+_SYMBOLS = {
+    "question_mark": "?", "slash": "/", "right_square_bracket": "]", "left_square_bracket": "[",
+}  # fmt: skip
 
 
 def _classes() -> Iterator[type]:

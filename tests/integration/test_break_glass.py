@@ -19,6 +19,7 @@ from console.audit.ledger import install
 from console.cli.act import load_plan
 from console.config import load
 from console.dispatch.registry import Registry
+from console.dispatch.scratch import free_port
 from console.engine.open import open_operator
 from tests.audit.outage import outage
 from tests.audit.sinks import MysqlSink, PostgresSink
@@ -98,7 +99,8 @@ async def test_from_the_outage_to_the_review(
     people = await people_at(any_server, postgres18, tmp_path)
     people.policy(break_glass=[MAY])
     async with outage(people.sink):
-        assert (await people.mine.run("apply", *SET)).code == 5
+        without = await people.mine.run("apply", *SET)
+        assert (without.code, "; nothing was executed\n" in without.err) == (5, True), without
     done = await broken(people)
     assert (done.code, done.document["intent"], done.document["recorded"]) == (0, None, False), done
     assert "BREAK-GLASS on t" in done.err
@@ -126,6 +128,15 @@ async def test_from_the_outage_to_the_review(
     assert (offline["reviewed_by"], offline["review"]) == (APP, "looked"), verified
     assert (await people.mine.run("audit", "doctor", "--json")).document["unreviewed"] == []
     await people.undone()
+
+
+async def test_who_reaches_no_ledger_is_told_what_was_not_done_and_what_there_is(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    nowhere = f"postgresql://{OPERATOR}@127.0.0.1:{free_port('127.0.0.1')}/ledger"
+    done = await Command(tmp_path, {"t": postgres18.target_dict()}, url=nowhere).run("apply", *SET)
+    assert (done.code, "; nothing was executed\n" in done.err) == (5, True), done
+    assert "--break-glass, for whom policy lets" in done.err, done
 
 
 async def test_a_ledger_that_answers_is_used(people: People) -> None:
@@ -162,6 +173,8 @@ async def test_it_is_no_way_round_the_policy(people: People, policy: dict[str, A
     people.policy(**policy)
     done = await broken(people)
     assert (done.code, told in done.err, "nothing was executed" in done.err) == (4, True, True), done
+    left = list((people.mine.folder / "journal").glob("*.glass.ndjson"))
+    assert [str(one) in done.err for one in left] == [True] * len(left), done  # a refusal is a row, too
 
 
 async def test_a_policy_may_let_it_go_without_approvals_and_that_is_recorded(people: People) -> None:

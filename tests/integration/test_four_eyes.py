@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,10 +18,12 @@ from console.errors import Refused
 from console.secrets import Secret
 from tests.audit.sinks import MysqlSink, PostgresSink
 from tests.command import Command
+from tests.running import waiting
 from tests.servers.accounts import APP, OPERATOR, PASSWORDS
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
+from tests.situations import scene
 
 RULE = {"name": "four eyes", "effect": "allow", "actions": ["setting.*"], "approvals": 1}
 WORDS = (
@@ -92,7 +95,7 @@ async def test_the_ledgers_server_takes_only_the_approval_of_another(sink: Postg
 
 
 @pytest.fixture
-async def two(postgres18: PostgresServer, tmp_path: Path) -> tuple[Command, Command]:
+async def two(postgres18: PostgresServer, tmp_path: Path) -> AsyncIterator[tuple[Command, Command]]:
     """The same targets and the same ledger; two people with a login each at it."""
     made = PostgresSink(postgres18, await postgres18.new_database(), tmp_path / "journal")
     await made.install()
@@ -113,18 +116,27 @@ async def two(postgres18: PostgresServer, tmp_path: Path) -> tuple[Command, Comm
         }
         command.write({**values, "policy": {"rules": [RULE]}})
         people.append(command)
-    return people[0], people[1]
+    yield people[0], people[1]
+    admin = await postgres18.connect()
+    await admin.execute(f"alter role {OPERATOR} reset work_mem")
+    await admin.close()
 
 
 async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Command]) -> None:
     asking, approving = two
-    first = await asking.run("apply", *WORDS)
+    planned = await asking.run("plan", *WORDS[:-3])
+    assert "`apply` wants the approval of 1 other, by four eyes" in planned.err, planned
+    first = await asking.run("apply", *WORDS, "--reason", "for the night", "--ticket", "T-1")
     assert (first.code, "four eyes wants 1 other" in first.err) == (4, True), first
     plan_hash = first.err.split("nothing was executed: ")[1].split()[0]
     own = await asking.run("approve", plan_hash, "--reason", "fine", "--yes")
     assert (own.code, "cannot approve it" in own.err) == (4, True), own
     theirs = await approving.run("approve", plan_hash[:12], "--reason", "fine", "--yes")
     assert (theirs.code, "work_mem" in theirs.err) == (0, True), theirs
+    assert f"asked for by {OPERATOR} at " in theirs.err, theirs
+    assert "UTC: for the night (ticket T-1)\n" in theirs.err, theirs
+    (row,) = (await approving.run("audit", "list", "--kind", "approval", "--json")).rows
+    assert row["operator"] == APP  # the verified login, not the name that this machine gives
     second = await asking.run("apply", *WORDS)
     assert second.code == 0, second
     kinds = await asking.kinds()
@@ -133,6 +145,35 @@ async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Co
     ]  # fmt: skip
     await asking.run("apply", "setting.reset", "-t", "t", "name=work_mem", f"role={OPERATOR}",
                      "--reason", "x", "--yes")  # fmt: skip
+
+
+async def test_who_plans_the_same_again_gets_the_hash_that_was_approved(
+    any_server: Server, tmp_path: Path
+) -> None:
+    """Ages go on and waiters come, and what is done to whom is the same."""
+    async with scene(any_server) as shop:
+        mysql = isinstance(any_server, MysqlServer)
+        given = {} if mysql else {"database": shop.database}
+        command = Command(tmp_path, {"t": any_server.target_dict(**given)})
+        await shop.chain(2)
+        await waiting(command, 2)
+        row = (await command.run("show", "locks", "-t", "t", "--json")).rows[0]
+        number, started = row["session"]["id"], f"started_at={row['session']['started_at']}"
+        wanted = [
+            ("session.terminate", f"id={number}", started),
+            ("chain.break", f"root={number}", started),
+            ("session.terminate_idle", "older_than=1s"),
+        ]
+
+        async def hashes() -> list[str]:
+            done = [await command.run("plan", *words, "-t", "t", "--json") for words in wanted]
+            return [one.document["hash"] for one in done]
+
+        await asyncio.sleep(1.5)
+        before = await hashes()
+        await shop.waiter(1)
+        await waiting(command, 3)
+        assert await hashes() == before
 
 
 async def test_only_the_approval_of_who_the_rule_names_counts(two: tuple[Command, Command]) -> None:
@@ -160,6 +201,9 @@ async def test_apply_waits_for_the_other_terminal(two: tuple[Command, Command]) 
     while "nothing was executed: " not in said:
         said = (await asyncio.wait_for(runner.stderr.readline(), 20)).decode()
     plan_hash = said.split("nothing was executed: ")[1].split()[0]
+    await asyncio.wait_for(runner.stderr.readline(), 20)
+    said = (await asyncio.wait_for(runner.stderr.readline(), 20)).decode()
+    assert said.startswith("dbdeck: waiting for it until "), said
     assert (await approving.run("approve", plan_hash, "--reason", "fine", "--yes")).code == 0
     out, err = await asyncio.wait_for(runner.communicate(), 40)
     assert runner.returncode == 0, (out, err)

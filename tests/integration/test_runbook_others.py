@@ -142,6 +142,7 @@ async def test_another_approves_it_and_the_starter_does_not(own: Command) -> Non
     first = await own.run("runbook", "run", "approved", *START, env=ANN)
     run = end(first)["run"]
     assert (first.code, end(first)["waiting"]["question"]) == (4, "approval"), first
+    assert f"somebody else: `dbdeck runbook approve {run} --reason TEXT`" in first.err, first
     herself = await own.run("runbook", "approve", run, "--reason", "fine", env=ANN)
     assert (herself.code, "does not approve it" in herself.err) == (4, True), herself
     other = await own.run("runbook", "approve", run, "--reason", "looked at the locks", env=BOB)

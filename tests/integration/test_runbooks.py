@@ -7,11 +7,13 @@ import html
 import json
 import signal
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from console.runbook.skeleton import skeleton
 from tests.command import Command
 from tests.running import START, end, happened, waiting, with_documents
 from tests.servers.fleet import Server
@@ -102,6 +104,19 @@ async def test_the_plan_shows_the_whole_tree_and_changes_nothing(shop: Scene, co
     )
     assert next(row for row in done.document["rows"] if row["step"] == "settled")["known"] == "run time"
     assert await command.kinds() == []
+
+
+async def test_what_a_newcomer_begins_with_finds_the_session_it_is_given(
+    shop: Scene, command: Command
+) -> None:
+    await shop.chain(2)
+    await waiting(command, 2)
+    rows = (await command.run("show", "locks", "-t", "t", "--json")).rows
+    waiter = next(row["session"] for row in rows if row["blocked_by"])
+    mine = with_documents(command, skeleton("mine", "ann", date(2026, 11, 20)))
+    given = f"session={waiter['id']}@{waiter['started_at']}"  # as `show sessions --json` prints it
+    done = await mine.run("runbook", "run", "mine", *START, "--yes", "-p", given)
+    assert (done.code, end(done)["effects"]) == (0, ["cancel"]), done
 
 
 # ---- a runner that dies, and two of them ---------------------------------------------------------

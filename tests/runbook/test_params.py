@@ -57,6 +57,13 @@ def test_texts_of_the_command_line_become_values() -> None:
     }
 
 
+@pytest.mark.parametrize("written", ["10:00:00Z", "11:00:00+01:00"])
+def test_a_session_is_written_as_the_rows_of_a_read_have_it(written: str) -> None:
+    """Else no row is ever the session that was named, and a runbook takes it for gone."""
+    found = typed(document(TEXT), {"session": f"7@2026-11-01T{written}"})
+    assert found["session"] == {"id": 7, "started_at": "2026-11-01T10:00:00+00:00"}
+
+
 def test_defaults_are_filled_in_and_what_is_not_given_is_null() -> None:
     found = typed(document(TEXT), {"session": SESSION})
     assert (found["age"], found["how"], found["who"]) == (600, "slow", None)

@@ -6,16 +6,20 @@ import asyncio
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.widgets import Input
 
 import actions
+from console.audit.record import Kind
 from console.config import Config
 from console.dispatch.registry import Registry
-from console.errors import ServerSilent
+from console.errors import PrivilegeMissing, ServerSilent
+from console.model.policy import Policy
 from console.model.sessions import Protection, State
 from console.model.target import Environment
 from console.tui import app as module
+from console.tui.app import ConsoleApp
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import TabLine
@@ -50,6 +54,23 @@ async def test_terminate_shows_the_plan_asks_a_reason_and_records_before_it_acts
         kinds = [entry.kind for entry in await ledger.entries(newest_first=False)]
         assert kinds == ["open", "intent", "step", "outcome"]
         await until(pilot, lambda: stage.cells() == [])
+
+
+async def test_where_the_policy_wants_a_ticket_it_is_asked_for_and_recorded(stage: Stage) -> None:
+    environment = stage.config.targets["shop"].environment
+    stage.config = msgspec.structs.replace(stage.config, policy=Policy(ticket=(environment,)))
+    stage.app = ConsoleApp(stage.config, Registry(actions.ALL))
+    async with shown(stage) as pilot:
+        await proposed(stage, pilot, "t")
+        await pilot.press(*"stuck", "ctrl+s")
+        assert isinstance(pilot.app.screen, ConfirmScreen), "no ticket, no run"
+        assert stage.operator.sent == []
+        await pilot.press(*"T-1", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        ledger = stage.app.desk.ledger
+        assert ledger is not None
+        (intent,) = await ledger.entries(kinds=(Kind.INTENT,))
+        assert '"ticket":"T-1"' in (intent.body or "")
 
 
 async def test_escape_leaves_no_trace(stage: Stage) -> None:
@@ -123,6 +144,15 @@ async def test_a_server_that_fails_is_told_with_its_words_and_comes_back_by_itse
         stage.engine.fail = None
         await until(pilot, lambda: "live" in stage.bar)
         assert "answers again" in stage.status
+
+
+async def test_where_only_a_right_was_missing_the_server_has_not_been_away(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        stage.engine.fail = PrivilegeMissing("no privilege to read locks")
+        await until(pilot, lambda: "no privilege to read locks" in stage.status)
+        stage.engine.fail = None
+        await pilot.press("r")
+        await until(pilot, lambda: stage.status.strip() == "")
 
 
 async def test_a_server_that_is_down_at_start_shows_why(stage: Stage) -> None:
@@ -236,7 +266,7 @@ async def test_open_intents_are_told_at_start(tmp_path: Path, monkeypatch: pytes
     second = Stage(tmp_path, monkeypatch, Environment.DEV)
     async with second.app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
-        assert "no known outcome" in second.status
+        await until(pilot, lambda: "no known outcome" in second.status)
         await second.app.desk.close()
 
 

@@ -354,7 +354,7 @@ async def test_stop_leaves_the_run_to_be_gone_on_with(library: Stage) -> None:
         screen = await running(pilot)
         await asked(pilot, screen, "action")
         await pilot.press("ctrl+x")
-        await until(pilot, lambda: "its runner is gone" in screen.seen.state)
+        await until(pilot, lambda: "nobody runs it" in screen.seen.state)
         assert library.operator.sent == []
         assert screen.seen.run.ended is None
         await pilot.press("r")

@@ -382,7 +382,7 @@ async def test_a_plan_that_fails_tells_why_in_its_dialog(stage: Stage) -> None:
         assert "there is no plan" in str(dialog.query_one("#why").render())
         assert not dialog.query_one("#go").display
         await pilot.press("escape")
-        await until(pilot, lambda: "nothing was executed: session 99 is gone" in stage.status)
+        await until(pilot, lambda: "session.terminate: session 99 is gone" in stage.status)
         assert pilot.app.screen is stage.main
 
 

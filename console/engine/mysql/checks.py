@@ -110,7 +110,7 @@ def slots(figures: dict[str, Any]) -> Check:
 def clock(server: float) -> Check:
     skew = server - time.time()
     return Check(
-        name="clock", ok=abs(skew) < _CLOCK_SECONDS, detail=f"the server is {skew:+.1f} s from this machine"
+        name="clock", ok=abs(skew) < _CLOCK_SECONDS, detail=f"the server is {skew:+z.1f} s from this machine"
     )
 
 

@@ -22,6 +22,7 @@ NOT_OURS = frozenset(
 _AUTO = re.compile(r" AUTO_INCREMENT=\d+")
 _VERIFIER = re.compile(r" IDENTIFIED (?:BY PASSWORD '[^']*'|VIA .*?(?= REQUIRE| WITH|$))")
 _GRANT = re.compile(r"GRANT (?P<what>.+) ON (?P<where>.+?) TO (?P<who>.+?)(?P<more> WITH .*| REQUIRE .*)?$")
+_COLUMNS = re.compile(r"\(([^)]*)\)")
 _TABLE_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "ALTER", "INDEX", "DROP", "CREATE")
 Rows = Sequence[Mapping[str, Any]]
 
@@ -215,6 +216,13 @@ async def _account(reader: Reader, row: Mapping[str, Any], objects: Objects) -> 
     objects["grant"] |= grants_named((str(next(iter(one.values()))) for one in rows), shown)
 
 
+def _in_order(privilege: str) -> str:
+    """`SELECT (b, a)`: a server tells columns in whatever order it keeps them, after a restore in another."""
+    return _COLUMNS.sub(
+        lambda match: f"({','.join(sorted(match[1].replace(' ', '').split(',')))})", privilege
+    )
+
+
 def grants_named(lines: Iterable[str], account: str) -> dict[str, str]:
     """Each by where it holds and for whom, with the fingerprint of what is allowed there; a membership by
     its role. Passwords, which MariaDB repeats, are left out.
@@ -227,7 +235,7 @@ def grants_named(lines: Iterable[str], account: str) -> dict[str, str]:
             if bare.startswith("GRANT "):
                 found[f"{bare.removeprefix('GRANT ').partition(' TO ')[0]} to {account}"] = fingerprint(bare)
             continue
-        what = sorted(one.strip() for one in re.split(r",(?![^(]*\))", match["what"]))
+        what = sorted(_in_order(one.strip()) for one in re.split(r",(?![^(]*\))", match["what"]))
         if what == ["USAGE"]:
             continue
         kind = "privileges" if what[0] != "PROXY" else "proxy"

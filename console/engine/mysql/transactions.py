@@ -15,7 +15,7 @@ from console.engine.mysql.rows import Transaction
 from console.errors import PrivilegeMissing
 from console.model.blocking import BlockingTree
 from console.model.locks import closure
-from console.model.sessions import Session, by_id
+from console.model.sessions import Session, State, by_id
 from console.model.transactions import OpenTransaction, oldest_first
 
 Record = Mapping[str, Any]
@@ -112,13 +112,19 @@ def _of_session(
         session=msgspec.structs.replace(session, prepared=name) if name else session,
         number=None if one.number is None else str(one.number),
         isolation=None if one.isolation is None else one.isolation.lower(),
-        statements=extras.statements.get(session.id, ()),
+        statements=_statements_of(session, extras.statements.get(session.id, ())),
         rows_modified=one.rows_modified,
         rows_locked=one.rows_locked,
         locks=held.locks if held else None,
         objects=held.objects if held else (),
         blocks=None if blocks is None else blocks.get(session.id, 0),
     )
+
+
+def _statements_of(session: Session, history: tuple[str, ...]) -> tuple[str, ...]:
+    """The history has what ended: what runs now stands before it."""
+    running = session.query if session.state is State.ACTIVE else None
+    return (running, *history)[:_STATEMENTS] if running else history
 
 
 def _detached(one: Transaction, blocks: Mapping[int, int | None] | None, names: xa.Names) -> OpenTransaction:

@@ -36,7 +36,7 @@ def checks(row: dict[str, Any], cost: tuple[float, float]) -> tuple[Check, ...]:
         Check(
             name="clock",
             ok=abs(skew) < 2,
-            detail=f"the server is {skew:+.1f} s from this machine",
+            detail=f"the server is {skew:+z.1f} s from this machine",
         ),
         Check(
             name="load of one poll",

@@ -68,6 +68,8 @@ class ActingPane(Pane[D, T]):
     def against(self, name: str) -> str:
         """Why the key can do nothing now; empty when it can."""
         verb, item = self.verbs[name], self.current
+        if not self.has(name):
+            return "this engine has nothing like it"
         if item is None and not verb.bulk:
             return "nothing is selected"
         if self.reading.stale or self.feed.late or self.outdated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -37,6 +37,21 @@ class TransactionsPane(ActingPane[Open, OpenTransaction]):
         Binding("x", "request('resolve')", "Roll back the prepared transaction", id="transactions.resolve"),
         Binding("l", "request('limit')", "Limit idle transactions of its role", id="transactions.limit"),
     ]
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[Open]],
+        *,
+        every: float,
+        refusal: Callable[[str], str],
+        limits: bool,
+    ) -> None:
+        """`limits`: the server has a time-out for idle transactions that holds for a role."""
+        super().__init__(read, every=every, refusal=refusal)
+        self._limits = limits
+
+    def has(self, name: str) -> bool:
+        return name != "limit" or self._limits
 
     def items_of(self, data: Open) -> Sequence[OpenTransaction]:
         return data

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _FLAVORS = {EngineKind.POSTGRES: {"postgresql"}, EngineKind.MYSQL: {"mysql", "mariadb"}}
 _WITHOUT = "Enter unlocks; {unlock.leave} goes on without: nothing is executed that needs it"
+_NOTHING = "nothing was executed"
 _STATES = {Exit.OK: JobState.DONE, Exit.PARTIAL: JobState.PARTLY, Exit.UNKNOWN: JobState.UNKNOWN}
 
 
@@ -54,11 +55,14 @@ class ActingScreen(Screen[None]):
 
     def refusal(self, action: str) -> str:
         """Why an action cannot run here now, before anything is planned."""
-
+        from console.dispatch.action import Offline
         from console.dispatch.person import person
-        from console.dispatch.policy import disabled
+        from console.dispatch.policy import disabled, ruled_out
 
-        against = disabled(self._desk.config.policy, self.target, action, datetime.now(UTC), person())
+        case = (self._desk.config.policy, self.target, action, datetime.now(UTC), person())
+        against = disabled(*case)
+        if against is not None and isinstance(self._desk.registry.get(action), Offline):
+            against = ruled_out(*case)
         if against is not None:
             return against.reason
         return "" if self._desk.can_act else NO_LEDGER
@@ -139,8 +143,10 @@ class ActingScreen(Screen[None]):
         return chosen != "look"
 
     def _not_done(self, name: str, error: DbdeckError | None = None) -> None:
-        why = f": {clean(error.message)}" if error else ""
-        self.post_message(Told(f"{name}: nothing was executed{why}", bad=error is not None))
+        why = clean(error.message) if error else ""
+        if _NOTHING not in why:  # most refusals say so themselves
+            why = f"{_NOTHING}: {why}" if why else _NOTHING
+        self.post_message(Told(f"{name}: {why}", bad=error is not None))
 
     def _show(self, title: str, said: words.Said) -> None:
         """In full, but never over a dialog that somebody is typing in: the status line has it too."""
@@ -214,7 +220,8 @@ class ActingScreen(Screen[None]):
         from console.tui.screens.confirm import ConfirmScreen
 
         try:
-            approval = await self.app.push_screen_wait(ConfirmScreen(name, planning, self._must_type))
+            asking = ConfirmScreen(name, planning, self._must_type, self._wants_ticket)
+            approval = await self.app.push_screen_wait(asking)
         finally:
             planning.cancel()
         if approval is not None:
@@ -222,6 +229,14 @@ class ActingScreen(Screen[None]):
         error = None if planning.cancelled() or not planning.done() else planning.exception()
         self._not_done(name, error if isinstance(error, DbdeckError) else None)
         return None
+
+    @property
+    def _wants_ticket(self) -> str:
+        """Which environment does, or nothing."""
+        from console.dispatch.policy import wants_ticket
+
+        wants = wants_ticket(self._desk.config.policy, self.target)
+        return str(self.target.environment) if wants else ""
 
     def _must_type(self, plan: Plan) -> str:
         from console.dispatch.policy import must_type_name

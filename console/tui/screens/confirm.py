@@ -32,7 +32,7 @@ STYLES = {
 }
 
 
-_BESIDE = 7  # lines of the dialog beside the plan: frame, reason, name, why, buttons
+_BESIDE = 7  # lines of the dialog beside the plan: frame, reason, name, why, buttons; one more for a ticket
 
 
 def drawn(said: Said) -> Text:
@@ -77,8 +77,12 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         Binding("pagedown", "scroll(1)", "Read on", show=False, priority=True, id="confirm.down"),
     ]
 
-    def __init__(self, name: str, planning: asyncio.Task[Plan], must_type: Callable[[Plan], str]) -> None:
+    def __init__(
+        self, name: str, planning: asyncio.Task[Plan], must_type: Callable[[Plan], str], ticket: str = ""
+    ) -> None:
+        """`ticket` is the environment that wants one, or empty."""
         super().__init__()
+        self._wants_ticket = ticket
         self._action = name
         self._planning = planning
         self._wants = must_type
@@ -91,6 +95,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
             with VerticalScroll(can_focus=False):
                 yield Static(f"{self._action}: planning …", id="plan", markup=False)
             yield Input(placeholder="reason (recorded in the audit ledger)", id="reason")
+            yield Input(placeholder=f"ticket ({self._wants_ticket} wants one)", id="ticket")
             yield Input(id="confirm")
             yield Static("", id="why", markup=False)
             with Horizontal():
@@ -101,13 +106,15 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     def on_mount(self) -> None:
         for entry in self.query(Input):
             entry.cursor_blink = False
+        self.query_one("#ticket", Input).display = bool(self._wants_ticket)
         self.query_one("#confirm", Input).display = False
         self.query_one("#reason", Input).focus()
         self._await_plan()
 
     def on_resize(self) -> None:
         """The plan gets what the fields and buttons leave of the screen: they are always in view."""
-        self.query_one(VerticalScroll).styles.max_height = max(2, self._room * 96 // 100 - _BESIDE)
+        beside = _BESIDE + bool(self._wants_ticket)
+        self.query_one(VerticalScroll).styles.max_height = max(2, self._room * 96 // 100 - beside)
         self.call_after_refresh(self._tell_of_more)
 
     @property
@@ -160,8 +167,10 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         self.query_one("#leave", Button).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.input.id == "reason" and self._must_type and event.value.strip():
-            self.query_one("#confirm", Input).focus()
+        """To the next field that is to be filled; from the last one it runs."""
+        after = [one for one in self.query(Input) if one.display and not one.value.strip()]
+        if after and event.value.strip() and event.input.id != "confirm":
+            after[0].focus()
         else:
             self.action_go()
 
@@ -178,6 +187,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
 
     def action_go(self) -> None:
         reason = self.query_one("#reason", Input).value.strip()
+        ticket = self.query_one("#ticket", Input).value.strip()
         typed = self.query_one("#confirm", Input).value.strip() if self._must_type else ""
         if self._plan is None:
             self._refuse(self._lacking, "#reason")
@@ -185,10 +195,12 @@ class ConfirmScreen(ModalScreen[Approval | None]):
             return
         elif not reason:
             self._refuse("a reason is needed: it goes into the ledger", "#reason")
+        elif self._wants_ticket and not ticket:
+            self._refuse(f"{self._wants_ticket} wants a ticket", "#ticket")
         elif typed != self._must_type:
             self._refuse(f"type the target's name, {self._must_type}, to run this in prod", "#confirm")
         else:
-            self.dismiss(Approval(reason=reason, confirm=typed))
+            self.dismiss(Approval(reason=reason, ticket=ticket, confirm=typed))
 
     def _refuse(self, why: str, field: str) -> None:
         self.query_one("#why", Static).update(why)

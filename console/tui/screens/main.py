@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from console.audit.record import Entry
     from console.dispatch.drift import Sentinel
     from console.engine.port import Engine
+    from console.model.reading import Problem
     from console.model.target import Target
     from console.tui.desk import Desk
 
@@ -53,6 +54,8 @@ _WATCHING = ("locks", "deadlocks")  # seen or not
 _GLANCE_SECONDS = 60.0
 _FIRST_GLANCE_SECONDS = 10.0
 _SUGGEST_SECONDS = 5.0
+# Kinds of trouble with the server itself: another one was its answer, or is of the ledger.
+_AWAY = frozenset({"unreachable", "no_slot", "login", "tls", "silent"})
 
 
 class MainScreen(GuidedScreen):
@@ -91,6 +94,7 @@ class MainScreen(GuidedScreen):
         self._rotation = desk.config.rotation.of(target.name)
         self._counted = time.monotonic()  # the first second belongs to the panes
         self._waits = 0
+        self._trouble: Problem | None = None
         self._prepared = False
         self._panes: dict[str, Pane[Any, Any]] = {}
         self._turning = asyncio.Lock()
@@ -209,7 +213,7 @@ class MainScreen(GuidedScreen):
     def on_pane_read(self, event: Pane.Read) -> None:
         reading = event.pane.reading
         if event.pane is self._looked_at:
-            self._complain(reading.problem.message if reading.problem else "")
+            self._complain(reading.problem)
             self._tick()
         if isinstance(event.pane, LocksPane):
             if not self._prepared:
@@ -299,15 +303,18 @@ class MainScreen(GuidedScreen):
         if begun_or_ended and any(switch.current == "jobs" for switch in self.query(ContentSwitcher)):
             self.pane.again()
 
-    def _complain(self, problem: str) -> None:
-        """The server's trouble stays in the status line until it is over."""
+    def _complain(self, problem: Problem | None) -> None:
+        """The server's trouble stays in the status line until it is over. Who lacked a right was answered."""
         status = self.query_one(Status)
-        if problem:
-            status.tell(f" {problem}", bad=True)
-            self._trouble = True
-        elif getattr(self, "_trouble", False):
-            self._trouble = False
-            status.tell(" the server answers again")
+        if problem is not None:
+            status.tell(f" {problem.message}", bad=True)
+            self._trouble = problem
+        elif (over := self._trouble) is not None:
+            self._trouble = None
+            if over.kind in _AWAY:
+                status.tell(" the server answers again")
+            elif status.told == f" {over.message}":  # what was said since stays
+                status.tell("")
 
     @work(exclusive=True, group="identity")
     async def _identify(self) -> None:

@@ -136,9 +136,11 @@ def _deadlocks(of: Sources) -> Pane[Any, Any]:
 
 
 def _transactions(of: Sources) -> Pane[Any, Any]:
+    from console.model.target import EngineKind
     from console.tui.panes.transactions import TransactionsPane
 
-    return TransactionsPane(of.engine.transactions, every=_every(of), refusal=of.refusal)
+    limits = of.engine.target.engine is EngineKind.POSTGRES
+    return TransactionsPane(of.engine.transactions, every=_every(of), refusal=of.refusal, limits=limits)
 
 
 def _horizon(of: Sources) -> Pane[Any, Any]:

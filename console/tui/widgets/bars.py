@@ -156,8 +156,11 @@ class Status(Note):
     Status.bad { background: $error-muted; color: $foreground; }
     """
 
+    told = ""
+
     def tell(self, text: str, *, bad: bool = False) -> None:
         """Trouble has a mark, too, for whoever sees no colours."""
+        self.told = text
         self.set_class(bad, "bad")
         self.say(f"!{text}" if bad else text)
 

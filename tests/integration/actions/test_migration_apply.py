@@ -140,6 +140,14 @@ async def test_a_check_that_does_not_hold_is_told_and_takes_nothing_back(bench: 
     assert "made" in await bench.tables()
 
 
+async def test_a_check_that_is_not_answered_is_not_called_untrue(bench: Bench) -> None:
+    run = await bench.run_script(UP, check="select count(*) from not_there")
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), (run.error, run.verify)
+    assert run.verify is not None
+    assert "nobody knows whether as wanted: select count(*) from not_there" in run.verify.summary
+    assert "not as wanted" not in run.verify.summary
+
+
 async def test_a_lock_that_comes_free_is_waited_for_in_short_tries(bench: Bench) -> None:
     await bench.run_script("create table busy (id int primary key);")
     other: Any = await bench.server.connect(database=bench.database)

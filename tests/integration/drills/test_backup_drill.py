@@ -136,6 +136,29 @@ def verdict(done: Done) -> str:
     return found
 
 
+async def test_a_dump_of_the_database_that_every_server_has_passes(shop: Shop) -> None:
+    shop.database = "postgres"
+    await shop.dump()
+    done = await shop.drill()
+    assert (done.code, verdict(done)) == (0, "pass"), done.err + shop.failed()
+
+
+async def test_a_dump_without_any_data_is_listed(shop: Shop) -> None:
+    await shop.dump("--schema-only")
+    done = await shop.command.run("show", "backups", "-t", "shop", "--json")
+    assert (done.code, [one["faults"] for one in done.rows]) == (0, [[]]), done
+
+
+async def test_a_target_without_an_operator_is_drilled(shop: Shop) -> None:
+    """It is what it needs least: the server may be what was lost."""
+    values = yaml.safe_load(shop.command.config.read_text())
+    del values["targets"]["shop"]["operator"]
+    shop.command.write(values)
+    await shop.dump()
+    done = await shop.drill()
+    assert (done.code, verdict(done)) == (0, "pass"), done.err + shop.failed()
+
+
 async def test_a_good_dump_passes_and_its_report_is_in_the_ledger(shop: Shop) -> None:
     await shop.dump()
     done = await shop.drill()

@@ -71,6 +71,7 @@ async def test_who_is_idle_in_a_transaction(crowd: Crowd, engine: MysqlEngine) -
     assert old.rows_locked is not None
     assert old.rows_locked >= 2
     assert old.objects == (crowd.table,)
+    assert stuck.statements[:1] == ("update orders set state = 2 where id = 2",)  # runs: no history has it
     assert old.locks is not None
     assert old.locks >= 1
     assert old.statements[:2] == ("update orders set state = 1 where id in (1, 2)", "begin")
