@@ -131,9 +131,8 @@ class Journal:
     def _check(self) -> None:
         if self._descriptor < 0:
             raise unusable(self.path, "it is closed")
-        ours = os.fstat(self._descriptor)
         try:
-            there = self.path.stat()
+            ours, there = os.fstat(self._descriptor), self.path.stat()
         except OSError as error:
             raise unusable(self.path, error.strerror or str(error)) from None
         if not ours.st_nlink or there.st_ino != self._inode or there.st_dev != ours.st_dev:

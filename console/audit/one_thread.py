@@ -2,7 +2,8 @@
 
 Half the way there and back of the default executor, whose threads others may have taken, and an order that
 needs nobody to wait: what is given first is done before what is asked next. The thread begins with the first
-call and ends with its object. It is a daemon: a disk that hangs keeps no process from ending.
+call and ends with its object. It is a daemon: a call that hangs does not keep the interpreter from ending,
+but whoever waits for it waits.
 """
 
 from __future__ import annotations
@@ -43,10 +44,12 @@ class OneThread:
         return answer
 
     def do(self, work: Callable[[], object]) -> None:
-        """Nobody waits for it, so it must not raise."""
+        """Nobody waits for it: what it raises is told by the thread's hook, and the next call is made all the
+        same. Raises RuntimeError where no thread can be started; the next call tries it again.
+        """
         if not self._begun:
-            self._begun = True
             threading.Thread(target=_work, args=(self._given,), name=self._name, daemon=True).start()
+            self._begun = True
         self._given.put(work)
 
     async def rest(self) -> None:
@@ -63,7 +66,12 @@ def tell(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: ob
 
 def _work(given: _Given) -> None:
     while (work := given.get()) is not None:
-        work()
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - who is asked next must be answered
+            told = (type(error), error, error.__traceback__, threading.current_thread())
+            threading.excepthook(threading.ExceptHookArgs(told))
+            del error, told
         del work  # it knows who gave it, and would keep them while the next one is waited for
 
 

@@ -48,7 +48,8 @@ class Ack(msgspec.Struct, frozen=True):
     seal: str
 
     def __post_init__(self) -> None:
-        bytes.fromhex(self.link + self.seal)
+        bytes.fromhex(self.link)
+        bytes.fromhex(self.seal)
 
 
 class Void(msgspec.Struct, frozen=True):

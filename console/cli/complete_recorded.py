@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from console.cli import complete
+from console.present.units import clean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -30,26 +32,35 @@ def actions(context: click.Context, _: click.Parameter, incomplete: str) -> list
 def _completed(services: Services, kind: str, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    try:
+    found: dict[str, str | None] = {}
+    with contextlib.suppress(Exception):  # whatever the config is, a Tab is answered
         found = dict(_ids(complete.journal_folder(services), kind))
-    except Exception:  # noqa: BLE001 - a journal that is being written, a folder that is gone
-        return []
     words = [one for one in found.items() if one[0].startswith(incomplete)][:NEWEST]
     return [CompletionItem(word, help=said) for word, said in words]
 
 
 def _ids(folder: Path, kind: str) -> Iterator[tuple[str, str | None]]:
-    """The newest first, with what was done where."""
-    import json
-
-    paths = sorted(folder.glob("*.ndjson"), key=lambda one: one.stat().st_mtime, reverse=True)
-    for path in paths[:NEWEST]:
+    """The newest first, with what was done where. Of a long journal its end is read."""
+    paths = [one for one in folder.glob("*.ndjson") if one.is_file()]
+    for path in sorted(paths, key=lambda one: one.stat().st_mtime, reverse=True)[:NEWEST]:
         with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - complete.MOST_BYTES))
             lines = file.read(complete.MOST_BYTES).splitlines()
-        rows = [json.loads(line)["row"] for line in lines if line.startswith(_ROW) and line.endswith(b"}")]
-        meant = (row for row in reversed(rows) if row["kind"] == kind)
-        yield from ((str(row["action_id"]), _said(json.loads(row["body"]))) for row in meant)
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):  # odd, or cut
+                yield from _told(line, kind)
 
 
-def _said(body: dict[str, Any]) -> str | None:
-    return f"{body['action']} on {body['target']}" if body.get("action") and body.get("target") else None
+def _told(line: bytes, kind: str) -> Iterator[tuple[str, str | None]]:
+    """Nothing that is not an id: a shell acts on what it is given. Raises what an odd line leads to."""
+    import json
+    from uuid import UUID
+
+    if not line.startswith(_ROW):
+        return
+    row = json.loads(line)["row"]
+    if row["kind"] != kind:
+        return
+    body = json.loads(row["body"])
+    action, target = body.get("action"), body.get("target")
+    yield str(UUID(row["action_id"])), clean(f"{action} on {target}", 200) if action and target else None

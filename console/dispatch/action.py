@@ -39,10 +39,11 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
-# How a session, a transaction or a slot was when it was looked at, never which one it is or what is done.
+# How a session, a transaction or a slot was when it was looked at, never which one it is, what is done or the
+# condition of a statement: an idle slot is dropped only where its `restart_lsn` stands where it stood.
 _MEASURED = frozenset({
     "query_seconds", "state_seconds", "transaction_seconds", "rows_modified", "blocks", "why", "pins",
-    "xmin_age", "catalog_xmin_age", "restart_lsn", "confirmed_lsn", "retained_bytes", "safe_bytes",
+    "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes",
 })  # fmt: skip
 
 
@@ -53,6 +54,8 @@ def _lasting(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     measured = _MEASURED | {"wait"} if "query_seconds" in value else _MEASURED  # limits have a `wait`, too
+    if value.get("active_pid"):
+        measured |= {"restart_lsn"}
     return {name: _lasting(one) for name, one in value.items() if name not in measured}
 
 
@@ -95,11 +98,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hash(self) -> str:
         """SHA-256 over what would be done to what; not over when it was planned, what it forecasts, or how
-        long its subject had lasted by then: who plans the same again gets the hash that others approved.
+        long its subject had lasted by then: who plans the end of a session again gets the hash that others
+        approved. Plans that measure objects (maintenance) or name what they make (backups, drills) are new
+        each time: of those the saved plan is approved, or the one for which `apply` waits.
         """
         parts = (
-            self.action, self.target, self.args, _lasting(self.subject), self.statements, self.observed,
-            self.server.system_id,
+            self.action, self.target, self.risk, self.args, _lasting(self.subject), self.statements,
+            self.observed, self.server.system_id,
         )  # fmt: skip
         encoded = msgspec.json.encode(msgspec.to_builtins(parts, str_keys=True), order="sorted")
         return hashlib.sha256(encoded).hexdigest()

@@ -364,6 +364,9 @@ class Dispatcher:
             )
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
+        if isinstance(fresh, Plan) and (fresh.risk, fresh.confirm) != (plan.risk, plan.confirm):
+            # Policy judged by what the plan says, and a saved one is only a file.
+            raise Stale(f"{plan.title} is of {fresh.risk} risk now; nothing was executed", "plan anew")
 
     async def _look(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan | Look:
         if isinstance(action, Looking):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import MAXYEAR, datetime
 from typing import Any, Final
 
 from console.engine.plain import plain
@@ -151,7 +151,7 @@ def _session(value: object, _: Param) -> dict[str, Any]:
         value = f"{value['id']}@{value['started_at']}"
     found = _SESSION.fullmatch(str(value))
     started = datetime.fromisoformat(found["started_at"]) if found else None
-    if found is None or started is None or started.tzinfo is None:
+    if found is None or started is None or started.tzinfo is None or not 1 < started.year < MAXYEAR:
         raise ValueError("it is ID@STARTED_AT, with the time as `show sessions --json` prints it")
     return {"id": int(found["id"]), "started_at": plain(started)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -248,6 +249,34 @@ def test_what_a_checkpoint_covers_is_not_looked_into() -> None:
     later = evidence(io.BytesIO(whole.replace(b'{\\"n\\": 2}', b'{\\"n\\": 9}')), LEDGER, "x", covered)
     assert later is not None
     assert later.damaged
+
+
+@pytest.mark.parametrize("name", ["link", "seal"])
+def test_an_answer_with_a_damaged_byte_is_a_fault(name: str) -> None:
+    """Also where the other one makes up for it: together they were an even number of digits."""
+    writer = uuid4()
+    whole = text_of(writer, rows(writer, 2))
+    start = whole.index(f'"{name}":"'.encode(), whole.index(b'{"ack":{')) + len(name) + 4
+    harmed = whole[:start] + b" " + whole[start + 1 :]
+    found = evidence(io.BytesIO(harmed), LEDGER, "x")
+    assert found is not None
+    assert found.damaged
+    assert parse(harmed).damaged
+
+
+async def test_a_journal_that_cannot_be_looked_at_takes_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    journal = create(tmp_path / "journal")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", stale)
+        journal.ack(entry(rows(uuid4(), 1)[0], 1, chain.START))
+        with pytest.raises(AuditUnavailable, match="Stale file handle"):
+            journal.check()
+    journal.check()
 
 
 def test_a_line_that_is_being_written_is_the_last() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Kind, canonical_json
 from console.errors import UsageError
 from console.secrets import Secret
-from tests.audit.sinks import PostgresSink, Sink
+from tests.audit.sinks import PostgresSink, Sink, SqliteSink
 from tests.servers.accounts import OPERATOR
 
 APPENDS = 60
@@ -83,6 +84,15 @@ async def test_one_intent_and_one_outcome_an_action(sink: Sink) -> None:
         await an_action(other)
         assert other.pending == 0
         assert (await ledger.verify()).ok
+
+
+async def test_a_second_intent_is_refused_by_a_file_that_lost_its_indexes(disk: Path, journal: Path) -> None:
+    sink = SqliteSink(disk / "audit.db", journal)
+    async with sink.open() as ledger:
+        action = await an_action(ledger)
+        await sink.attack("drop index entry_one_intent", "drop index entry_one_outcome")
+        with pytest.raises(AlreadyRecorded):
+            await ledger.append(Kind.INTENT, action, {})
 
 
 async def test_an_idempotency_key_tells_the_earlier_action(sink: Sink) -> None:

@@ -48,6 +48,27 @@ async def test_a_call_is_made_though_nobody_waits_any_more() -> None:
     assert done.is_set()
 
 
+async def test_what_nobody_waits_for_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", told.append)
+    thread = OneThread("test")
+    thread.do(lambda: 1 // 0)
+    assert await asyncio.wait_for(thread.ask(lambda: 1), 10) == 1
+    assert [one.exc_type for one in told] == [ZeroDivisionError]
+
+
+async def test_a_thread_that_could_not_begin_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    thread = OneThread("test")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", full)
+        with pytest.raises(RuntimeError, match="thread"):
+            await thread.ask(lambda: 1)
+    assert await asyncio.wait_for(thread.ask(lambda: 1), 10) == 1
+
+
 async def test_it_ends_with_its_object() -> None:
     thread = OneThread("the one of this test")
     await thread.ask(lambda: None)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import UUID
 
 import click
 import pytest
@@ -298,13 +299,30 @@ def test_runs_and_actions_are_completed_from_this_machines_journals(config: Path
         {"row": {"action_id": action, "kind": "intent", "body": body}},
     ]
     torn = '{"row":{"action_id":"3333'  # its process died
-    lines = [json.dumps(row, separators=(",", ":")) for row in rows]
+    odd = [
+        {"row": {"action_id": "$(touch${IFS}owned)", "kind": "intent", "body": body}},
+        {"row": {"action_id": str(UUID(int=1)), "kind": "intent", "body": "null"}},
+        {"row": {"action_id": None, "kind": "run", "body": "{}"}},
+    ]
+    lines = [json.dumps(row, separators=(",", ":")) for row in [*rows, *odd]]
     (journal / "a.ndjson").write_text("\n".join([*lines, torn]))
+    os.mkfifo(journal / "b.ndjson")  # nobody ever writes into it
     for words in ("runbook status ", "runbook approve 1", "runbook export "):
         assert completed(f"dbdeck {words}", config) == [run]
     for words in ("audit show ", "apply --resume ", "audit reconcile --action 2", "audit prove "):
         assert completed(f"dbdeck {words}", config) == [action]
     assert f"{action}\nsession.cancel on orders-prod" in asked("dbdeck audit show ", config, shell="zsh")[0]
+
+
+def test_of_a_long_journal_the_newest_ids_are_offered(config: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    config.write_text(f"audit: {{url: 'sqlite:///none/a.db', journal: {journal}}}\ntargets: {{}}\n")
+    body = json.dumps({"action": "a\nplain\nINJECTED", "target": "t", "long": "x" * 2000})
+    rows = [{"row": {"action_id": str(UUID(int=n)), "kind": "intent", "body": body}} for n in range(400)]
+    (journal / "a.ndjson").write_text("".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows))
+    assert completed("dbdeck audit show ", config)[0] == str(UUID(int=399))
+    assert "INJECTED" not in asked("dbdeck audit show ", config, shell="zsh")[0].splitlines()
 
 
 def test_bash_adds_no_space_after_the_name_of_an_argument() -> None:

@@ -17,7 +17,7 @@ from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import Kind
 from console.dispatch import dispatcher as dispatching
 from console.dispatch import effect as module
-from console.dispatch.action import Approval, Plan
+from console.dispatch.action import Approval, Plan, Risk
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
@@ -151,6 +151,18 @@ async def test_another_server_or_another_run_of_it_is_stale(bench: Bench, change
     with pytest.raises(Stale, match="nothing was executed"):
         await bench.run(plan)
     assert bench.operator.sent == []
+
+
+async def test_a_saved_plan_does_not_say_how_risky_it_is(bench: Bench) -> None:
+    """Policy judges by the risk, and who may write the file of a plan may write anything into it."""
+    plan = await bench.plan()
+    lower = next(risk for risk in Risk if risk is not plan.risk)
+    changed = msgspec.structs.replace(plan, risk=lower)
+    assert changed.hash != plan.hash
+    with pytest.raises(Stale, match="risk now; nothing was executed"):
+        await bench.run(changed)
+    assert bench.operator.sent == []
+    assert "intent" not in await bench.kinds()
 
 
 async def test_a_held_lock_names_its_holder(bench: Bench) -> None:

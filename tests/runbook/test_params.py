@@ -64,6 +64,12 @@ def test_a_session_is_written_as_the_rows_of_a_read_have_it(written: str) -> Non
     assert found["session"] == {"id": 7, "started_at": "2026-11-01T10:00:00+00:00"}
 
 
+@pytest.mark.parametrize("started", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_session_at_the_end_of_time_is_refused(started: str) -> None:
+    with pytest.raises(UsageError, match="ID@STARTED_AT"):
+        typed(document(TEXT), {"session": f"7@{started}"})
+
+
 def test_defaults_are_filled_in_and_what_is_not_given_is_null() -> None:
     found = typed(document(TEXT), {"session": SESSION})
     assert (found["age"], found["how"], found["who"]) == (600, "slow", None)

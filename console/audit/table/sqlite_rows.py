@@ -89,18 +89,15 @@ def existing(connection: sqlite3.Connection, row: Row) -> Entry | None:
 
 
 def insert(connection: sqlite3.Connection, row: Row, user: str) -> Entry:
-    """Raises NotTaken, Duplicate."""
+    """Raises NotTaken, Duplicate. The look comes first: the indexes that say the same may be gone."""
+    _refuse_second(connection, row)
     newest = connection.execute("select seal from entry order by id desc limit 1").fetchone()
     witness = newest["seal"] if newest else chain.START
     now = datetime.now(UTC)
     seal = chain.seal(row.link, witness, now, user, PEER)
     own = (getattr(row, name) for name in Row.__struct_fields__)
     values = (iso(now), *map(_bind, own), witness, user, PEER, seal)
-    try:
-        connection.execute(sql("sqlite_insert.sql"), values)
-    except sqlite3.IntegrityError:
-        _refuse_second(connection, row)
-        raise
+    connection.execute(sql("sqlite_insert.sql"), values)
     stored = connection.execute(_STORED, (str(row.writer), row.seq)).fetchone()
     if stored is None:
         raise NotTaken("the row was swallowed")
@@ -112,7 +109,7 @@ def insert(connection: sqlite3.Connection, row: Row, user: str) -> Entry:
 
 
 def _refuse_second(connection: sqlite3.Connection, row: Row) -> None:
-    """Raises Duplicate where that is why it could not be."""
+    """Raises Duplicate."""
     if row.kind in (Kind.INTENT, Kind.OUTCOME):
         where = "action_id = ? and kind = ?"
         if found := action_of(connection, where, (str(row.action_id), row.kind)):

@@ -219,7 +219,7 @@ async def _account(reader: Reader, row: Mapping[str, Any], objects: Objects) -> 
 def _in_order(privilege: str) -> str:
     """`SELECT (b, a)`: a server tells columns in whatever order it keeps them, after a restore in another."""
     return _COLUMNS.sub(
-        lambda match: f"({','.join(sorted(match[1].replace(' ', '').split(',')))})", privilege
+        lambda match: f"({','.join(sorted(one.strip() for one in match[1].split(',')))})", privilege
     )
 
 

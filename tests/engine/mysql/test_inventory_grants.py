@@ -12,5 +12,10 @@ def test_the_order_of_columns_tells_nothing() -> None:
     assert grants_named([_HERE], "m@%") == grants_named([_THERE], "m@%")
 
 
+def test_a_blank_within_a_column_tells_something() -> None:
+    one, two = (f"GRANT SELECT (`{name}`) ON `d`.`t` TO `m`@`%`" for name in ("a b", "ab"))
+    assert grants_named([one], "m@%") != grants_named([two], "m@%")
+
+
 def test_a_column_less_is_another_grant() -> None:
     assert grants_named([_HERE.replace("`Port`, ", "")], "m@%") != grants_named([_HERE], "m@%")
