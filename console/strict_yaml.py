@@ -28,9 +28,10 @@ _INT = re.compile(r"[-+]?\d{1,18}")
 _FLOAT = re.compile(r"[-+]?\d{1,18}\.\d{1,18}")
 T = TypeVar("T")
 # libyaml reads eight times as fast, where PyYAML was built with it. It takes some texts that are no YAML 1.1:
-# tabs between words, a comment without a blank after | or >, and a byte order mark within the text.
+# tabs between words, a comment without a blank after | or >, and a byte order mark within the text. It also
+# tells another place for an empty key.
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_DIFFERS = re.compile("\t|\ufeff|[|>][-+0-9]*#")
+_DIFFERS = re.compile(r"\t|\ufeff|[|>][-+0-9]*#|(?<![^\s\[{,:?-])\?(?:[\s,\]}]|$)")
 
 
 class Place(NamedTuple):

@@ -29,6 +29,7 @@ from console.tui.alerts import Title, call
 from console.tui.commands import Commands
 from console.tui.desk import Desk
 from console.tui.hints import hint
+from console.tui.loading import load_rest
 from console.tui.messages import Asking, Told
 from console.tui.run_desk import Shipped
 from console.tui.screens.main import MainScreen
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from console.dispatch.registry import Registry
 
 _FIRST_SECONDS = 1.0  # belong to the rows
-_SETTLED_SECONDS = 8.0  # the ledger, the library
+_SETTLED_SECONDS = 8.0  # are the ledger's and the library's
 _HELP = (
     "Every action is written to the audit ledger before it is executed. A key only opens its plan: nothing "
     "happens before you have seen the statement, given a reason and pressed Enter there. When the server "
@@ -114,8 +115,14 @@ class ConsoleApp(TightApp[int]):
             return
         self._prepared = True
         self.desk.keep_ledger(self._ledger_changed)
-        # What is here by then stays: looking through it again and again would make keys wait.
-        self.set_timer(_SETTLED_SECONDS, gc.freeze)
+        self.set_timer(_SETTLED_SECONDS, self._settle)
+
+    @work(group="settle")
+    async def _settle(self) -> None:
+        engines = {target.engine for target in self.desk.config.all_targets()}
+        await asyncio.to_thread(load_rest, engines)
+        await asyncio.to_thread(self.desk.registry.load)
+        gc.freeze()  # what is here now stays: looking through it again and again would make keys wait
 
     async def _ledger_changed(self) -> None:
         """A screen that is not there yet looks for itself when it is."""

@@ -19,7 +19,9 @@ Shipped = Callable[[], Iterable[tuple[str, str]]]
 
 
 class Bookcase:
-    """The runbooks there are: read, and linted, again only when a file of the config's folders changed."""
+    """The runbooks there are, read again only when a file of the config's folders changed; linted are those
+    that are not shipped, or call one that is not.
+    """
 
     def __init__(self, folders: Sequence[Path], shipped: Shipped, registry: Registry) -> None:
         self._folders = folders
@@ -68,13 +70,13 @@ class Bookcase:
     def _loaded(self) -> tuple[Library, Books]:
         shipped = tuple(self._shipped())
         library = load_folders(self._folders, shipped)
-        ours = {name for name, _ in shipped}
+        ours = {text for _, text in shipped}
         today = datetime.now(UTC).date()
         wrong = {}
         for one in library:
-            if one.source in ours:
-                continue  # linted before it was shipped, and once more before a run is started
             try:
+                if all(called.text in ours for called in library.with_callees(one.id).values()):
+                    continue  # linted before they were shipped, and once more before a run is started
                 found = faults(library, one.id, self._catalogue, today)
             except DbdeckError as error:
                 wrong[one.id] = error.message

@@ -64,7 +64,12 @@ class LineCompositor(Compositor):
         return ChopsUpdate(chops, spans, [cuts[1:] for cuts in self.cuts])
 
     def _get_renders(self, crop: Region | None = None) -> Iterable[Render]:
-        return self._cropped(crop) if crop else super()._get_renders(crop)
+        if crop and not self.strange:
+            try:
+                return list(self._cropped(crop))
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+                self.strange = True  # or a widget of ours is, which Textual's own way then tells
+        return super()._get_renders(crop)
 
     def _cropped(self, crop: Region) -> Iterator[Render]:
         for widget, (region, clip) in self.visible_widgets.items():

@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.events import Resize
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
@@ -28,8 +29,9 @@ from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
 
 _SLACK_SECONDS = 0.5
+_SOONEST = 0.05  # seconds between two polls, whatever went by
 _ROOMY = 40  # lines of a screen that has some to spare beneath a list
-_TALLEST = 13  # lines of the box there, without its edge
+_TALLEST = {True: 13, False: 8}  # lines of the box on a wide screen and on another, without its edge
 D = TypeVar("D")
 T = TypeVar("T")
 
@@ -81,7 +83,8 @@ class Pane(Vertical, Generic[D, T]):
         self._shown = False
         self._shown_at = datetime.now(UTC)
         self._soon = False
-        self._width = self._tallest = 0  # of the texts beneath the lines
+        self._tallest = 0  # of the texts beneath the lines
+        self._room = Size(0, 0)
         self._detailed: str | None = None
         self._timer: Timer | None = None
         self._begun: asyncio.Task[Reading[D]] | None = None
@@ -189,8 +192,7 @@ class Pane(Vertical, Generic[D, T]):
         """One poll, then the timer for the next; a poll under way is never joined by a second."""
         begun, self._begun = self._begun, None
         if begun is not None:
-            await begun
-            self._told()
+            self._told(_gone(await begun))
             return
         slowly = self.unseen_seconds is not None and self.reading.taken_at is not None
         seen = self._shown or self.keeps_watch or slowly
@@ -200,7 +202,8 @@ class Pane(Vertical, Generic[D, T]):
         await self.feed.poll()
         self._told()
 
-    def _told(self) -> None:
+    def _told(self, gone: float = 0.0) -> None:
+        """A poll ended, so many seconds ago."""
         if not self.is_attached or not self._is_whole:
             return
         if self._shown:
@@ -209,7 +212,8 @@ class Pane(Vertical, Generic[D, T]):
         if self._timer is not None:
             self._timer.stop()
         unseen = 0.0 if self._shown or self.keeps_watch else self.unseen_seconds or 0.0
-        self._timer = self.set_timer(max(self.feed.delay, unseen), self.poll_on)
+        delay = self.feed.delay if not gone else self.every
+        self._timer = self.set_timer(max(_SOONEST, max(delay, unseen) - gone), self.poll_on)
 
     # ---- drawing ------------------------------------------------------------------------------
 
@@ -271,14 +275,14 @@ class Pane(Vertical, Generic[D, T]):
         details.clear_cached_dimensions()
         wanted = details.get_content_height(details.size, self.app.size, width) if width else 0
         if self.app.size.height >= _ROOMY:
-            self._tallest = max(self._tallest, min(wanted, _TALLEST))
+            self._tallest = max(self._tallest, min(wanted, _TALLEST[self.has_class("wide")]))
         if not width or max(wanted, self._tallest) != height:
             details.styles.min_height = self._tallest or None
             details.refresh(layout=True)
 
     def on_resize(self, event: Resize) -> None:
-        if event.size.width != self._width:
-            self._width, self._tallest = event.size.width, 0
+        if event.size != self._room:
+            self._room, self._tallest = event.size, 0
             self._text.styles.min_height = None
         self.call_after_refresh(self._tell_of_more)
 
@@ -357,3 +361,12 @@ class Pane(Vertical, Generic[D, T]):
             **(self.document(data) if data is not None else {"rows": []}),
         }
         return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)
+
+
+def _gone(reading: Reading[Any]) -> float:
+    """Seconds since a reading that went well; 0.0 for another. The screen was made meanwhile, which says
+    nothing of how long the server takes.
+    """
+    if reading.problem is not None or reading.taken_at is None:
+        return 0.0
+    return (datetime.now(UTC) - reading.taken_at).total_seconds()

@@ -1,0 +1,50 @@
+"""What every pane does with the texts beneath its lines, and with its first reading."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console.tui import app
+from console.tui.panes.pane import Pane
+from tests.tui.stage import Stage, shown, until
+
+LONG, SHORT = "\n".join("abcdefghijkl"), "a\nb"
+
+
+async def say(pilot: Pilot[Any], pane: Pane[Any, Any], text: str) -> int:
+    """The height of the box, its edge included, once it says this."""
+    pane._change(text)
+    pane._tell_of_more()
+    await pilot.pause(0.2)
+    return pane._box.outer_size.height
+
+
+@pytest.mark.parametrize(("size", "tall"), [((130, 50), 13), ((100, 45), 9)])
+async def test_the_box_keeps_its_height_while_there_is_room(
+    stage: Stage, size: tuple[int, int], tall: int
+) -> None:
+    async with shown(stage, size) as pilot:
+        await pilot.press("p")
+        pane = stage.pane
+        assert await say(pilot, pane, LONG) == tall
+        assert await say(pilot, pane, SHORT) == tall
+        pane._tell_of_more()
+        assert not pane._box.max_scroll_y
+        assert pane._box.border_title is None
+        await pilot.resize_terminal(size[0], 24)
+        await pilot.pause(0.2)
+        assert await say(pilot, pane, SHORT) == 3
+
+
+async def test_after_a_while_nothing_is_left_to_import(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade on the disk must not be mixed into a console that runs."""
+    monkeypatch.setattr(app, "_SETTLED_SECONDS", 0.5)
+    late = ("console.tui.panes.tables", "console.engine.postgres.pulse")
+    for name in late:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    async with shown(stage) as pilot:
+        await until(pilot, lambda: set(late) <= set(sys.modules))
