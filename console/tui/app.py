@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from console.dispatch.registry import Registry
 
 _FIRST_SECONDS = 1.0  # belong to the rows
-_SETTLED_SECONDS = 8.0  # are the ledger's and the library's
+_SETTLED_SECONDS = 2.0  # then the first rows are long there, and the ledger
 _HELP = (
     "Every action is written to the audit ledger before it is executed. A key only opens its plan: nothing "
     "happens before you have seen the statement, given a reason and pressed Enter there. When the server "

@@ -11,17 +11,18 @@ from collections.abc import Collection
 from importlib import import_module
 from pkgutil import walk_packages
 
-import console
-
-# The commands, the demo and its server are other programs.
-_NEVER = ("console.__main__", "console.cli", "console.demo")
+import console.dispatch
+import console.engine
+import console.tui
 
 
 def load_rest(engines: Collection[str]) -> None:
-    """All modules but those of engines that no target has. Blocks; runs on any thread."""
-    known = ("console.engine.postgres", "console.engine.mysql")
-    apart = (*_NEVER, *(name for name in known if name.rpartition(".")[2] not in engines))
-    for found in walk_packages(console.__path__, "console."):
-        if not found.name.startswith(apart):
-            with contextlib.suppress(ImportError):  # told when it is used
-                import_module(found.name)
+    """Views, dialogs, what acts, and the reads of these engines, with all that they need. Blocks; runs on any
+    thread.
+    """
+    apart = tuple(f"console.engine.{name}" for name in ("postgres", "mysql") if name not in engines)
+    for package in (console.tui, console.dispatch, console.engine):
+        for found in walk_packages(package.__path__, f"{package.__name__}."):
+            if not found.name.startswith(apart or "-"):
+                with contextlib.suppress(ImportError):  # told when it is used
+                    import_module(found.name)
