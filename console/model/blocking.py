@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -75,9 +75,7 @@ def blocking_forest(
     A session of the graph that the activity list did not show (it ended meanwhile, or may not be
     seen) stays in the tree as an invisible one: an idle or hidden blocker is never dropped.
     """
-    forest = _Forest(graph)
-    nodes = (forest.node(place, sessions, waits) for place in forest.order())
-    return BlockingTree.of(nodes, graph, waits)
+    return Forest(graph).drawn(sessions, waits)
 
 
 class _Place(NamedTuple):
@@ -88,11 +86,19 @@ class _Place(NamedTuple):
     parent: int | None
 
 
-class _Forest:
-    """The shape of the tree first, then its nodes, each made once."""
+class _Stand(NamedTuple):
+    """What the graph alone says of a node, and the ids of those it releases."""
+
+    id: int
+    told: dict[str, Any]
+    released: tuple[int, ...]
+
+
+class Forest:
+    """The shape of the tree, which holds as long as its graph does; nodes are made of it at each reading."""
 
     def __init__(self, graph: WaitGraph) -> None:
-        self._graph = graph
+        self.graph = graph
         direct = graph.direct
         self._reach = reach = closure(graph, direct)
         self._involved = [bit for bit, below in enumerate(reach.below) if below or bit in direct]
@@ -100,8 +106,12 @@ class _Forest:
         self._roots = sum(1 << bit for bit in self._tops)
         self._blocks = [mask.bit_count() - self._in_cycle(bit) for bit, mask in enumerate(reach.below)]
         self._listing = _Listing(graph.ids)
+        self._stands = [self._stand(place) for place in self._order()]
 
-    def order(self) -> Iterator[_Place]:
+    def drawn(self, sessions: Mapping[int, Session], waits: Mapping[int, Wait]) -> BlockingTree:
+        return BlockingTree.of((_node(one, sessions, waits) for one in self._stands), self.graph, waits)
+
+    def _order(self) -> Iterator[_Place]:
         """Depth first, the worst root first. A deadlock has no root: whoever was not reached from one
         starts a tree of its own."""
         children: dict[int, list[int]] = {}
@@ -110,7 +120,7 @@ class _Forest:
             if parent is not None:
                 children.setdefault(parent, []).append(bit)
         seen: set[int] = set()
-        ids = self._graph.ids
+        ids = self.graph.ids
         for top in (*sorted(self._tops, key=lambda bit: (-self._blocks[bit], bit)), *self._involved):
             stack = [] if top in seen else [_Place(top, 0, None)]
             while stack:
@@ -126,38 +136,31 @@ class _Forest:
 
     def _parent(self, bit: int) -> int | None:
         """Drawn under the holder that blocks most; behind a queue, under the nearest one ahead."""
-        hard = self._graph.hard.get(bit, 0)
+        hard = self.graph.hard.get(bit, 0)
         if hard.bit_count() > 1:
             return max(bits(hard), key=lambda blocker: (self._blocks[blocker], -blocker))
-        mask = hard or self._graph.soft.get(bit, 0)
+        mask = hard or self.graph.soft.get(bit, 0)
         return mask.bit_length() - 1 if mask else None
 
-    def node(self, place: _Place, sessions: Mapping[int, Session], waits: Mapping[int, Wait]) -> LockNode:
-        bit, graph = place.bit, self._graph
-        session_id = graph.ids[bit]
-        session = sessions.get(session_id)
+    def _stand(self, place: _Place) -> _Stand:
+        bit, graph = place.bit, self.graph
         hard = graph.hard.get(bit, 0)
         soft = graph.soft.get(bit, 0)
         blockers = hard | soft if hard and soft else hard or soft
-        wait = waits.get(session_id)
         root = not blockers
-        released = self._released(bit) if root else []
-        return LockNode(
-            session=session or Session(id=max(session_id, 0), started_at=None, visible=False),
-            blocked_by=self._listing.first(blockers),
-            blocked_by_count=self._listing.count(blockers),
-            root=root,
-            blocks=self._blocks[bit],
-            wait_seconds=None if root or wait is None else wait.seconds,
-            edge=None if root else "hard" if hard else "soft",
-            mode=wait.mode if wait else None,
-            object=wait.object if wait else None,
-            parent=place.parent,
-            depth=place.depth,
-            releases=len(released),
-            releases_seconds=sum(_seconds(waits.get(graph.ids[w])) for w in released),
-            cycle=self._in_cycle(bit),
-        )
+        released = tuple(graph.ids[w] for w in self._released(bit)) if root else ()
+        told = {
+            "blocked_by": self._listing.first(blockers),
+            "blocked_by_count": self._listing.count(blockers),
+            "root": root,
+            "blocks": self._blocks[bit],
+            "edge": None if root else "hard" if hard else "soft",
+            "parent": place.parent,
+            "depth": place.depth,
+            "releases": len(released),
+            "cycle": self._in_cycle(bit),
+        }
+        return _Stand(graph.ids[bit], told, released)
 
     def _in_cycle(self, bit: int) -> bool:
         return self._reach.cyclic and bool(self._reach.above[bit] >> bit & 1)
@@ -200,6 +203,18 @@ class _Listing:
         full = len(found) == LISTED_BLOCKERS
         self._window = (1 << last + 1) - 1 if full else 0
         self._value = mask & self._window
+
+
+def _node(stand: _Stand, sessions: Mapping[int, Session], waits: Mapping[int, Wait]) -> LockNode:
+    session, wait = sessions.get(stand.id), waits.get(stand.id)
+    return LockNode(
+        session=session or Session(id=max(stand.id, 0), started_at=None, visible=False),
+        wait_seconds=None if stand.told["root"] or wait is None else wait.seconds,
+        mode=wait.mode if wait else None,
+        object=wait.object if wait else None,
+        releases_seconds=sum(_seconds(waits.get(one)) for one in stand.released),
+        **stand.told,
+    )
 
 
 def _seconds(wait: Wait | None) -> float:

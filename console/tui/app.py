@@ -92,8 +92,7 @@ class ConsoleApp(TightApp[int]):
         self.given_keys = self.desk.config.keys
         self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.given_keys.items()})
         self.desk.glass.changed = self._glass_changed
-        self.set_interval(0.5, self._frame)
-        self.set_interval(0.5, self._leave_with_the_terminal)
+        self.set_interval(1.0, self._look_around)
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
         self.open_target(next(iter(self.desk.config.targets)))
@@ -152,6 +151,10 @@ class ConsoleApp(TightApp[int]):
         self._title_of_jobs.say(self, "")
 
     # ---- without the ledger ----------------------------------------------------------------------
+
+    def _look_around(self) -> None:
+        self._leave_with_the_terminal()
+        self._frame()
 
     def _leave_with_the_terminal(self) -> None:
         """One that is not the controlling one goes away without SIGHUP, and its end is read without end."""

@@ -16,11 +16,14 @@ from rich.control import Control
 from rich.segment import Segment
 from textual import _compositor
 from textual.app import App, ReturnType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
 
-from console.tui import compositor
+from console.tui import compositor, driver
+from console.tui.driver import PatientDriver
 from console.tui.shadow import Change, Shadow
 
 
@@ -51,6 +54,11 @@ class TightApp(App[ReturnType]):
         self._shadow = Shadow() if supported() else None
         self._by_lines = compositor.supported()
         self._cursor_at: Offset | None = None
+
+    def get_driver_class(self) -> type[Driver]:
+        """Give Textual's own driver for a terminal more patience; another one is left alone."""
+        found = super().get_driver_class()
+        return PatientDriver if found is LinuxDriver and driver.supported() else found
 
     def _on_mount(self) -> None:
         # After a suspension the screen is blank, whatever we remember.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -61,10 +61,11 @@ class Link:
             self._drop(connection)
             raise
 
-    async def learn(self, rows: Iterable[asyncpg.Record]) -> None:
+    async def learn(self, rows: Sequence[asyncpg.Record]) -> None:
         """The names of the roles and databases in the rows' columns `role` and `database`."""
         connection, identity = await self.connected()
-        seen = [(kind, row[kind]) for row in rows for kind in ("role", "database")]
+        roles, databases = {row["role"] for row in rows}, {row["database"] for row in rows}
+        seen = [*(("role", oid) for oid in roles), *(("database", oid) for oid in databases)]
         await self.names.learn_shared(connection, identity.version_num, seen)
 
     async def learn_databases(self, databases: Iterable[int]) -> None:

@@ -9,6 +9,7 @@ from console.engine.postgres.rows import MODES, Record
 from console.model.locks import Claim, Wait
 
 Relations = Mapping[tuple[int, int], str]
+_STRENGTHS = {mode: place for place, mode in enumerate(MODES)}
 
 _object = itemgetter(
     "locktype", "database", "relation", "page", "tuple", "virtualxid", "transactionid",
@@ -38,9 +39,15 @@ class Owners:
 
 def contended(rows: Iterable[Record]) -> list[Record]:
     """The rows, held or waiting, of objects that somebody waits for: few of the many in pg_locks."""
-    keyed = [(_object(row), row) for row in rows]
-    wanted = {key for key, row in keyed if not row["granted"]}
-    return [row for key, row in keyed if key in wanted]
+    rows = list(rows)
+    asked = [row for row in rows if not row["granted"]]
+    kinds, relations = {row["locktype"] for row in asked}, {row["relation"] for row in asked}
+    objects = set(map(_object, asked))
+    return [
+        row
+        for row in rows
+        if row["relation"] in relations and row["locktype"] in kinds and _object(row) in objects
+    ]
 
 
 def row_locks(rows: Iterable[Record], owners: Owners) -> dict[int, Record]:
@@ -93,7 +100,7 @@ def _is_own_virtual(row: Record) -> bool:
 
 
 def _strength(row: Record) -> int:
-    return MODES.index(row["mode"])
+    return _STRENGTHS[row["mode"]]
 
 
 def in_transaction(rows: Iterable[Record], owners: Owners) -> set[int]:

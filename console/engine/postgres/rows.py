@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from console.model.sessions import Protection, Session, State, is_ours
@@ -51,7 +52,7 @@ def session(row: Record, names: Names) -> Session:
         state = State.BACKGROUND
     return Session(
         id=row["pid"],
-        started_at=row["backend_start"],
+        started_at=moment(row["backend_start"]),
         user=_name(names, "role", row["role"]),
         database=_name(names, "database", row["database"]),
         application=row["application_name"] or None,
@@ -63,13 +64,18 @@ def session(row: Record, names: Names) -> Session:
         query_seconds=row["query_seconds"],
         state_seconds=row["state_seconds"],
         transaction_seconds=row["transaction_seconds"],
-        query_started_at=row["query_start"],
-        transaction_started_at=row["xact_start"],
+        query_started_at=moment(row["query_start"]),
+        transaction_started_at=moment(row["xact_start"]),
         wait=wait(row),
         leader=row["leader_pid"],
         protection=_protection(row, kind),
         visible=not hidden,
     )
+
+
+def moment(epoch: float | None) -> datetime | None:
+    """Of epoch seconds: a float holds the server's microseconds exactly until the year 2242."""
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
 
 
 def is_hidden(row: Record) -> bool:
@@ -79,7 +85,8 @@ def is_hidden(row: Record) -> bool:
 
 def wait(row: Record) -> str | None:
     """Type and name of the wait event."""
-    return f"{row['wait_event_type']}/{row['wait_event']}" if row["wait_event"] else None
+    event = row["wait_event"]
+    return f"{row['wait_event_type']}/{event}" if event else None
 
 
 def _name(names: Names, kind: str, oid: int | None) -> str | None:

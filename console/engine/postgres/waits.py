@@ -12,7 +12,7 @@ from console.engine.postgres import lock_rows as locks
 from console.engine.postgres import rows as to
 from console.engine.postgres.link import Link
 from console.errors import ServerSilent
-from console.model.blocking import BlockingTree, blocking_forest
+from console.model.blocking import BlockingTree, Forest
 from console.model.locks import Claim, Edge, Wait, WaitGraph, wait_graph
 from console.model.sessions import Session
 
@@ -47,7 +47,8 @@ class Activity:
         return {pid: leader for pid, leader in found.items() if leader is not None and leader != pid}
 
     def waiting(self, event: str) -> list[int]:
-        return [row["pid"] for row in self.rows if to.wait(row) == event]
+        name = event.partition("/")[2]
+        return [row["pid"] for row in self.rows if row["wait_event"] == name and to.wait(row) == event]
 
     @property
     def anybody_waits(self) -> bool:
@@ -64,6 +65,8 @@ class Waits:
         self._link = link
         self._budget = ASK_FIRST
         self._decided: dict[tuple[int, float | None], frozenset[int]] = {}
+        self._seen: tuple[list[Claim], list[Edge], frozenset[int]] | None = None
+        self._forest = Forest(WaitGraph(ids=(), hard={}, soft={}))
 
     async def activity(self, session_id: int | None = None) -> Activity:
         found = await self._link.fetch("sessions", "sessions", session_id)
@@ -77,15 +80,26 @@ class Waits:
         rows, tuples = locks.contended(found), locks.row_locks(found, owners)
         claims = [locks.claim(row, owners) for row in rows]
         edges, waits = await self._unlocked(activity)
-        graph = wait_graph(claims, to.CONFLICTS, edges=edges)
-        if graph.undecided:
-            graph = await self._decide(graph, claims, edges)
-        graph = msgspec.structs.replace(graph, turns=locks.turns(rows, owners))
-        known = activity.of(set(graph.ids) - leaders.keys())
+        forest = await self._shape(claims, edges, locks.turns(rows, owners))
+        known = activity.of(set(forest.graph.ids) - leaders.keys())
         known |= await self._prepared(claims)
         await self._link.learn_relations(locks.relations_of([*rows, *tuples.values()]))
         waits |= locks.waits(rows, tuples, owners, self._link.names.relations)
-        return blocking_forest(graph, known, waits)
+        return forest.drawn(known, waits)
+
+    async def _shape(self, claims: list[Claim], edges: list[Edge], turns: frozenset[int]) -> Forest:
+        """Queues mostly stand as they stood two seconds ago: then so do the graph and its tree."""
+        seen = claims, edges, turns
+        if seen == self._seen:
+            return self._forest
+        graph = wait_graph(claims, to.CONFLICTS, edges=edges)
+        undecided = bool(graph.undecided)
+        if undecided:
+            graph = await self._decide(graph, claims, edges)
+        self._forest = Forest(msgspec.structs.replace(graph, turns=turns))
+        # What the server had to be asked about may have another answer next time.
+        self._seen = None if undecided else seen
+        return self._forest
 
     async def _unlocked(self, activity: Activity) -> tuple[list[Edge], dict[int, Wait]]:
         """Waits for others that are not waits for a lock."""
@@ -148,12 +162,13 @@ def replay_edges(activity: Activity) -> Iterable[Edge]:
     database, so the oldest is certain (hard) where all are of one database; where they are of several,
     the oldest of each is only likely (soft). Waits for locks while replaying are in the lock table.
     """
+    waiters = activity.waiting(REPLAY_SNAPSHOT)
     oldest: dict[int, tuple[int, int]] = {}
-    for row in activity.rows:
+    for row in activity.rows if waiters else ():
         if row["xmin_age"] is not None and row["database"]:
             mine = (row["xmin_age"], row["pid"])
             oldest[row["database"]] = max(mine, oldest.get(row["database"], mine))
-    for waiter in activity.waiting(REPLAY_SNAPSHOT):
+    for waiter in waiters:
         for _, pid in sorted(oldest.values(), reverse=True):
             yield Edge(waiter, pid, hard=len(oldest) == 1)
 

@@ -20,6 +20,7 @@ class DeadlocksPane(Pane[DeadlockHistory, Deadlock]):
     columns = deadlocks.COLUMNS
     empty = "No deadlock is known."
     keeps_watch = True
+    unseen_seconds = 10.0
     _seen: DeadlockHistory | None = None
 
     def items_of(self, data: DeadlockHistory) -> Sequence[Deadlock]:

@@ -65,7 +65,7 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
     def note(self, data: BlockingTree) -> str:
         """Who holds whom up is worked out once for each shape of the queues."""
         shape, found = self._jams
-        if data.graph != shape:
+        if data.graph is not shape and data.graph != shape:
             found = jams(data)
             self._jams = data.graph, found
         return locks.jam(data, found)

@@ -41,7 +41,7 @@ class Pane(Vertical, Generic[D, T]):
 
     A pane gets a callable that reads D, never an engine, and shows its items T. It polls while it is
     shown and not paused; one that `keeps_watch` polls unseen too, so that it can call for attention, and
-    one with `unseen_seconds` polls rarely then.
+    one with `unseen_seconds`, once it was shown; it polls rarely then.
     """
 
     DEFAULT_CSS = """
@@ -61,7 +61,7 @@ class Pane(Vertical, Generic[D, T]):
     empty = ""
     keeps_watch = False
     of_server = True  # its readings tell whether the server answers
-    unseen_seconds: float | None = None  # between polls while it is not shown, once it was
+    unseen_seconds: float | None = None  # between polls while it is not shown
     needle: reactive[str] = reactive("")
     paused: reactive[bool] = reactive(default=False)
 
@@ -211,7 +211,7 @@ class Pane(Vertical, Generic[D, T]):
         self.post_message(self.Read(self))
         if self._timer is not None:
             self._timer.stop()
-        unseen = 0.0 if self._shown or self.keeps_watch else self.unseen_seconds or 0.0
+        unseen = 0.0 if self._shown else self.unseen_seconds or 0.0
         delay = self.feed.delay if not gone else self.every
         self._timer = self.set_timer(max(_SOONEST, max(delay, unseen) - gone), self.poll_on)
 

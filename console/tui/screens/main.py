@@ -31,7 +31,6 @@ from console.tui.messages import (
     Told,
     UnlockWanted,
 )
-from console.tui.nodes import has
 from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
@@ -53,7 +52,7 @@ _LOW = 16  # lines of a screen that has none to spare for a sentence
 _WATCHING = ("locks", "deadlocks")  # seen or not
 _GLANCE_SECONDS = 60.0
 _FIRST_GLANCE_SECONDS = 10.0
-_SUGGEST_SECONDS = 5.0
+_FIRST_SUGGEST_SECONDS, _SUGGEST_SECONDS = 5.0, 20.0
 # Kinds of trouble with the server itself: another one was its answer, or is of the ledger.
 _AWAY = frozenset({"unreachable", "no_slot", "login", "tls", "silent"})
 
@@ -92,20 +91,21 @@ class MainScreen(GuidedScreen):
         self._latency = bar.Latency()
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
-        self._counted = time.monotonic()  # the first second belongs to the panes
+        self._count_at = time.monotonic() + _FIRST_SUGGEST_SECONDS  # which belong to the panes
         self._waits = 0
         self._trouble: Problem | None = None
         self._prepared = False
         self._panes: dict[str, Pane[Any, Any]] = {}
         self._turning = asyncio.Lock()
+        self._target_bar = TargetBar(id="target")
+        self._switcher = ContentSwitcher(initial="locks")
         self._made("locks").begin()
 
     def compose(self) -> ComposeResult:
-        target_bar = TargetBar(id="target")
-        target_bar.add_class(self.target.environment)
-        yield target_bar
+        self._target_bar.add_class(self.target.environment)
+        yield self._target_bar
         yield TabLine(views.TABS, views.shown_keys(self._desk.config.keys))
-        with ContentSwitcher(initial="locks"):
+        with self._switcher:
             # The others are made when first asked for: nobody waits at the start for all of them.
             for name in _WATCHING:
                 pane = self._made(name)
@@ -180,19 +180,18 @@ class MainScreen(GuidedScreen):
 
     @property
     def pane(self) -> Pane[Any, Any]:
-        current = self.query_one(ContentSwitcher).current
-        return self.query_one(f"#{current}", Pane)
+        return self._panes[str(self._switcher.current)]
 
     @property
     def _looked_at(self) -> Pane[Any, Any]:
         """The pane whose readings tell how fresh the screen is; ledger and backups are not of this server."""
-        return self.pane if self.pane.of_server else self.query_one(LocksPane)
+        return self.pane if self.pane.of_server else self._panes["locks"]
 
     def _tick(self) -> None:
         """Every half second, but drawn only when a word changed."""
-        if not has(self, ContentSwitcher):
+        if not self._switcher.is_attached:
             return  # left meanwhile
-        pane, watching = self._looked_at, self.query_one(LocksPane)
+        pane, watching = self._looked_at, self._panes["locks"]
         # Locks are always read: what they say of the server is true of it whatever is in view.
         problem = pane.reading.problem or watching.reading.problem
         late = max(pane.feed.late, watching.feed.late)
@@ -202,7 +201,7 @@ class MainScreen(GuidedScreen):
         right = words_ if stale else f"{words_} · {self._latency}"
         if pane.paused:
             right = f"PAUSED · {right}"
-        self.query_one(TargetBar).show(bar.title(self.target, self._identity), right, stale=stale)
+        self._target_bar.show(bar.title(self.target, self._identity), right, stale=stale)
         if stale and not pane.grid.stale:
             pane.grid.stale = True
             self._show_keys()
@@ -226,8 +225,8 @@ class MainScreen(GuidedScreen):
                 self._identify()
         if event.pane is self.pane:
             self._show_keys()
-        if time.monotonic() - self._counted >= _SUGGEST_SECONDS:
-            self._counted = time.monotonic()
+        if time.monotonic() >= self._count_at:
+            self._count_at = time.monotonic() + _SUGGEST_SECONDS
             self._count_suggestions()
 
     @work(exclusive=True, group="suggestions")
@@ -377,7 +376,7 @@ class MainScreen(GuidedScreen):
         await self.action_pane(names[(names.index(self.pane.name_of_subject) + step) % len(names)])
 
     async def action_pane(self, name: str) -> None:
-        switcher, wanted = self.query_one(ContentSwitcher), self._made(name)
+        switcher, wanted = self._switcher, self._made(name)
         async with self._turning:
             if not wanted.is_attached:
                 wanted.set_class(self._wide, "wide")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 from console.present.table import Column, Line, narrowest
 from console.present.units import clean, clip, pad, skip
@@ -70,10 +71,14 @@ def cell(text: str, slot: Slot, shift: int) -> str:
     """Give one cell exactly its width. A line that was not cleaned before is cleaned here."""
     shift = shift if slot.column.grow else 0
     # Nothing beyond this can be seen, and a statement may have 100 kB.
-    text = text[: (shift + slot.width) * 4 + 4]
+    return _laid(text[: (shift + slot.width) * 4 + 4], slot.width, slot.column.align, shift)
+
+
+@lru_cache(4096)  # all but the ages stay as they are from one reading to the next
+def _laid(text: str, width: int, align: Literal["left", "right"], shift: int) -> str:
     if not text.isprintable():
         text = clean(text)
-    return pad(skip(text, shift), slot.width, slot.column.align)
+    return pad(skip(text, shift), width, align)
 
 
 def titles(slots: Sequence[Slot], shift: int) -> str:

@@ -17,9 +17,9 @@ select l.pid,
        l.objsubid,
        l.mode,
        l.granted,
-       extract(epoch from l.waitstart)::float8 as since,  --: postgresql>=140000
+       date_part('epoch', l.waitstart) as since,  --: postgresql>=140000
        null::float8 as since,  --: postgresql<140000
-       extract(epoch from c.now - l.waitstart)::float8 as seconds  --: postgresql>=140000
+       date_part('epoch', c.now - l.waitstart) as seconds  --: postgresql>=140000
        null::float8 as seconds  --: postgresql<140000
   from pg_lock_status() l
  cross join (select clock_timestamp() as now) c
