@@ -1,12 +1,13 @@
 """A compositor that renders the lines an update touches, where Textual's renders every widget whole.
 
 Textual 8's `Compositor._get_renders` asks each visible widget for all of its lines, whatever was refreshed;
-an update of two places also asks for all that is between them.
+an update of two places also asks for all that is between them; and the boxes in which others stand are
+rendered for nobody to see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from inspect import signature
 
 from textual._compositor import ChopsUpdate, Compositor
@@ -72,12 +73,43 @@ class LineCompositor(Compositor):
         return super()._get_renders(crop)
 
     def _cropped(self, crop: Region) -> Iterator[Render]:
-        for widget, (region, clip) in self.visible_widgets.items():
+        cover = Cover()
+        for widget, (region, clip) in self.visible_widgets.items():  # the foremost first
             seen = region.intersection(clip)
             if seen and seen.overlaps(crop):
                 top, bottom = max(seen.y, crop.y), min(seen.bottom, crop.bottom)
                 part = Region(seen.x, top, seen.width, bottom - top)
-                yield part, part, widget.render_lines(part.translate(-region.offset))
+                if not cover.hides(part):
+                    strips = widget.render_lines(part.translate(-region.offset))
+                    cover.add(part, strips)
+                    yield part, part, strips
+
+
+class Cover:
+    """What is painted already: of each line the longest stretch without a gap that was found."""
+
+    def __init__(self) -> None:
+        self._stretches: dict[int, tuple[int, int]] = {}
+
+    def hides(self, part: Region) -> bool:
+        """Whether nothing of a region is to be seen any more."""
+        stretch = self._stretches.get
+        for y in range(part.y, part.bottom):
+            first, last = stretch(y, (0, 0))
+            if not first <= part.x < part.right <= last:
+                return False
+        return True
+
+    def add(self, part: Region, strips: Sequence[Strip]) -> None:
+        """A strip that is shorter than its region lets through what is behind."""
+        x, stretches = part.x, self._stretches
+        for y, strip in enumerate(strips, part.y):
+            right = min(part.right, x + strip.cell_length)
+            first, last = stretches.get(y, (x, x))
+            if first <= right and x <= last:
+                stretches[y] = min(first, x), max(last, right)
+            elif right - x > last - first:
+                stretches[y] = x, right
 
 
 def bands(regions: Iterable[Region]) -> list[Region]:

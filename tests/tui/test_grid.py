@@ -15,6 +15,7 @@ from console.present.units import is_narrow
 from console.tui.shadow import Ink, ink_of
 from console.tui.widgets.columns import fit
 from console.tui.widgets.grid import Grid
+from tests.tui.stage import until
 
 COLUMNS = (
     Column(title="pid", width=6, align="right"),
@@ -218,7 +219,7 @@ async def test_columns_go_by_rank_when_the_terminal_is_narrow() -> None:
             assert shown(app.grid)[0].split() == titles
             assert {len(text) for text in shown(app.grid)} == {width}
             await pilot.resize_terminal(160, 50)
-            assert len(shown(app.grid)[0].split()) == 5
+            await until(pilot, lambda: len(shown(app.grid)[0].split()) == 5)  # noqa: B023 - awaited here
 
 
 @pytest.mark.parametrize("width", range(0, 120, 7))

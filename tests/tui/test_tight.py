@@ -244,6 +244,41 @@ def test_bands_cover_all_and_share_no_line(regions: set[Region]) -> None:
     assert all(above.bottom < below.y for above, below in pairwise(found))
 
 
+@given(st.lists(st.tuples(REGIONS, st.integers(0, 9)), max_size=9), REGIONS)
+def test_a_cover_hides_only_what_is_painted(painted: list[tuple[Region, int]], part: Region) -> None:
+    cover, cells = compositor.Cover(), set[tuple[int, int]]()
+    for region, width in painted:
+        cover.add(region, [Strip.blank(min(width, region.width))] * region.height)
+        cells |= {(region.x + x, y) for y in region.line_range for x in range(min(width, region.width))}
+    if cover.hides(part):
+        assert cells >= {(x, y) for y in part.line_range for x in part.column_range}
+
+
+@given(REGIONS, st.data())
+def test_a_cover_hides_what_was_painted_at_once(region: Region, data: st.DataObject) -> None:
+    cover = compositor.Cover()
+    assert not cover.hides(region)
+    cut = data.draw(st.integers(0, region.width))
+    left, right = region.split_vertical(cut)
+    for part in (left, right):
+        cover.add(part, [Strip.blank(part.width)] * part.height)
+    assert cover.hides(region)
+
+
+async def test_the_boxes_behind_are_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = Desk(driver_class=Terminal)
+    async with app.run_test(headless=False, size=(80, 24)) as pilot:
+        window = Window(pilot, (80, 24))
+        await window.settle()
+        asked: list[tuple[str, Region]] = []
+        monkeypatch.setattr(app.screen, "render_lines", noted(app.screen, asked))
+        app.query_one(Grid).set_table(COLUMNS, lines(random.Random(3), 40))
+        app.screen.refresh()
+        await window.settle()
+        assert not asked
+        assert window.shown() == window.expected()
+
+
 async def test_another_textual_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_compositor, "ChopsUpdate", type("ChopsUpdate", (), {}))
     assert not tight.supported()

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from textual import events
+from textual._compositor import Compositor, LayoutUpdate
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -56,6 +57,25 @@ async def view(pilot: Pilot[Any], stage: Stage, name: str, *keys: str) -> list[t
     await pilot.press(*keys)
     await until(pilot, lambda: stage.main.pane.name_of_subject == name and bool(cells_of(stage.main.pane)))
     return cells_of(stage.main.pane)
+
+
+async def test_a_view_is_painted_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("0")
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "overview")
+        await pilot.pause(0.5)
+        painted: list[str] = []
+        whole = Compositor.render_full_update
+
+        def noted(self: Compositor, simplify: bool = False) -> LayoutUpdate:
+            painted.append(stage.main.pane.name_of_subject)
+            return whole(self, simplify)
+
+        monkeypatch.setattr(Compositor, "render_full_update", noted)
+        await view(pilot, stage, "locks", "1")
+        await pilot.pause(0.5)
+        assert not painted  # nothing but what the view covers
+        assert stage.pane.grid.has_focus
 
 
 def text(stage: Stage, selector: str) -> str:

@@ -13,7 +13,9 @@ from uuid import UUID
 from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.widget import Widget
 
 from console.errors import AuditUnavailable, DbdeckError, Exit, VaultLocked
 from console.keyrings import current
@@ -40,6 +42,9 @@ _STATES = {Exit.OK: JobState.DONE, Exit.PARTIAL: JobState.PARTLY, Exit.UNKNOWN: 
 
 class ActingScreen(Screen[None]):
     """A screen over one target. Nothing here waits for a server on the way of a key-press."""
+
+    # Textual's would paint all of the screen once more whenever the keys go elsewhere, as with each view.
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+x", "stop_action", "Stop the running action after its current step", id="action.stop"),

@@ -83,7 +83,7 @@ class Sheet(ScrollView, inherit_bindings=False):
         self._slots: tuple[Slot, ...] = ()
         self._slots_width = -1
         self._strips: dict[int, Strip] = {}
-        self._inks: dict[tuple[str, bool], Style] = {}
+        self._inks: dict[tuple[str, bool, bool], Style] = {}
 
     def _show(self, columns: Sequence[Column], lines: Sequence[Line], marked: int) -> None:
         """Take new content, and draw what of it differs on the screen."""
@@ -150,8 +150,9 @@ class Sheet(ScrollView, inherit_bindings=False):
         """Skip Textual's styles cache, which would keep and compare every line once more."""
         if not self._is_plain():
             return super().render_lines(crop)
-        strips = [self.render_line(y) for y in range(crop.y, crop.bottom)]
-        if crop.x == 0 and crop.right >= self._width:
+        width = self._fitted()
+        strips = [self._line(y) for y in range(crop.y, crop.bottom)]
+        if crop.x == 0 and crop.right >= width:
             return strips
         return [strip.crop(crop.x, crop.right) for strip in strips]
 
@@ -163,10 +164,18 @@ class Sheet(ScrollView, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen: the header, a line of the table, or nothing."""
+        self._fitted()
+        return self._line(y)
+
+    def _fitted(self) -> int:
+        """The width, once for all lines: Textual works it out from the boxes around at each question."""
         width = self._width
         if width != self._slots_width:
             self._slots, self._slots_width = fit(self._columns, width - GUTTER), width
             self._strips.clear()
+        return width
+
+    def _line(self, y: int) -> Strip:
         index = y - HEADER + self.scroll_offset.y
         if y < HEADER:
             return self._strip([Run("header", _BLANK + titles(self._slots, self._shift))])
@@ -189,20 +198,21 @@ class Sheet(ScrollView, inherit_bindings=False):
         text = "".join(run.text for run in drawn)
         # Rich would measure character by character what we know the width of.
         strip = Strip(segments, len(text) if is_narrow(text) else None)
-        return strip.adjust_cell_length(self._width, self._ink(drawn[0].tone, current))
+        return strip.adjust_cell_length(self._slots_width, self._ink(drawn[0].tone, current))
 
     def _empty_text(self, y: int) -> str:
         if self._lines or not self.empty:
             return " "
-        rows = wrap(clean(self.empty), max(1, self._width - 2 * GUTTER))
+        rows = wrap(clean(self.empty), max(1, self._slots_width - 2 * GUTTER))
         row = y - HEADER - 1
         return _BLANK + rows[row] if 0 <= row < len(rows) else " "
 
     def _ink(self, name: str, current: bool) -> Style:
         """Look a style up; resolving one costs far more than drawing a line with it."""
-        ink = self._inks.get((name, current))
+        key = name, current, current and self.has_focus
+        ink = self._inks.get(key)
         if ink is None:
-            ink = self._inks[name, current] = self._resolve(name, current)
+            ink = self._inks[key] = self._resolve(name, current)
         return ink
 
     def _resolve(self, name: str, current: bool) -> Style:
@@ -235,5 +245,4 @@ class Sheet(ScrollView, inherit_bindings=False):
         Not by Textual's own watcher: it would match all rules again for this widget and for each of its
         components, of which none depends on the focus. Half a change of views was spent there.
         """
-        self._inks.clear()
         self._repaint((self._marked,))
