@@ -31,7 +31,7 @@ from console.wire.tls import is_local, ssl_context
 PLUGINS: Final = frozenset({"mysql_native_password", "caching_sha2_password", "sha256_password"})
 _LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1862, 2059,
                                   3118, 3159, 3878, 4151})  # fmt: skip
-_GOODBYE_SECONDS: Final = 2.0
+_GOODBYE_SECONDS: Final = 0.5
 _LOST: Final = 2013
 _MALFORMED: Final = 2027
 
@@ -189,7 +189,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
         return not (lost or writer.transport.is_closing())
 
     async def aclose(self) -> None:
-        """Say goodbye and wait until the socket is closed, two seconds at most; never raises."""
+        """Say goodbye and wait until the socket is closed, half a second at most; never raises."""
         try:
             async with asyncio.timeout(_GOODBYE_SECONDS):
                 await self.ensure_closed()

@@ -8,13 +8,14 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from console.engine.open import open_operator
+from console.engine.open import open_engine, open_operator
 from tests.command import Command, Done
 from tests.integration.test_kill import terminate
 from tests.servers.fleet import Server
@@ -110,6 +111,25 @@ async def test_a_server_that_hangs_is_told_and_comes_back_by_itself(
         watching.terminate()
         _, err = await watching.communicate()
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("asking", [True, False])
+async def test_a_server_that_hangs_keeps_nobody_from_leaving(any_server: Server, asking: bool) -> None:
+    port = any_server.target_dict()["port"]
+    async with tcp_proxy("127.0.0.1", port) as proxy:
+        target = target_of(any_server, port=proxy.port)
+        async with AsyncExitStack() as opened:
+            engine = await opened.enter_async_context(open_engine(target))
+            await opened.enter_async_context(open_operator(target))
+            await engine.sessions()
+            proxy.stall()
+            poll = asyncio.create_task(engine.sessions())
+            if asking:
+                await asyncio.sleep(0.5)
+            poll.cancel()
+            await asyncio.gather(poll, return_exceptions=True)
+            async with asyncio.timeout(2.0):  # half of it goes by on a machine with nothing else to do
+                await opened.aclose()
 
 
 async def line_with(process: asyncio.subprocess.Process, text: bytes) -> None:

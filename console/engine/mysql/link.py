@@ -16,7 +16,7 @@ from console.errors import DbdeckError
 from console.model.target import Login, ServerIdentity, Target
 from console.wire.mysql import Connection
 
-GOODBYE_SECONDS = 2.0
+GOODBYE_SECONDS = 0.4
 _INNODB_CACHE = ("transactions", "row_locks")
 INNODB_CACHE_SECONDS = 0.12  # a little more than CACHE_MIN_IDLE_TIME in InnoDB's trx0i_s.cc
 _INNODB_READ_AT: dict[str, float] = {}  # by server: several links may read the same one

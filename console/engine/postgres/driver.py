@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection  # generic for type checkers only
 
-GOODBYE_SECONDS = 1.0
+GOODBYE_SECONDS = 0.3
 
 # Given at login, so that they are the session's defaults: a later SET would be lost on a reset.
 _ALWAYS = {
