@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from console.audit.ledger import Ledger
 from console.audit.record import Entry
-from console.audit.rotations import noted, rotation_rows
-from console.dispatch.drift import Sentinel
 from console.dispatch.history import evidence
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError
-from console.model.accounts import Accounts
 from console.secret_store import SecretStore
+
+if TYPE_CHECKING:
+    from console.model.accounts import Accounts
 
 
 class Memory:
@@ -25,10 +25,14 @@ class Memory:
 
     async def judge(self, engine: Engine, found: Accounts) -> Accounts:
         """As the Accounts view has them, looked at anew. Raises nothing: what is not seen is noted."""
+        from console.dispatch.drift import Sentinel
+
         return await Sentinel(engine, self._rotations, self.store).judge(found, engine.target.rotation)
 
     async def handed(self, rotation: str) -> frozenset[str] | None:
         """What this rotation noted as handed on, by whichever of its runs; None where nobody can tell."""
+        from console.audit.rotations import noted
+
         try:
             return await noted(self._ledger, rotation) if self._ledger is not None else None
         except DbdeckError:
@@ -44,4 +48,6 @@ class Memory:
     async def _rotations(self) -> Sequence[Entry]:
         if self._ledger is None:
             raise AuditUnavailable("the ledger could not be opened", "`dbdeck doctor` tells why")
+        from console.audit.rotations import rotation_rows
+
         return await rotation_rows(self._ledger)

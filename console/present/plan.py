@@ -8,7 +8,6 @@ from typing import Any
 from console.dispatch.action import Plan
 from console.dispatch.effect import Run
 from console.errors import Exit
-from console.present import drills, rehearsal_report
 from console.present.table import Tone
 from console.present.units import clean, clean_block, span
 
@@ -118,12 +117,24 @@ def _matrix(found: Sequence[Mapping[str, Any]]) -> Said:
     return [(Tone.NORMAL, f"  {clean(_row(one), 300)}") for one in found]
 
 
+def _drills(found: Any) -> Said:
+    from console.present import drills
+
+    return drills.concluded(found)
+
+
+def _rehearsal(found: Any) -> Said:
+    from console.present import rehearsal_report
+
+    return rehearsal_report.concluded(found)
+
+
 # Evidence that has words of its own.
 _TOLD: Mapping[str, Callable[[Any], Said]] = {
     "objects": _objects,
-    "drills": drills.concluded,
+    "drills": _drills,
     "matrix": _matrix,
-    "rehearsal": rehearsal_report.concluded,
+    "rehearsal": _rehearsal,
 }
 
 

@@ -9,7 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from console.engine.postgres.deadlocks import Deadlocks
 from console.engine.postgres.link import Link, identify
 from console.engine.postgres.waits import Waits
 from console.errors import LockTimeout, UsageError
@@ -18,6 +17,7 @@ from console.model.blocking import BlockingTree
 if TYPE_CHECKING:
     from console.engine.port import Need, Selected
     from console.engine.postgres import snapshot
+    from console.engine.postgres.deadlocks import Deadlocks
     from console.engine.postgres.progress import ProgressReader
     from console.engine.postgres.tables import TableReader
     from console.model.accounts import Accounts
@@ -51,8 +51,13 @@ class PostgresEngine:
         self.target = target
         self._link = Link(target)
         self._waits = Waits(self._link)
-        self._deadlocks = Deadlocks(self._link)
         self._busy = asyncio.Lock()
+
+    @cached_property
+    def _deadlocks(self) -> Deadlocks:
+        from console.engine.postgres.deadlocks import Deadlocks
+
+        return Deadlocks(self._link)
 
     @cached_property
     def _progress(self) -> ProgressReader:
@@ -67,7 +72,8 @@ class PostgresEngine:
         return TableReader(self._link, self._waits, self._progress)
 
     async def close(self) -> None:
-        self._deadlocks.close()
+        if "_deadlocks" in self.__dict__:
+            self._deadlocks.close()
         await self._link.close()
 
     async def identity(self) -> ServerIdentity:
