@@ -6,7 +6,9 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import settings
@@ -39,14 +41,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every",
         action="store_true",
-        help="whole situations on PostgreSQL 17 as well, for which 15 and 18 stand otherwise",
+        help="whole situations on each PostgreSQL, where they else take turns",
     )
 
 
-# A whole situation takes long; what differs between versions is read, and that is tested on all of them.
+# A whole situation takes long; what differs between versions is read, and that is tested on all of them. So
+# each of these is tried on PostgreSQL 15 or on 18.
 _SITUATIONS = (
     *("drills/", "runbooks/", "test_runbooks.py", "test_accounts.py", "test_drain_command.py"),
     *("test_rotate", "test_trouble.py", "test_faults.py", "test_kill.py", "test_maintenance_command.py"),
+    *("test_init.py", "test_break_glass.py", "test_four_eyes.py", "test_doctor.py"),
     *("actions/test_terminate_idle.py", "actions/test_rotate", "postgres/test_deadlocks.py"),
 )
 
@@ -54,15 +58,31 @@ _SITUATIONS = (
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--every"):
         return
-    left = [one for one in items if _stands_for_itself(one)]
-    config.hook.pytest_deselected(items=[one for one in items if not _stands_for_itself(one)])
+    turns: dict[str, set[str]] = {}
+    for one in items:
+        if (told := _version(one)) is not None:
+            turns.setdefault(told[0], set()).add(told[1])
+    there = {name for name in _selected(config) if _found(name).rpartition(" ")[2] != "missing"}
+    taken = {situation: _turn(situation, found, there) for situation, found in turns.items()}
+    left = [one for one in items if (told := _version(one)) is None or taken[told[0]] == told[1]]
+    config.hook.pytest_deselected(items=[*{*items} - {*left}])
     items[:] = left
 
 
-def _stands_for_itself(item: pytest.Item) -> bool:
-    """All but what is tried on PostgreSQL 15 and 18, too."""
+def _version(item: pytest.Item) -> tuple[str, str] | None:
+    """A whole situation and the PostgreSQL of this try; None for another test."""
     name = item.nodeid.partition("tests/integration/")[2]
-    return not (name.startswith(_SITUATIONS) and re.search(r"[\[-]pg17[\]-]", name))
+    found = re.search(r"(?<=[\[-])pg\d\d(?=[]-])", name)
+    if not name.startswith(_SITUATIONS) or found is None:
+        return None
+    return name.replace(found[0], "pg", 1), found[0]
+
+
+def _turn(situation: str, found: AbstractSet[str], there: AbstractSet[str]) -> str:
+    """Whichever of those that stand for the rest it is, always the same one."""
+    usual = found & {"pg15", "pg18"} or found
+    names = sorted(usual & there or usual)
+    return names[crc32(situation.encode()) % len(names)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
