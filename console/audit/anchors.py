@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
 from console.audit.ledger import open_ledger
 from console.audit.marks import is_own, signed_of
 from console.audit.record import Kind, canonical_json
-from console.errors import AuditUnavailable, ConfigError
+from console.errors import AuditUnavailable, ConfigError, LedgerFault
 from console.model.anchors import Anchor
 from console.secrets import Secret
 
@@ -61,25 +61,38 @@ async def kept(anchor: Anchor, journal: Path, resolve: Resolve) -> list[Signed]:
 
 
 def read_file(name: str) -> list[Signed]:
-    """Raises AuditUnavailable, ConfigError naming the line."""
+    """Raises AuditUnavailable, ConfigError naming the first line that is no checkpoint."""
+    found, junk = sift_file(name)
+    if junk:
+        raise junk[0]
+    return found
+
+
+def sift_file(name: str) -> tuple[list[Signed], list[ConfigError]]:
+    """What is evidence still, and the lines that are none: the file was cut, or others wrote to it.
+
+    Raises AuditUnavailable.
+    """
     path = Path(name).expanduser()
+    found: list[Signed] = []
+    junk: list[ConfigError] = []
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            return list(_parsed(path, file))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise AuditUnavailable(f"the anchor {path} cannot be read: {reason}") from None
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    found.append(msgspec.json.decode(line, type=Signed))
+                except (ValueError, RecursionError, msgspec.MsgspecError):
+                    junk.append(_junk(path, number))
+    except OSError as error:
+        raise AuditUnavailable(f"the anchor {path} cannot be read: {error.strerror or error}") from None
+    return found, junk
 
 
-def _parsed(path: Path, lines: Iterable[str]) -> Iterator[Signed]:
-    for number, line in enumerate(lines, 1):
-        try:
-            yield msgspec.json.decode(line, type=Signed)
-        except (ValueError, msgspec.MsgspecError):
-            raise ConfigError(
-                f"line {number} of the anchor {path} is no checkpoint: the file was cut or written by others",
-                "what stands before and after is evidence still: copy the good lines to a file of their own",
-            ) from None
+def _junk(path: Path, number: int) -> ConfigError:
+    return ConfigError(
+        f"line {number} of the anchor {path} is no checkpoint: the file was cut or written by others",
+        "what stands before and after is evidence still: copy the good lines to a file of their own",
+    )
 
 
 def points_of(
@@ -87,13 +100,16 @@ def points_of(
 ) -> dict[bytes, Checkpoint]:
     """Of one ledger (None: of any), signed by a trusted key, by the hash of their texts.
 
-    What nobody trustworthy signed proves nothing. Raises LedgerFault for a text that is no checkpoint.
+    What nobody trustworthy signed proves nothing, nor does a text that is no checkpoint.
     """
     points: dict[bytes, Checkpoint] = {}
     for signed in found:
         if (trusted and signed.key not in trusted) or not is_genuine(signed):
             continue
-        point = parse(signed.text)
+        try:
+            point = parse(signed.text)
+        except LedgerFault:
+            continue
         if ledger is None or point.ledger == ledger:
             points[signed.digest] = point
     return points

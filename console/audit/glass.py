@@ -26,7 +26,7 @@ from console.audit.brackets import STAMP, Event
 from console.audit.journal import Header, Journal
 from console.audit.ledger import DEADLINE, Ledger, home, open_ledger
 from console.audit.record import Entry, Kind, Receipt, iso
-from console.audit.table.port import Candidate, NotTaken, Query
+from console.audit.table.port import Candidate, NotTaken, Query, Unreadable
 from console.audit.unmerged import known_ledger, of_all
 from console.audit.url import FileAddress, parse_url
 from console.audit.writer import Draft, Writer, draft
@@ -144,7 +144,7 @@ class NoTable:
     async def entries(self, query: Query) -> NoReturn:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:  # noqa: ARG002 - the port
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
         yield
 

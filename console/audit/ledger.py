@@ -27,7 +27,7 @@ from console.audit.readback import NOTHING as NO_HEADS
 from console.audit.readback import read_evidence
 from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import inspect_table, install_table, open_table
-from console.audit.table.port import Candidate, Query, Table
+from console.audit.table.port import Candidate, Query, Table, Unreadable, whole
 from console.audit.unmerged import Unmerged, of_unmerged, unmerged
 from console.audit.url import parse_url
 from console.audit.verify import NOTHING as NO_ANCHORS
@@ -164,11 +164,14 @@ class Ledger:
         return await self._table.entries(wanted)
 
     async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
-        """All rows of one moment whose id is above that one, oldest first, in little memory; for exports."""
+        """All rows of one moment whose id is above that one, oldest first, in little memory; for exports.
+
+        Raises LedgerFault for a row that cannot be read, AuditUnavailable.
+        """
         async with contextlib.aclosing(self._table.chunks(above)) as chunks:
             async for rows in chunks:
                 for entry in rows:
-                    yield entry
+                    yield whole(entry)
 
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first, and last those in journals of this machine that are
@@ -257,7 +260,10 @@ class Ledger:
         )
         async for rows in self._table.chunks(since.point.floor if since else 0):
             for entry in rows:
-                verifier.feed(entry)
+                if isinstance(entry, Unreadable):
+                    verifier.note(entry.id)
+                else:
+                    verifier.feed(entry)
         found = verifier.finish()
         damaged = tuple(
             Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
@@ -268,8 +274,13 @@ class Ledger:
         return whole, verifier.marks
 
     async def base(self, trusted: Collection[str]) -> Base | None:
-        """The newest checkpoint of this ledger that a trusted key signed. Raises AuditUnavailable."""
-        found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+        """The newest checkpoint of this ledger that a trusted key signed; none where one of its checkpoints
+        cannot be read, so that all of it is looked at. Raises AuditUnavailable.
+        """
+        try:
+            found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+        except LedgerFault:
+            return None
         return found if found and found.point.ledger == self._table.ledger else None
 
     async def checkpoint(self, private: Secret, trusted: Collection[str] = ()) -> Signed:
@@ -309,7 +320,7 @@ class Ledger:
         async with contextlib.aclosing(self._table.chunks(number - 1)) as chunks:
             async for first, *_ in chunks:
                 if first.id == number:
-                    return first
+                    return whole(first)
                 break
         raise UsageError(f"the ledger has no row {number}")
 

@@ -68,8 +68,11 @@ class Marks:
         chain.append((entry.link, entry.seal))
         self.rows += 1
         self._recent.append((entry.at, entry.id))
-        while self._recent[0][0] < entry.at - SETTLED:
-            self.floor = max(self.floor, self._recent.popleft()[1])
+        try:
+            while self._recent[0][0] < entry.at - SETTLED:
+                self.floor = max(self.floor, self._recent.popleft()[1])
+        except OverflowError:
+            return  # the beginning of time is no time of a healthy row
 
     def judge(self, entry: Entry) -> Iterable[str]:
         """What is wrong with a row that is a checkpoint; `add` has seen all it speaks of.
@@ -159,7 +162,7 @@ def signed_of(entry: Entry) -> Signed | None:
     try:
         body = json.loads(entry.body or "")
         return msgspec.convert(body["checkpoint"], Signed)
-    except (ValueError, KeyError, TypeError, msgspec.ValidationError):
+    except (ValueError, KeyError, TypeError, RecursionError, msgspec.ValidationError):
         return None
 
 

@@ -30,12 +30,12 @@ _ONCE: Final = frozenset({Kind.INTENT.value, Kind.OUTCOME.value})
 class Fault(msgspec.Struct, frozen=True):
     """What is wrong with a row; `id` None where the row is missing.
 
-    Kinds: `body` (text or its hash), `link` (the writer's fields or its predecessor), `seal` (time,
-    login, address or witness), `gap` (rows of this writer are missing before it), `witness` (it saw
-    a row that is gone), `duplicate` (a second row where one may be), `order` (its id is out of
-    order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
-    for a checkpoint), `signature` (a checkpoint that no trusted key signed), `journal` (a local journal is
-    damaged).
+    Kinds: `row` (it cannot be read as one), `body` (text or its hash), `link` (the writer's fields or its
+    predecessor), `seal` (time, login, address or witness), `gap` (rows of this writer are missing before
+    it), `witness` (it saw a row that is gone), `duplicate` (a second row where one may be), `order` (its id
+    is out of order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
+    for a checkpoint), `signature` (a checkpoint that no trusted key signed, or that is none), `journal` (a
+    local journal is damaged), `anchor` (a line of one is no checkpoint).
     """
 
     id: int | None
@@ -132,6 +132,12 @@ class Verifier:
             self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
         self._seals.add(entry.seal)
         self._follow(entry)
+
+    def note(self, number: int) -> None:
+        """A row that is there and is none: those after it in its chain miss it."""
+        self._rows += 1
+        self._faults.append(Fault(number, None, None, "row"))
+        self._newest = max(self._newest, number)
 
     def finish(self) -> Verification:
         missing = [

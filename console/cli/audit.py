@@ -182,11 +182,13 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
             "name it in audit.checkpoints.trusted, or give --trust KEY",
         )
     async with ledger(config, write=False) as opened:
-        points = {**await anchored(config, opened.id, trusted), **given(options.anchors, trusted, opened.id)}
+        kept, wrong = await anchored(config, opened.id, trusted)
+        points = {**kept, **given(options.anchors, trusted, opened.id)}
         since = await opened.base(trusted) if options.incremental else None
         if options.incremental and since is None:
             output.note("no checkpoint of a trusted key is there: everything is read")
         found = await opened.verify(anchored=points, trusted=trusted, since=since)
+        found = msgspec.structs.replace(found, faults=(*found.faults, *wrong))
         if since is None:
             return found
         unsettled = tuple(intent.action_id for intent in await opened.open_intents())

@@ -16,7 +16,7 @@ from console.audit.merge import Merged
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
-from console.errors import DbdeckError
+from console.errors import DbdeckError, LedgerFault
 from console.present.runs import line
 from console.present.table import Column, Line, Tone
 from console.present.units import clean, counted
@@ -123,9 +123,15 @@ def what(entry: Entry) -> str:
     return str(fields.get("reason") or fields.get("text") or "")
 
 
+_NO_CHECKPOINT = "a checkpoint that cannot be read"
+
+
 def _checkpoint(entry: Entry) -> str:
     signed = signed_of(entry)
-    return checkpoint_line(signed) if signed is not None else "a checkpoint that cannot be read"
+    try:
+        return checkpoint_line(signed) if signed is not None else _NO_CHECKPOINT
+    except LedgerFault:
+        return _NO_CHECKPOINT
 
 
 def _event(entry: Entry) -> str:
