@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
-import socket
 from collections.abc import Callable, Collection, Iterable
-from logging.handlers import SysLogHandler
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from console.audit import syslog
 from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
 from console.audit.ledger import open_ledger
 from console.audit.marks import is_own, signed_of
@@ -34,7 +32,7 @@ async def keep(anchor: Anchor, signed: Signed, journal: Path, resolve: Resolve) 
             if anchor.file is not None:
                 await asyncio.to_thread(_append, anchor.file, signed)
             elif anchor.syslog is not None:
-                await asyncio.to_thread(_log, anchor.syslog, signed)
+                await asyncio.to_thread(syslog.send, anchor.syslog, log_line(signed))
             elif anchor.ledger is not None:
                 password = await asyncio.to_thread(resolve, anchor.password) if anchor.password else None
                 async with open_ledger(anchor.ledger, journal, password=password) as other:
@@ -131,32 +129,10 @@ def _append(name: str, signed: Signed) -> None:
         os.close(descriptor)
 
 
-class _Loud(SysLogHandler):
-    """One that says when a message cannot be sent."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's signature
-        raise  # noqa: PLE0704 - called while the fault is handled
-
-
-def _log(address: str, signed: Signed) -> None:
-    """The digest alone: a vector of writers is too long for a line. Raises OSError."""
-    kind, _, rest = address.partition("://")
-    where: str | tuple[str, int] = address
-    stream: socket.SocketKind | None = None  # of a path: whichever the socket is
-    if rest:
-        host, _, port = rest.rpartition(":")
-        where = (host.strip("[]"), int(port))
-        stream = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
-    handler = _Loud(where, facility=SysLogHandler.LOG_AUTH, socktype=stream)
-    handler.ident = "dbdeck: "
-    try:
-        handler.emit(logging.LogRecord("dbdeck", logging.INFO, "", 0, log_line(signed), None, None))
-    finally:
-        handler.close()
-
-
 def log_line(signed: Signed) -> str:
-    """What a syslog is told; `digest` is the hash of the checkpoint's text."""
+    """What a syslog is told; `digest` is the hash of the checkpoint's text: a vector of writers is too long
+    for a line.
+    """
     point = parse(signed.text)
     return (
         f"audit checkpoint ledger={point.ledger} rows={point.rows} digest={signed.digest.hex()} "
