@@ -30,7 +30,7 @@ from console.audit.syslog import Receipts
 from console.audit.table.port import Candidate, NotTaken, Query, Unreadable
 from console.audit.unmerged import known_ledger, of_all
 from console.audit.url import FileAddress, parse_url
-from console.audit.writer import Draft, Writer, draft
+from console.audit.writer import Draft, Late, Writer, begin_journal, draft
 from console.errors import AuditForbidden, AuditUnavailable, Refused
 from console.secrets import Secret
 
@@ -86,6 +86,7 @@ class GlassWriter(Writer):
         super().__init__(header.writer, header.sink, table, journal)
         self.window = window
         self._receipts = receipts
+        self._broken: Late | None = None
 
     @property
     def head(self) -> chain.Head:
@@ -110,9 +111,16 @@ class GlassWriter(Writer):
         return receipt
 
     async def append_late(self, new: Draft) -> Receipt:
+        """Nothing follows a row that the disk has not answered for: it may stand in the journal, or not."""
         async with self._turn:
+            if self._broken is not None:
+                raise self._broken
             row = self._next(new)
-            await self._into_journal(row)
+            try:
+                await self._answered(self._into_journal(row))
+            except Late as error:
+                self._broken = error
+                raise
             self._head = chain.Head(row.seq, row.link)
             await self._receipts.tell(row)
             return Receipt(writer=row.writer, seq=row.seq, link=row.link, recorded=False)
@@ -217,7 +225,7 @@ async def open_glass(
             f"what it says is: {unreachable.message}",
         )
     header = Header(writer=uuid4(), ledger=ledger, sink=address.sink, glass=True)
-    file = await asyncio.to_thread(Journal.create, folder, header)
+    file = await begin_journal(folder, header)
     with contextlib.closing(file):
         table, window = NoTable(ledger, folder, address.sink), Window(min(terms.seconds, LONGEST))
         receipts = Receipts(ledger, syslogs)

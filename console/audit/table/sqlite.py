@@ -41,6 +41,7 @@ from console.audit.table.sqlite_rows import action_of, existing, insert, prepare
 from console.errors import AuditMissing, AuditUnavailable
 
 _CHUNK: Final = 1000
+_CLOSE_SECONDS: Final = 1.0
 _REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
 _PAGE: Final = f"select {', '.join(COLUMNS)} from entry where id > ? order by id limit {_CHUNK}"  # noqa: S608 - our own
 _ID: Final = COLUMNS.index("id")
@@ -140,10 +141,15 @@ class SqliteTable:
         return AuditUnavailable(f"the ledger sqlite://{self.path} cannot be used: {reason}", hint)
 
     def _close(self) -> None:
-        with self._one_at_a_time:
+        """A commit that hangs keeps its connection: nobody was told what became of it, and the file tells."""
+        if not self._one_at_a_time.acquire(timeout=_CLOSE_SECONDS):
+            return
+        try:
             if self._writing is not None:
                 self._writing.close()
                 self._writing = None
+        finally:
+            self._one_at_a_time.release()
 
     def _open_to_write(self) -> None:
         self.created = _create_file(self.path)
