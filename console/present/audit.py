@@ -52,7 +52,7 @@ def body(entry: Entry) -> dict[str, Any]:
     """The fields of a row; empty after a redaction or where the text is no object."""
     try:
         found = msgspec.json.decode(entry.body or "{}")
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -63,7 +63,7 @@ def text(entry: Entry) -> str:
         return "(redacted)"
     try:
         return msgspec.json.format(entry.body, indent=2)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return entry.body
 
 
@@ -106,6 +106,13 @@ def _line(entry: Entry, story: Story) -> Line:
 
 def what(entry: Entry) -> str:
     """The one thing a row has to say."""
+    try:
+        return _said(entry)
+    except (AttributeError, TypeError, ValueError, LedgerFault):
+        return "it says nothing that dbdeck writes"  # whoever may append may append junk
+
+
+def _said(entry: Entry) -> str:
     fields = body(entry)
     if entry.kind == Kind.INTENT:
         return f"{fields.get('reason', '')} · {'; '.join(fields.get('statements', []))}"
@@ -123,15 +130,9 @@ def what(entry: Entry) -> str:
     return str(fields.get("reason") or fields.get("text") or "")
 
 
-_NO_CHECKPOINT = "a checkpoint that cannot be read"
-
-
 def _checkpoint(entry: Entry) -> str:
     signed = signed_of(entry)
-    try:
-        return checkpoint_line(signed) if signed is not None else _NO_CHECKPOINT
-    except LedgerFault:
-        return _NO_CHECKPOINT
+    return checkpoint_line(signed) if signed is not None else "a checkpoint that cannot be read"
 
 
 def _event(entry: Entry) -> str:

@@ -14,6 +14,7 @@ from console.audit.checkpoint import LABEL, Checkpoint, Signed, new_key, text_of
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.audit.writer import Draft
+from console.present import audit as words
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 
 PRIVATE, PUBLIC = new_key()
@@ -172,3 +173,14 @@ async def test_postgres_with_a_row_that_is_none(postgres_sink: PostgresSink, dis
 @pytest.mark.parametrize("name", _MYSQL)
 async def test_mysql_with_a_row_that_is_none(mysql_sink: MysqlSink, disk: Path, name: str) -> None:
     await hidden(mysql_sink, disk, _MYSQL[name], "set sql_mode = ''")
+
+
+async def test_a_list_of_rows_has_those_that_are_junk(sqlite: SqliteSink) -> None:
+    odd = '{"statements":[1,2],"who":"x","verify":[1],"error":7,"event":[],"plan":3}'
+    async with sqlite.open() as ledger:
+        junk = [await planted(ledger, body) for body in BODIES.values()]
+        junk += [await planted(ledger, odd, kind) for kind in Kind]
+        rows = await ledger.entries(newest_first=False)
+    assert {int(one.key) for one in words.lines(rows)} >= set(junk)
+    assert {one["id"] for one in words.document(rows)} >= set(junk)
+    assert all(isinstance(words.text(row), str) for row in rows)
