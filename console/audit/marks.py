@@ -59,9 +59,16 @@ class Marks:
         """Hashes of the checkpoints that are rows of the ledger and fit it."""
         return self._points.keys()
 
-    def add(self, entry: Entry) -> None:
-        """The next row of its writer; rows that `base` covers are known already."""
-        chain = self._chains.setdefault(entry.writer, [])
+    def chain_of(self, writer: UUID) -> list[tuple[bytes, bytes]]:
+        """Its rows as they are added."""
+        return self._chains.setdefault(writer, [])
+
+    def add(self, entry: Entry, chain: list[tuple[bytes, bytes]] | None = None) -> None:
+        """The next row of its writer, whose `chain` who adds many knows; rows that `base` covers are known
+        already.
+        """
+        if chain is None:
+            chain = self.chain_of(entry.writer)
         before = self._base.get(entry.writer, _NEW).seq if self._base else 0
         if entry.seq != before + len(chain) + 1:
             return
