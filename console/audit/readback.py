@@ -216,7 +216,7 @@ def _place(text: bytes) -> float:
     """The number of the row that a line is about; infinity where it does not tell."""
     try:
         line = _PLACE.decode(text)
-    except msgspec.DecodeError:
+    except (RecursionError, msgspec.DecodeError):
         return inf
     about = line.row or line.ack or line.void
     return about.seq if about else inf
@@ -271,7 +271,7 @@ def line_of(text: bytes) -> Header | Row | Ack | Void | None:
     try:
         line = _LINE.decode(text)
         return decode_row(line.row) if line.row else line.journal or line.ack or line.void
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return None
 
 
@@ -297,7 +297,7 @@ def _link_of_sound(text: bytes, writer: str, before: str) -> str:
         row = _ROW_LINE.decode(text).row
         if row.prev != before and bytes.fromhex(row.prev).hex() != row.prev:
             return ""
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return ""
     if row.writer != writer or chain.body_hash(row.body or "").hex() != row.body_hash:
         return ""
@@ -312,7 +312,7 @@ def _receipt_in(text: bytes, writer: UUID) -> Receipt | None:
     try:
         ack = _ACK_LINE.decode(text).ack
         link, seal = bytes.fromhex(ack.link), bytes.fromhex(ack.seal)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return None
     return Receipt(writer=writer, seq=ack.seq, link=link, recorded=True, id=ack.id, seal=seal)
 

@@ -11,9 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from console.audit.checkpoint import LABEL, Checkpoint, Signed, new_key, text_of
+from console.audit.export import export_lines, verify_export
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.audit.writer import Draft
+from console.errors import UsageError
 from console.present import audit as words
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 
@@ -184,3 +186,31 @@ async def test_a_list_of_rows_has_those_that_are_junk(sqlite: SqliteSink) -> Non
     assert {int(one.key) for one in words.lines(rows)} >= set(junk)
     assert {one["id"] for one in words.document(rows)} >= set(junk)
     assert all(isinstance(words.text(row), str) for row in rows)
+
+
+async def test_a_line_of_an_export_that_is_junk_is_named(sqlite: SqliteSink, disk: Path) -> None:
+    async with sqlite.open() as ledger:
+        for number in range(3):
+            await ledger.append(Kind.STEP, uuid4(), {"n": number})
+        lines = [line.encode() for line in export_lines(await ledger.entries(newest_first=False))]
+    path = disk / "export"
+    junk = [b"", b"{}", b"[" * 100_000, b'{"id":"x"}', b"\xff", lines[1].replace(b'"at":"', b'"at":"soon ')]
+    changed = lines[2].replace(b'\\"n\\":1', b'\\"n\\":2')
+    path.write_bytes(b"\n".join([lines[0], *junk, lines[1], changed, *lines[3:]]) + b"\n")
+    found, where = verify_export(path)
+    assert where == tuple(range(2, 2 + len(junk)))
+    assert [fault.kind for fault in found.faults] == ["body", *["row"] * len(junk)]
+    path.write_bytes(b"\n".join(junk))
+    with pytest.raises(UsageError, match="no export"):
+        verify_export(path)
+
+
+async def test_a_line_of_a_journal_that_is_junk_is_damage_and_no_error(sqlite: SqliteSink) -> None:
+    async with sqlite.open() as ledger:
+        await ledger.append(Kind.STEP, uuid4(), {"n": 1})
+    path = sqlite.journal / f"{ledger.writer}.ndjson"
+    head, *rest = path.read_bytes().splitlines(keepends=True)
+    for junk in (b'{"row":' + b"[" * 100_000 + b"\n", b'{"ack":{"x":' + b"[" * 100_000 + b"\n", b"\xff\n"):
+        path.write_bytes(b"".join([head, junk, *rest]))
+        async with sqlite.open(write=False) as reader:
+            assert {fault.kind for fault in (await reader.verify()).faults} == {"journal"}
