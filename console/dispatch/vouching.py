@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from console.dispatch.action import Plan
@@ -25,7 +25,7 @@ def vouch(saved: Plan, fresh: Plan, *, thinned: bool = False) -> None:
             "plan anew",
         )
     if found := _other(saved, fresh, thinned=thinned):
-        by = f" (it was made by dbdeck {saved.version})" if saved.version != fresh.version else ""
+        by = f" (it was made by dbdeck {saved.version[:20]!r})" if saved.version != fresh.version else ""
         raise Refused(
             f"the saved plan is not what {fresh.action} plans with its arguments{by}: {'; '.join(found)}; "
             "it was edited, or what it was planned by has changed; nothing was executed",
@@ -58,8 +58,7 @@ def _shown(value: object) -> str:
 
 def _other(saved: Plan, fresh: Plan, *, thinned: bool) -> list[str]:
     """What differs beside the objects, in words; nothing where the same would be done."""
-    found = [f"{one[:_WIDTH]!r} is not among its statements" for one in _beyond(saved, fresh, thinned)]
-    found = found[:_LISTED]
+    found = _statements(saved.statements, fresh.statements, thinned=thinned)[:_LISTED]
     if saved.risk != fresh.risk:
         found.append(f"its risk is {fresh.risk}, not {saved.risk}")
     if saved.confirm != fresh.confirm:
@@ -69,12 +68,10 @@ def _other(saved: Plan, fresh: Plan, *, thinned: bool) -> list[str]:
     return found
 
 
-def _beyond(saved: Plan, fresh: Plan, thinned: bool) -> list[str]:
-    """Statements that one has and the other has not; of a thinned plan those only that are new."""
-    if thinned:
-        return [one for one in fresh.statements if one not in saved.statements]
-    if saved.statements == fresh.statements:
-        return []
-    own = [one for one in saved.statements if one not in fresh.statements]
-    missing = [one for one in fresh.statements if one not in saved.statements]
-    return own or missing or ["the order"]
+def _statements(saved: Sequence[str], fresh: Sequence[str], *, thinned: bool) -> list[str]:
+    """Those that only one of them has; of a thinned plan those only that the saved one has not."""
+    missing = [f"{one[:_WIDTH]!r} is missing" for one in fresh if one not in saved]
+    if thinned or saved == fresh:
+        return missing
+    beyond = [f"{one[:_WIDTH]!r} is none of its statements" for one in saved if one not in fresh]
+    return beyond or missing or ["its statements stand in another order"]
