@@ -10,7 +10,7 @@ import msgspec
 
 from actions.following import pause
 from actions.limits import Duration
-from actions.words import counted, duration, who
+from actions.words import counted, duration, moment, who
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
 from console.dispatch.facts import Facts, On
@@ -32,7 +32,8 @@ ANSWERED = "answered"  # evidence: what the server said, when it had purged
 
 
 class PurgeArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`to`: the files older than this one go. Or `keep`: those last written longer ago than `2d` go.
+    """`to`: the files older than this one go. Or `keep`: those last written longer ago than `2d` go; `before`
+    is the moment that this came to: a plan has it, and does not go further when it is applied.
 
     `replicas`: how many there are, those that are away now too; 0 is none. No server knows that.
     `unseen_positions`: go on where dbdeck cannot see what the connected ones read, which the server keeps.
@@ -40,6 +41,7 @@ class PurgeArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     to: str = ""
     keep: Duration = ""
+    before: str = ""
     replicas: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
     unseen_positions: bool = False
 
@@ -79,7 +81,10 @@ class PurgeBinaryLogs:
                 "which binary logs? nothing was executed", "give either to=FILE, which stays, or keep=2d"
             )
         logs = await engine.binary_logs()
-        before = logs.clock - timedelta(seconds=duration(args.keep)) if args.keep else None
+        if args.before and not args.keep:
+            raise UsageError("before= goes with keep=; nothing was executed", "leave before= away")
+        latest = logs.clock - timedelta(seconds=duration(args.keep)) if args.keep else None
+        before = moment(args.before, latest) if latest else None
         goes = _older(logs, args.to) if args.to else ()
         statement = _purge(server, args.to, before)
         nothing = bool(args.to) and not goes
@@ -87,7 +92,7 @@ class PurgeBinaryLogs:
             action=self.name,
             target=engine.target.name,
             risk=self.risk,
-            args=msgspec.to_builtins(args),
+            args=msgspec.to_builtins(args) | ({"before": before.isoformat()} if before else {}),
             subject={
                 "title": _title(args, goes),
                 "files": [one.name for one in (goes if args.to else logs.files[:-1])],

@@ -80,10 +80,7 @@ class TerminateIdle:
             target=engine.target.name,
             risk=self.risk,
             args=msgspec.to_builtins(args),
-            subject={
-                "title": f"{counted(len(found.aims), 'session')} idle in transaction for over {older:g} s",
-                "sessions": several.frozen(found.aims),
-            },
+            subject=_subject(found.aims, older),
             statements=tuple(several.statement(server, aim).shown for aim in found.aims),
             forecast=_forecast(found, tree, server.flavor),
             warnings=_warnings(found, sessions),
@@ -92,6 +89,24 @@ class TerminateIdle:
             server=server,
             made_at=datetime.now(UTC),
             version=__version__,
+        )
+
+    def thinned(self, fresh: Plan, saved: Plan) -> Plan:
+        """In the order of the saved one, without those that came since; those that left it are told."""
+        place = {_which(aim): number for number, aim in enumerate(several.aims_of(saved))}
+        aims = [aim for aim in several.aims_of(fresh) if _which(aim) in place]
+        aims.sort(key=lambda aim: place[_which(aim)])
+        left = len(place) - len(aims)
+        said = (
+            (f"{counted(left, 'session')} of the saved plan fit no longer and are left alone",)
+            if left
+            else ()
+        )
+        return msgspec.structs.replace(
+            fresh,
+            subject=_subject(aims, duration(fresh.args["older_than"])),
+            statements=tuple(several.statement(fresh.server, aim).shown for aim in aims),
+            warnings=(*said, *fresh.warnings),
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
@@ -113,6 +128,17 @@ class TerminateIdle:
 
     def lock(self, plan: Plan) -> str:  # noqa: ARG002 - one such run a target
         return "sessions:idle"
+
+
+def _subject(aims: Sequence[Aim], older: float) -> dict[str, Any]:
+    return {
+        "title": f"{counted(len(aims), 'session')} idle in transaction for over {older:g} s",
+        "sessions": several.frozen(aims),
+    }
+
+
+def _which(aim: Aim) -> tuple[Any, ...]:
+    return aim.session.id, aim.session.started_at, aim.transaction
 
 
 # ---- choosing ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from actions.batches import BatchArgs
 from actions.limits import Duration
 from actions.names import parse_name, show_name
 from actions.row_statements import POSTGRES, Lot
-from actions.words import duration
+from actions.words import duration, moment
 from console.engine.port import Engine
 from console.engine.row_sites import now_there, row_site
 from console.errors import UsageError
@@ -36,10 +36,13 @@ class RowArgs(BatchArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PurgeArgs(RowArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Rows whose `column`, a time, is more than `older_than` ago by the server's clock; as RowArgs."""
+    """Rows whose `column`, a time, is more than `older_than` ago by the server's clock; as RowArgs. `before`
+    is the moment that this came to: a plan has it, and does not go further when it is applied.
+    """
 
     column: str
     older_than: Duration
+    before: str = ""
 
 
 class SweepArgs(RowArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,7 +57,7 @@ class SweepArgs(RowArgs, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Wanted(NamedTuple):
     """Which rows: `where` over the table, in words, and how they are found and ordered. `all_seen`: rows that
-    row security hides would be taken for missing ones.
+    row security hides would be taken for missing ones. `cut`: the moment that ages are counted to.
     """
 
     where: str
@@ -65,6 +68,7 @@ class Wanted(NamedTuple):
     warnings: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     all_seen: bool = False
+    cut: datetime | None = None
 
 
 async def table_of(engine: Engine, text: str) -> RowSite:
@@ -96,7 +100,7 @@ def _column(site: RowSite, name: str) -> str:
 
 async def old_rows(engine: Engine, args: PurgeArgs, site: RowSite, server: ServerIdentity) -> Wanted:
     kind = _column(site, args.column).lower()
-    cut = (await now_there(engine)) - timedelta(seconds=duration(args.older_than))
+    cut = moment(args.before, (await now_there(engine)) - timedelta(seconds=duration(args.older_than)))
     column = statements.column((site.schema, site.name), args.column, server.flavor)
     zoned = _is_zoned(kind, server.flavor)
     said = f"{args.column} before {cut:%Y-%m-%d %H:%M:%S} UTC"
@@ -108,6 +112,7 @@ async def old_rows(engine: Engine, args: PurgeArgs, site: RowSite, server: Serve
         order=(column, *_key(site, server)),
         title=f"purge {show_name(site.schema, site.name)} of {said}",
         warnings=() if zoned else (warning,),
+        cut=cut,
     )
 
 

@@ -82,7 +82,7 @@ class RowWork:
             action=self.name,
             target=engine.target.name,
             risk=self.risk if lot.archive is None else Risk.MEDIUM,
-            args=msgspec.to_builtins(args),
+            args=msgspec.to_builtins(args) | ({"before": wanted.cut.isoformat()} if wanted.cut else {}),
             subject={
                 "title": wanted.title,
                 "lot": msgspec.to_builtins(lot),

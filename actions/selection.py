@@ -129,7 +129,9 @@ async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ..
                 '`dbdeck show tables` lists them; a name with capitals or points is written in "quotes"',
             )
     unique = {table.key: table for table in leaves(tuple(found))}
-    return tuple(unique.values())
+    place = {name: number for number, name in enumerate(names)}
+    # As they were given: a plan that was saved with its tables by name is planned again in its order.
+    return tuple(sorted(unique.values(), key=lambda one: place.get((one.schema, one.name), len(place))))
 
 
 async def _anywhere(engine: MaintenanceReads, name: str) -> tuple[Table, ...]:

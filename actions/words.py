@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from console.errors import UsageError
+from console.model.instants import instant
 from console.model.sessions import Session
 from console.present.units import age, clean
 from console.present.units import counted as counted
@@ -26,6 +28,18 @@ def duration(given: str | float) -> float:
             f"{given!r} is no duration longer than 0; nothing was executed", "like 90s, 10m or 2h"
         )
     return seconds
+
+
+def moment(given: str, latest: datetime) -> datetime:
+    """A time in ISO 8601, `latest` where none is given.
+
+    Raises UsageError for what is none, and for a later one: what is younger than was asked for would go, too.
+    """
+    found = instant(given) if given else latest
+    if found is None or found > latest:
+        why = "is no time" if found is None else f"is later than {latest.isoformat()}, to which the age comes"
+        raise UsageError(f"before={given} {why}; nothing was executed", "leave before= away")
+    return found
 
 
 def who(session: Session) -> str:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
-import socket
-from collections.abc import Callable, Collection, Iterable, Iterator
-from logging.handlers import SysLogHandler
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from console.audit import syslog
 from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
 from console.audit.ledger import open_ledger
 from console.audit.marks import is_own, signed_of
 from console.audit.record import Kind, canonical_json
-from console.errors import AuditUnavailable, ConfigError
+from console.errors import AuditUnavailable, ConfigError, LedgerFault
 from console.model.anchors import Anchor
 from console.secrets import Secret
 
@@ -34,7 +32,7 @@ async def keep(anchor: Anchor, signed: Signed, journal: Path, resolve: Resolve) 
             if anchor.file is not None:
                 await asyncio.to_thread(_append, anchor.file, signed)
             elif anchor.syslog is not None:
-                await asyncio.to_thread(_log, anchor.syslog, signed)
+                await asyncio.to_thread(syslog.send, anchor.syslog, log_line(signed))
             elif anchor.ledger is not None:
                 password = await asyncio.to_thread(resolve, anchor.password) if anchor.password else None
                 async with open_ledger(anchor.ledger, journal, password=password) as other:
@@ -61,25 +59,38 @@ async def kept(anchor: Anchor, journal: Path, resolve: Resolve) -> list[Signed]:
 
 
 def read_file(name: str) -> list[Signed]:
-    """Raises AuditUnavailable, ConfigError naming the line."""
+    """Raises AuditUnavailable, ConfigError naming the first line that is no checkpoint."""
+    found, junk = sift_file(name)
+    if junk:
+        raise junk[0]
+    return found
+
+
+def sift_file(name: str) -> tuple[list[Signed], list[ConfigError]]:
+    """What is evidence still, and the lines that are none: the file was cut, or others wrote to it.
+
+    Raises AuditUnavailable.
+    """
     path = Path(name).expanduser()
+    found: list[Signed] = []
+    junk: list[ConfigError] = []
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            return list(_parsed(path, file))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise AuditUnavailable(f"the anchor {path} cannot be read: {reason}") from None
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    found.append(msgspec.json.decode(line, type=Signed))
+                except (ValueError, RecursionError, msgspec.MsgspecError):
+                    junk.append(_junk(path, number))
+    except OSError as error:
+        raise AuditUnavailable(f"the anchor {path} cannot be read: {error.strerror or error}") from None
+    return found, junk
 
 
-def _parsed(path: Path, lines: Iterable[str]) -> Iterator[Signed]:
-    for number, line in enumerate(lines, 1):
-        try:
-            yield msgspec.json.decode(line, type=Signed)
-        except (ValueError, msgspec.MsgspecError):
-            raise ConfigError(
-                f"line {number} of the anchor {path} is no checkpoint: the file was cut or written by others",
-                "what stands before and after is evidence still: copy the good lines to a file of their own",
-            ) from None
+def _junk(path: Path, number: int) -> ConfigError:
+    return ConfigError(
+        f"line {number} of the anchor {path} is no checkpoint: the file was cut or written by others",
+        "what stands before and after is evidence still: copy the good lines to a file of their own",
+    )
 
 
 def points_of(
@@ -87,13 +98,16 @@ def points_of(
 ) -> dict[bytes, Checkpoint]:
     """Of one ledger (None: of any), signed by a trusted key, by the hash of their texts.
 
-    What nobody trustworthy signed proves nothing. Raises LedgerFault for a text that is no checkpoint.
+    What nobody trustworthy signed proves nothing, nor does a text that is no checkpoint.
     """
     points: dict[bytes, Checkpoint] = {}
     for signed in found:
         if (trusted and signed.key not in trusted) or not is_genuine(signed):
             continue
-        point = parse(signed.text)
+        try:
+            point = parse(signed.text)
+        except LedgerFault:
+            continue
         if ledger is None or point.ledger == ledger:
             points[signed.digest] = point
     return points
@@ -115,32 +129,10 @@ def _append(name: str, signed: Signed) -> None:
         os.close(descriptor)
 
 
-class _Loud(SysLogHandler):
-    """One that says when a message cannot be sent."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - logging's signature
-        raise  # noqa: PLE0704 - called while the fault is handled
-
-
-def _log(address: str, signed: Signed) -> None:
-    """The digest alone: a vector of writers is too long for a line. Raises OSError."""
-    kind, _, rest = address.partition("://")
-    where: str | tuple[str, int] = address
-    stream: socket.SocketKind | None = None  # of a path: whichever the socket is
-    if rest:
-        host, _, port = rest.rpartition(":")
-        where = (host.strip("[]"), int(port))
-        stream = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
-    handler = _Loud(where, facility=SysLogHandler.LOG_AUTH, socktype=stream)
-    handler.ident = "dbdeck: "
-    try:
-        handler.emit(logging.LogRecord("dbdeck", logging.INFO, "", 0, log_line(signed), None, None))
-    finally:
-        handler.close()
-
-
 def log_line(signed: Signed) -> str:
-    """What a syslog is told; `digest` is the hash of the checkpoint's text."""
+    """What a syslog is told; `digest` is the hash of the checkpoint's text: a vector of writers is too long
+    for a line.
+    """
     point = parse(signed.text)
     return (
         f"audit checkpoint ledger={point.ledger} rows={point.rows} digest={signed.digest.hex()} "

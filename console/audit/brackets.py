@@ -87,7 +87,7 @@ def fields(body: str | None) -> dict[str, object]:
     """Of a stored body; empty for one that is redacted or damaged."""
     try:
         value = json.loads(body or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -27,6 +27,8 @@ import msgspec
 from console.audit.record import Row
 
 START: Final = b""  # `prev` of a writer's first row, `witness` of a ledger's first
+_LINK: Final = "dbdeck/link/1;"
+_SEAL: Final = "dbdeck/seal/1;"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -42,7 +44,7 @@ class Named(Protocol):
     """What a row says of itself, beside its body."""
 
     @property
-    def writer(self) -> UUID: ...
+    def writer(self) -> UUID | str: ...
     @property
     def seq(self) -> int: ...
     @property
@@ -73,18 +75,30 @@ def link_of(row: Named, prev: str, body_hash: str) -> bytes:
     """Of a row whose hashes are text, as in a journal."""
     # A third of the time of str().
     writer, action, parent = msgspec.to_builtins((row.writer, row.action_id, row.parent or ""))
-    key = row.idempotency_key or ""
-    return _digest("dbdeck/link/1;", prev, writer, str(row.seq), row.kind, action, parent, key, body_hash)
+    seq, kind, key = str(row.seq), row.kind, row.idempotency_key or ""
+    # _digest of the same, in half the time.
+    whole = (
+        f"{_LINK}{len(prev)}:{prev},{len(writer)}:{writer},{len(seq)}:{seq},{len(kind)}:{kind},"
+        f"{len(action)}:{action},{len(parent)}:{parent},{len(key)}:{key},{len(body_hash)}:{body_hash},"
+    )
+    if whole.isascii():
+        return hashlib.sha256(whole.encode()).digest()
+    return _digest(_LINK, prev, writer, seq, kind, action, parent, key, body_hash)
 
 
 def seal(of: bytes, witness: bytes, at: datetime, db_user: str, peer: str) -> bytes:
     """32 bytes; `of` is the row's link."""
-    return _digest("dbdeck/seal/1;", of.hex(), witness.hex(), str(microseconds(at)), db_user, peer)
+    link, seen, when = of.hex(), witness.hex(), str(microseconds(at))
+    whole = (
+        f"{_SEAL}{len(link)}:{link},{len(seen)}:{seen},{len(when)}:{when},{len(db_user)}:{db_user},"
+        f"{len(peer)}:{peer},"
+    )
+    if whole.isascii():
+        return hashlib.sha256(whole.encode()).digest()
+    return _digest(_SEAL, link, seen, when, db_user, peer)
 
 
 def _digest(label: str, *fields: str) -> bytes:
-    """Hashed in one piece: a ledger has many rows, and few of them anything but ASCII in these fields."""
-    whole = label + "".join([f"{len(text)}:{text}," for text in fields])
-    if not whole.isascii():
-        whole = label + "".join([f"{len(text.encode())}:{text}," for text in fields])
+    """Of fields that may be anything but ASCII, which few rows of a ledger have here."""
+    whole = label + "".join([f"{len(text.encode())}:{text}," for text in fields])
     return hashlib.sha256(whole.encode()).digest()

@@ -97,7 +97,7 @@ def parse(text: str) -> Checkpoint:
             previous=bytes.fromhex(found.previous),
             at=found.at,
         )
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise LedgerFault(f"this is no checkpoint of a ledger: {error}") from None
 
 
@@ -127,13 +127,13 @@ def sign(point: Checkpoint, private: Secret) -> Signed:
 
 def is_genuine(signed: Signed) -> bool:
     """The signature is that of the key it names."""
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signed.key))
         key.verify(bytes.fromhex(signed.signature), LABEL + signed.text.encode())
-    except (ValueError, InvalidSignature):
+    except (ValueError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
 
 State = Literal["as made", "changed", "missing", "foreign", "unknown"]
+EARLIER: Final = "an earlier dbdeck"
+_NOTHING: Final[Mapping[str, Collection[str]]] = {}
 _SPACE: Final = re.compile(r"\s+")
 _PG_FUNCTION: Final = re.compile(
     r"^create or replace function dbdeck_audit\.(\w+)\(.*?\nas \$\$(.*?)\$\$;", re.MULTILINE | re.DOTALL
@@ -54,18 +57,42 @@ def mysql_objects(statements: Iterable[str]) -> dict[tuple[str, str], str]:
     return found
 
 
+def earlier(text: str, engine: str) -> Mapping[str, Mapping[str, Collection[str]]]:
+    """What dbdeck made before and makes otherwise now: kind and name to digests. `text` is earlier.json."""
+    found: Mapping[str, Mapping[str, Mapping[str, Collection[str]]]] = json.loads(text)
+    return found[engine]
+
+
 def compared(
-    kind: str, wanted: Mapping[str, str], found: Mapping[str, str | None], remedy: str
+    kind: str,
+    wanted: Mapping[str, str],
+    found: Mapping[str, str | None],
+    remedy: str,
+    before: Mapping[str, Collection[str]] = _NOTHING,
 ) -> list[Part]:
-    """Each part that must be there, and each that is there beside. None: it may not be read."""
-    parts = [_one(kind, name, made, found, remedy) for name, made in wanted.items()]
-    foreign = [
-        Part(kind=kind, name=name, state="foreign", digest=there or "", detail="dbdeck did not make it",
-             remedy="look at what it does, and drop it")
-        for name, there in found.items()
-        if name not in wanted
-    ]  # fmt: skip
-    return [*parts, *foreign]
+    """Each part that must be there, and each that is there beside. None: it may not be read.
+
+    `before`: digests that an earlier dbdeck made, which is told apart from what somebody changed.
+    """
+    parts = [
+        _dated(_one(kind, name, made, found, remedy), before.get(name, ())) for name, made in wanted.items()
+    ]
+    others = {name: there or "" for name, there in found.items() if name not in wanted}
+    return [*parts, *(_beside(kind, name, there, remedy, before) for name, there in others.items())]
+
+
+def _dated(part: Part, before: Collection[str]) -> Part:
+    if part.state != "changed" or part.digest not in before:
+        return part
+    return msgspec.structs.replace(part, detail=f"{EARLIER} made it")
+
+
+def _beside(kind: str, name: str, there: str, remedy: str, before: Mapping[str, Collection[str]]) -> Part:
+    if there in before.get(name, ()):
+        detail = f"{EARLIER} made it, and none needs it now"
+        return Part(kind=kind, name=name, state="foreign", digest=there, detail=detail, remedy=remedy)
+    return Part(kind=kind, name=name, state="foreign", digest=there, detail="dbdeck did not make it",
+                remedy="look at what it does, and drop it")  # fmt: skip
 
 
 def _one(kind: str, name: str, made: str, found: Mapping[str, str | None], remedy: str) -> Part:

@@ -9,7 +9,7 @@ import msgspec
 
 from console.audit.checkpoint import Checkpoint
 from console.audit.record import Entry, Receipt, canonical_json, decode_entry, encode
-from console.audit.verify import NOTHING, Verification, verify
+from console.audit.verify import NOTHING, Fault, Verification, verify
 from console.errors import UsageError
 
 
@@ -22,13 +22,12 @@ def line_of(entry: Entry) -> str:
     return canonical_json(encode(entry))
 
 
-def parse_lines(lines: Iterable[str]) -> Iterator[Entry]:
-    """The inverse of `export_lines`. Raises UsageError naming the line."""
-    for number, line in enumerate(lines, 1):
-        try:
-            yield decode_entry(msgspec.json.decode(line, type=dict[str, object]))
-        except (ValueError, msgspec.MsgspecError) as error:
-            raise UsageError(f"line {number} is no row of a ledger: {error}") from None
+def parse_line(line: bytes) -> Entry | None:
+    """The inverse of `line_of`; None for what is no row of a ledger."""
+    try:
+        return decode_entry(msgspec.json.decode(line, type=dict[str, object]))
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return None
 
 
 def verify_export(
@@ -37,11 +36,20 @@ def verify_export(
     receipts: Iterable[Receipt] = (),
     anchored: Mapping[bytes, Checkpoint] = NOTHING,
     trusted: Collection[str] = (),
-) -> Verification:
-    """Raises UsageError for a file that cannot be read or is no export."""
+) -> tuple[Verification, tuple[int, ...]]:
+    """With the numbers of the lines that are no rows, each of which is a fault.
+
+    Raises UsageError for a file that cannot be read or has no row.
+    """
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            return verify(parse_lines(file), receipts=receipts, anchored=anchored, trusted=trusted)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"cannot read the export {path}: {reason}") from None
+        with path.open("rb") as file:
+            found = [parse_line(line) for line in file]
+    except OSError as error:
+        raise UsageError(f"cannot read the export {path}: {error.strerror or error}") from None
+    rows = [one for one in found if one is not None]
+    junk = tuple(number for number, one in enumerate(found, 1) if one is None)
+    if junk and not rows:
+        raise UsageError(f"{path} is no export of a ledger: line 1 is no row of one")
+    verified = verify(rows, receipts=receipts, anchored=anchored, trusted=trusted)
+    faults = (*verified.faults, *(Fault(None, None, None, "row") for _ in junk))
+    return msgspec.structs.replace(verified, faults=faults), junk

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import getpass
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NoReturn
@@ -26,10 +26,11 @@ from console.audit.brackets import STAMP, Event
 from console.audit.journal import Header, Journal
 from console.audit.ledger import DEADLINE, Ledger, home, open_ledger
 from console.audit.record import Entry, Kind, Receipt, iso
-from console.audit.table.port import Candidate, NotTaken, Query
+from console.audit.syslog import Receipts
+from console.audit.table.port import Candidate, NotTaken, Query, Unreadable
 from console.audit.unmerged import known_ledger, of_all
 from console.audit.url import FileAddress, parse_url
-from console.audit.writer import Draft, Writer, draft
+from console.audit.writer import Draft, Late, Writer, begin_journal, draft
 from console.errors import AuditForbidden, AuditUnavailable, Refused
 from console.secrets import Secret
 
@@ -79,9 +80,13 @@ class Window:
 class GlassWriter(Writer):
     """Every row is in the journal, and no row in a table."""
 
-    def __init__(self, header: Header, table: NoTable, journal: Journal, window: Window) -> None:
+    def __init__(
+        self, header: Header, table: NoTable, journal: Journal, window: Window, receipts: Receipts
+    ) -> None:
         super().__init__(header.writer, header.sink, table, journal)
         self.window = window
+        self._receipts = receipts
+        self._broken: Late | None = None
 
     @property
     def head(self) -> chain.Head:
@@ -106,10 +111,18 @@ class GlassWriter(Writer):
         return receipt
 
     async def append_late(self, new: Draft) -> Receipt:
+        """Nothing follows a row that the disk has not answered for: it may stand in the journal, or not."""
         async with self._turn:
+            if self._broken is not None:
+                raise self._broken
             row = self._next(new)
-            await self._into_journal(row)
+            try:
+                await self._answered(self._into_journal(row))
+            except Late as error:
+                self._broken = error
+                raise
             self._head = chain.Head(row.seq, row.link)
+            await self._receipts.tell(row)
             return Receipt(writer=row.writer, seq=row.seq, link=row.link, recorded=False)
 
     async def flush(self) -> int:
@@ -144,7 +157,7 @@ class NoTable:
     async def entries(self, query: Query) -> NoReturn:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:  # noqa: ARG002 - the port
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
         yield
 
@@ -165,12 +178,15 @@ class NoTable:
 
 
 class GlassLedger(Ledger):
-    """A ledger whose every row is in `path`, and nowhere else yet."""
+    """A ledger whose every row is in `path`, and nowhere else yet. `receipts` of them are in syslogs."""
 
-    def __init__(self, sink: str, folder: Path, table: NoTable, writer: GlassWriter, path: Path) -> None:
-        super().__init__(sink, folder, table, writer)
+    def __init__(
+        self, sink: str, table: NoTable, writer: GlassWriter, path: Path, receipts: Receipts
+    ) -> None:
+        super().__init__(sink, path.parent, table, writer)
         self.window = writer.window
         self.path = path
+        self.receipts = receipts
         self._glass = writer
 
     @property
@@ -185,9 +201,16 @@ class GlassLedger(Ledger):
 
 @contextlib.asynccontextmanager
 async def open_glass(
-    url: str, journal: Path, terms: Terms, *, password: Secret | None = None, deadline: float = DEADLINE
+    url: str,
+    journal: Path,
+    terms: Terms,
+    *,
+    password: Secret | None = None,
+    syslogs: Sequence[str] = (),
+    deadline: float = DEADLINE,
 ) -> AsyncIterator[GlassLedger]:
-    """The ledger is asked for once more first; what it says is recorded.
+    """The ledger is asked for once more first; what it says is recorded. Each row is told to the `syslogs`:
+    who edits the journal before it is merged cannot edit those.
 
     Raises Refused where it can be reached, where it turned this login away, and where this machine has never
     written to it; AuditUnavailable for a journal that cannot be used.
@@ -202,11 +225,12 @@ async def open_glass(
             f"what it says is: {unreachable.message}",
         )
     header = Header(writer=uuid4(), ledger=ledger, sink=address.sink, glass=True)
-    file = await asyncio.to_thread(Journal.create, folder, header)
+    file = await begin_journal(folder, header)
     with contextlib.closing(file):
         table, window = NoTable(ledger, folder, address.sink), Window(min(terms.seconds, LONGEST))
-        writer = GlassWriter(header, table, file, window)
-        opened = GlassLedger(address.sink, folder, table, writer, file.path)
+        receipts = Receipts(ledger, syslogs)
+        writer = GlassWriter(header, table, file, window, receipts)
+        opened = GlassLedger(address.sink, table, writer, file.path, receipts)
         claims = {"version": __version__, "code_hash": who.code_hash(), "who": who.claims(), "glass": True}
         await opened.append(Kind.OPEN, writer.id, claims)
         login = getpass.getuser() if isinstance(address, FileAddress) else address.user

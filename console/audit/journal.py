@@ -31,6 +31,7 @@ from console.audit.record import Entry, Row, canonical_json, encode
 from console.errors import AuditUnavailable
 
 VERSION: Final = 1
+CLOSE_SECONDS: Final = 0.5
 SUFFIX: Final = ".ndjson"
 GLASS: Final = ".glass.ndjson"  # of a writer that had no table: see `glass`
 
@@ -102,11 +103,15 @@ class Journal:
             self._write("void", lost, sync=False)
 
     def close(self) -> None:
-        """Frees the lock. Idempotent."""
-        with self._one_at_a_time:
+        """Frees the lock. Idempotent. While a disk hangs, what was begun keeps the file."""
+        if not self._one_at_a_time.acquire(timeout=CLOSE_SECONDS):
+            return
+        try:
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
+        finally:
+            self._one_at_a_time.release()
 
     def _write(self, what: str, value: Mapping[str, object], *, sync: bool) -> None:
         line = encode_line(what, value)

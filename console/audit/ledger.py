@@ -20,25 +20,27 @@ from console.audit.checkpoint import Checkpoint, Signed
 from console.audit.definitions import Part
 from console.audit.deliver import deliver
 from console.audit.forgetting import forget
-from console.audit.journal import Header, Journal, alive
+from console.audit.journal import Header, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.merge import Merged, merge
 from console.audit.readback import NOTHING as NO_HEADS
 from console.audit.readback import read_evidence
 from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import inspect_table, install_table, open_table
-from console.audit.table.port import Candidate, Query, Table
+from console.audit.table.port import Candidate, Query, Table, Unreadable, in_time, whole
 from console.audit.unmerged import Unmerged, of_unmerged, unmerged
 from console.audit.url import parse_url
 from console.audit.verify import NOTHING as NO_ANCHORS
 from console.audit.verify import UNKNOWN, Fault, Verification, Verifier, fields, status
-from console.audit.writer import Draft, Writer, draft
+from console.audit.writer import Draft, Writer, begin_journal, draft
 from console.errors import AuditUnavailable, DbdeckError, LedgerFault, Refused, UsageError
 from console.secrets import Secret
 
 DEADLINE: Final = 5.0
 REDACTABLE: Final = (Kind.INTENT, Kind.STEP, Kind.OUTCOME, Kind.REFUSED, Kind.RESOLVED, Kind.RUN, Kind.NOTE)
 GOODBYE_SECONDS: Final = 0.5
+FINISH_SECONDS = 3.0  # with the journal, whose disk may be slow
+ORPHAN_SECONDS = 2 * DEADLINE + FINISH_SECONDS  # a row and its end, where answers get lost
 _NOTHING: Final[Mapping[str, object]] = {}
 _ORPHANED: Final = {
     "status": "not_applied",
@@ -164,11 +166,14 @@ class Ledger:
         return await self._table.entries(wanted)
 
     async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
-        """All rows of one moment whose id is above that one, oldest first, in little memory; for exports."""
+        """All rows of one moment whose id is above that one, oldest first, in little memory; for exports.
+
+        Raises LedgerFault for a row that cannot be read, AuditUnavailable.
+        """
         async with contextlib.aclosing(self._table.chunks(above)) as chunks:
             async for rows in chunks:
                 for entry in rows:
-                    yield entry
+                    yield whole(entry)
 
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first, and last those in journals of this machine that are
@@ -257,7 +262,10 @@ class Ledger:
         )
         async for rows in self._table.chunks(since.point.floor if since else 0):
             for entry in rows:
-                verifier.feed(entry)
+                if isinstance(entry, Unreadable):
+                    verifier.note(entry.id)
+                else:
+                    verifier.feed(entry)
         found = verifier.finish()
         damaged = tuple(
             Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
@@ -268,8 +276,13 @@ class Ledger:
         return whole, verifier.marks
 
     async def base(self, trusted: Collection[str]) -> Base | None:
-        """The newest checkpoint of this ledger that a trusted key signed. Raises AuditUnavailable."""
-        found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+        """The newest checkpoint of this ledger that a trusted key signed; none where one of its checkpoints
+        cannot be read, so that all of it is looked at. Raises AuditUnavailable.
+        """
+        try:
+            found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
+        except LedgerFault:
+            return None
         return found if found and found.point.ledger == self._table.ledger else None
 
     async def checkpoint(self, private: Secret, trusted: Collection[str] = ()) -> Signed:
@@ -309,7 +322,7 @@ class Ledger:
         async with contextlib.aclosing(self._table.chunks(number - 1)) as chunks:
             async for first, *_ in chunks:
                 if first.id == number:
-                    return first
+                    return whole(first)
                 break
         raise UsageError(f"the ledger has no row {number}")
 
@@ -346,13 +359,26 @@ class Ledger:
         return self._table.ledger
 
     async def finish(self) -> None:
-        """Say goodbye; best effort, because what was promised is already recorded."""
+        """Say goodbye; best effort, because what was promised is already recorded.
+
+        It ends whatever hangs: an intent whose end is not recorded by then is told by `open_intents`.
+        """
         if self._orphans:
-            await asyncio.gather(*self._orphans)
+            _, left = await asyncio.wait(self._orphans, timeout=ORPHAN_SECONDS)
+            if left:
+                # The sinks do not answer: no row may follow what they were asked to take.
+                for one in left:
+                    one.cancel()
+                await asyncio.wait(left, timeout=FINISH_SECONDS)
+                return
         if self._writer is not None:
-            with contextlib.suppress(AuditUnavailable):
-                await self._writer.say_goodbye(GOODBYE_SECONDS)
-            await self._writer.settled()
+            with contextlib.suppress(AuditUnavailable, TimeoutError):
+                await in_time(FINISH_SECONDS, self._leave(self._writer))
+
+    async def _leave(self, writer: Writer) -> None:
+        with contextlib.suppress(AuditUnavailable):
+            await writer.say_goodbye(GOODBYE_SECONDS)
+        await writer.settled()
 
     def _writing(self) -> Writer:
         if self._writer is None:
@@ -433,7 +459,7 @@ def home(folder: Path) -> Path:
 async def _start_writer(stack: contextlib.AsyncExitStack, sink: str, folder: Path, table: Table) -> Writer:
     writer = uuid4()
     header = Header(writer=writer, ledger=table.ledger, sink=sink)
-    journal = await asyncio.to_thread(Journal.create, folder, header)
+    journal = await begin_journal(folder, header)
     stack.callback(journal.close)
     await table.hold_writer_lock(writer)
     return Writer(writer, sink, table, journal)

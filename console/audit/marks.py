@@ -59,17 +59,27 @@ class Marks:
         """Hashes of the checkpoints that are rows of the ledger and fit it."""
         return self._points.keys()
 
-    def add(self, entry: Entry) -> None:
-        """The next row of its writer; rows that `base` covers are known already."""
-        chain = self._chains.setdefault(entry.writer, [])
+    def chain_of(self, writer: UUID) -> list[tuple[bytes, bytes]]:
+        """Its rows as they are added."""
+        return self._chains.setdefault(writer, [])
+
+    def add(self, entry: Entry, chain: list[tuple[bytes, bytes]] | None = None) -> None:
+        """The next row of its writer, whose `chain` who adds many knows; rows that `base` covers are known
+        already.
+        """
+        if chain is None:
+            chain = self.chain_of(entry.writer)
         before = self._base.get(entry.writer, _NEW).seq if self._base else 0
         if entry.seq != before + len(chain) + 1:
             return
         chain.append((entry.link, entry.seal))
         self.rows += 1
         self._recent.append((entry.at, entry.id))
-        while self._recent[0][0] < entry.at - SETTLED:
-            self.floor = max(self.floor, self._recent.popleft()[1])
+        try:
+            while self._recent[0][0] < entry.at - SETTLED:
+                self.floor = max(self.floor, self._recent.popleft()[1])
+        except OverflowError:
+            return  # the beginning of time is no time of a healthy row
 
     def judge(self, entry: Entry) -> Iterable[str]:
         """What is wrong with a row that is a checkpoint; `add` has seen all it speaks of.
@@ -159,7 +169,7 @@ def signed_of(entry: Entry) -> Signed | None:
     try:
         body = json.loads(entry.body or "")
         return msgspec.convert(body["checkpoint"], Signed)
-    except (ValueError, KeyError, TypeError, msgspec.ValidationError):
+    except (ValueError, KeyError, TypeError, RecursionError, msgspec.ValidationError):
         return None
 
 

@@ -20,7 +20,7 @@ from console.audit.chain import START, Head
 from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
 from console.audit.marks import is_own, signed_of
 from console.audit.record import Entry, canonical_json, encode
-from console.errors import UsageError
+from console.errors import LedgerFault, UsageError
 
 README = """This bundle proves that rows stood in an audit ledger of dbdeck when a checkpoint was signed.
 
@@ -96,7 +96,10 @@ def _segments(rows: Iterable[Entry], trusted: Collection[str]) -> Iterable[_Segm
         signed = signed_of(row) if is_own(row) else None
         if signed is None or (trusted and signed.key not in trusted) or not is_genuine(signed):
             continue
-        point = parse(signed.text)
+        try:
+            point = parse(signed.text)
+        except LedgerFault:
+            continue
         before = heads.get(point.previous)
         if before is None:
             continue

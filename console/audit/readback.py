@@ -66,9 +66,9 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Text(msgspec.Struct, frozen=True):
-    """A row as its line has it."""
+    """A row as its line has it; its writer is the journal's."""
 
-    writer: UUID
+    writer: str
     seq: int
     kind: str
     action_id: UUID
@@ -82,6 +82,19 @@ class _Text(msgspec.Struct, frozen=True):
 
 class _RowLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     row: _Text
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """An answer as its line has it."""
+
+    seq: int
+    link: str
+    id: int
+    seal: str
+
+
+class _AckLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    ack: _Told
 
 
 class _Numbered(msgspec.Struct, frozen=True):
@@ -98,6 +111,7 @@ class _Place(msgspec.Struct, frozen=True):
 
 _LINE: Final = msgspec.json.Decoder(_Line)
 _ROW_LINE: Final = msgspec.json.Decoder(_RowLine)
+_ACK_LINE: Final = msgspec.json.Decoder(_AckLine)
 _PLACE: Final = msgspec.json.Decoder(_Place)
 
 
@@ -127,29 +141,68 @@ def evidence(
     """None for a journal without a header, or of another ledger. A line without its end is the last: what is
     written after it while this reads would look like a second one.
     """
-    header: Header | None = None
-    acks: list[Ack] = []
+    read = _Reading(covered)
     torn = damaged = False
-    known = 0
     for text in _whole(lines):
-        if (known and _place(text) <= known) or _is_sound_row(text):
-            damaged |= torn
-            continue
-        line = line_of(text)
-        damaged |= torn and line is not None
-        torn |= line is None
+        if not read.known(text) and not read.sound(text):
+            line = line_of(text)
+            if line is None:
+                torn = True
+                continue
+            if isinstance(line, Header) and line.ledger != ledger and line.sink != sink and not read.begun:
+                return None
+            damaged |= not read.other(line)
+        damaged |= torn
+    return read.evidence(damaged=damaged)
+
+
+class _Reading:
+    """A journal as its lines go by: whose it is, and what its writer was told."""
+
+    def __init__(self, covered: Mapping[UUID, chain.Head]) -> None:
+        self._covered = covered
+        self._header: Header | None = None
+        self._acks: list[Ack] = []
+        self._receipts: list[Receipt] = []
+        self._known = 0
+        self._writer = self._link = ""  # of the rows, as text
+
+    @property
+    def begun(self) -> bool:
+        return self._header is not None
+
+    def known(self, text: bytes) -> bool:
+        """It is about a row that is covered."""
+        return self._known > 0 and _place(text) <= self._known
+
+    def sound(self, text: bytes) -> bool:
+        """It is a row or an answer as almost all lines are one. False says nothing of it."""
+        if link := _link_of_sound(text, self._writer, self._link):
+            self._link = link
+            return True
+        receipt = _receipt_in(text, self._header.writer) if self._header is not None else None
+        if receipt is not None:
+            self._receipts.append(receipt)
+        return receipt is not None
+
+    def other(self, line: Header | Row | Ack | Void) -> bool:
+        """False for a row that contradicts its own hashes."""
         match line:
-            case Header() if header is None:
-                if line.ledger != ledger and line.sink != sink:
-                    return None
-                header, known = line, covered[line.writer].seq if line.writer in covered else 0
+            case Header() if self._header is None:
+                self._header, self._writer = line, str(line.writer)
+                self._known = self._covered[line.writer].seq if line.writer in self._covered else 0
             case Row():
-                damaged |= not _is_sound(line)
+                return _is_sound(line)
             case Ack():
-                acks.append(line)
-    if header is None:
-        return None
-    return Evidence(header=header, receipts=tuple(_receipt(header, ack) for ack in acks), damaged=damaged)
+                self._acks.append(line)
+        return True
+
+    def evidence(self, *, damaged: bool) -> Evidence | None:
+        header = self._header
+        if header is None:
+            return None
+        told = (*(_receipt(header, ack) for ack in self._acks), *self._receipts)
+        return Evidence(header=header, receipts=told, damaged=damaged)
 
 
 def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -163,7 +216,7 @@ def _place(text: bytes) -> float:
     """The number of the row that a line is about; infinity where it does not tell."""
     try:
         line = _PLACE.decode(text)
-    except msgspec.DecodeError:
+    except (RecursionError, msgspec.DecodeError):
         return inf
     about = line.row or line.ack or line.void
     return about.seq if about else inf
@@ -218,7 +271,7 @@ def line_of(text: bytes) -> Header | Row | Ack | Void | None:
     try:
         line = _LINE.decode(text)
         return decode_row(line.row) if line.row else line.journal or line.ack or line.void
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return None
 
 
@@ -233,21 +286,35 @@ def _receipt(header: Header, ack: Ack) -> Receipt:
     )
 
 
-def _is_sound_row(text: bytes) -> bool:
-    """A row that fits its own hashes, by the text of its line: in half the time of a Row, and in a whole
-    journal every second line is one. False says nothing of the line.
+def _link_of_sound(text: bytes, writer: str, before: str) -> str:
+    """The link of a row of this writer that fits its own hashes, by the text of its line: in half the time of
+    a Row, and in a whole journal every second line is one. `before` is the link of such a row. Empty says
+    nothing of the line.
     """
     if not text.startswith(b'{"row":'):
-        return False
+        return ""
     try:
         row = _ROW_LINE.decode(text).row
-        if bytes.fromhex(row.prev).hex() != row.prev:
-            return False
-    except (ValueError, msgspec.DecodeError):
-        return False
-    if chain.body_hash(row.body or "").hex() != row.body_hash:
-        return False
-    return chain.link_of(row, row.prev, row.body_hash).hex() == row.link
+        if row.prev != before and bytes.fromhex(row.prev).hex() != row.prev:
+            return ""
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        return ""
+    if row.writer != writer or chain.body_hash(row.body or "").hex() != row.body_hash:
+        return ""
+    link = chain.link_of(row, row.prev, row.body_hash).hex()
+    return link if link == row.link else ""
+
+
+def _receipt_in(text: bytes, writer: UUID) -> Receipt | None:
+    """Of a line with an answer, which every other one is. None says nothing of the line."""
+    if not text.startswith(b'{"ack":'):
+        return None
+    try:
+        ack = _ACK_LINE.decode(text).ack
+        link, seal = bytes.fromhex(ack.link), bytes.fromhex(ack.seal)
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        return None
+    return Receipt(writer=writer, seq=ack.seq, link=link, recorded=True, id=ack.id, seal=seal)
 
 
 def _is_sound(row: Row) -> bool:

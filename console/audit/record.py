@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
@@ -58,7 +58,7 @@ class Entry(Row, frozen=True, kw_only=True):
     """A row as read back, with what the server added; `at` is the server's clock, UTC, in µs."""
 
     id: int
-    at: datetime
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
     witness: bytes
     db_user: str
     peer: str

@@ -30,12 +30,12 @@ _ONCE: Final = frozenset({Kind.INTENT.value, Kind.OUTCOME.value})
 class Fault(msgspec.Struct, frozen=True):
     """What is wrong with a row; `id` None where the row is missing.
 
-    Kinds: `body` (text or its hash), `link` (the writer's fields or its predecessor), `seal` (time,
-    login, address or witness), `gap` (rows of this writer are missing before it), `witness` (it saw
-    a row that is gone), `duplicate` (a second row where one may be), `order` (its id is out of
-    order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
-    for a checkpoint), `signature` (a checkpoint that no trusted key signed), `journal` (a local journal is
-    damaged).
+    Kinds: `row` (it cannot be read as one), `body` (text or its hash), `link` (the writer's fields or its
+    predecessor), `seal` (time, login, address or witness), `gap` (rows of this writer are missing before
+    it), `witness` (it saw a row that is gone), `duplicate` (a second row where one may be), `order` (its id
+    is out of order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
+    for a checkpoint), `signature` (a checkpoint that no trusted key signed, or that is none), `journal` (a
+    local journal is damaged), `anchor` (a line of one is no checkpoint).
     """
 
     id: int | None
@@ -68,11 +68,12 @@ class _Line:
     A base covers all up to `covered`; `receipts` and `anchored` are by number, and go with their rows.
     """
 
-    __slots__ = ("anchored", "begun", "covered", "link", "receipts", "seq")
+    __slots__ = ("anchored", "begun", "chain", "covered", "link", "receipts", "seq")
 
-    def __init__(self, known: chain.Head | None) -> None:
+    def __init__(self, known: chain.Head | None, row_marks: list[tuple[bytes, bytes]]) -> None:
         self.seq, self.link = known or (0, chain.START)
         self.begun = False
+        self.chain = row_marks
         self.covered: float = known.seq if known else -inf
         self.receipts: dict[int, list[Receipt]] = {}
         self.anchored: dict[int, bytes] = {}
@@ -98,6 +99,7 @@ class Verifier:
     ) -> None:
         if base is not None:
             anchored = {digest: point for digest, point in anchored.items() if digest not in base.known}
+        self.marks = Marks(trusted, base, ledger)
         self._base: Mapping[UUID, chain.Head] = base.heads if base else {}
         self._lines: dict[UUID, _Line] = {}
         for receipt in receipts:
@@ -109,7 +111,6 @@ class Verifier:
         for point in self._checkpoints:
             for writer, head in point.heads.items():
                 self._line(writer).anchored[head.seq] = head.link
-        self.marks = Marks(trusted, base, ledger)
         self._faults: list[Fault] = []
         self._seals: set[bytes] = set()
         self._once: set[tuple[str, UUID]] = set()
@@ -122,16 +123,24 @@ class Verifier:
     def feed(self, entry: Entry) -> None:
         self._rows += 1
         line = self._line(entry.writer)
-        wrong = _content(entry) + self._position(entry, line) + self._proofs(entry, line)
+        wrong = _content(entry)
+        self._position(entry, line, wrong)
+        self._proofs(entry, line, wrong)
         if entry.kind in _ONCE:
             wrong += self._uniqueness(entry)
-        self.marks.add(entry)
+        self.marks.add(entry, line.chain)
         if is_own(entry) and entry.seq > line.covered:
             wrong += self.marks.judge(entry)
         if wrong:
             self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
         self._seals.add(entry.seal)
         self._follow(entry)
+
+    def note(self, number: int) -> None:
+        """A row that is there and is none: those after it in its chain miss it."""
+        self._rows += 1
+        self._faults.append(Fault(number, None, None, "row"))
+        self._newest = max(self._newest, number)
 
     def finish(self) -> Verification:
         missing = [
@@ -165,12 +174,11 @@ class Verifier:
     def _line(self, writer: UUID) -> _Line:
         line = self._lines.get(writer)
         if line is None:
-            line = self._lines[writer] = _Line(self._base.get(writer))
+            line = self._lines[writer] = _Line(self._base.get(writer), self.marks.chain_of(writer))
         return line
 
-    def _position(self, entry: Entry, line: _Line) -> list[str]:
+    def _position(self, entry: Entry, line: _Line, wrong: list[str]) -> None:
         """Its place in the chain of its writer and among all rows."""
-        wrong = []
         if not line.begun and entry.seq <= max(line.covered, 0):
             # The first row that is read; within the base it stands anywhere.
             line.seq, line.link = entry.seq - 1, entry.prev
@@ -188,10 +196,8 @@ class Verifier:
             wrong.append("witness")
         if entry.seq > line.seq:
             line.seq, line.link, line.begun = entry.seq, entry.link, True
-        return wrong
 
-    def _proofs(self, entry: Entry, line: _Line) -> list[str]:
-        wrong = []
+    def _proofs(self, entry: Entry, line: _Line, wrong: list[str]) -> None:
         if entry.seq == line.covered and entry.link != self._base[entry.writer].link:
             wrong.append("checkpoint")
         for receipt in line.receipts.pop(entry.seq, ()):
@@ -200,7 +206,6 @@ class Verifier:
                 break
         if line.anchored and line.anchored.pop(entry.seq, entry.link) != entry.link:
             wrong.append("checkpoint")
-        return wrong
 
     def _uniqueness(self, entry: Entry) -> Iterable[str]:
         """Of a kind of which an action has one."""

@@ -10,6 +10,10 @@ is in the journal. Nothing is done before both have it. Then
   that fails too, the row is *pending*: the chain grows, and nothing else is sent before it. A
   pending intent is followed by its own `resolved: not_applied`, because its action never starts.
 
+A disk that does not answer in `JOURNAL_SECONDS` is a journal that has not got the row, as far as anybody
+knows: it may have it later, and what follows stands behind it. An intent is then given up, and what has
+happened is told to the table alone.
+
 So a chain in the table never has a hole, whatever is retried, and only an `ack` is evidence
 against the table: a row that a crash left without one may or may not be there.
 """
@@ -21,19 +25,22 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from console.audit import chain
-from console.audit.journal import Journal
+from console.audit.journal import Header, Journal, unusable
 from console.audit.one_thread import OneThread
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row, canonical_json
 from console.audit.table.port import Barred, Duplicate, Forbidden, NotTaken, Table, Undecided, in_time
 from console.errors import AuditForbidden, AuditUnavailable, Refused, UsageError
 
 KEY_LENGTH: Final = 200
+JOURNAL_SECONDS = 30.0  # a disk under load may take many to write a line; one that hangs never does
+AGAIN_SECONDS: Final = 2.0
 _GIVEN_UP: Final = {
     "status": "not_applied",
     "evidence": "its writer gave up before the action began",
@@ -73,6 +80,19 @@ def _check_key(kind: Kind, key: str) -> None:
         raise UsageError(f"an idempotency key has 1 to {KEY_LENGTH} characters, this one has {len(key)}")
 
 
+class Late(AuditUnavailable):
+    """The disk of the journal does not answer: the row may yet get there."""
+
+
+async def begin_journal(folder: Path, header: Header) -> Journal:
+    """Raises AuditUnavailable naming the path and the reason."""
+    making = OneThread(f"journal {header.writer}").ask(lambda: Journal.create(folder, header))
+    try:
+        return await in_time(JOURNAL_SECONDS, making)
+    except TimeoutError:
+        raise unusable(folder, f"no answer in {JOURNAL_SECONDS:g} s") from None
+
+
 class Writer:
     """Appends one row at a time; never cancelled half-way (the ledger shields it)."""
 
@@ -84,6 +104,7 @@ class Writer:
         self._head = chain.Head(0, chain.START)
         self._pending: deque[Row] = deque()
         self._failing = False
+        self._late = False
         self._turn = asyncio.Lock()
         # An answer stands in the journal before the next row: what has none is told by the last lines.
         self._journaling = OneThread(f"journal {writer}")
@@ -118,20 +139,21 @@ class Writer:
             await self._flush()
             checked = self._journaling.ask(self._journal.check)
             row = self._next(new)  # meanwhile
-            await checked  # where it is lost, nothing is sent at all
+            await self._answered(checked)  # where it is lost, nothing is sent at all
             # The disk here and the server's at once: nothing is done before both have it.
             journal = self._into_journal(row)
             try:
                 entry = await self._send(row)
             except NotTaken as error:
-                if await _torn(journal) is None:
-                    await self._void(row, error)
+                torn = await self._torn(journal)
+                if torn is None or isinstance(torn, Late):
+                    await self._void(row, error, kept=torn is None)
                 raise self._refusal(error) from None
             except Undecided as error:
-                await _torn(journal)
+                await self._torn(journal)
                 await self._leave_pending(row)
                 raise self._unavailable(f"no sure answer: {error}") from None
-            torn = await _torn(journal)
+            torn = await self._torn(journal)
             receipt = self._take(row, entry, kept=torn is None)
             if torn is not None:
                 await self._give_up(row)
@@ -145,12 +167,12 @@ class Writer:
         """
         async with self._turn:
             row = self._next(new)
-            torn = await _torn(self._into_journal(row))
+            torn = await self._torn(self._into_journal(row))
             try:
                 await self._flush()
                 return self._take(row, await self._send(row), kept=torn is None)
             except Duplicate as error:
-                await self._void(row, error)
+                await self._void(row, error, kept=torn is None)
                 raise self._refusal(error) from None
             except (NotTaken, Undecided, AuditUnavailable):
                 self._wait(row)
@@ -169,12 +191,12 @@ class Writer:
             if self._pending or self._failing:
                 return
             row = self._next(draft(Kind.CLOSE, self.id, {}, None, None))
-            await self._into_journal(row)
+            await self._answered(self._into_journal(row))
             try:
                 self._table.hurry(seconds)
                 self._take(row, await in_time(seconds, self._table.append(row)))
             except NotTaken as error:
-                await self._void(row, error)
+                await self._void(row, error, kept=True)
             except (Undecided, TimeoutError):
                 return  # nobody is left to ask again
 
@@ -235,7 +257,7 @@ class Writer:
         if row.kind != Kind.INTENT:
             return
         end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
-        await _torn(self._into_journal(end))
+        await self._torn(self._into_journal(end))
         self._wait(end)
 
     async def _give_up(self, row: Row) -> None:
@@ -243,7 +265,7 @@ class Writer:
         if row.kind != Kind.INTENT:
             return
         end = self._next(draft(Kind.RESOLVED, row.action_id, _GIVEN_UP, row.parent, None))
-        kept = await _torn(self._into_journal(end)) is None
+        kept = await self._torn(self._into_journal(end)) is None
         try:
             self._take(end, await self._send(end), kept=kept)
         except (NotTaken, Undecided):
@@ -253,8 +275,35 @@ class Writer:
         """On the disk when it is done. Raises AuditUnavailable."""
         return self._journaling.ask(lambda: self._journal.row(row))
 
-    async def _void(self, row: Row, error: NotTaken) -> None:
-        await self._journaling.ask(lambda: self._journal.void(row, str(error)))
+    async def _answered(self, call: asyncio.Future[None]) -> None:
+        """Raises AuditUnavailable; Late where the disk does not answer. Until it does, later calls are not
+        waited for as long.
+        """
+        patience = min(JOURNAL_SECONDS, AGAIN_SECONDS) if self._late else JOURNAL_SECONDS
+        try:
+            await in_time(patience, call)
+        except TimeoutError:
+            self._late = True
+            error = unusable(self._journal.path, f"no answer in {patience:g} s")
+            raise Late(error.message, error.hint) from None
+        except AuditUnavailable:
+            self._late = False
+            raise
+        self._late = False
+
+    async def _torn(self, journal: asyncio.Future[None]) -> AuditUnavailable | None:
+        """Why the journal has not got the row."""
+        try:
+            await self._answered(journal)
+        except AuditUnavailable as error:
+            return error
+        return None
+
+    async def _void(self, row: Row, error: NotTaken, *, kept: bool) -> None:
+        """`kept`: the journal has the row. Where it may get it later, it gets this behind it."""
+        told = self._journaling.ask(lambda: self._journal.void(row, str(error)))
+        if kept:
+            await self._torn(told)
 
     def _acknowledge(self, entry: Entry) -> None:
         """Nobody waits for it: a receipt that is lost with the process is one less to compare with."""
@@ -289,15 +338,6 @@ class Writer:
             f"the ledger {self._sink} did not take the record: {reason}",
             "check it with: dbdeck doctor",
         )
-
-
-async def _torn(journal: asyncio.Future[None]) -> AuditUnavailable | None:
-    """Why the journal has not got the row."""
-    try:
-        await journal
-    except AuditUnavailable as error:
-        return error
-    return None
 
 
 def _receipt(row: Row, entry: Entry | None) -> Receipt:

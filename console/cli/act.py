@@ -51,6 +51,7 @@ from console.present.table import Column, Line
 from console.secret_store import of_this_process
 
 PLAN_MINUTES = 30
+CLOCKS = timedelta(minutes=5)  # by which those of two machines may differ
 LONGEST_KEY = 200
 APPROVAL_SECONDS = 2.0
 
@@ -190,7 +191,10 @@ def _is_file(name: str) -> bool:
 
 
 def load_plan(path: Path) -> Plan:
-    """Raises UsageError for a file that is no plan or was edited, Stale for an old one."""
+    """Raises UsageError for a file that is no plan, was edited or is of a time to come, Stale for an old one.
+
+    Who edits a file can make its hash and its time anew: what it says is looked at by `Dispatcher.vouched`.
+    """
     if not path.exists():
         raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
@@ -201,7 +205,14 @@ def load_plan(path: Path) -> Plan:
         raise UsageError(f"{path} is no saved plan: {error}; nothing was executed") from None
     if plan.hash != told:
         raise UsageError(f"the plan in {path} was changed after it was made; nothing was executed")
-    if datetime.now(UTC) - plan.made_at > timedelta(minutes=PLAN_MINUTES):
+    age = datetime.now(UTC) - plan.made_at
+    if age < -CLOCKS:
+        raise UsageError(
+            f"the plan in {path} is of {plan.made_at:%Y-%m-%d %H:%M:%S} UTC, which is yet to come; "
+            "nothing was executed",
+            "set the clock of this machine, or of the one that planned",
+        )
+    if age > timedelta(minutes=PLAN_MINUTES):
         raise Stale(
             f"the plan in {path} is older than {PLAN_MINUTES} minutes; nothing was executed", "plan anew"
         )
@@ -292,7 +303,8 @@ async def _apply(
         if key is not None:
             shown.run = await runner.earlier(key, action.name, target, args)
         if shown.run is None:
-            plan = saved or await runner.plan(action.name, engine, msgspec.to_builtins(args))
+            given = msgspec.to_builtins(args)
+            plan = await (runner.vouched(saved, engine) if saved else runner.plan(action.name, engine, given))
             await _carry_out(runner, engine, plan, config, (options, shown))
 
 

@@ -24,6 +24,8 @@ from console.present.table import Tone
 if TYPE_CHECKING:
     from console.dispatch.reconcile import Word
 
+_TOLD = 5  # lines of an export that are none
+
 
 async def doctor(services: Services, as_json: bool) -> int:
     """Definitions, triggers and rights of the ledger, beside what dbdeck makes; 11 where one differs."""
@@ -182,11 +184,13 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
             "name it in audit.checkpoints.trusted, or give --trust KEY",
         )
     async with ledger(config, write=False) as opened:
-        points = {**await anchored(config, opened.id, trusted), **given(options.anchors, trusted, opened.id)}
+        kept, wrong = await anchored(config, opened.id, trusted)
+        points = {**kept, **given(options.anchors, trusted, opened.id)}
         since = await opened.base(trusted) if options.incremental else None
         if options.incremental and since is None:
             output.note("no checkpoint of a trusted key is there: everything is read")
         found = await opened.verify(anchored=points, trusted=trusted, since=since)
+        found = msgspec.structs.replace(found, faults=(*found.faults, *wrong))
         if since is None:
             return found
         unsettled = tuple(intent.action_id for intent in await opened.open_intents())
@@ -199,7 +203,11 @@ def _verify_file(options: VerifyOptions) -> Verification:
     from console.cli.checkpoint import given
 
     path = Path(options.path or "").expanduser()
-    return verify_export(path, anchored=given(options.anchors, options.trusted), trusted=options.trusted)
+    anchored = given(options.anchors, options.trusted)
+    found, junk = verify_export(path, anchored=anchored, trusted=options.trusted)
+    for number in junk[:_TOLD]:
+        output.note(f"dbdeck: line {number} of {path} is no row of a ledger")
+    return found
 
 
 async def export(services: Services, name: str, form: str, above: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,18 @@ from uuid import UUID
 
 from console.audit import anchors, checkpoint
 from console.audit.checkpoint import Checkpoint, Signed
+from console.audit.verify import Fault
 from console.cli import output
 from console.cli.context import Services, ledger
-from console.errors import AuditUnavailable, ConfigError, DbdeckError, Exit, PrivilegeMissing, UsageError
+from console.errors import (
+    AuditUnavailable,
+    ConfigError,
+    DbdeckError,
+    Exit,
+    LedgerFault,
+    PrivilegeMissing,
+    UsageError,
+)
 from console.new_file import write_new
 from console.present import audit as words
 from console.present.table import Tone
@@ -20,6 +30,8 @@ from console.secrets import resolve
 
 if TYPE_CHECKING:
     from console.config import Config
+
+_TOLD = 5  # lines of an anchor that are none
 
 
 def keygen(name: str) -> int:
@@ -75,18 +87,31 @@ async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str
     return kept, failed
 
 
-async def anchored(config: Config, own: UUID, trusted: Collection[str]) -> dict[bytes, Checkpoint]:
-    """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing."""
+async def anchored(
+    config: Config, own: UUID, trusted: Collection[str]
+) -> tuple[dict[bytes, Checkpoint], tuple[Fault, ...]]:
+    """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing. A line
+    that is no checkpoint is a fault, and the others are compared all the same.
+    """
     from console.cli.unlock import unlock
 
     await unlock(*(one.password for one in config.audit.checkpoints.anchors))
     found: list[Signed] = []
+    faults: list[Fault] = []
     for one in config.audit.checkpoints.anchors:
         try:
-            found += await anchors.kept(one, config.journal, resolve)
-        except (AuditUnavailable, PrivilegeMissing) as error:
+            if one.file is None:
+                found += await anchors.kept(one, config.journal, resolve)
+                continue
+            sound, junk = await asyncio.to_thread(anchors.sift_file, one.file)
+        except (AuditUnavailable, PrivilegeMissing, LedgerFault) as error:
             output.note(f"dbdeck: {error.message}: not compared with it")
-    return _of(own, found, trusted)
+            continue
+        found += sound
+        faults += [Fault(None, None, None, "anchor") for _ in junk]
+        for bad in junk[:_TOLD]:
+            output.note(f"dbdeck: {bad.message}")
+    return _of(own, found, trusted), tuple(faults)
 
 
 def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes, Checkpoint]:

@@ -88,7 +88,13 @@ async def without_table(
     what = terms(by, target, reason)
     opened = None
     try:
-        async with open_glass(config.audit.url, config.journal, what, password=password) as opened:
+        async with open_glass(
+            config.audit.url,
+            config.journal,
+            what,
+            password=password,
+            syslogs=config.audit.checkpoints.syslogs,
+        ) as opened:
             output.note(
                 f"dbdeck: BREAK-GLASS on {target.name}: the ledger is out of reach; "
                 "what is done is in the journal only"
@@ -109,6 +115,8 @@ def _tell_where(opened: GlassLedger) -> None:
         f"dbdeck: {opened.rows} rows are in {opened.path} and nowhere else, the last is {opened.link[:16]}\n"
         "  hint: `dbdeck audit merge` when the ledger answers; then somebody else reviews it"
     )
+    for address, (number, why) in opened.receipts.lost.items():
+        output.note(f"dbdeck: {number} receipts of them are not known to be in {address}: {why}")
 
 
 # ---- afterwards -------------------------------------------------------------------------------------

@@ -39,24 +39,42 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
-# How a session, a transaction or a slot was when it was looked at, never which one it is, what is done or the
-# condition of a statement: an idle slot is dropped only where its `restart_lsn` stands where it stood.
+# How a session, a transaction, a slot or a table was when it was looked at, never which one it is, what is
+# done or the condition of a statement: an idle slot is dropped only where its `restart_lsn` stands where it
+# stood.
 _MEASURED = frozenset({
     "query_seconds", "state_seconds", "transaction_seconds", "rows_modified", "blocks", "why", "pins",
     "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes",
+    "vacuums", "analyzes", "vacuumed_at", "analyzed_at", "created_at", "filenode",
 })  # fmt: skip
+# The same under names that mean something else elsewhere, by what else is there; and ids of this run's own.
+_MEASURED_OF = (
+    ({"query_seconds"}, {"wait"}),  # a session; limits have a `wait`, too
+    ({"verb", "statement"}, {"bytes"}),  # a job of maintenance
+    ({"jobs"}, {"before"}),  # the indexes that were there before them
+    ({"lot"}, {"rows"}),  # how many were counted; it is the condition that says which go
+    ({"source", "phases"}, {"id", "phases"}),  # a drill
+    ({"up", "down", "backup"}, {"id"}),  # a rehearsal
+    ({"entry", "rotation"}, {"rotation"}),
+)
 
 
-def _lasting(value: Any) -> Any:
-    """A subject without what another look at the same thing sees differently."""
+def _lasting(value: Any, *, brief: bool = False) -> Any:
+    """A subject without what another look at the same thing sees differently; `brief`: of a session no more
+    than which one it is.
+    """
     if isinstance(value, list | tuple):
-        return [_lasting(one) for one in value]
+        return [_lasting(one, brief=brief) for one in value]
     if not isinstance(value, dict):
         return value
-    measured = _MEASURED | {"wait"} if "query_seconds" in value else _MEASURED  # limits have a `wait`, too
+    if brief and "query_seconds" in value:
+        return {name: value.get(name) for name in ("id", "started_at")}
+    measured = _MEASURED.union(*(names for marks, names in _MEASURED_OF if marks <= value.keys()))
     if value.get("active_pid"):
         measured |= {"restart_lsn"}
-    return {name: _lasting(one) for name, one in value.items() if name not in measured}
+    if value.get("chosen") is False:
+        measured |= {"files"}  # the server chooses
+    return {name: _lasting(one, brief=brief) for name, one in value.items() if name not in measured}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,12 +116,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hash(self) -> str:
         """SHA-256 over what would be done to what; not over when it was planned, what it forecasts, or how
-        long its subject had lasted by then: who plans the end of a session again gets the hash that others
-        approved. Plans that measure objects (maintenance) or name what they make (backups, drills) are new
-        each time: of those the saved plan is approved, or the one for which `apply` waits.
+        its subject was by then: who plans the end of a session again gets the hash that others approved.
+        Plans that name what they make (backups) or go by age (rows.purge, binlog.purge) are new each time:
+        of those the saved plan is approved, or the one for which `apply` waits.
         """
+        return self._digest(_lasting(self.subject))
+
+    @property
+    def essence(self) -> str:
+        """As `hash`, without how its sessions are: one that goes on with another statement is the same."""
+        return self._digest(_lasting(self.subject, brief=True))
+
+    def _digest(self, subject: Any) -> str:
         parts = (
-            self.action, self.target, self.risk, self.args, _lasting(self.subject), self.statements,
+            self.action, self.target, self.risk, self.args, subject, self.statements,
             self.observed, self.server.system_id,
         )  # fmt: skip
         encoded = msgspec.json.encode(msgspec.to_builtins(parts, str_keys=True), order="sorted")
@@ -276,6 +302,15 @@ class Looking(Protocol):
 
     async def look(self, plan: Plan, engine: Engine) -> Look:
         """Everything in the plan's `observed`, and every reason to refuse. Raises as `Action.plan`."""
+        ...
+
+
+@runtime_checkable
+class Thinning(Protocol):
+    """An action on what comes and goes: a plan of a while ago is for those of its subjects that still fit."""
+
+    def thinned(self, fresh: Plan, saved: Plan) -> Plan:
+        """`fresh` without what is not in `saved`, told by their subjects alone."""
         ...
 
 

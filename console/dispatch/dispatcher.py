@@ -33,6 +33,7 @@ from console.dispatch.action import (
     Plan,
     Resumable,
     Sparing,
+    Thinning,
     Watch,
 )
 from console.dispatch.approving import ApprovalMissing, Approved, approved, unapproved
@@ -44,6 +45,7 @@ from console.dispatch.person import person
 from console.dispatch.planning import apart_of, draw_up, may_not, planned, unfit_of
 from console.dispatch.registry import Registry, parse_args
 from console.dispatch.ruling import Case, Ruling, over_the_limit, ruling, seconds_of
+from console.dispatch.vouching import change, vouch
 from console.engine.open import open_operator
 from console.engine.port import Engine, OperatorConnection
 from console.errors import (
@@ -146,6 +148,27 @@ class Dispatcher:
         plan = await history.timed(self._ledger, plan)
         earlier = await history.before(self._ledger, plan)
         return msgspec.structs.replace(plan, forecast=(*plan.forecast, *earlier))
+
+    async def vouched(self, saved: Plan, engine: Engine) -> Plan:
+        """The plan that its action makes now of the arguments of one that was saved, where that is the same.
+
+        What is in a file, anybody may have written who may write the file: none of it is run. Raises Stale
+        where what it was planned on has changed, Refused where it was edited, and as `plan`.
+        """
+        action = self.registry.get(saved.action)
+        parse_args(action, saved.args)
+        try:
+            fresh = await self.plan(saved.action, engine, saved.args)
+        except UsageError as error:  # it could be planned once
+            raise Stale(error.message, error.hint or "plan anew") from None
+        if changed := server_changes(saved.server, fresh.server):
+            raise Stale(
+                f"{saved.target} is not the server that was planned for: {changed}; nothing was executed"
+            )
+        if isinstance(action, Thinning):
+            fresh = action.thinned(fresh, saved)
+        vouch(saved, fresh, thinned=isinstance(action, Thinning))
+        return fresh
 
     async def resume(self, action_id: UUID, engine: Engine) -> Plan:
         """A plan for what an earlier action left undone, by what the server shows now.
@@ -353,7 +376,7 @@ class Dispatcher:
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
         fresh = await self._look(action, plan, engine)
         changed = [
-            _change(key, before, fresh.observed.get(key))
+            change(key, before, fresh.observed.get(key))
             for key, before in plan.observed.items()
             if fresh.observed.get(key) != before
         ]
@@ -399,18 +422,6 @@ class Dispatcher:
             return plan
         found = await action.ready(plan, engine, self.store)
         return msgspec.structs.replace(plan, evidence={**plan.evidence, **found})
-
-
-def _change(key: str, before: object, now: object) -> str:
-    """What is observed of tables and indexes is their number, which only one made anew has another of."""
-    if key.partition(" ")[0] in ("table", "index") and isinstance(before, int):
-        gone = "is gone" if now is None else "was dropped and made anew, or built anew"
-        return f"{key} {gone}"
-    return f"{key} was {_shown(before)} and is {_shown(now)}"
-
-
-def _shown(value: object) -> str:
-    return "none" if value is None else str(value)
 
 
 def _words(args: object) -> str:

@@ -33,6 +33,10 @@ class Checkpoints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     trusted: tuple[PublicKey, ...] = ()
     anchors: tuple[Anchor, ...] = ()
 
+    @property
+    def syslogs(self) -> tuple[str, ...]:
+        return tuple(one.syslog for one in self.anchors if one.syslog is not None)
+
 
 def anchor_fault(anchor: Anchor) -> str:
     """What the type does not say; empty where nothing is wrong."""

@@ -16,7 +16,7 @@ from console.audit.merge import Merged
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
-from console.errors import DbdeckError
+from console.errors import DbdeckError, LedgerFault
 from console.present.runs import line
 from console.present.table import Column, Line, Tone
 from console.present.units import clean, counted
@@ -52,7 +52,7 @@ def body(entry: Entry) -> dict[str, Any]:
     """The fields of a row; empty after a redaction or where the text is no object."""
     try:
         found = msgspec.json.decode(entry.body or "{}")
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -63,7 +63,7 @@ def text(entry: Entry) -> str:
         return "(redacted)"
     try:
         return msgspec.json.format(entry.body, indent=2)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError, msgspec.DecodeError):
         return entry.body
 
 
@@ -106,6 +106,13 @@ def _line(entry: Entry, story: Story) -> Line:
 
 def what(entry: Entry) -> str:
     """The one thing a row has to say."""
+    try:
+        return _said(entry)
+    except (AttributeError, TypeError, ValueError, LedgerFault):
+        return "it says nothing that dbdeck writes"  # whoever may append may append junk
+
+
+def _said(entry: Entry) -> str:
     fields = body(entry)
     if entry.kind == Kind.INTENT:
         return f"{fields.get('reason', '')} · {'; '.join(fields.get('statements', []))}"

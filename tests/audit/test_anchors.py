@@ -154,22 +154,22 @@ async def test_a_line_that_did_not_fit_is_taken_back(
 
 
 async def test_an_anchor_that_may_not_be_read_is_told_and_the_others_count(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], disk: Path
 ) -> None:
     """A login that may only append to it makes copies, and cannot read them."""
     signed = sign(Checkpoint(heads={}, rows=0, ledger=UUID(int=7)), PRIVATE)
 
-    async def kept(anchor: Anchor, *_: object) -> list[Signed]:
-        if anchor.ledger:
-            raise PrivilegeMissing("the ledger of others may not be read")
-        return [signed]
+    async def kept(*_: object) -> list[Signed]:
+        raise PrivilegeMissing("the ledger of others may not be read")
 
     monkeypatch.setattr(anchors, "kept", kept)
-    known = SimpleNamespace(anchors=(Anchor(ledger="mysql://u@h/d"), Anchor(file="f")))
+    file = Anchor(file=str(disk / "anchors.ndjson"))
+    await anchors.keep(file, signed, disk, nothing)
+    known = SimpleNamespace(anchors=(Anchor(ledger="mysql://u@h/d"), file))
     config: Any = SimpleNamespace(audit=SimpleNamespace(checkpoints=known), journal=Path())
-    assert set(await anchored(config, UUID(int=7), TRUSTED)) == {signed.digest}
+    assert set((await anchored(config, UUID(int=7), TRUSTED))[0]) == {signed.digest}
     assert "may not be read: not compared with it" in capsys.readouterr().err
-    assert await anchored(config, UUID(int=8), TRUSTED) == {}
+    assert await anchored(config, UUID(int=8), TRUSTED) == ({}, ())
     assert "none of this ledger" in capsys.readouterr().err
 
 
@@ -179,6 +179,23 @@ async def test_a_file_behind_a_link_is_refused(sink: Sink, disk: Path) -> None:
     with pytest.raises(AuditUnavailable, match="cannot be written"):
         await anchors.keep(Anchor(file=str(disk / "link")), signed, sink.journal, nothing)
     assert not (disk / "elsewhere").exists()
+
+
+async def test_a_line_that_is_none_is_a_fault_and_the_others_are_compared(
+    sqlite: SqliteSink, disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Anchor(file=str(disk / "anchors.ndjson"))
+    signed = await marked(sqlite)
+    path = Path(str(file.file))
+    path.write_bytes(b'{"text":\xff\n' + b"[" * 100_000 + b"\n")
+    await anchors.keep(file, signed, sqlite.journal, nothing)
+    known = SimpleNamespace(anchors=(file,))
+    config: Any = SimpleNamespace(audit=SimpleNamespace(checkpoints=known), journal=sqlite.journal)
+    async with sqlite.open(write=False) as ledger:
+        found, wrong = await anchored(config, ledger.id, TRUSTED)
+    assert set(found) == {signed.digest}
+    assert [one.kind for one in wrong] == ["anchor", "anchor"]
+    assert "line 2 of the anchor" in capsys.readouterr().err
 
 
 def test_a_file_that_was_cut_names_the_line(disk: Path) -> None:

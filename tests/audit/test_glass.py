@@ -9,8 +9,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,13 +23,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.audit import chain
+from console.audit import chain, syslog
 from console.audit.glass import GlassLedger, Terms, Window, open_glass
 from console.audit.journal import GLASS, Header, encode_header, encode_line
 from console.audit.ledger import Ledger, install, open_ledger
 from console.audit.merge import read_whole
 from console.audit.readback import line_of
 from console.audit.record import Kind, Row, canonical_json, encode
+from console.audit.syslog import receipt_line
 from console.errors import AuditUnavailable, Refused
 from console.secrets import Secret
 from tests.audit.forge import row
@@ -44,6 +48,10 @@ DEADLINE = 1.0
 def broken(sink: Sink, seconds: float = 60.0) -> contextlib.AbstractAsyncContextManager[GlassLedger]:
     terms = msgspec.structs.replace(TERMS, seconds=seconds)
     return open_glass(sink.url, sink.journal, terms, password=sink.password, deadline=DEADLINE)
+
+
+def told(sink: Sink, *syslogs: str) -> contextlib.AbstractAsyncContextManager[GlassLedger]:
+    return open_glass(sink.url, sink.journal, TERMS, syslogs=syslogs, deadline=DEADLINE)
 
 
 async def known(sink: Sink) -> None:
@@ -516,3 +524,67 @@ async def test_a_file_takes_no_review(sqlite: SqliteSink) -> None:
         (bracket,) = await ledger.brackets()
         with pytest.raises(Refused, match="verifies nobody"):
             await ledger.review(bracket, "fine", "ann")
+
+
+# ---- receipts in a syslog --------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def listening(kind: socket.SocketKind, where: str | tuple[str, int]) -> Iterator[socket.socket]:
+    """A log server of a network, or of this machine (a path)."""
+    with socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET, kind) as there:
+        there.bind(where)
+        there.settimeout(10)
+        yield there
+
+
+def lines_of(path: Path, ledger: UUID) -> list[str]:
+    """What a syslog is to have been told of a journal."""
+    rows = [line_of(line) for line in path.read_bytes().splitlines()]
+    return [receipt_line(ledger, row) for row in rows if isinstance(row, Row)]
+
+
+@pytest.mark.parametrize("way", ["udp", "path"])
+async def test_each_row_is_told_to_the_syslogs(sqlite: SqliteSink, disk: Path, way: str) -> None:
+    await known(sqlite)
+    async with sqlite.open(write=False) as ledger:
+        own = ledger.id
+    short = tempfile.mkdtemp(prefix="s")  # the path of a socket is short
+    where: str | tuple[str, int] = f"{short}/log" if way == "path" else ("127.0.0.1", 0)
+    with listening(socket.SOCK_DGRAM, where) as server:
+        address = f"{short}/log" if way == "path" else f"udp://127.0.0.1:{server.getsockname()[1]}"
+        async with outage(sqlite, "locked"), told(sqlite, address) as glass:
+            seen = [server.recv(4096).decode() for _ in range(2)]  # before anything is done
+            await act(glass)
+        wanted = lines_of(glass.path, own)
+        seen += [server.recv(4096).decode() for _ in wanted[2:]]
+    assert len(wanted) == 6
+    assert [f"dbdeck: {one}" for one in wanted] == [one.partition(">")[2].rstrip("\0") for one in seen]
+    assert glass.receipts.lost == {}
+    assert not any("the shop is down" in one for one in seen)
+
+
+async def test_a_syslog_that_is_away_holds_nothing_up_and_is_told(sqlite: SqliteSink) -> None:
+    await known(sqlite)
+    with listening(socket.SOCK_STREAM, ("127.0.0.1", 0)) as free:
+        gone = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with listening(socket.SOCK_DGRAM, ("127.0.0.1", 0)) as server:
+        there = f"udp://127.0.0.1:{server.getsockname()[1]}"
+        async with outage(sqlite, "locked"), told(sqlite, gone, there) as glass:
+            await act(glass)
+        assert [server.recv(4096) for _ in range(6)]
+    assert glass.receipts.lost == {gone: (6, "Connection refused")}
+    assert glass.rows == 6
+
+
+async def test_a_syslog_that_says_nothing_is_waited_for_once(
+    sqlite: SqliteSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await known(sqlite)
+    may = threading.Event()
+    monkeypatch.setattr(syslog, "send", lambda *_: may.wait(30))
+    monkeypatch.setattr(syslog, "SECONDS", 0.2)
+    async with outage(sqlite, "locked"), told(sqlite, "tcp://192.0.2.1:514") as glass:
+        await act(glass)
+    assert glass.receipts.lost == {"tcp://192.0.2.1:514": (6, "no answer in 0.2 s")}
+    may.set()

@@ -169,9 +169,9 @@ async def test_an_export_verifies_without_the_server(sink: Sink) -> None:
         lines = list(export_lines(await ledger.entries(newest_first=False)))
     path = sink.journal / "export"
     await asyncio.to_thread(path.write_text, "".join(f"{line}\n" for line in lines))
-    assert verify_export(path).ok
+    assert verify_export(path)[0].ok
     await asyncio.to_thread(path.write_text, "".join(f"{line}\n" for line in lines).replace("xxx", "xyx"))
-    assert {fault.kind for fault in verify_export(path).faults} == {"body"}
+    assert {fault.kind for fault in verify_export(path)[0].faults} == {"body"}
 
 
 @pytest.mark.parametrize("writers", [16])

@@ -19,7 +19,7 @@ from console.audit import chain
 from console.audit.journal import Header, Journal
 from console.audit.readback import parse
 from console.audit.record import AlreadyRecorded, Entry, Kind, Receipt, Row
-from console.audit.table.port import Candidate, Duplicate, NotTaken, Query, Undecided
+from console.audit.table.port import Candidate, Duplicate, NotTaken, Query, Undecided, Unreadable
 from console.audit.verify import Verification, verify
 from console.audit.writer import Writer, draft
 from console.errors import AuditUnavailable
@@ -81,7 +81,7 @@ class FakeTable:
     async def entries(self, query: Query) -> list[Entry]:
         raise NotImplementedError
 
-    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
+    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
         raise NotImplementedError
 
     async def candidates(self) -> list[Candidate]:

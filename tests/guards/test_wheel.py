@@ -15,7 +15,7 @@ from hatchling.builders.wheel import WheelBuilder
 
 from tests.guards.sources import PACKAGES, ROOT
 
-DATA = {".sql", ".tcss", ".txt", ".yaml", ".yml", ".typed"}
+DATA = {".json", ".sql", ".tcss", ".txt", ".yaml", ".yml", ".typed"}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -186,6 +187,28 @@ async def test_a_policy_may_let_it_go_without_approvals_and_that_is_recorded(peo
     shown = await people.mine.run("audit", "show", done.document["action_id"], "--json")
     assert shown.rows[0]["body"]["approvals_waived"] == 1
     people.policy()
+    await people.undone()
+
+
+async def test_a_log_server_is_told_each_row(people: People) -> None:
+    people.policy(break_glass=[MAY])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
+        log.bind(("127.0.0.1", 0))
+        log.settimeout(10)
+        values = yaml.safe_load(people.mine.config.read_text())
+        anchors = [{"syslog": f"udp://127.0.0.1:{log.getsockname()[1]}"}, {"syslog": "/no/log"}]
+        values["audit"]["checkpoints"] = {"anchors": anchors}
+        people.mine.write(values)
+        done = await broken(people)
+        assert done.code == 0, done
+        seen = [log.recv(4096).decode() for _ in range(6)]
+    assert [one.partition(" kind=")[2].split()[0] for one in seen] == [
+        "open", "breakglass", "intent", "step", "outcome", "breakglass",
+    ]  # fmt: skip
+    assert "6 receipts of them are not known to be in /no/log: No such file or directory" in done.err
+    last = seen[-1].partition(" link=")[2][:16]
+    assert f"the last is {last}" in done.err
+    assert (await people.mine.run("audit", "merge")).code == 0
     await people.undone()
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymysql.err import MySQLError
 
-from console.audit.definitions import Part, compared, digest, mysql_objects
+from console.audit.definitions import Part, compared, digest, earlier, mysql_objects
 from console.audit.table.mysql import MysqlChannel, words
 from console.audit.table.port import NotTaken, sql, statements
 from console.audit.url import ServerAddress
@@ -15,7 +15,11 @@ from console.errors import AuditUnavailable
 from console.secrets import Secret
 from console.wire.mysql import Connection
 
+_AGAIN: Final = "`dbdeck audit init` as the installer makes it again; then `audit verify`"
 _REMEDY: Final = "drop it and run `dbdeck audit init` as the installer; then `audit verify`"
+_INDEX: Final = (
+    "look at why it is gone; make it again as the table of a new ledger has it, then `audit verify`"
+)
 _INDEXES: Final = {
     "PRIMARY": "id",
     "entry_one_key": "idempotency_key",
@@ -46,19 +50,20 @@ def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     parts: list[Part] = []
     for kind in ("procedure", "trigger"):
         wanted = {name: text for (of, name), text in made.items() if of == kind}
-        parts += _of(kind, wanted, rows)
-    parts += _of("index", {name: digest(text) for name, text in _INDEXES.items()}, rows)
+        parts += _of(kind, wanted, rows, _AGAIN)
+    parts += _of("index", {name: digest(text) for name, text in _INDEXES.items()}, rows, _INDEX)
     return [*parts, *(part for row in rows if (part := _other(row)) is not None)]
 
 
-def _of(kind: str, wanted: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+def _of(kind: str, wanted: Mapping[str, str], rows: Sequence[Mapping[str, Any]], remedy: str) -> list[Part]:
     mine = [row for row in rows if row["kind"] == kind]
     found = {row["name"]: None if row["text"] is None else digest(row["text"]) for row in mine}
     wrong = {row["name"]: row["wrong"] for row in mine if row["wrong"]}
+    before = earlier(sql("earlier.json"), "mysql")
     return [
         part if part.is_wrong or part.name not in wrong else
         Part(kind=kind, name=part.name, state="changed", detail=wrong[part.name], remedy=_REMEDY)
-        for part in compared(kind, wanted, found, _REMEDY)
+        for part in compared(kind, wanted, found, remedy, before.get(kind, {}))
     ]  # fmt: skip
 
 

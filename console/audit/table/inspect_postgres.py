@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from console.audit.definitions import Part, compared, digest, postgres_functions
+from console.audit.definitions import Part, compared, digest, earlier, postgres_functions
 from console.audit.table.port import NotTaken, sql
 from console.audit.table.postgres import LOST, Connection, PostgresChannel
 from console.audit.url import ServerAddress
@@ -53,11 +53,13 @@ def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
         "trigger": {name: digest(text) for name, text in _TRIGGERS.items()},
         "index": {name: digest(text) for name, text in _INDEXES.items()},
     }
+    before = earlier(sql("earlier.json"), "postgresql")
     parts: list[Part] = []
     for kind, made in wanted.items():
         found = {row["name"]: digest(row["text"] or "") for row in rows if row["kind"] == kind}
         wrong = {row["name"]: row["wrong"] for row in rows if row["kind"] == kind and row["wrong"]}
-        parts += [_with(part, wrong.get(part.name, "")) for part in compared(kind, made, found, _REMEDY)]
+        told = compared(kind, made, found, _REMEDY, before.get(kind, {}))
+        parts += [_with(part, wrong.get(part.name, "")) for part in told]
     return [*parts, *(part for row in rows if (part := _other(row)) is not None)]
 
 

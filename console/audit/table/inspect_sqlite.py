@@ -7,7 +7,8 @@ import stat
 from contextlib import closing
 from pathlib import Path
 
-from console.audit.definitions import Part, compared, digest
+from console.audit.definitions import Part, compared, digest, earlier
+from console.audit.table.port import sql
 from console.audit.table.sqlite_rows import as_made, definitions
 from console.errors import AuditUnavailable
 
@@ -25,4 +26,5 @@ def inspect_sqlite(path: Path) -> list[Part]:
     private = Part(kind="file", name=str(path), state="as made" if not mode & 0o077 else "changed",
                    detail=f"mode {mode:04o}", remedy="" if not mode & 0o077 else "chmod 0600 it")  # fmt: skip
     made = {name: digest(text) for (_, name), text in as_made().items()}
-    return [*compared("definition", made, found, _REMEDY), private]
+    before = earlier(sql("earlier.json"), "sqlite")["definition"]
+    return [*compared("definition", made, found, _REMEDY, before), private]

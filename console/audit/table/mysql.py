@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,8 +21,10 @@ from console.audit.table.port import (
     Forbidden,
     NotTaken,
     Query,
+    Unreadable,
     in_time,
     ordered,
+    readable,
     sql,
 )
 from console.audit.table.server import ServerTable
@@ -143,7 +145,7 @@ class MysqlTable(ServerTable[Connection]):
             for row in await self._read("call open_candidates()")
         ]
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
         """Pages of one snapshot: between two of them other writers go on."""
         connection: Connection | None = None
         last = above
@@ -152,7 +154,7 @@ class MysqlTable(ServerTable[Connection]):
             await connection.fetch("set transaction isolation level repeatable read")
             await connection.fetch("start transaction with consistent snapshot, read only")
             while rows := await self._page(connection, last):
-                yield [_ordered(row) for row in rows]
+                yield [readable(_plain(row)) for row in rows]
                 last = rows[-1][_ID]
         except (NotTaken, TimeoutError, MySQLError, OSError) as error:
             raise self._explain(error) from None
@@ -178,15 +180,16 @@ class MysqlTable(ServerTable[Connection]):
 
 
 def _entry(row: Fields) -> Entry:
-    return _ordered([row[name] for name in COLUMNS])
+    return ordered(_plain([row[name] for name in COLUMNS]))
 
 
-def _ordered(row: Sequence[Any]) -> Entry:
+def _plain(row: Sequence[Any]) -> list[Any]:
     there = list(row)
-    there[_AT] = row[_AT].replace(tzinfo=UTC)
+    if isinstance(at := row[_AT], datetime):  # a date of zeros is none
+        there[_AT] = at.replace(tzinfo=UTC)
     if (key := row[_KEY]) is not None:
         there[_KEY] = key.decode(errors="replace")
-    return ordered(there)
+    return there
 
 
 def _text(value: object) -> str | None:

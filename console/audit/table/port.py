@@ -16,6 +16,7 @@ from console.errors import LedgerFault
 
 VERSION = 1
 COLUMNS = Entry.__struct_fields__
+_ID = COLUMNS.index("id")
 ADDED = tuple(name for name in COLUMNS if name not in Row.__struct_fields__)
 Alive = Callable[[UUID], bool]
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class Table(Protocol):
 
     async def entries(self, query: Query) -> list[Entry]: ...
 
-    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
+    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
         """All rows of one moment whose id is above that one, ids ascending, many at a time."""
 
     async def candidates(self) -> list[Candidate]: ...
@@ -106,6 +107,15 @@ class Table(Protocol):
     async def close(self) -> None: ...
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """A stored row that no append can have made, such as one whose kind is binary zeros. `why` has nothing of
+    what it holds.
+    """
+
+    id: int
+    why: str
+
+
 class Fields(Protocol):
     """What every driver's rows can do."""
 
@@ -123,11 +133,25 @@ def to_entry(row: Fields) -> Entry:
 
 def ordered(row: Sequence[Any]) -> Entry:
     """`to_entry` of a row that has COLUMNS and no others."""
+    return whole(readable(row))
+
+
+def readable(row: Sequence[Any]) -> Entry | Unreadable:
+    """`ordered`, for who goes on with the others."""
     try:
         return msgspec.convert(row, _Stored)
     except msgspec.ValidationError as error:
-        number = row[COLUMNS.index("id")]
-        raise LedgerFault(f"row {number} of the ledger cannot be read: {error}") from None
+        return Unreadable(row[_ID], str(error))
+
+
+def whole(found: Entry | Unreadable) -> Entry:
+    """Raises LedgerFault naming the row."""
+    if isinstance(found, Unreadable):
+        raise LedgerFault(
+            f"row {found.id} of the ledger cannot be read: {found.why}",
+            "`dbdeck audit verify` names all such rows",
+        )
+    return found
 
 
 def sealed(row: Row, added: Fields) -> Entry:

@@ -20,8 +20,9 @@ from console.audit.table.port import (
     Forbidden,
     NotTaken,
     Query,
+    Unreadable,
     in_time,
-    ordered,
+    readable,
     sealed,
     sql,
     to_entry,
@@ -33,7 +34,10 @@ from console.wire.tls import ssl_context
 
 _APPEND: Final = f"select {', '.join(ADDED)} from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"  # noqa: S608 - our own
 _BARRED: Final = "AU004"
-_STREAM: Final = f"select {', '.join(COLUMNS)} from dbdeck_audit.entry where id > $1 order by id"  # noqa: S608 - our own
+# A time that Python has none for is none: the row is told as one that cannot be read.
+_AT: Final = "case when at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then at end"
+_COLUMNS: Final = ", ".join(_AT if name == "at" else name for name in COLUMNS)
+_STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where id > $1 order by id"  # noqa: S608 - our own
 _CHUNK: Final = 1000
 LOST: Final = (
     asyncpg.InterfaceError,
@@ -158,14 +162,14 @@ class PostgresTable(ServerTable[Connection]):
             for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
         ]
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
         connection: Connection | None = None
         try:
             connection = await self._reads.dial()
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 cursor = await connection.cursor(_STREAM, above)
                 while rows := await in_time(self._reads.deadline, cursor.fetch(_CHUNK)):
-                    yield [ordered(tuple(row)) for row in rows]
+                    yield [readable(tuple(row)) for row in rows]
         except (NotTaken, TimeoutError, asyncpg.PostgresError, *LOST) as error:
             raise self._explain(error) from None
         finally:

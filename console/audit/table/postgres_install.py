@@ -44,6 +44,11 @@ async def _install(
     if encoding != "UTF8":
         raise NotTaken(f"its encoding is {encoding}, and records are UTF-8")
     existed = await connection.fetchval("select to_regclass('dbdeck_audit.entry') is not null")
+    if existed:
+        # The strongest lock first: with a weaker one, a writer amid its row and this wait for each other.
+        await connection.execute(
+            "lock table dbdeck_audit.ledger, dbdeck_audit.entry in access exclusive mode"
+        )
     await connection.execute(sql("postgres.sql"))
     owner = await _give_away(connection)
     for role in {*writers, *auditors, *redactors}:

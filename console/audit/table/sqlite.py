@@ -15,8 +15,9 @@ import stat
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from console.audit.mounts import network_note
@@ -30,8 +31,9 @@ from console.audit.table.port import (
     NotTaken,
     Query,
     Undecided,
+    Unreadable,
     in_time,
-    ordered,
+    readable,
     sql,
     to_entry,
 )
@@ -39,8 +41,10 @@ from console.audit.table.sqlite_rows import action_of, existing, insert, prepare
 from console.errors import AuditMissing, AuditUnavailable
 
 _CHUNK: Final = 1000
+_CLOSE_SECONDS: Final = 1.0
 _REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
-_STREAM: Final = f"select {', '.join(COLUMNS)} from entry where id > ? order by id"  # noqa: S608 - our own
+_PAGE: Final = f"select {', '.join(COLUMNS)} from entry where id > ? order by id limit {_CHUNK}"  # noqa: S608 - our own
+_ID: Final = COLUMNS.index("id")
 T = TypeVar("T")
 
 
@@ -83,13 +87,15 @@ class SqliteTable:
     async def entries(self, query: Query) -> list[Entry]:
         return await self._ask(lambda: self._entries(query))
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry], None]:
+    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
         connection = await self._ask(self._connect_to_read)
         try:
             connection.row_factory = None  # a look by name costs more than the whole conversion
-            cursor = await self._ask(lambda: connection.execute(_STREAM, (above,)))
-            while rows := await self._ask(lambda: cursor.fetchmany(_CHUNK)):
-                yield [ordered(row) for row in rows]
+            connection.execute("begin")  # one moment for all pages
+            page = partial(_page, connection, above)
+            while rows := await self._ask(page):
+                yield [readable(row) for row in rows]
+                page = partial(_page, connection, rows[-1][_ID])
         finally:
             connection.close()
 
@@ -135,10 +141,15 @@ class SqliteTable:
         return AuditUnavailable(f"the ledger sqlite://{self.path} cannot be used: {reason}", hint)
 
     def _close(self) -> None:
-        with self._one_at_a_time:
+        """A commit that hangs keeps its connection: nobody was told what became of it, and the file tells."""
+        if not self._one_at_a_time.acquire(timeout=_CLOSE_SECONDS):
+            return
+        try:
             if self._writing is not None:
                 self._writing.close()
                 self._writing = None
+        finally:
+            self._one_at_a_time.release()
 
     def _open_to_write(self) -> None:
         self.created = _create_file(self.path)
@@ -256,6 +267,20 @@ class SqliteTable:
             Candidate(intent=intent, outcome=outcome, alive=self._alive(intent.writer))
             for intent, outcome in intents
         ]
+
+
+def _page(connection: sqlite3.Connection, after: int) -> list[tuple[Any, ...]]:
+    """A text that is no UTF-8 keeps no others from being read: its hash tells that it is not its own."""
+    try:
+        return connection.execute(_PAGE, (after,)).fetchall()
+    except sqlite3.OperationalError as error:
+        if not str(error).startswith("Could not decode"):
+            raise
+    connection.text_factory = lambda data: data.decode(errors="replace")
+    try:
+        return connection.execute(_PAGE, (after,)).fetchall()
+    finally:
+        connection.text_factory = str
 
 
 def _reason(error: Exception) -> str:

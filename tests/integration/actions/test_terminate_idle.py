@@ -264,3 +264,20 @@ async def test_killed_between_two_the_record_is_settled_by_looking(
     assert len(evidence.get("ended", [])) == after - 1
     assert len(evidence.get("not_touched", [])) == 3 - after
     assert (await command.run("audit", "open", "--json")).rows == []
+
+
+async def test_a_saved_plan_is_for_those_that_are_still_idle(shop: Scene, desk: Desk) -> None:
+    stays, worked, left = await idle(shop, desk, 1, 2, 3)
+    saved = await desk.plan("session.terminate_idle", older_than="1s", database=shop.database)
+    assert len(planned(saved)) == 3
+    await worked.run("rollback")
+    await left.close()
+    (later,) = await idle(shop, desk, 4)
+    vouched = await desk.dispatcher.vouched(saved, desk.engine)
+    assert planned(vouched) == [stays.id]
+    assert set(vouched.statements) <= set(saved.statements)
+    assert any("2 sessions of the saved plan" in line for line in vouched.warnings)
+    run = await desk.apply(vouched)
+    assert (run.effect, run.exit) == ("applied", Exit.OK)
+    assert await gone(desk, stays.id)
+    assert not await gone(desk, later.id)

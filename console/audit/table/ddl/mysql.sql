@@ -194,6 +194,8 @@ begin
     select e.* from entry e where e.writer = _writer and e.seq = _seq;
 end
 -- next
+drop procedure if exists find_entry
+-- next
 create definer = dbdeck_audit_owner@localhost procedure find_key(in _key varbinary(800))
 sql security definer
 reads sql data

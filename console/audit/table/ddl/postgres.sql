@@ -51,6 +51,7 @@ begin
 end
 $$;
 drop function if exists dbdeck_audit.field(text);
+drop function if exists dbdeck_audit.find(uuid, bigint);
 
 create or replace function dbdeck_audit.lock_key(writer uuid) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp

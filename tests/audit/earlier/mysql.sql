@@ -1,0 +1,166 @@
+-- The ledger on MySQL 8.0 and MariaDB 10.6 and later, in a database of its own; run by who may make
+-- accounts, routines and triggers. Statements are separated by lines of "next".
+create table if not exists ledger (
+    one     tinyint  not null primary key default 1 check (one = 1),
+    id      char(36) character set ascii collate ascii_bin not null,
+    version int      not null
+) engine = InnoDB
+-- next
+insert ignore into ledger (one, id, version) values (1, uuid(), 1)
+-- next
+create table if not exists entry (
+    id              bigint unsigned not null auto_increment primary key,
+    at              datetime(6)     not null comment 'UTC, the clock of this server',
+    writer          varchar(36)     character set ascii collate ascii_bin not null,
+    seq             bigint unsigned not null check (seq > 0),
+    kind            varchar(16)     character set ascii collate ascii_bin not null,
+    action_id       varchar(36)     character set ascii collate ascii_bin not null,
+    parent          varchar(36)     character set ascii collate ascii_bin,
+    idempotency_key varbinary(800),
+    body            longtext        character set utf8mb4 collate utf8mb4_bin
+                                    comment 'the exact text that was hashed',
+    body_hash       binary(32)      not null,
+    prev            varbinary(32)   not null,
+    link            binary(32)      not null,
+    witness         varbinary(32)   not null,
+    db_user         varchar(400)    character set utf8mb4 collate utf8mb4_bin not null,
+    peer            varchar(400)    character set utf8mb4 collate utf8mb4_bin not null,
+    seal            binary(32)      not null,
+    intent_of       varchar(36)     character set ascii collate ascii_bin
+                                    as (case when kind = 'intent' then action_id end) stored,
+    outcome_of      varchar(36)     character set ascii collate ascii_bin
+                                    as (case when kind = 'outcome' then action_id end) stored,
+    unique key entry_writer_seq (writer, seq),
+    unique key entry_writer_prev (writer, prev),
+    unique key entry_one_key (idempotency_key),
+    unique key entry_one_intent (intent_of),
+    unique key entry_one_outcome (outcome_of),
+    key entry_action (action_id, kind),
+    constraint entry_key_of_intent check (idempotency_key is null or kind = 'intent')
+) engine = InnoDB
+-- next
+create trigger entry_no_update before update on entry for each row
+signal sqlstate '45000' set message_text = 'the ledger is append-only (UPDATE)'
+-- next
+create trigger entry_no_delete before delete on entry for each row
+signal sqlstate '45000' set message_text = 'the ledger is append-only (DELETE)'
+-- next
+create trigger ledger_no_update before update on ledger for each row
+signal sqlstate '45000' set message_text = 'the ledger is append-only (UPDATE)'
+-- next
+create trigger ledger_no_delete before delete on ledger for each row
+signal sqlstate '45000' set message_text = 'the ledger is append-only (DELETE)'
+-- next
+grant select, insert on entry to dbdeck_audit_owner@localhost
+-- next
+create definer = dbdeck_audit_owner@localhost procedure append_entry(
+    in _writer char(36) character set ascii, in _seq bigint unsigned,
+    in _kind varchar(16) character set ascii, in _action char(36) character set ascii,
+    in _parent char(36) character set ascii, in _key varbinary(800), in _body longblob,
+    in _prev varbinary(32), in _link varbinary(32)
+)
+sql security definer
+modifies sql data
+begin
+    declare there, before_link, hash, linked, sealed varbinary(32) default null;
+    declare seen varbinary(32) default x'';
+    declare moment datetime(6);
+    declare login, address varchar(400) character set utf8mb4;
+    declare kept int default 0;
+    declare made bigint unsigned;
+    declare exit handler for sqlexception begin rollback; resignal; end;
+    -- Ends whatever transaction the caller may have begun: no ROLLBACK of theirs reaches this row.
+    start transaction;
+    select e.link into there from entry e where e.writer = _writer and e.seq = _seq;
+    if there is not null then
+        if there <> _link then
+            signal sqlstate '45000' set message_text = 'this row of this writer is another one';
+        end if;
+    else
+        if _seq = 1 then
+            set before_link = x'';
+        else
+            select e.link into before_link from entry e where e.writer = _writer and e.seq = _seq - 1;
+        end if;
+        if before_link is null or before_link <> _prev then
+            signal sqlstate '45000'
+                set message_text = 'the row before this one is missing or another one';
+        end if;
+        set hash = unhex(sha2(_body, 256));
+        set linked = unhex(sha2(concat('dbdeck/link/1;',
+            length(hex(_prev)), ':', lower(hex(_prev)), ',',
+            length(_writer), ':', _writer, ',',
+            length(_seq), ':', _seq, ',',
+            length(_kind), ':', _kind, ',',
+            length(_action), ':', _action, ',',
+            length(coalesce(_parent, '')), ':', coalesce(_parent, ''), ',',
+            length(coalesce(_key, '')), ':', coalesce(_key, ''), ',',
+            length(hex(hash)), ':', lower(hex(hash)), ','), 256));
+        if linked <> _link then
+            signal sqlstate '45000'
+                set message_text = 'the link of this row does not fit its content';
+        end if;
+        select e.seal into seen from entry e order by e.id desc limit 1;
+        -- SYSDATE is the one clock that SET timestamp does not move; the zone could.
+        set time_zone = '+00:00';
+        set moment = sysdate(6);
+        set login = convert(user() using utf8mb4);
+        set address = substring_index(login, '@', -1);
+        set sealed = unhex(sha2(concat('dbdeck/seal/1;',
+            length(hex(linked)), ':', lower(hex(linked)), ',',
+            length(hex(seen)), ':', lower(hex(seen)), ',',
+            length(timestampdiff(microsecond, '1970-01-01', moment)), ':',
+            timestampdiff(microsecond, '1970-01-01', moment), ',',
+            length(login), ':', login, ',',
+            length(address), ':', address, ','), 256));
+        insert into entry (at, writer, seq, kind, action_id, parent, idempotency_key, body, body_hash,
+            prev, link, witness, db_user, peer, seal)
+        values (moment, _writer, _seq, _kind, _action, _parent, _key, convert(_body using utf8mb4), hash,
+            _prev, linked, seen, login, address, sealed);
+        set made = last_insert_id();
+        -- A trigger may have changed the row, another storage engine may have dropped it.
+        select count(*) into kept from entry e
+        where e.id = made and e.at = moment and e.writer = _writer and e.seq = _seq and e.kind = _kind
+          and e.action_id = _action and e.parent <=> _parent and e.idempotency_key <=> _key
+          and unhex(sha2(e.body, 256)) = hash and e.body_hash = hash and e.prev = _prev
+          and e.link = linked and e.witness = seen and e.db_user = login and e.peer = address
+          and e.seal = sealed;
+        if kept <> 1 then
+            signal sqlstate '45000' set message_text = 'the row was swallowed or altered on its way';
+        end if;
+    end if;
+    commit;
+    select e.* from entry e where e.writer = _writer and e.seq = _seq;
+end
+-- next
+create definer = dbdeck_audit_owner@localhost procedure find_entry(
+    in _writer char(36) character set ascii, in _seq bigint unsigned
+)
+sql security definer
+reads sql data
+select e.* from entry e where e.writer = _writer and e.seq = _seq
+-- next
+create definer = dbdeck_audit_owner@localhost procedure find_key(in _key varbinary(800))
+sql security definer
+reads sql data
+select e.action_id from entry e where e.idempotency_key = _key
+-- next
+-- Intents whose end is not known; the caller reads the status of the outcome itself.
+create definer = dbdeck_audit_owner@localhost procedure open_candidates()
+sql security definer
+reads sql data
+select i.*, o.body as outcome, is_used_lock(concat('dbdeck/', i.writer)) is not null as alive
+from entry i
+left join entry o on o.outcome_of = i.action_id
+where i.kind = 'intent'
+  and (o.id is null or o.body like '%"unknown"%')
+  and not exists (select 1 from entry r where r.action_id = i.action_id and r.kind = 'resolved')
+order by i.id
+-- next
+grant execute on procedure append_entry to dbdeck_audit_owner@localhost
+-- next
+grant execute on procedure find_entry to dbdeck_audit_owner@localhost
+-- next
+grant execute on procedure find_key to dbdeck_audit_owner@localhost
+-- next
+grant execute on procedure open_candidates to dbdeck_audit_owner@localhost

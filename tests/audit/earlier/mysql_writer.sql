@@ -1,0 +1,1 @@
+grant execute on procedure append_entry to {account}

@@ -1,0 +1,1 @@
+grant select on dbdeck_audit.entry to {role};
