@@ -82,8 +82,11 @@ class GlassDesk:
         self.told = "its time is over"
         try:
             password = await asyncio.to_thread(resolve, audit.password) if audit.password else None
-            async with open_glass(audit.url, self._desk.config.journal, what, password=password) as ledger:
+            journal, syslogs = self._desk.config.journal, audit.checkpoints.syslogs
+            async with open_glass(audit.url, journal, what, password=password, syslogs=syslogs) as ledger:
                 await self._hold(ledger, broken, opened)
+            for address, (number, reason) in ledger.receipts.lost.items():
+                self.told += f"; {number} receipts of its rows are not known to be in {address}: {reason}"
         except DbdeckError as error:
             if not opened.done():
                 opened.set_exception(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,10 @@ from console.audit import glass as audit_glass
 from console.audit import ledger as audit_ledger
 from console.audit.journal import GLASS
 from console.audit.ledger import open_ledger
+from console.audit.readback import line_of
+from console.audit.record import Row
 from console.dispatch.registry import Registry
+from console.model.anchors import Anchor, Checkpoints
 from console.model.policy import BreakGlass, Deny, Policy
 from console.model.target import Environment
 from console.tui import desk
@@ -99,6 +103,28 @@ async def test_a_broken_glass_frames_the_console_and_records_in_its_journal(stag
         (journal,) = (folder(stage) / "journal").glob(f"*{GLASS}")
         kinds = [line.split('"kind":"')[1].split('"')[0] for line in journal.read_text().splitlines()[1:]]
         assert kinds == ["open", "breakglass", "intent", "step", "outcome", "breakglass"]
+
+
+async def test_a_syslog_is_told_each_row(stage: Stage) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
+        log.bind(("127.0.0.1", 0))
+        log.setblocking(False)
+        anchors = Anchor(syslog=f"udp://127.0.0.1:{log.getsockname()[1]}"), Anchor(syslog="/no/log")
+        audit = msgspec.structs.replace(stage.config.audit, checkpoints=Checkpoints(anchors=anchors))
+        stage.config = msgspec.structs.replace(stage.config, audit=audit)
+        ruled(stage, MAY)
+        async with without_ledger(stage) as (pilot, _):
+            await break_it(pilot, stage)
+            await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+            await pilot.press("escape", "ctrl+g")
+            await until(pilot, lambda: stage.app.desk.glass.left is None)
+        (journal,) = (folder(stage) / "journal").glob(f"*{GLASS}")
+        rows = [row for line in journal.read_bytes().splitlines() if isinstance(row := line_of(line), Row)]
+        assert rows
+        told = [log.recv(4096).decode() for _ in rows]
+        assert all(line.rstrip("\0").endswith(row.link.hex()) for row, line in zip(rows, told, strict=True))
+        said = f"{len(rows)} receipts of its rows are not known to be in /no/log"
+        assert said in stage.app.desk.glass.told
 
 
 async def test_in_the_frame_a_long_plan_leaves_its_buttons_in_view(stage: Stage) -> None:
