@@ -178,6 +178,8 @@ async def test_a_login_that_sees_no_accounts_is_told_so(shop: Shop) -> None:
         run = await desk.run("backup.take", **order(shop))
     assert (run.effect, run.error) == ("applied", None)
     assert "accounts and grants are not in it" in taken(shop).baseline.notes[0]
+    assert run.verify is not None
+    assert "accounts and grants are not in it" in run.verify.evidence["notes"][0], "whoever took it is told"
     assert not (shop.folder / "backups" / "one" / "users.sql").exists()
 
 
