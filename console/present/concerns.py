@@ -86,7 +86,9 @@ def _lag(standing: Standing) -> Iterator[Concern]:
         return
     seconds = pulse.lag_seconds
     trouble = Trouble.BAD if seconds >= LAG_BAD else Trouble.WARN if seconds >= LAG_WARN else Trouble.NOTICE
-    who = pulse.replica if pulse.replica.startswith("this") else f"replica {pulse.replica}".strip()
+    own = pulse.replica.startswith("this")
+    # A standby knows when the last commit that it replayed was made, not when the next one was.
+    who = f"{pulse.replica} up to" if own else f"replica {pulse.replica}".strip()
     yield Concern(trouble=trouble, text=f"{who} {age(coarse(seconds))} behind")
 
 

@@ -66,7 +66,11 @@ def numbers(age: int) -> Outlook:
         (with_pulse(connections=85), Trouble.WARN, "12 of 97 connections left"),
         (with_pulse(connections=96), Trouble.BAD, "1 of 97 connections left"),
         (with_pulse(lag_seconds=40.0, replica="db2"), Trouble.WARN, "replica db2 40s behind"),
-        (with_pulse(lag_seconds=400.0, replica="this standby"), Trouble.BAD, "this standby 6m40 behind"),
+        (
+            with_pulse(lag_seconds=400.0, replica="this standby"),
+            Trouble.BAD,
+            "this standby up to 6m40 behind",
+        ),
         (
             with_pulse(waiting=None, unknown=("who waits: GRANT pg_monitor TO dim;",)),
             Trouble.UNKNOWN,
