@@ -75,9 +75,12 @@ class ConsoleApp(TightApp[int]):
                    border-title-style: bold; border-title-align: center; }
     """
 
-    def __init__(self, config: Config, registry: Registry, runbooks: Shipped = tuple) -> None:
-        """`runbooks` are the documents that are shipped, as (name, text)."""
+    def __init__(
+        self, config: Config, registry: Registry, runbooks: Shipped = tuple, first: str = ""
+    ) -> None:
+        """`runbooks` are the documents that are shipped, as (name, text); on `first` it opens."""
         super().__init__()
+        self._first = first or next(iter(config.targets))
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
         self._prepared = False
@@ -96,7 +99,7 @@ class ConsoleApp(TightApp[int]):
         self.set_interval(0.5, self._leave_with_the_terminal)
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
-        self.open_target(next(iter(self.desk.config.targets)))
+        self.open_target(self._first)
 
     def _speak_plainly(self) -> None:
         """A terminal that is not of UTF-8 gets characters that it has, frames and plots included."""
@@ -280,11 +283,14 @@ def _part(name: str) -> str:
     return "everywhere" if family in _EVERYWHERE or name in _EVERYWHERE else "here"
 
 
-async def run(config: Config, registry: Registry, runbooks: Shipped = tuple) -> int:
-    """The console until it is left. Raises ConfigError for a config it cannot start with."""
+async def run(config: Config, registry: Registry, runbooks: Shipped = tuple, first: str = "") -> int:
+    """The console until it is left, on the target `first`, "" on the config's first one.
+
+    Raises ConfigError for a config it cannot start with.
+    """
     if not config.targets:
         raise UsageError("the config has no targets", "add one under `targets:`, or try `dbdeck demo`")
-    app = ConsoleApp(config, registry, runbooks)
+    app = ConsoleApp(config, registry, runbooks, first)
     own = [theme.name for theme in OWN]
     if config.theme not in {*app.available_themes, *own}:
         raise ConfigError(
