@@ -31,6 +31,7 @@ from console.tui.desk import Desk
 from console.tui.hints import hint
 from console.tui.loading import load_rest
 from console.tui.messages import Asking, Told
+from console.tui.panes.pane import Pane
 from console.tui.run_desk import Shipped
 from console.tui.screens.main import MainScreen
 from console.tui.terminal import hung_up
@@ -261,6 +262,8 @@ class ConsoleApp(TightApp[int]):
 
         parts: dict[str, dict[str, list[str]]] = {"here": {}, "everywhere": {}, "moving about": {}}
         for active in self.screen.active_bindings.values():
+            if isinstance(active.node, Pane) and not active.node.offers(active.binding.action):
+                continue
             name, shown = active.binding.id or "", self.get_key_display(active.binding)
             keys = parts[_part(name)].setdefault(active.binding.description, [])
             if name and shown not in keys:

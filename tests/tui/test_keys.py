@@ -14,7 +14,7 @@ from textual.widgets import Static
 import actions
 from console.dispatch.registry import Registry
 from console.model.keymap import DEFAULTS, spoken
-from console.model.target import Environment
+from console.model.target import EngineKind, Environment
 from console.tui import hints
 from console.tui.app import ConsoleApp
 from console.tui.commands import Commands
@@ -159,3 +159,21 @@ async def test_the_palette_offers_what_the_engine_of_the_target_has(stage: Stage
         assert "Action table.vacuum" in names
         assert "Action binlog.purge" not in names
         assert "Focus Next" not in names
+
+
+@pytest.mark.parametrize(("engine", "named"), [(EngineKind.POSTGRES, True), (EngineKind.MYSQL, False)])
+async def test_help_names_no_key_for_what_the_engine_has_not(
+    stage: Stage, engine: EngineKind, named: bool
+) -> None:
+    """It was pressed, and said that this engine has nothing like it."""
+    entry = msgspec.structs.replace(stage.config.targets["shop"], engine=engine)
+    stage.config = msgspec.structs.replace(stage.config, targets={"shop": entry})
+    stage.app = ConsoleApp(stage.config, Registry(actions.ALL))
+    async with shown(stage) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "transactions")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        said = "\n".join(str(one.render()) for one in pilot.app.screen.query(Static))
+        assert "End idle transactions" in said
+        assert ("Limit idle transactions" in said) is named
