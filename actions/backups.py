@@ -96,7 +96,6 @@ class TakeBackup:
             warnings=how.warnings,
             observed={"tool": how.tool},
             evidence={"tool": how.tool},
-            likeness=f"{self.name} {args.source}",
             server=order.server,
             made_at=datetime.now(UTC),
             version=__version__,
