@@ -153,6 +153,14 @@ async def test_help_begins_with_the_keys_of_the_pane_and_has_none_of_the_toolkit
         assert "super+c" not in said
 
 
+async def test_the_palette_names_nothing_twice(stage: Stage) -> None:
+    """Two bindings leave the console, and one command does."""
+    async with shown(stage) as _:
+        names = [name for name, _, _ in Commands(stage.main)._commands()]
+        assert "Quit" in names
+        assert sorted(names) == sorted(set(names))
+
+
 async def test_the_palette_offers_what_the_engine_of_the_target_has(stage: Stage) -> None:
     async with shown(stage) as _:
         names = {name for name, _, _ in Commands(stage.main)._commands()}
