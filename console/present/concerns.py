@@ -82,6 +82,10 @@ def _connections(standing: Standing) -> Iterator[Concern]:
 
 def _lag(standing: Standing) -> Iterator[Concern]:
     pulse = standing.pulse
+    if (
+        pulse is not None and pulse.halted
+    ):  # it falls behind by every second, and nothing will make it catch up
+        yield Concern(trouble=Trouble.BAD, text=pulse.halted)
     if pulse is None or pulse.lag_seconds is None or pulse.lag_seconds < LAG_NOTICE:
         return
     seconds = pulse.lag_seconds
