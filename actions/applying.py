@@ -16,6 +16,7 @@ from actions.ladder import Rung, rungs
 from actions.limits import LONGEST_LOCK, Duration
 from actions.migrating import read_text
 from actions.migration_statements import POSTGRES, Part, objection, parts
+from actions.migration_words import elsewhere, extent, held, nowhere
 from actions.session_proof import PartlyRefused
 from actions.words import counted, duration
 from console import __version__
@@ -100,6 +101,8 @@ class ApplyMigration:
             why = "it is one transaction" if whole else f"it has {counted(len(found), 'statement')}"
             raise UsageError(f"begin_at={args.begin_at}: {why}; nothing was executed")
         rehearsed, why = _rehearsed(await memory.past(REHEARSE, engine.target.name), script, args)
+        there, here = str(rehearsed.get("database") or ""), engine.target.database
+        why = why or elsewhere(there, here)
         path = args.search_path or await names_looked_for(engine)
         shown = [_statement(path, one, number).shown for number, one in enumerate(found, start=1)]
         left = shown[args.begin_at - 1 :]
@@ -118,13 +121,13 @@ class ApplyMigration:
             },
             statements=(*(["begin"] if whole else []), *left, *(["commit"] if whole else [])),
             forecast=_forecast(found, whole, args, rehearsed),
-            warnings=_warnings(whole, args, on.server.flavor, why),
+            warnings=_warnings(whole, args, on.server.flavor, why or nowhere(there, here)),
             refusals=(f"{why}; rehearse it first, or unrehearsed=true",)
             if why and not args.unrehearsed
             else (),
             confirm=bool(why),
             undo=_undo(args, whole),
-            observed={script.path: script.sha256, "one transaction": whole},
+            observed={script.path: script.sha256, "one transaction": whole, "database": here},
             server=on.server,
             made_at=datetime.now(UTC),
             version=__version__,
@@ -278,12 +281,14 @@ class Application:
         self._args = args
         self._operator = operator
         self._recorded: set[int] = set()
+        self._begin = args.begin_at
         self.done = args.begin_at - 1
         self._stopped_at = ""
 
     @property
     def evidence(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"applied": self.done, "of": len(self._statements)}
+        done = self.done - self._begin + 1
+        found: dict[str, Any] = {"applied": done, "of": len(self._statements)}
         return found | ({"stopped_at": self._stopped_at} if self._stopped_at else {})
 
     def _rungs(self) -> list[Rung]:
@@ -311,10 +316,10 @@ class Application:
             left = f"statement {number} is no transaction: {error.message}"
             self._stopped_at += _MAY_BE_LEFT
             raise PartlyRefused(f"{left}{_MAY_BE_LEFT}", f"look at it, then begin_at={number}") from None
-        if self.done == 0:
+        if self.done < self._begin:
             raise error
         raise PartlyRefused(
-            f"{self.done} of {len(self._statements)} statements are applied, from {number} on none: "
+            f"{extent(self.done, len(self._statements), self._begin)}, from {number} on none: "
             f"{error.message}",
             f"mend it and go on with begin_at={number}, or take it back by hand",
         ) from None
@@ -422,9 +427,9 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     applied = await _applied(plan, engine, steps)
     if applied is None:
         return await _by_checks(plan, engine, _sent(plan, steps))
-    evidence = {"applied": applied, "of": number}
+    evidence = {"applied": applied - begin_at + 1, "of": number}
+    summary = extent(applied, number, begin_at)
     if applied < number:
-        summary = f"{applied} of {counted(number, 'statement')} applied"
         if str(plan.evidence.get("stopped_at") or "").endswith(_MAY_BE_LEFT):
             return Verdict(state="partial", summary=summary + _MAY_BE_LEFT, evidence=evidence)
         state: Literal["partial", "not_applied"] = "partial" if applied >= begin_at else "not_applied"
@@ -433,11 +438,9 @@ async def _verdict(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     if untrue or unanswered:
         said = [f"not as wanted: {'; '.join(untrue)}"] if untrue else []
         said += [f"nobody knows whether as wanted: {'; '.join(unanswered)}"] if unanswered else []
-        summary = f"all {counted(number, 'statement')} applied, and {'; '.join(said)}"
+        summary = f"{summary}, and {'; '.join(said)}"
         return Verdict(state="partial", summary=summary, evidence=evidence | {"checks": untrue + unanswered})
-    proved = len(_checks(plan))
-    told = f", {counted(proved, 'check')} hold" if proved else ""
-    summary = f"all {counted(number, 'statement')} applied{told}"
+    summary += held(len(_checks(plan)))
     return Verdict(state="applied", summary=summary, evidence=evidence, certain=True)
 
 
@@ -445,8 +448,10 @@ async def _applied(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     """How many statements are applied for sure and no more; None where nobody can tell."""
     number = int(plan.subject["number"])
     stopped = str(plan.evidence.get("stopped_at") or "")
-    known = plan.evidence.get("applied")
-    if isinstance(known, int) and "nobody knows" not in stopped:
+    before = int(plan.args.get("begin_at", 1)) - 1
+    counted_here = plan.evidence.get("applied")
+    if isinstance(counted_here, int) and "nobody knows" not in stopped:
+        known = before + counted_here
         whole = bool(plan.subject["whole"])
         if not whole or known == number or "nothing is applied" in stopped:
             return known
@@ -457,7 +462,7 @@ async def _applied(plan: Plan, engine: Engine, steps: Sequence[Step] | None) -> 
     done = [one.subject for one in steps if one.answer == "done"]
     if any(one.answer is None for one in steps):
         return None
-    return max(done, default=int(plan.args.get("begin_at", 1)) - 1)
+    return max(done, default=before)
 
 
 async def _committed(steps: Sequence[Step], number: int, engine: Engine) -> int | None:

@@ -10,7 +10,7 @@ import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -96,7 +96,6 @@ class TakeBackup:
             warnings=how.warnings,
             observed={"tool": how.tool},
             evidence={"tool": how.tool},
-            likeness=f"{self.name} {args.source}",
             server=order.server,
             made_at=datetime.now(UTC),
             version=__version__,
@@ -123,13 +122,16 @@ class TakeBackup:
                 operator.on_disk(f"remove {order.partial}", lambda: shutil.rmtree(order.partial))
             )
             raise
-        evidence = {
+        evidence: dict[str, Any] = {
             "place": str(how.place(order)),
             "bytes": sum(one.bytes for one in files.values()),
             "files": len(files),
             "seconds": round(time.monotonic() - start, 1),
-            "position": taken.position,
         }
+        if taken.position:
+            evidence["position"] = taken.position
+        if taken.baseline.notes:  # such as accounts that are not in it: a restore would tell it too late
+            evidence["notes"] = list(taken.baseline.notes)
         operator.evidence |= evidence
         return Result(matched=True, evidence=evidence)
 

@@ -89,6 +89,35 @@ def chosen(aim: Aim) -> tuple[Named, ...]:
     return tuple(one for one in named(aim.hooks) if not aim.only or one.label in aim.only)
 
 
+def undone(
+    rotations: Sequence[Mapping[str, Any]], since: Sequence[Mapping[str, Any]], label: str
+) -> tuple[str, ...]:
+    """The hooks that the newest rotation of an account left undone, and no propagation has done since:
+    whoever they supply has the old password. Of the evidence of outcomes; pure.
+    """
+    newest = next((one for one in _newest(rotations) if label in (one.get("moves") or ())), None)
+    if newest is None or label not in _hooks(newest):
+        return ()
+    left = {name for name, state in _hooks(newest)[label].items() if state != State.DONE}
+    for one in _newest(since):
+        if str(one["ended_at"]) > str(newest["ended_at"]):
+            left -= {name for name, state in _hooks(one).get(label, {}).items() if state == State.DONE}
+    return tuple(name for name in _hooks(newest)[label] if name in left)
+
+
+def _newest(past: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(past, key=lambda one: str(one["ended_at"]), reverse=True)
+
+
+def _hooks(one: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Account -> hook -> its state, as an outcome tells it."""
+    found = one.get(EVIDENCE)
+    return {
+        str(label): {str(row.get("hook")): str(row.get("state")) for row in rows if isinstance(row, Mapping)}
+        for label, rows in (found.items() if isinstance(found, Mapping) else ())
+    }
+
+
 # ---- doing it --------------------------------------------------------------------------------------
 
 

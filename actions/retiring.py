@@ -14,6 +14,7 @@ from actions import credential_statements as statements
 from actions import draft, rotating
 from actions.credential_aims import Aim, aims_of
 from actions.fact_words import SETS_PASSWORDS
+from actions.propagating import undone
 from actions.words import counted
 from console import __version__
 from console.dispatch.action import Plan, Result, Risk, Verdict
@@ -73,9 +74,15 @@ class RetireCredential:
                 "nothing was executed",
                 "`dbdeck show drain` lists what is",
             )
+        name = engine.target.name
+        left = undone(
+            await memory.past("credential.rotate", name),
+            await memory.past("credential.propagate", name),
+            aim.label,
+        )
         return Plan(
             action=self.name,
-            target=engine.target.name,
+            target=name,
             risk=self.risk,
             args={"account": args.account, "override": args.override},
             subject={
@@ -86,6 +93,7 @@ class RetireCredential:
             },
             statements=_shown(on.server, aim) if overlap else (),
             forecast=_forecast(seen, overlap=overlap),
+            warnings=_warnings(name, args.account, left),
             refusals=() if args.override else _refusals(seen),
             confirm=args.override and not seen.drained,
             undo="nothing undoes it: the old password is forgotten",
@@ -246,6 +254,18 @@ def _refusals(seen: Drain) -> tuple[str, ...]:
     return (
         f"{counted(seen.older, 'session')} of {seen.user} began before the rotation, and would be locked out "
         "at their next login; override=true goes on, with the target's name typed",
+    )
+
+
+def _warnings(target: str, account: str, left: Sequence[str]) -> tuple[str, ...]:
+    """A session that is gone comes back with the password that its client was given."""
+    if not left:
+        return ()
+    chosen = " ".join(f"hook={one}" for one in left)
+    return (
+        f"{counted(len(left), 'hook')} of its rotation {'was' if len(left) == 1 else 'were'} not done "
+        f"({', '.join(left)}): whoever they supply still has the old password; "
+        f"`dbdeck apply credential.propagate -t {target} account={account} {chosen}` first",
     )
 
 

@@ -50,10 +50,10 @@ def _runbooks() -> list[tuple[str, str]]:
     return sorted((f"runbooks/{one.name}", one.read_text(encoding="utf-8")) for one in found)
 
 
-async def _console(config: Config) -> int:
+async def _console(config: Config, first: str) -> int:
     from console.tui.app import run
 
-    return await run(config, _registry(), _runbooks)
+    return await run(config, _registry(), _runbooks, first)
 
 
 if __name__ == "__main__":

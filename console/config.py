@@ -160,6 +160,11 @@ def find(given: str | None) -> Path:
     return (Path(home) if home else Path.home() / ".config") / "dbdeck" / "config.yaml"
 
 
+def is_unmade(given: str | None) -> bool:
+    """Nobody named a config, and the usual one was never made."""
+    return not given and not os.environ.get("DBDECK_CONFIG") and not find(None).exists()
+
+
 def load(path: Path) -> Config:
     """Raises ConfigError naming file, line, key and the nearest valid key."""
     try:

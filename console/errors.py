@@ -97,6 +97,10 @@ class LoginRefused(Unreachable):
     kind = "login"
 
 
+class DatabaseRefused(LoginRefused):
+    """The password was right: it is the database that is not there, or that the login may not enter."""
+
+
 class TlsRefused(Unreachable):
     kind = "tls"
 

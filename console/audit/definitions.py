@@ -13,6 +13,8 @@ import msgspec
 State = Literal["as made", "changed", "missing", "foreign", "unknown"]
 EARLIER: Final = "an earlier dbdeck"
 _NOTHING: Final[Mapping[str, Collection[str]]] = {}
+# Nobody logs in as the owner of a ledger on a server.
+ASK: Final = "ask as the installer of the ledger"
 _SPACE: Final = re.compile(r"\s+")
 _PG_FUNCTION: Final = re.compile(
     r"^create or replace function dbdeck_audit\.(\w+)\(.*?\nas \$\$(.*?)\$\$;", re.MULTILINE | re.DOTALL
@@ -101,6 +103,6 @@ def _one(kind: str, name: str, made: str, found: Mapping[str, str | None], remed
     there = found[name]
     if there is None:
         return Part(kind=kind, name=name, state="unknown", detail="its text may not be read",
-                    remedy="ask as the ledger's owner")  # fmt: skip
+                    remedy=ASK)  # fmt: skip
     state: State = "as made" if there == made else "changed"
     return Part(kind=kind, name=name, state=state, digest=there, remedy="" if there == made else remedy)

@@ -33,7 +33,14 @@ from console.audit.url import parse_url
 from console.audit.verify import NOTHING as NO_ANCHORS
 from console.audit.verify import UNKNOWN, Fault, Verification, Verifier, fields, status
 from console.audit.writer import Draft, Writer, begin_journal, draft
-from console.errors import AuditUnavailable, DbdeckError, LedgerFault, Refused, UsageError
+from console.errors import (
+    AuditUnavailable,
+    DbdeckError,
+    LedgerFault,
+    PrivilegeMissing,
+    Refused,
+    UsageError,
+)
 from console.secrets import Secret
 
 DEADLINE: Final = 5.0
@@ -329,13 +336,20 @@ class Ledger:
     async def redact(self, entry: Entry, reason: str, by: str) -> list[str]:
         """Take the text of a row away: recorded first, and its hash stays. What of it is left, in sentences.
 
-        Raises Refused for a row that others are proved or settled by, AuditUnavailable.
+        Raises Refused for a row that others are proved or settled by, PrivilegeMissing, AuditUnavailable.
         """
         await self._refuse_to_redact(entry)
         told = {"writer": str(entry.writer), "seq": entry.seq, "row": entry.id, "kind": entry.kind,
                 "body_hash": entry.body_hash.hex(), "reason": reason, "operator": by}  # fmt: skip
         await self.append(Kind.REDACTION, entry.action_id, told)
-        await self._table.redact(entry.writer, entry.seq)
+        try:
+            await self._table.redact(entry.writer, entry.seq)
+        except PrivilegeMissing:
+            raise PrivilegeMissing(
+                f"this login may take no text away: row {entry.id} has it still, and a redaction row says "
+                "that it was wanted",
+                "`dbdeck audit init --redactor LOGIN`, run as its installer, gives the right; then again",
+            ) from None
         left = await asyncio.to_thread(forget, self.folder, entry.writer, entry.seq)
         return [left] if left else []
 

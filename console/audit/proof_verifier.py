@@ -182,7 +182,9 @@ def main() -> int:
             say(f"checkpoint of ledger {text['ledger']} at {text['at']}, signed by {signed['key']}")
         redacted = sum(one["row"]["body"] is None for one in proof["rows"])
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        sys.stderr.write(f"this is no proof: {error!r}\n")
+        # The text of some of these is the whole of what was read.
+        said = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} in it"
+        sys.stderr.write(f"{given.proof} is no proof ({said}): give the proof.json that is in the zip\n")
         return 2
     for fault in found:
         say(f"FAULT: {fault}")

@@ -54,6 +54,7 @@ PLAN_MINUTES = 30
 CLOCKS = timedelta(minutes=5)  # by which those of two machines may differ
 LONGEST_KEY = 200
 APPROVAL_SECONDS = 2.0
+STDOUT = "-"
 
 
 class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,11 +148,11 @@ async def plan_action(services: Services, name: str, arguments: tuple[str, ...],
     await unlock_for([target], store=isinstance(action, Keeping))
     async with open_engine(target) as engine:
         made = await planned(services, action, engine, parsed)
-    if options.out:
+    if options.out and options.out != STDOUT:
         _save(made, options.out)
         until = made.made_at + timedelta(minutes=PLAN_MINUTES)
         output.note(f"dbdeck: saved; `dbdeck apply {_as_file(options.out)}` until {until:%H:%M:%S} UTC")
-    if options.as_json:
+    if options.as_json or options.out == STDOUT:
         output.document(_document(made))
     else:
         for tone, line in words.describe(made):

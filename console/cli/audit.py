@@ -84,7 +84,7 @@ async def init(
     for line in made:
         output.line(line, Tone.GOOD)
     if not made:
-        output.note("everything was there already")
+        output.note("the ledger was there already; a part that it had lost is there again")
     return Exit.OK
 
 

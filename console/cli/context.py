@@ -25,12 +25,12 @@ class Services:
         self,
         *,
         registry: Callable[[], Registry],
-        console: Callable[[Config], Awaitable[int]],
+        console: Callable[[Config, str], Awaitable[int]],
         runbooks: Callable[[], Iterable[tuple[str, str]]] = tuple,
         actions: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`runbooks` are the documents that are shipped, as (name, text); `actions` gives the names of
-        actions and loads none.
+        """`console` opens on the target of that name, "" on the first; `runbooks` are the documents that are
+        shipped, as (name, text); `actions` gives the names of actions and loads none.
         """
         self.runbooks = runbooks
         self.actions = actions

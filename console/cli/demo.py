@@ -32,7 +32,7 @@ async def demo(services: Services, scenario: str, *, headless: bool) -> int:
         output.note(f"ready after {time.monotonic() - start:.1f} s; everything is removed at the end")
         if walks:
             return await _walk(services, config)
-        return await services.console(config)
+        return await services.console(config, "")
 
 
 async def _walk(services: Services, config: Config) -> int:

@@ -23,7 +23,7 @@ from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, SecretsUnavailable, VaultLocked, WrongMaster
 from console.keyrings import Pinned, current
 from console.model.accounts import Due, overdue
-from console.model.target import Check, Target
+from console.model.target import Check, ServerIdentity, Target
 from console.present import drain as words
 from console.present.table import Tone
 from console.secret_store import SECONDS, of_this_process, within
@@ -86,24 +86,46 @@ async def _target(target: Target, config: Config) -> Report:
             identity = await engine.identity()
             checks = [
                 Check(name="reach", ok=True, detail=f"{identity.label} as {identity.user}"),
-                Check(
-                    name="role of the server",
-                    ok=identity.primary,
-                    detail="primary" if identity.primary else "standby or read-only: actions may be refused",
-                ),
+                _role(target, identity),
                 _tls(target, identity.tls),
                 *await engine.checks(),
                 await _deadlocks(engine),
                 *await _passwords(engine, config),
                 *await _rotations(engine),
             ]
-            operator = await _operator(target, engine)
+            operator = tuple(_where(check, identity) for check in await _operator(target, engine))
+            checks = [_where(check, identity) for check in checks]
     except DbdeckError as error:
         failed = Check(name="reach", ok=False, detail=error.message, hint=mend(error, target, target.monitor))
         return Report(name=name, checks=(failed, *drilled), exit=error.exit)
     blind = any(check.vital and check.ok is False for check in checks)
     bad = blind or operator[0].ok is False
     return Report(name=name, checks=(*checks, *operator, *drilled), exit=Exit.UNREACHABLE if bad else Exit.OK)
+
+
+def _role(target: Target, seen: ServerIdentity) -> Check:
+    """What it is beside what the config says it is: after a failover the two differ."""
+    name, source = "role of the server", target.labels.get("replica_of")
+    if seen.primary and source:
+        told = f"primary, and the config calls it a replica of {source}"
+        hint = (
+            f"after a failover: take `replica_of` from the labels of {target.name}, and give it to the other"
+        )
+        return Check(name=name, ok=False, detail=told, hint=hint)
+    if seen.primary:
+        return Check(name=name, ok=True, detail="primary")
+    if source:
+        told = f"standby or read-only, a replica of {source}: what would write is refused here"
+        return Check(name=name, ok=True, detail=told)
+    hint = "where it is meant to be one: `replica_of: NAME` among its labels, the target that is its primary"
+    return Check(name=name, ok=False, detail="standby or read-only: actions may be refused", hint=hint)
+
+
+def _where(check: Check, seen: ServerIdentity) -> Check:
+    """A standby of PostgreSQL takes no GRANT: its accounts are those of its primary."""
+    if seen.primary or seen.flavor != "postgresql" or not check.hint.startswith(("GRANT ", "CREATE ")):
+        return check
+    return msgspec.structs.replace(check, hint=f"on its primary: {check.hint}")
 
 
 def _tls(target: Target, seen: str) -> Check:

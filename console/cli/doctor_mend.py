@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from console.config import Config
 from console.engine.access import roles_lacking
 from console.engine.port import Engine, Need, OperatorConnection
-from console.errors import DbdeckError, LoginRefused, ServerSilent, TlsRefused, Unreachable
+from console.errors import DatabaseRefused, DbdeckError, LoginRefused, ServerSilent, TlsRefused, Unreachable
 from console.model.access import POSTGRESQL, Purpose, Right, rights
 from console.model.login import EngineKind, Login
 from console.model.target import Check, ServerIdentity, Target
@@ -33,6 +33,8 @@ _MORE = ("mariadb-backup", "xtrabackup", "pgbackrest", "barman", "mydumper")
 
 def mend(error: DbdeckError, target: Target, login: Login) -> str:
     """The hint of an error of a connection, with the command that fits this target and login."""
+    if isinstance(error, DatabaseRefused):
+        return _joined(error.hint, f"the key is targets.{target.name}.database")
     if isinstance(error, LoginRefused) and not error.hint.startswith("chmod"):
         return _joined(_for_password(login), error.hint)
     if isinstance(error, TlsRefused):

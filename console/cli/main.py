@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -160,18 +160,36 @@ def _plainly(_: click.Context, __: click.Parameter, value: bool) -> None:
     "--ascii", is_flag=True, expose_value=False, callback=_plainly,
     help="draw with ASCII alone, whatever the locale is",
 )  # fmt: skip
+@click.option(
+    "-t", "--target", metavar="NAME", help="the target on which the console opens; default: the first",
+    shell_complete=complete.targets,
+)  # fmt: skip
 @click.version_option(__version__, message="dbdeck %(version)s")
 @click.pass_context
-def cli(context: click.Context) -> int | None:
+def cli(context: click.Context, target: str | None) -> int | None:
     """The operations console for PostgreSQL, MySQL and MariaDB. Without a command it opens the console.
 
     Every action is written to the audit ledger before it is executed.
     """
     if context.invoked_subcommand is not None:
+        if target is not None:
+            _misplaced(context.invoked_subcommand, target)
         return None
     from console.cli.console import start
 
-    return start(context.obj)
+    return start(context.obj, target)
+
+
+def _misplaced(command: str, target: str) -> NoReturn:
+    """Raises UsageError: a command that went on without it might act somewhere else."""
+    import shlex
+
+    from console.errors import UsageError
+
+    raise UsageError(
+        f"-t {shlex.quote(target)} before a command is for the console alone; nothing was started",
+        f"behind the command: `dbdeck {command} … -t {shlex.quote(target)}`",
+    )
 
 
 @cli.command("init")
@@ -315,8 +333,9 @@ def actions(services: Services, name: str | None, as_json: bool) -> int:
     "--args", "args_from", metavar="-|FILE", help="read the arguments as JSON", shell_complete=complete.files
 )
 @click.option(
-    "-o", "--out", metavar="FILE", help="save the plan, for `apply FILE`", shell_complete=complete.files
-)
+    "-o", "--out", metavar="FILE", help="save the plan, for `apply FILE`; - is stdout",
+    shell_complete=complete.files,
+)  # fmt: skip
 @click.option("--exit-code", is_flag=True, help="exit 10 when there is something to do")
 @click.option("--json", "as_json", is_flag=True, help="one JSON document")
 @click.pass_obj

@@ -16,7 +16,9 @@ from console.cli import output
 from console.cli.act import planned
 from console.cli.context import Services, one
 from console.cli.unlock import unlock_for
-from console.dispatch.action import Plan
+from console.config import is_unmade
+from console.dispatch.action import Plan, Risk
+from console.dispatch.foresight import denial
 from console.dispatch.registry import pairs, parse_args
 from console.engine.open import open_engine
 from console.errors import Exit
@@ -44,8 +46,11 @@ _LIST = (
 
 
 def library(services: Services) -> Library:
-    """The documents of the package and of the config's folders."""
-    folders = [Path(one).expanduser() for one in services.config().runbooks.folders]
+    """The documents of the package and of the config's folders. Who has no config yet has the former: what
+    only looks at documents needs no server.
+    """
+    own = [] if is_unmade(services.config_path) else services.config().runbooks.folders
+    folders = [Path(one).expanduser() for one in own]
     return load_folders(folders, services.runbooks())
 
 
@@ -190,11 +195,14 @@ async def plan(services: Services, name: str, given: Sequence[str], target: str 
             known = registry.get(action)
             return await planned(services, known, engine, parse_args(known, arguments))
 
+        def ruled(action: str, risk: Risk | None) -> str:
+            return denial(services.config().policy, chosen, registry.get(action), risk)
+
         params, order = pairs(tuple(given)), Order(reason="")
         begins = await started(found, name, params, engine, order, targets=target_names(services))
         async with other_targets(services) as others:
             reading = Reading(engine, READS, others)
-            lines = await outline(reading, planner, documents_of(begins), begins)
+            lines = await outline(reading, planner, documents_of(begins), begins, ruled)
     if as_json:
         rows = [msgspec.to_builtins(line) for line in lines]
         head = {"runbook": name, "target": chosen.name, "params": begins.params, "digest": begins.digest}

@@ -49,7 +49,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """One short look. `at` and `started` are seconds of the server's own clock.
 
     `work` counts transactions (by database) or statements since the server's start, `wal` bytes of WAL or
-    redo log, `xid` transaction numbers. None is not known; `unknown` says why, with the GRANT.
+    redo log, `xid` transaction numbers; `halted` says that it has a source and does not replicate now. None
+    is not known; `unknown` says why, with the GRANT.
     """
 
     at: float
@@ -64,6 +65,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     lag_seconds: float | None = None
     lag_bytes: int | None = None
     replica: str = ""
+    halted: str = ""
     unknown: tuple[str, ...] = ()
 
 

@@ -82,11 +82,17 @@ def _connections(standing: Standing) -> Iterator[Concern]:
 
 def _lag(standing: Standing) -> Iterator[Concern]:
     pulse = standing.pulse
+    if (
+        pulse is not None and pulse.halted
+    ):  # it falls behind by every second, and nothing will make it catch up
+        yield Concern(trouble=Trouble.BAD, text=pulse.halted)
     if pulse is None or pulse.lag_seconds is None or pulse.lag_seconds < LAG_NOTICE:
         return
     seconds = pulse.lag_seconds
     trouble = Trouble.BAD if seconds >= LAG_BAD else Trouble.WARN if seconds >= LAG_WARN else Trouble.NOTICE
-    who = pulse.replica if pulse.replica.startswith("this") else f"replica {pulse.replica}".strip()
+    own = pulse.replica.startswith("this")
+    # A standby knows when the last commit that it replayed was made, not when the next one was.
+    who = f"{pulse.replica} up to" if own else f"replica {pulse.replica}".strip()
     yield Concern(trouble=trouble, text=f"{who} {age(coarse(seconds))} behind")
 
 

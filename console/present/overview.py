@@ -135,7 +135,10 @@ def lag(one: Standing) -> str:
 
 
 def _lag_unknown(one: Standing) -> bool:
-    return one.pulse is not None and any("lag" in why or "replica" in why for why in one.pulse.unknown)
+    pulse = one.pulse
+    if pulse is None:
+        return False
+    return bool(pulse.halted) or any("lag" in why or "replica" in why for why in pulse.unknown)
 
 
 def _plot(one: Standing, name: str, spark: int) -> str:
@@ -215,6 +218,7 @@ def _row(one: Standing) -> dict[str, Any]:
         "replica": pulse.replica,
         "lag_seconds": pulse.lag_seconds,
         "lag_bytes": pulse.lag_bytes,
+        "halted": pulse.halted,
         "disk_used": None if one.outlook.disk_used is None else round(one.outlook.disk_used, 4),
         "numbers": [
             {"kind": n.kind, "age": n.age, "left": n.limits.stop - n.age} for n in one.outlook.numbers

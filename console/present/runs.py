@@ -148,6 +148,9 @@ def tree(lines: Iterable[Branching]) -> list[tuple[Tone, str]]:
         indent = "  " * one.depth
         said.append((_KNOWN[one.known], f"{indent}{clean(one.step)} [{one.kind}] {clean(one.text, 400)}"))
         said += [(Tone.MUTED, f"{indent}    {clean_block(statement)}") for statement in one.statements]
+        said += (
+            [(Tone.BAD, f"{indent}    policy, as it is now: {clean(one.policy, 400)}")] if one.policy else []
+        )
     return said
 
 

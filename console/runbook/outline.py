@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from console.dispatch.action import Plan
+from console.dispatch.action import Plan, Risk
 from console.errors import DbdeckError
 from console.runbook.document import (
     ActionStep,
@@ -39,6 +39,8 @@ from console.runbook.values import UNKNOWN, ExpressionError, is_answer, is_cut
 
 ITEMS_SHOWN: Final = 3
 Planner = Callable[[str, Mapping[str, Any]], Awaitable[Plan]]
+# What the policy says of an action, of this risk where it could be planned; "" where nothing is against it.
+Denial = Callable[[str, Risk | None], str]
 Known = Literal["now", "run time", "never", ""]
 
 
@@ -51,6 +53,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     known: Known = ""
     statements: tuple[str, ...] = ()
+    policy: str = ""
+
+
+def _unruled(action: str, risk: Risk | None) -> str:  # noqa: ARG001 - the port
+    return ""
 
 
 class _At(msgspec.Struct, kw_only=True):
@@ -73,10 +80,14 @@ class _At(msgspec.Struct, kw_only=True):
 
 
 async def outline(
-    reading: Reading, planner: Planner, documents: Mapping[str, Document], started: Started
+    reading: Reading,
+    planner: Planner,
+    documents: Mapping[str, Document],
+    started: Started,
+    denial: Denial = _unruled,
 ) -> list[Line]:
     """Raises nothing for what a server says: a read that fails is not known."""
-    found = _Outline(reading, planner, documents)
+    found = _Outline(reading, planner, documents, denial)
     at = _At(names={**started.params, **started.facts})
     found.approvals(documents[started.runbook], at)
     await found.steps(documents[started.runbook].steps, at)
@@ -84,10 +95,13 @@ async def outline(
 
 
 class _Outline:
-    def __init__(self, reading: Reading, planner: Planner, documents: Mapping[str, Document]) -> None:
+    def __init__(
+        self, reading: Reading, planner: Planner, documents: Mapping[str, Document], denial: Denial
+    ) -> None:
         self._reading = reading
         self._planner = planner
         self._documents = documents
+        self._denial = denial
         self.lines: list[Line] = []
 
     def approvals(self, document: Document, at: _At) -> None:
@@ -99,10 +113,18 @@ class _Outline:
         text = f"asks {others} to approve it first{within} (`dbdeck runbook approve RUN`)"
         self.lines.append(Line(depth=0, step=APPROVAL, kind=APPROVAL, text=text))
 
-    def _say(self, at: _At, step: Step, text: str, known: Known = "", statements: Sequence[str] = ()) -> None:
+    def _say(
+        self,
+        at: _At,
+        step: Step,
+        text: str,
+        known: Known = "",
+        statements: Sequence[str] = (),
+        policy: str = "",
+    ) -> None:
         line = Line(
             depth=at.depth, step=at.prefix + step.id, kind=step.kind, text=text, known=known,
-            statements=tuple(statements),
+            statements=tuple(statements), policy=policy,
         )  # fmt: skip
         self.lines.append(line)
 
@@ -194,8 +216,9 @@ class _Outline:
         shown = ", ".join(
             f"{name}={step.given[name] if value is UNKNOWN else value}" for name, value in given.items()
         )
-        statements, known = await self._planned(step, at, given)
-        self._say(at, step, f"ACTION {step.action} {shown}".rstrip(), known, statements)
+        statements, known, risk = await self._planned(step, at, given)
+        ruled = self._denial(step.action, risk)
+        self._say(at, step, f"ACTION {step.action} {shown}".rstrip(), known, statements, ruled)
         if step.rollback:
             self._say(at, step, "taken back by:")
             await self.steps(step.rollback, at.below(live=False))
@@ -204,16 +227,18 @@ class _Outline:
         at.live = False
         _save(step.save, at)
 
-    async def _planned(self, step: ActionStep, at: _At, given: Mapping[str, Any]) -> tuple[list[str], Known]:
-        """What it would send, where all of it is known."""
+    async def _planned(
+        self, step: ActionStep, at: _At, given: Mapping[str, Any]
+    ) -> tuple[list[str], Known, Risk | None]:
+        """What it would send and its risk, where all of it is known."""
         if not at.live or any(value is UNKNOWN for value in given.values()):
-            return [], "run time"
+            return [], "run time", None
         try:
             plan = await self._planner(step.action, {k: v for k, v in given.items() if v is not None})
         except DbdeckError as error:
-            return [f"cannot be planned now: {error.message}"], "now"
+            return [f"cannot be planned now: {error.message}"], "now", None
         told = [f"warning: {one}" for one in plan.warnings] + [f"refused: {one}" for one in plan.refusals]
-        return [*plan.statements, *told], "now"
+        return [*plan.statements, *told], "now", plan.risk
 
     async def _branch(self, step: Branch, at: _At) -> None:
         decided: bool | None = False

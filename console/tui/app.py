@@ -31,6 +31,7 @@ from console.tui.desk import Desk
 from console.tui.hints import hint
 from console.tui.loading import load_rest
 from console.tui.messages import Asking, Told
+from console.tui.panes.pane import Pane
 from console.tui.run_desk import Shipped
 from console.tui.screens.main import MainScreen
 from console.tui.terminal import hung_up
@@ -75,9 +76,12 @@ class ConsoleApp(TightApp[int]):
                    border-title-style: bold; border-title-align: center; }
     """
 
-    def __init__(self, config: Config, registry: Registry, runbooks: Shipped = tuple) -> None:
-        """`runbooks` are the documents that are shipped, as (name, text)."""
+    def __init__(
+        self, config: Config, registry: Registry, runbooks: Shipped = tuple, first: str = ""
+    ) -> None:
+        """`runbooks` are the documents that are shipped, as (name, text); on `first` it opens."""
         super().__init__()
+        self._first = first or next(iter(config.targets))
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
         self._prepared = False
@@ -95,7 +99,7 @@ class ConsoleApp(TightApp[int]):
         self.set_interval(1.0, self._look_around)
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
-        self.open_target(next(iter(self.desk.config.targets)))
+        self.open_target(self._first)
 
     def _speak_plainly(self) -> None:
         """A terminal that is not of UTF-8 gets characters that it has, frames and plots included."""
@@ -261,6 +265,8 @@ class ConsoleApp(TightApp[int]):
 
         parts: dict[str, dict[str, list[str]]] = {"here": {}, "everywhere": {}, "moving about": {}}
         for active in self.screen.active_bindings.values():
+            if isinstance(active.node, Pane) and not active.node.offers(active.binding.action):
+                continue
             name, shown = active.binding.id or "", self.get_key_display(active.binding)
             keys = parts[_part(name)].setdefault(active.binding.description, [])
             if name and shown not in keys:
@@ -283,11 +289,14 @@ def _part(name: str) -> str:
     return "everywhere" if family in _EVERYWHERE or name in _EVERYWHERE else "here"
 
 
-async def run(config: Config, registry: Registry, runbooks: Shipped = tuple) -> int:
-    """The console until it is left. Raises ConfigError for a config it cannot start with."""
+async def run(config: Config, registry: Registry, runbooks: Shipped = tuple, first: str = "") -> int:
+    """The console until it is left, on the target `first`, "" on the config's first one.
+
+    Raises ConfigError for a config it cannot start with.
+    """
     if not config.targets:
         raise UsageError("the config has no targets", "add one under `targets:`, or try `dbdeck demo`")
-    app = ConsoleApp(config, registry, runbooks)
+    app = ConsoleApp(config, registry, runbooks, first)
     own = [theme.name for theme in OWN]
     if config.theme not in {*app.available_themes, *own}:
         raise ConfigError(

@@ -36,13 +36,15 @@ class Commands(Provider):
 
     def _bound(self) -> Iterator[Command]:
         """Once each, with the first of its keys."""
-        app, seen = self._console, set[str]()
+        app, seen = self._console, set[tuple[str, str]]()
         for binding in self.screen.active_bindings.values():
             name, node = binding.binding.description, binding.node
             known = binding.binding.id  # what has none is the toolkit's
-            if name and known and known not in seen and not known.startswith(_MOVES):
-                seen.add(known)
+            if name and known and not known.startswith(_MOVES):
                 action = binding.binding.action
+                if (name, action) in seen:
+                    continue
+                seen.add((name, action))
                 yield name, f"key {app.get_key_display(binding.binding)}", _runner(app, action, node)
 
     def _of_screen(self) -> Iterator[Command]:

@@ -13,6 +13,7 @@ from console.errors import DbdeckError
 from console.model.jobs import JobState
 
 if TYPE_CHECKING:
+    from console.dispatch.action import Risk
     from console.engine.port import Engine
     from console.model.target import Target
     from console.runbook.events import Event, Started
@@ -66,6 +67,7 @@ class RunDesk:
         Raises what speaks against it: UsageError, ConfigError, Stale, Unreachable, AuditUnavailable.
         """
 
+        from console.dispatch.foresight import denial
         from console.present.reads import READS
         from console.runbook.history import documents_of
         from console.runbook.outline import outline
@@ -81,7 +83,11 @@ class RunDesk:
         async def planner(action: str, given: Mapping[str, Any]) -> Any:
             return await dispatcher.plan(action, engine, given)
 
-        lines = await outline(Reading(engine, READS), planner, documents_of(begins), begins)
+        def ruled(action: str, risk: Risk | None) -> str:
+            known = self._desk.registry.get(action)
+            return denial(self._desk.config.policy, engine.target, known, risk)
+
+        lines = await outline(Reading(engine, READS), planner, documents_of(begins), begins, ruled)
         return begins, lines
 
     async def begin(self, begins: Started, order: Order, engine: Engine) -> LiveRun:

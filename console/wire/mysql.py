@@ -21,10 +21,18 @@ import msgspec
 from pymysql.constants import CLIENT
 from pymysql.err import MySQLError, OperationalError
 
-from console.errors import DbdeckError, LoginRefused, NoSlot, ServerSilent, TlsRefused, Unreachable
+from console.errors import (
+    DatabaseRefused,
+    DbdeckError,
+    LoginRefused,
+    NoSlot,
+    ServerSilent,
+    TlsRefused,
+    Unreachable,
+)
 from console.secrets import Secret
 from console.wire.alive import keep_alive
-from console.wire.tls import is_local, ssl_context
+from console.wire.tls import is_local, refused, ssl_context
 
 # A server may choose among these and no other: they never show the password to an eavesdropper.
 # sha256_password and the full caching_sha2 login send it inside TLS, a unix socket, or under RSA.
@@ -36,7 +44,6 @@ _LOST: Final = 2013
 _MALFORMED: Final = 2027
 
 _LISTENING: Final = "is the server running and listening there?"
-_CERTIFICATE: Final = "check `ca` and the host name in the certificate; nothing secret was sent"
 _ACCOUNT: Final = "check the password reference, and the host part of the account ('user'@'host')"
 _DATABASE: Final = "check the name of the database, and the account's grants on it"
 _LOCKED: Final = "ALTER USER … ACCOUNT UNLOCK;"
@@ -283,17 +290,18 @@ def explain(error: Exception, address: Address) -> Unreachable:
     code, text = _code_and_text(error)
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError):
-        reason = getattr(cause, "verify_message", "") or cause.reason or str(cause)
-        return TlsRefused(f"TLS with {address.where} failed: {reason}; nothing was sent", _CERTIFICATE)
+        reason, hint = refused(cause)
+        return TlsRefused(f"TLS with {address.where} failed: {reason}", hint)
     if code in _LOGIN_ERRORS:
-        return LoginRefused(
+        kind = DatabaseRefused if _HINTS.get(code) is _DATABASE else LoginRefused
+        return kind(
             f"{address.where} refused the login of {address.user}: {text} ({code})",
             _HINTS.get(code, _ACCOUNT),
         )
     if isinstance(cause, OSError):
         return Unreachable(f"no connection to {address.where}: {cause.strerror or cause}", _LISTENING)
-    kind = NoSlot if _HINTS.get(code) is _SLOTS else Unreachable
-    return kind(
+    away = NoSlot if _HINTS.get(code) is _SLOTS else Unreachable
+    return away(
         f"no connection to {address.where}: {text}" + (f" ({code})" if code else ""),
         _HINTS.get(code, _LISTENING),
     )

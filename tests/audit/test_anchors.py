@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from console.audit import anchors
+from console.audit import anchors, proof_verifier
 from console.audit.checkpoint import Checkpoint, Signed, new_key, sign
 from console.audit.proof import bundle, prove
 from console.audit.record import Entry, Kind
@@ -289,6 +290,19 @@ async def test_another_key_or_signature_does_not_hold(sink: Sink, tmp_path: Path
     forged["checkpoints"][0]["text"] = forged["checkpoints"][0]["text"].replace('"rows":', '"rows":1')
     assert checked(tmp_path, forged)[0] == 1
     assert checked(tmp_path, {"proof": "nothing"})[0] == 2
+
+
+def test_what_is_no_proof_is_not_poured_out(tmp_path: Path) -> None:
+    """The zip itself, as it was handed over: an auditor saw all its bytes, and no word of what to give."""
+    (tmp_path / "proof.zip").write_bytes(bundle({"proof": "dbdeck/1"}) + b"\xff" * 5000)
+    shutil.copy(proof_verifier.__file__, tmp_path / "verify.py")
+    for name in ("proof.zip", "absent.json"):
+        argv = [sys.executable, "-I", "-S", "verify.py", name]
+        done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"{name} is no proof (")
+        assert done.stderr.endswith("give the proof.json that is in the zip\n")
+        assert len(done.stderr) < 200
 
 
 async def test_what_no_checkpoint_covers_is_not_proved(sink: Sink) -> None:

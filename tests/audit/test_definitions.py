@@ -190,3 +190,27 @@ async def test_what_a_login_may_not_see_is_unknown_and_not_fine(mysql_sink: Mysq
     parts = await inspect(mysql_sink.url, password=mysql_sink.password)
     unseen = {part.name for part in parts if part.kind == "procedure" and part.state == "unknown"}
     assert "append_entry" in unseen, OPERATOR
+
+
+async def test_what_a_login_may_not_see_is_not_called_missing(mysql_sink: MysqlSink) -> None:
+    """The server hides triggers and most routines from writers and auditors: nobody took them away."""
+    parts = await inspect(mysql_sink.url, password=mysql_sink.password)
+    assert [part for part in parts if part.is_wrong] == []
+    hidden = next(part for part in parts if part.name == "entry_no_update")
+    assert (hidden.state, hidden.remedy) == ("unknown", "ask as the installer of the ledger")
+
+
+async def test_an_index_that_is_gone_is_missing_for_an_auditor_too(mysql_sink: MysqlSink) -> None:
+    await mysql_sink.execute("alter table {entry} drop key entry_one_key")
+    parts = await inspect(mysql_sink.url, password=mysql_sink.password)
+    assert [part.name for part in parts if part.is_wrong] == ["entry_one_key"]
+
+
+async def test_init_tells_what_it_made_again(mysql_sink: MysqlSink) -> None:
+    granted = await mysql_sink.install()
+    await mysql_sink.execute("drop trigger entry_no_update")
+    assert await mysql_sink.install() == [
+        "trigger entry_no_update, which was missing or another one",
+        *granted,
+    ]
+    assert await wrong(mysql_sink) == {}

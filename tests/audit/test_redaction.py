@@ -106,10 +106,19 @@ async def test_a_journal_in_use_is_told(sqlite: SqliteSink) -> None:
 
 
 async def test_who_was_not_named_may_not(postgres_sink: PostgresSink) -> None:
-    entry = await told(postgres_sink)
-    async with postgres_sink.open() as ledger:
-        with pytest.raises(PrivilegeMissing):
+    await refused(postgres_sink)
+
+
+async def test_who_was_not_named_may_not_on_mysql(mysql_sink: MysqlSink) -> None:
+    await refused(mysql_sink)
+
+
+async def refused(sink: Sink) -> None:
+    entry = await told(sink)
+    async with sink.open() as ledger:
+        with pytest.raises(PrivilegeMissing, match=f"row {entry.id} has it still") as caught:
             await ledger.redact(entry, "why", "ann")
+        assert "--redactor LOGIN" in caught.value.hint, "it is no right to read that is missing"
         assert CANARY in await bodies(ledger)
 
 

@@ -54,7 +54,7 @@ async def ends(how: str, run: Run | None, monkeypatch: pytest.MonkeyPatch) -> in
         raise AuditUnavailable("the ledger is gone") if how == "fails" else asyncio.CancelledError(how)
 
     monkeypatch.setattr(act, "_apply", apply)
-    services = Services(registry=lambda: None, console=lambda _: None)  # type: ignore[arg-type, return-value]
+    services = Services(registry=lambda: None, console=lambda *_: None)  # type: ignore[arg-type, return-value]
     return await act.apply_action(services, "session.terminate", (), options())
 
 

@@ -76,7 +76,9 @@ def test_actions_are_completed_by_their_names(command: str, config: Path) -> Non
     assert completed(f"dbdeck {command} session.t", config) == ["session.terminate", "session.terminate_idle"]
 
 
-@pytest.mark.parametrize("command", ["show locks -t", "doctor -t", "plan x --target", "audit compare -t"])
+@pytest.mark.parametrize(
+    "command", ["-t", "show locks -t", "doctor -t", "plan x --target", "audit compare -t"]
+)
 def test_targets_are_completed_from_the_config(command: str, config: Path) -> None:
     assert completed(f"dbdeck {command} o", config) == ["orders-prod", "orders-dev"]
     assert completed(f"dbdeck {command} ", config) == ["orders-prod", "orders-dev", "billing"]

@@ -105,6 +105,17 @@ async def test_a_wrong_password_is_told_with_where_it_came_from(
     assert "wr0ng-c4n4ry" not in done.out + done.err
 
 
+async def test_a_database_that_is_not_there_is_told_with_its_key_and_not_as_a_wrong_password(
+    any_server: Server, tmp_path: Path
+) -> None:
+    done = await looked(tmp_path, any_server, database="no_such_database")
+    reach = checks(done)["reach"]
+    assert done.code == Exit.UNREACHABLE
+    assert reach["hint"].startswith("check the name of the database")
+    assert reach["hint"].endswith("the key is targets.t.database")
+    assert "export" not in reach["hint"]
+
+
 async def test_a_wrong_password_in_the_keyring_is_told_with_its_entry(
     postgres18: PostgresServer, tmp_path: Path
 ) -> None:
@@ -149,6 +160,10 @@ async def test_an_authority_that_is_not_trusted_is_told_with_its_keys(
     done = await Command(tmp_path, {"t": target}).run("doctor", "--json")
     reach = checks(done)["reach"]
     assert "handshake failed" in reach["detail"]
+    assert "CERTIFICATE_VERIFY_FAILED" not in reach["detail"], (
+        "that is the name of every fault of a certificate"
+    )
+    assert "authority that signed" in reach["hint"]
     assert ".ca" in reach["hint"]
 
 

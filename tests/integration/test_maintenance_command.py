@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.command import Command
+from tests.guards.sources import ROOT
 from tests.servers.accounts import MAINTAINER, login
 from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
@@ -61,6 +62,17 @@ async def test_a_plan_for_the_whole_database_is_saved_and_applied(shop: Scene, c
     assert planned.code == 0, planned
     done = await command.run("apply", str(saved), *APPLY[2:])
     assert (done.code, done.document["effect"]) in ((0, "applied"), (0, "no_op")), done
+
+
+async def test_a_plan_on_stdout_is_what_apply_takes_from_a_file(shop: Scene, command: Command) -> None:
+    name = f"{shop.database}.orders" if isinstance(shop.server, MysqlServer) else "orders"
+    planned = await command.run("plan", "table.analyze", "-t", "t", f"table={name}", "-o", "-")
+    assert planned.document["schema"] == "dbdeck/plan/1", "nothing but the plan is on stdout"
+    assert not (ROOT / "-").exists()
+    saved = command.folder / "plan.json"
+    saved.write_text(planned.out)
+    done = await command.run("apply", str(saved), *APPLY[2:])
+    assert (done.code, done.document["effect"]) == (0, "applied"), done
 
 
 async def test_a_table_is_analyzed(shop: Scene, command: Command) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from console.runbook.skeleton import skeleton
 from tests.command import Command
@@ -104,6 +105,24 @@ async def test_the_plan_shows_the_whole_tree_and_changes_nothing(shop: Scene, co
     )
     assert next(row for row in done.document["rows"] if row["step"] == "settled")["known"] == "run time"
     assert await command.kinds() == []
+
+
+async def test_the_plan_says_of_each_action_that_the_policy_denies_it(shop: Scene, command: Command) -> None:
+    """Before the run, not at the step; the tree is shown all the same."""
+    await shop.chain(2)
+    await waiting(command, 2)
+    free = await command.run("runbook", "plan", "lock-storm", "-t", "t", "--json")
+    assert {row["policy"] for row in free.document["rows"]} == {""}
+    values = yaml.safe_load(command.config.read_text())
+    values["policy"] = {"deny": [{"actions": ["chain.*"], "reason": "not in the sale"}]}
+    command.write(values)
+    done = await command.run("runbook", "plan", "lock-storm", "-t", "t", "--json")
+    assert done.code == 0, done
+    told = {row["text"].split()[1]: row["policy"] for row in done.document["rows"] if "ACTION" in row["text"]}
+    assert told["chain.break"] == "would be refused: policy denies chain.break on t: not in the sale"
+    assert not any(policy for name, policy in told.items() if not name.startswith("chain."))
+    shown = await command.run("runbook", "plan", "lock-storm", "-t", "t")
+    assert "policy, as it is now: would be refused: policy denies chain.break" in shown.out
 
 
 async def test_what_a_newcomer_begins_with_finds_the_session_it_is_given(

@@ -66,7 +66,12 @@ def numbers(age: int) -> Outlook:
         (with_pulse(connections=85), Trouble.WARN, "12 of 97 connections left"),
         (with_pulse(connections=96), Trouble.BAD, "1 of 97 connections left"),
         (with_pulse(lag_seconds=40.0, replica="db2"), Trouble.WARN, "replica db2 40s behind"),
-        (with_pulse(lag_seconds=400.0, replica="this standby"), Trouble.BAD, "this standby 6m40 behind"),
+        (with_pulse(halted="replication does not run"), Trouble.BAD, "replication does not run"),
+        (
+            with_pulse(lag_seconds=400.0, replica="this standby"),
+            Trouble.BAD,
+            "this standby up to 6m40 behind",
+        ),
         (
             with_pulse(waiting=None, unknown=("who waits: GRANT pg_monitor TO dim;",)),
             Trouble.UNKNOWN,
@@ -159,3 +164,11 @@ def test_our_own_polls_do_not_look_like_work() -> None:
     (line,) = overview.lines([seen])
     assert line.cells[8] == "▁" * 8
     assert line.cells[7] == "<10"
+
+
+def test_the_lag_of_a_replica_that_has_stopped_is_unknown_and_not_none() -> None:
+    seen = with_pulse(halted="replication does not run")
+    assert overview.lag(seen) == "?"
+    assert overview.lag(with_pulse()) == ""
+    (row,) = overview.document([seen])
+    assert row["halted"] == "replication does not run"

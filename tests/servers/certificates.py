@@ -21,12 +21,14 @@ class Files(msgspec.Struct, frozen=True):
     key: Path
 
 
-def write(folder: Path) -> Files:
-    """Both keys are new each time; the authority's is forgotten once it has signed."""
+def write(folder: Path, *, name: str = "localhost", good: tuple[int, int] = (-1, 2)) -> Files:
+    """Both keys are new each time; the authority's is forgotten once it has signed. `good`: from and until
+    which day the server's is, counted from now.
+    """
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = _name("dbdeck test authority")
     ca = _authority(ca_name, ca_key)
-    certificate = _loopback(ca_name, ca_key, key)
+    certificate = _loopback(ca_name, ca_key, key, name, good)
     files = Files(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     files.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -46,7 +48,10 @@ def _name(common: str) -> x509.Name:
 
 
 def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    good: tuple[int, int] = (-1, 2),
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -55,8 +60,8 @@ def _certificate(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_before(now + timedelta(days=good[0]))
+        .not_valid_after(now + timedelta(days=good[1]))
     )
 
 
@@ -86,15 +91,18 @@ def _authority(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certifi
 
 
 def _loopback(
-    issuer: x509.Name, ca_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePrivateKey
+    issuer: x509.Name,
+    ca_key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePrivateKey,
+    name: str,
+    good: tuple[int, int],
 ) -> x509.Certificate:
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
+    address = [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))] if name == "localhost" else []
+    names = x509.SubjectAlternativeName([x509.DNSName(name), *address])
     signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     return (
-        _certificate(_name("localhost"), issuer, key.public_key())
+        _certificate(_name(name), issuer, key.public_key(), good)
         .add_extension(names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)

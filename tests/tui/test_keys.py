@@ -14,7 +14,7 @@ from textual.widgets import Static
 import actions
 from console.dispatch.registry import Registry
 from console.model.keymap import DEFAULTS, spoken
-from console.model.target import Environment
+from console.model.target import EngineKind, Environment
 from console.tui import hints
 from console.tui.app import ConsoleApp
 from console.tui.commands import Commands
@@ -153,9 +153,35 @@ async def test_help_begins_with_the_keys_of_the_pane_and_has_none_of_the_toolkit
         assert "super+c" not in said
 
 
+async def test_the_palette_names_nothing_twice(stage: Stage) -> None:
+    """Two bindings leave the console, and one command does."""
+    async with shown(stage) as _:
+        names = [name for name, _, _ in Commands(stage.main)._commands()]
+        assert "Quit" in names
+        assert sorted(names) == sorted(set(names))
+
+
 async def test_the_palette_offers_what_the_engine_of_the_target_has(stage: Stage) -> None:
     async with shown(stage) as _:
         names = {name for name, _, _ in Commands(stage.main)._commands()}
         assert "Action table.vacuum" in names
         assert "Action binlog.purge" not in names
         assert "Focus Next" not in names
+
+
+@pytest.mark.parametrize(("engine", "named"), [(EngineKind.POSTGRES, True), (EngineKind.MYSQL, False)])
+async def test_help_names_no_key_for_what_the_engine_has_not(
+    stage: Stage, engine: EngineKind, named: bool
+) -> None:
+    """It was pressed, and said that this engine has nothing like it."""
+    entry = msgspec.structs.replace(stage.config.targets["shop"], engine=engine)
+    stage.config = msgspec.structs.replace(stage.config, targets={"shop": entry})
+    stage.app = ConsoleApp(stage.config, Registry(actions.ALL))
+    async with shown(stage) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "transactions")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        said = "\n".join(str(one.render()) for one in pilot.app.screen.query(Static))
+        assert "End idle transactions" in said
+        assert ("Limit idle transactions" in said) is named

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from console.errors import ConfigError
-from console.wire.tls import is_local, ssl_context
+from console.wire.tls import is_local, refused, ssl_context
+from tests.servers import certificates
 
 
 def test_only_off_is_clear_text() -> None:
@@ -37,8 +40,42 @@ def test_a_mode_or_a_file_that_is_none(tmp_path: Path) -> None:
     empty = tmp_path / "ca.pem"
     for path in (empty, tmp_path / "absent.pem"):
         empty.write_text("no certificate")
-        with pytest.raises(ConfigError, match=path.name):
+        with pytest.raises(ConfigError, match=path.name) as caught:
             ssl_context("verify-full", str(path))
+        assert "Errno" not in caught.value.message
+        assert "_ssl.c" not in caught.value.message
+        assert caught.value.hint
+
+
+async def handshake(files: certificates.Files, trusted: Path | None) -> ssl.SSLError:
+    """With a server that has that certificate, by the address of this machine."""
+    offered = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    offered.load_cert_chain(files.certificate, files.key)
+    context = ssl_context("verify-full", str(trusted) if trusted else None)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=offered)
+    async with server:
+        with pytest.raises(ssl.SSLError) as caught:
+            await asyncio.open_connection(*server.sockets[0].getsockname(), ssl=context)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("made", "known", "reason", "hint"),
+    [
+        ({}, False, "unable to get local issuer certificate", "`ca` has to name the file of the authority"),
+        ({"name": "db.example.net"}, True, "not valid for '127.0.0.1'", "write a name that the certificate"),
+        ({"good": (-3, -1)}, True, "certificate has expired", "the certificate has to be renewed"),
+        ({"good": (1, 3)}, True, "certificate is not yet valid", "this machine's clock is wrong"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_told_apart(
+    made: dict[str, Any], known: bool, reason: str, hint: str, tmp_path: Path
+) -> None:
+    files = certificates.write(tmp_path, **made)
+    why, remedy = refused(await handshake(files, files.ca if known else None))
+    assert reason in why
+    assert remedy.startswith(hint)
+    assert remedy.endswith("nothing secret was sent")
 
 
 @pytest.mark.parametrize("host", ["", "/run/pg", "localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])

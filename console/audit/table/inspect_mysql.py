@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pymysql.err import MySQLError
 
-from console.audit.definitions import Part, compared, digest, earlier, mysql_objects
+from console.audit.definitions import ASK, Part, compared, digest, earlier, mysql_objects
 from console.audit.table.mysql import MysqlChannel, words
 from console.audit.table.port import NotTaken, sql, statements
 from console.audit.url import ServerAddress
@@ -28,6 +28,8 @@ _INDEXES: Final = {
     "entry_one_intent": "intent_of",
     "entry_one_outcome": "outcome_of",
 }
+# With which right on the whole schema a login sees all of a kind.
+_SEEING: Final = {"procedure": "EXECUTE", "trigger": "TRIGGER", "index": "SELECT"}
 
 
 async def inspect_mysql(address: ServerAddress, password: Secret | None, deadline: float) -> list[Part]:
@@ -60,11 +62,27 @@ def _of(kind: str, wanted: Mapping[str, str], rows: Sequence[Mapping[str, Any]],
     found = {row["name"]: None if row["text"] is None else digest(row["text"]) for row in mine}
     wrong = {row["name"]: row["wrong"] for row in mine if row["wrong"]}
     before = earlier(sql("earlier.json"), "mysql")
-    return [
+    parts = [
         part if part.is_wrong or part.name not in wrong else
         Part(kind=kind, name=part.name, state="changed", detail=wrong[part.name], remedy=_REMEDY)
         for part in compared(kind, wanted, found, remedy, before.get(kind, {}))
     ]  # fmt: skip
+    return (
+        parts if _sees(kind, rows) else [_hidden(part) if part.state == "missing" else part for part in parts]
+    )
+
+
+def _sees(kind: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether what it does not see of a kind is gone; who sees a table sees its indexes."""
+    if kind == "index" and any(row["kind"] == "engine" and row["name"] == "entry" for row in rows):
+        return True
+    return any(row["kind"] == "sees" and row["name"] == _SEEING[kind] for row in rows)
+
+
+def _hidden(part: Part) -> Part:
+    return Part(
+        kind=part.kind, name=part.name, state="unknown", detail="this login may not see it", remedy=ASK
+    )
 
 
 def _other(row: Mapping[str, Any]) -> Part | None:

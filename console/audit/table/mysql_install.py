@@ -64,7 +64,7 @@ async def _install(
         f"create user if not exists {_OWNER} identified by %s account lock",
         (f"{secrets.token_urlsafe(32)}-aA1",),
     )
-    existed = await _make(connection)
+    existed, made = await _make(connection)
     for account in dict.fromkeys((*writers, *auditors, *redactors)):
         await _grant(connection, "mysql_reader.sql", account)
     for account in writers:
@@ -74,18 +74,21 @@ async def _install(
     for account in redactors:
         await _grant(connection, "mysql_redactor.sql", account)
     return [
-        *([] if existed else [f"database {database}, written by {_OWNER}"]),
+        *(made if existed else [f"database {database}, written by {_OWNER}"]),
         *(f"{account} may append" for account in writers),
         *(f"{account} may read" for account in auditors),
         *(f"{account} may redact" for account in redactors),
     ]
 
 
-async def _make(connection: Connection) -> bool:
-    """What is missing, and anew what is another one than this dbdeck makes. Whether there was a ledger."""
+async def _make(connection: Connection) -> tuple[bool, list[str]]:
+    """What is missing, and anew what is another one than this dbdeck makes. Whether there was a ledger, and
+    what was made.
+    """
     there = await _objects(connection)
     existed = "append_entry" in there
     lost: list[str] = []
+    made: list[str] = []
     for text in statements("mysql.sql"):
         kind, named = _object(text)
         if named in there and there[named] not in (None, mysql_objects([text])[kind, named]):
@@ -93,9 +96,10 @@ async def _make(connection: Connection) -> bool:
             del there[named]
         if named not in there:
             await connection.fetch(text)
+            made += [f"{kind} {named}, which was missing or another one"] if named else []
     for grant in lost:
         await connection.fetch(grant)
-    return existed
+    return existed, made
 
 
 async def _objects(connection: Connection) -> dict[str, str | None]:

@@ -86,7 +86,7 @@ class ServerTable(abc.ABC, Generic[C]):
         except PrivilegeMissing as error:
             raise AuditForbidden(
                 f"the ledger {self._sink} may not be written: {error.message}",
-                "dbdeck audit init, run as its owner, gives a writer the right to append",
+                "dbdeck audit init, run as its installer, gives a writer the right to append",
             ) from None
 
     async def _read(self, text: str, *args: object) -> Sequence[Fields]:
@@ -106,7 +106,7 @@ class ServerTable(abc.ABC, Generic[C]):
         if self._is_forbidden(error):
             return PrivilegeMissing(
                 f"the ledger {self._sink} may not be read: {self._words(error)}",
-                "dbdeck audit init, run as its owner, gives an auditor the right to read it",
+                "dbdeck audit init, run as its installer, gives an auditor the right to read it",
             )
         if self._is_absent(error):
             return AuditMissing(

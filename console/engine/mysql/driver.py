@@ -14,7 +14,7 @@ import msgspec
 
 from console.engine.mysql.errors import on_connect
 from console.engine.port import CONNECT_SECONDS
-from console.errors import LoginRefused, Unreachable
+from console.errors import DatabaseRefused, LoginRefused, Unreachable
 from console.model.option_file import options
 from console.model.sessions import APPLICATION
 from console.model.target import Login, Target
@@ -56,16 +56,22 @@ class QuietCursor(aiomysql.Cursor):  # type: ignore[misc]  # aiomysql is untyped
 
 
 async def connect(
-    target: Target, login: Login, *, limits: str, purpose: str = "", several: bool = False
+    target: Target,
+    login: Login,
+    *,
+    limits: str,
+    purpose: str = "",
+    several: bool = False,
+    roaming: bool = False,
 ) -> Connection:
-    """`several` statements may be in one text. Raises Unreachable, LoginRefused, TlsRefused, ServerSilent, or
-    ConfigError for a bad reference.
+    """`several` statements may be in one text. `roaming`: who may not enter the target's database gets in
+    without one. Raises Unreachable or one of its kinds, or ConfigError for a bad reference.
     """
     # A keyring or a command may take seconds, and files are read: not on the event loop.
     address = await asyncio.to_thread(_address, target, login, limits, purpose)
     address = msgspec.structs.replace(address, several=several)
     try:
-        connection = await _admitted(address, login)
+        connection = await _admitted(address, login, roaming)
     except Unreachable as error:
         raise on_connect(error, target) from None
     connection.cursorclass = QuietCursor
@@ -73,12 +79,16 @@ async def connect(
     return connection
 
 
-async def _admitted(address: Address, login: Login) -> Connection:
+async def _admitted(address: Address, login: Login, roaming: bool) -> Connection:
     """What a rotation of this very login left pending is tried where the current password is refused: one
     that died after the server was told could be ended by nobody else.
     """
     try:
         return await connect_mysql(address)
+    except DatabaseRefused:
+        if not roaming:
+            raise
+        return await connect_mysql(msgspec.structs.replace(address, database=None))
     except LoginRefused as refused:
         left = await asyncio.to_thread(pending, login.password) if login.password else None
         if left is None:

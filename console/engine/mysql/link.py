@@ -152,7 +152,7 @@ async def end_own_statement(
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             login = login or target.monitor
-            connection = await connect(target, login, limits=READ_LIMITS, purpose="cleanup")
+            connection = await connect(target, login, limits=READ_LIMITS, purpose="cleanup", roaming=True)
             try:
                 now = await identify(connection, target)
                 if (now.system_id, now.started_at) == (seen.system_id, seen.started_at):

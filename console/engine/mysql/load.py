@@ -19,12 +19,15 @@ _ON_A_SOURCE = "a source does not know how far its replicas are behind: make the
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
-    """Behind its source; None where that is not known or it has none (`source`), and `why`."""
+    """Behind its source; None where that is not known or it has none (`source`), and `why`. `halted`: it has
+    one, and does not replicate.
+    """
 
     seconds: float | None = None
     replica: str = ""
     why: str = ""
     source: bool = False
+    halted: bool = False
 
 
 async def load(link: Link) -> Load:
@@ -49,7 +52,8 @@ async def lag(link: Link) -> Lag:
         return Lag(why=_ON_A_SOURCE, source=True)
     seconds, name = behind(rows)
     stopped = f"replication does not run{f' on {name}' if name else ''}"
-    return Lag(seconds=seconds, replica=name, why="" if seconds is not None else stopped)
+    halted = seconds is None
+    return Lag(seconds=seconds, replica=name, why=stopped if halted else "", halted=halted)
 
 
 # ---- pure --------------------------------------------------------------------------------------

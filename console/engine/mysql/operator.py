@@ -47,8 +47,13 @@ class MysqlOperator:
 
     @classmethod
     async def connect(cls, target: Target, login: Login, *, purpose: str) -> MysqlOperator:
-        """Raises Unreachable or one of its kinds, or ConfigError for a bad reference."""
-        connection = await connect(target, login, limits=OPERATOR_LIMITS, purpose=purpose, several=True)
+        """Raises Unreachable or one of its kinds, or ConfigError for a bad reference.
+
+        Actions name in full what they mean, and who only ends sessions has no right on any database.
+        """
+        connection = await connect(
+            target, login, limits=OPERATOR_LIMITS, purpose=purpose, several=True, roaming=True
+        )
         connection.keep_alive()
         try:
             return cls(target, connection, await identify(connection, target))

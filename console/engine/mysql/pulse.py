@@ -39,6 +39,7 @@ async def pulse(link: Link) -> Pulse:
         wal=_number(row, "wal"),
         lag_seconds=behind.seconds,
         replica=behind.replica,
+        halted=behind.why if behind.halted else "",
         unknown=tuple(one for one in (why, _untold(behind)) if one),
     )
 
@@ -55,8 +56,8 @@ async def _other_waits(link: Link) -> tuple[int | None, str]:
 
 
 def _untold(behind: Lag) -> str:
-    """That a source does not know its replicas is no fault of anybody's."""
-    return behind.why if behind.why and not behind.source else ""
+    """That a source does not know its replicas is no fault of anybody's; that one has stopped is known."""
+    return "" if behind.source or behind.halted else behind.why
 
 
 def _number(row: Mapping[str, Any], name: str) -> int | None:

@@ -7,6 +7,7 @@ import ssl
 import asyncpg
 
 from console.errors import (
+    DatabaseRefused,
     DbdeckError,
     LoginRefused,
     NoSlot,
@@ -16,6 +17,7 @@ from console.errors import (
     Unreachable,
 )
 from console.model.target import Target
+from console.wire.tls import refused
 
 # InternalClientError: a farewell came while nobody listened; asyncpg takes no other statement then.
 CONNECTION_LOST = (
@@ -45,10 +47,8 @@ def on_connect(error: BaseException, target: Target, user: str) -> DbdeckError:
             f"{where} did not answer in time", "check the address, the network and a firewall"
         )
     if isinstance(error, ssl.SSLError):
-        return TlsRefused(
-            f"{where}: the TLS handshake failed: {error.reason or type(error).__name__}",
-            "check `ca` and the host name in the certificate; nothing secret was sent",
-        )
+        reason, hint = refused(error)
+        return TlsRefused(f"{where}: the TLS handshake failed: {reason}", hint)
     if isinstance(error, ConnectionError) and "SSL" in str(error):
         return TlsRefused(
             f"{where} offers no TLS and the target asks for {target.tls}; nothing secret was sent",
@@ -68,9 +68,15 @@ def _refused(error: asyncpg.PostgresError, where: str, user: str) -> DbdeckError
             f"{where} refused the login of {user}: {_text(error)}",
             "check the password reference, VALID UNTIL, and .pgpass (mode 0600)",
         )
-    if state in ("28000", "3D000", "42501"):
+    if state == "28000":
         return LoginRefused(
-            f"{where} refused the login of {user}: {_text(error)}", "check pg_hba.conf and grants"
+            f"{where} refused the login of {user}: {_text(error)}",
+            "check pg_hba.conf, and that the role may log in",
+        )
+    if state in ("3D000", "42501"):
+        return DatabaseRefused(
+            f"{where} refused the login of {user}: {_text(error)}",
+            "check the name of the database, and who may CONNECT to it",
         )
     if state == "53300":
         return NoSlot(

@@ -58,6 +58,11 @@ class ActingPane(Pane[D, T]):
         """Whether this engine has what the verb does; else its key is not shown."""
         return True
 
+    def offers(self, action: str) -> bool:
+        """`action` as a binding has it."""
+        name = action.removeprefix("request('").removesuffix("')")
+        return name not in self.verbs or self.has(name)
+
     def keys(self) -> list[Key]:
         return [
             Key(verb.key, f"request('{name}')", verb.label, self.against(name), verb.short, verb.rank)

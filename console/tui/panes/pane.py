@@ -153,6 +153,10 @@ class Pane(Vertical, Generic[D, T]):
         """The pane's own keys for the key line."""
         return []
 
+    def offers(self, action: str) -> bool:  # noqa: ARG002 - most keys are for every engine
+        """Whether help names the key of this action; one that says only that it can do nothing is no help."""
+        return True
+
     def fits(self, line: Line, needle: str) -> bool:
         """Whether a line is shown under a filter."""
         wanted = needle.casefold()

@@ -84,15 +84,21 @@ class TablesPane(ActingPane[Tables, Table]):
         return tables.columns(data)
 
     def has(self, name: str) -> bool:
+        return self._vacuums() or name not in ("vacuum", "reindex", "tune")
+
+    def offers(self, action: str) -> bool:
+        return super().offers(action) and (action != "measure" or self._vacuums())
+
+    def _vacuums(self) -> bool:
         data = self.reading.data
-        return data is None or tables.vacuums(data) or name not in ("vacuum", "reindex", "tune")
+        return data is None or tables.vacuums(data)
 
     def keys(self) -> list[Key]:
-        data, item = self.reading.data, self.current
+        item = self.current
         more = [Key("s", "order", "sort")]
         if item is not None and (item.partitions or item.parent):
             more.append(Key("Space", "fold", "unfold" if item.key not in self._unfolded else "fold"))
-        if data is None or tables.vacuums(data):
+        if self._vacuums():
             more.append(Key("m", "measure", "measure"))
         return [*super().keys(), *more]
 

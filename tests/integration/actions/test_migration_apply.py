@@ -101,7 +101,7 @@ async def test_each_statement_is_recorded_and_applied_and_the_checks_hold(bench:
     )
     assert (run.exit, run.effect) == (Exit.OK, "applied"), (run.error, run.verify)
     assert run.verify is not None
-    assert "all 2 statements applied, 1 check hold" in run.verify.summary
+    assert "all 2 statements applied, 1 check holds" in run.verify.summary
     entries = await bench.ledger.entries(kinds=(Kind.STEP,), newest_first=False)
     told = [str(entry.body) for entry in entries]
     assert any("insert into made values (1, 'a;b')" in one for one in told)
@@ -119,12 +119,24 @@ async def test_one_by_one_it_stops_at_the_first_failure_and_says_what_stands(ben
     run = await bench.run_script(BAD, apart=True)
     assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), (run.error, run.verify)
     assert run.error is not None
-    assert "1 of 3 statements are applied, from 2 on none" in run.error.message
+    assert "1 of 3 statements applied, from 2 on none" in run.error.message
     assert "begin_at=2" in run.error.hint
     assert await bench.tables() == {"made"}
     again = await bench.run_script(BAD, apart=True, begin_at=3)
     assert again.effect == "applied"
+    assert again.verify is not None
+    assert again.verify.summary == "statement 3 of 3 applied", "nobody applied the second one"
+    assert again.verify.evidence["applied"] == 1
     assert await bench.tables() == {"made", "later"}
+
+
+async def test_going_on_with_what_fails_again_claims_nothing(bench: Bench) -> None:
+    run = await bench.run_script(BAD, apart=True, begin_at=2)
+    assert (run.exit, run.effect) == (Exit.FAILED, "none"), (run.error, run.verify)
+    assert run.error is not None
+    assert "applied" not in run.error.message
+    assert run.verify is not None
+    assert run.verify.summary == "none of statements 2 to 3 applied"
 
 
 async def test_what_stands_in_no_transaction_is_applied_one_by_one(bench18: Bench) -> None:

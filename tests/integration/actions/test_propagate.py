@@ -206,6 +206,24 @@ async def test_a_hook_that_fails_leaves_the_rotation_done_and_the_others_run(
         assert (await desk.password()).reveal() not in await rows(desk) + str(run)
 
 
+async def test_the_old_password_is_not_retired_unwarned_while_a_hook_is_not_done(
+    any_server: Server, tmp_path: Path
+) -> None:
+    """No session is left from before, and yet a client would be locked out at its next login."""
+    mended = tmp_path / "mended"
+    argv = program(tmp_path / "bin", f"import os, sys\nsys.exit(not os.path.exists({str(mended)!r}))\n")
+    bad = {"name": "app", "exec": {"argv": argv}}
+    good = {"name": "other", "exec": {"argv": program(tmp_path / "bin", "", "good")}}
+    async with rotor_on(any_server, tmp_path, rule=with_hooks(bad, good)) as desk:
+        assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.PARTIAL
+        (warning,) = (await desk.plan("credential.retire", account=desk.account)).warnings
+        assert warning.startswith("1 hook of its rotation was not done (app): whoever they supply")
+        assert f"credential.propagate -t t account={desk.account} hook=app`" in warning
+        mended.touch()
+        assert (await desk.run("credential.propagate", account=desk.account, hook="app")).exit is Exit.OK
+        assert (await desk.plan("credential.retire", account=desk.account)).warnings == ()
+
+
 async def test_a_failed_hook_is_run_alone(postgres18: PostgresServer, tmp_path: Path) -> None:
     mended, ran = tmp_path / "mended", tmp_path / "ran"
     body = (

@@ -11,7 +11,14 @@ import pytest
 from console.engine.mysql import driver, link
 from console.engine.mysql.driver import READ_LIMITS, close, connect
 from console.engine.mysql.engine import MysqlEngine
-from console.errors import LoginRefused, PrivilegeMissing, ServerSilent, TlsRefused, Unreachable
+from console.errors import (
+    DatabaseRefused,
+    LoginRefused,
+    PrivilegeMissing,
+    ServerSilent,
+    TlsRefused,
+    Unreachable,
+)
 from console.model.sessions import Protection, State
 from console.model.target import Login, Target
 from tests.integration.mysql.conftest import Client, Crowd, a_target, until
@@ -161,8 +168,8 @@ async def test_a_refused_connection_names_its_target_and_says_what_to_do(
     cases: list[tuple[dict[str, object], type[Unreachable], str]] = [
         ({"port": 1}, Unreachable, "is the server running and listening there?"),
         ({"monitor": wrong}, LoginRefused, "check the password reference"),
-        ({"database": "no_such_database"}, LoginRefused, "check the name of the database"),
-        ({"ca": None}, TlsRefused, "check `ca` and the host name in the certificate"),
+        ({"database": "no_such_database"}, DatabaseRefused, "check the name of the database"),
+        ({"ca": None}, TlsRefused, "`ca` has to name the file of the authority"),
     ]
     for over, kind, hint in cases:
         refused = await _refusal(a_target(mysql, **over))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from console.engine.mysql.engine import MysqlEngine
@@ -40,6 +41,15 @@ async def test_rows_and_identity(operator: MysqlOperator, engine: MysqlEngine) -
     assert operator.user == "dbdeck_operator@%"
     names = {session.application for session in await engine.sessions()}
     assert "dbdeck operator ann@ops" in names
+
+
+async def test_without_a_right_on_the_database_of_the_target_it_gets_in(target: Target, crowd: Crowd) -> None:
+    """Who only ends sessions has a right on none: the documented GRANTs are enough with any `database`."""
+    made = await an_operator(msgspec.structs.replace(target, database=crowd.database))
+    try:
+        assert await made.run(statement("select database()"), timeout=5) == [(None,)]
+    finally:
+        await made.close()
 
 
 async def test_the_rows_of_several_statements_in_one_packet(operator: MysqlOperator) -> None:

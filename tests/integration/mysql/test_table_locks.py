@@ -105,10 +105,13 @@ async def test_a_replica_that_does_not_run_has_no_lag_of_zero(crowd: Crowd, engi
     await root.ask(made)
     try:
         found = await engine.load()
+        pulse = await engine.pulse()
     finally:
         await root.ask(gone)
     assert found.lag_seconds is None
     assert "does not run" in found.why
+    assert "does not run" in pulse.halted
+    assert not [one for one in pulse.unknown if "replication" in one], "it is known, and it is bad"
 
 
 async def test_lag_that_may_not_be_seen_is_told_with_the_grant(crowd: Crowd) -> None:

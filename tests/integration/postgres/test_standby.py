@@ -37,6 +37,7 @@ from console.model.inventory import Wanted, differences
 from console.model.policy import Policy
 from console.model.tables import TableQuery
 from console.model.target import EngineKind, Environment, Login, Target
+from tests.command import Command
 from tests.servers import places
 
 SETUP = """
@@ -382,3 +383,36 @@ async def test_what_is_in_a_database_is_the_same_on_both_sides_but_for_unlogged_
     assert (unlogged.rows, unlogged.unlogged) == (None, True)
     assert "standby" in unlogged.why
     assert position.count("/") == replayed.count("/") == 1
+
+
+async def test_doctor_compares_what_it_is_with_what_the_config_says(couple: Couple, tmp_path: Path) -> None:
+    """A replica that is named as one is no problem; a label that a failover left behind is one."""
+
+    def described(server: ScratchServer, **labels: str) -> dict[str, Any]:
+        return {
+            "engine": "postgres", "host": str(server.socket_dir), "port": server.port,
+            "database": "postgres", "environment": "dev", "monitor": {"user": "watcher"}, "labels": labels,
+        }  # fmt: skip
+
+    targets = {
+        "main": described(couple.primary),
+        "named": described(couple.standby, replica_of="main"),
+        "unnamed": described(couple.standby),
+        "late": described(couple.primary, replica_of="main"),
+    }
+    done = await Command(tmp_path, targets).run("doctor", "--json")
+    seen = {
+        row["name"].split()[0]: {check["name"]: check for check in row["checks"]}
+        for row in done.rows
+        if row["name"].split()[0] in targets
+    }
+    roles = {name: checks["role of the server"] for name, checks in seen.items()}
+    assert {name: role["ok"] for name, role in roles.items()} == {
+        "main": True, "named": True, "unnamed": False, "late": False,
+    }  # fmt: skip
+    assert "a replica of main" in roles["named"]["detail"]
+    assert "replica_of: NAME" in roles["unnamed"]["hint"]
+    assert "take `replica_of` from the labels of late" in roles["late"]["hint"]
+    here, there = seen["main"]["accounts"]["hint"], seen["named"]["accounts"]["hint"]
+    assert here.startswith("GRANT "), "watcher may not read how passwords are kept"
+    assert there == f"on its primary: {here}"

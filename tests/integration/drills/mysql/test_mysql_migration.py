@@ -65,3 +65,24 @@ async def test_the_first_error_is_told_with_its_line(shop: Shop) -> None:
     assert report["up"]["line"] == 3
     assert "missing" in report["up"]["error"]
     assert "down does not lead back" in report["reasons"][1]
+
+
+async def test_what_was_rehearsed_in_one_database_is_not_applied_in_another(shop: Shop) -> None:
+    """A rehearsal takes the only database of the backup; the live server takes that of the target."""
+    await rehearse(shop, "ALTER TABLE orders ADD x INT;\n", "ALTER TABLE orders DROP COLUMN x;\n")
+    folder = shop.folder / "work"
+    command = Command(folder, {"shop": shop.server.target_dict(database=shop.database)})
+    plan = ("plan", "migration.apply", "-t", "shop", f"up={folder / 'up.sql'}", "--json")
+    there = (await command.run(*plan)).document
+    assert there["refusals"] == []
+    values = yaml.safe_load(command.config.read_text())
+    values["targets"]["shop"]["database"] = "performance_schema"
+    command.write(values)
+    other = (await command.run(*plan)).document
+    assert f"in the database {shop.database}, and this target's is performance_schema" in other["refusals"][0]
+    values["targets"]["shop"]["database"] = ""
+    command.write(values)
+    none = (await command.run(*plan)).document
+    assert none["refusals"] == []
+    assert "this target names none" in none["warnings"][0]
+    assert len({one["hash"] for one in (there, other, none)}) == 3, "each is another plan to approve"

@@ -176,8 +176,12 @@ async def test_a_login_that_sees_no_accounts_is_told_so(shop: Shop) -> None:
     rights = (f"{READS}, TRIGGER, EVENT ON {shop.database}.*", routines, f"RELOAD, {position} ON *.*")
     async with low(shop, *rights) as login, desk_of(shop, login=login) as desk:
         run = await desk.run("backup.take", **order(shop))
+        again = await desk.plan("backup.take", **{**order(shop), "name": "two"})
+    assert not [one for one in again.forecast if "come back" in one], "a backup is no session that may return"
     assert (run.effect, run.error) == ("applied", None)
     assert "accounts and grants are not in it" in taken(shop).baseline.notes[0]
+    assert run.verify is not None
+    assert "accounts and grants are not in it" in run.verify.evidence["notes"][0], "whoever took it is told"
     assert not (shop.folder / "backups" / "one" / "users.sql").exists()
 
 
