@@ -155,7 +155,6 @@ class MainScreen(GuidedScreen):
         self.query_one(TabLine).choose("locks")
         self.pane.grid.focus()
         self.pane.start()
-        self.query_one(DeadlocksPane).poll_on()
         self.set_interval(0.5, self._tick)
         self.set_timer(_FIRST_GLANCE_SECONDS, self.glance)  # the first seconds belong to the panes
         self.set_interval(_GLANCE_SECONDS, self.glance)
@@ -217,6 +216,7 @@ class MainScreen(GuidedScreen):
         if isinstance(event.pane, LocksPane):
             if not self._prepared:
                 self._prepared = True
+                self.query_one(DeadlocksPane).poll_on()  # they share the connection that the first rows need
                 self.call_after_refresh(self.app.prepare)  # type: ignore[attr-defined]
             self._latency.feed(None if reading.stale else reading.latency_ms)
             if reading.problem is not None:
