@@ -65,7 +65,9 @@ class Alert(StrEnum):
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`refresh`: seconds between polls. `watch`: seconds an effect's consequences are followed at most.
+    """`refresh`: seconds between polls. `budget`: percent of the time that a view may spend on asking its
+    server: where answers take long, it asks less often. `watch`: seconds an effect's consequences are
+    followed at most.
 
     `storm_waiters`: so many sessions waiting for locks are a storm, called out as `alert` says.
     `ended`: how the end of a job calls that took at least `long` seconds. `title`: the terminal's title
@@ -73,6 +75,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     refresh: Annotated[float, msgspec.Meta(ge=0.2, le=3600)] = 2.0
+    budget: Annotated[float, msgspec.Meta(ge=1, le=100)] = 20.0
     watch: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
     storm_waiters: Annotated[int, msgspec.Meta(ge=1)] = 20
     alert: Alert = Alert.SCREEN

@@ -15,8 +15,7 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 15.0
 SLOWEST_SECONDS = 5.0
 LATE_SECONDS = 0.5
-# After each poll its time is left alone so many times: what is slow is asked less often.
-REST = 4
+BUDGET = 0.2  # the share of the time in which a server, and the line to it, may be at work for one feed
 # A grant is given rarely, and asking costs the server a failed statement in its log each time.
 PRIVILEGE_SECONDS = 30.0
 
@@ -25,11 +24,13 @@ class Feed(Generic[T]):
     """Polls one read. Never stacked: a poll that runs is the only one.
 
     `delay` is the seconds to wait before the next poll: the interval while all is well, longer where an
-    answer takes long, and a little longer with each failure (at most 5 s, so that a server that is back is
-    seen soon).
+    answer takes long, so that no more than `budget` of the time is spent on asking (but not beyond 5 s, or
+    10 s for half of the usual budget), and a little longer with each failure (at most 5 s, so that a server
+    that is back is seen soon).
     """
 
-    def __init__(self, read: Callable[[], Awaitable[T]], *, every: float) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], *, every: float, budget: float = BUDGET) -> None:
+        self.budget = budget
         self._read = read
         self._every = every
         self._failures = 0
@@ -54,7 +55,7 @@ class Feed(Generic[T]):
             self._failures = 0
             self._silent = None
             took = time.monotonic() - start
-            self.delay = max(self._every, min(SLOWEST_SECONDS, REST * took))
+            self.delay = max(self._every, self._rest(took))
             self.reading = Reading(data=data, taken_at=datetime.now(UTC), latency_ms=took * 1000)
         finally:
             self._asked = None
@@ -71,6 +72,9 @@ class Feed(Generic[T]):
             return 0.0
         silent = time.monotonic() - self._silent
         return silent if silent > self._every + LATE_SECONDS else 0.0
+
+    def _rest(self, took: float) -> float:
+        return min(SLOWEST_SECONDS * BUDGET / self.budget, took * (1 / self.budget - 1))
 
     def _failed(self, error: DbdeckError) -> None:
         self._failures += 1

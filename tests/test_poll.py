@@ -44,19 +44,30 @@ async def test_a_failure_keeps_the_last_data_and_says_since_when() -> None:
     assert (await feed.poll()).problem is None
 
 
-@pytest.mark.parametrize(("rest", "delay"), [(4, 0.1), (100, 2.0), (10_000, SLOWEST_SECONDS)])
-async def test_what_takes_long_is_asked_less_often(
-    monkeypatch: pytest.MonkeyPatch, rest: int, delay: float
+@pytest.mark.parametrize(("budget", "delay"), [(0.2, 0.1), (0.05, 0.38), (0.01, 1.98), (1.0, 0.1)])
+async def test_what_takes_long_is_asked_less_often(budget: float, delay: float) -> None:
+    async def slowly() -> int:
+        await asyncio.sleep(0.02)
+        return 1
+
+    feed: Feed[int] = Feed(slowly, every=0.1, budget=budget)
+    await feed.poll()
+    assert feed.delay == pytest.approx(delay, rel=1.0)
+    assert feed.delay >= delay
+
+
+@pytest.mark.parametrize(("budget", "delay"), [(0.2, 0.04), (0.1, 0.08)])
+async def test_but_not_beyond_what_is_still_fresh(
+    monkeypatch: pytest.MonkeyPatch, budget: float, delay: float
 ) -> None:
     async def slowly() -> int:
         await asyncio.sleep(0.02)
         return 1
 
-    monkeypatch.setattr(poll, "REST", rest)
-    feed: Feed[int] = Feed(slowly, every=0.1)
+    monkeypatch.setattr(poll, "SLOWEST_SECONDS", 0.04)
+    feed: Feed[int] = Feed(slowly, every=0.01, budget=budget)
     await feed.poll()
-    assert feed.delay == pytest.approx(delay, rel=1.0)
-    assert feed.delay >= delay
+    assert feed.delay == pytest.approx(delay)
 
 
 async def test_it_backs_off_and_comes_back_to_its_interval() -> None:

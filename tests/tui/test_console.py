@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 import actions
 from console.audit.record import Kind
-from console.config import Config
+from console.config import Config, Thresholds
 from console.dispatch.registry import Registry
 from console.errors import PrivilegeMissing, ServerSilent
 from console.model.policy import Policy
@@ -20,6 +20,7 @@ from console.model.sessions import Protection, State
 from console.model.target import Environment
 from console.tui import app as module
 from console.tui.app import ConsoleApp
+from console.tui.panes.pane import Pane
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import TabLine
@@ -176,6 +177,15 @@ async def test_without_a_ledger_nothing_can_be_asked_for(
         await until(pilot, lambda: "ledger" in stage.status)
         assert not isinstance(pilot.app.screen, ConfirmScreen)
         await stage.app.desk.close()
+
+
+async def test_every_view_keeps_to_the_budget(stage: Stage) -> None:
+    config = msgspec.structs.replace(stage.config, thresholds=Thresholds(budget=5.0))
+    stage.app.desk.config = config
+    async with shown(stage) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: stage.main.pane.name_of_subject == "transactions")
+        assert {pane.feed.budget for pane in stage.main.query(Pane)} == {0.05}
 
 
 async def test_filter_and_clear(stage: Stage) -> None:

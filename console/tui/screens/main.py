@@ -117,7 +117,8 @@ class MainScreen(GuidedScreen):
 
     def _made(self, name: str) -> Pane[Any, Any]:
         if name not in self._panes:
-            self._panes[name] = views.pane(name, self._sources)
+            made = self._panes[name] = views.pane(name, self._sources)
+            made.feed.budget = self._desk.config.thresholds.budget / 100
         return self._panes[name]
 
     @cached_property
