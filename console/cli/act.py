@@ -407,6 +407,8 @@ def _approve(plan: Plan, target: Target, options: ApplyOptions, ticket: bool) ->
         return _ask(plan, target, given, ticket and not given.ticket)
     if not given.reason:
         raise UsageError("no reason was given; nothing was executed", "say why with --reason TEXT")
+    for line in plan.warnings:
+        output.note(f"warning: {line}")
     return given
 
 

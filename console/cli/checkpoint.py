@@ -146,6 +146,8 @@ async def prove(services: Services, action: str, name: str) -> int:
         wanted = UUID(action)
     except ValueError:
         raise UsageError(f"{action!r} is no action id", "`dbdeck audit list --json` shows them") from None
+    if name == "-":
+        raise UsageError("a proof is a zip file, which no terminal reads", "name it: -o proof.zip")
     config = services.config()
     async with ledger(config, write=False) as opened:
         rows = [row async for row in opened.stream()]

@@ -214,6 +214,17 @@ async def test_an_operator_without_the_right_is_failed_with_the_grant(
     assert await command.kinds() == ["intent", "step", "outcome"]
 
 
+async def test_who_approves_by_a_flag_is_warned_all_the_same(
+    postgres18: PostgresServer, command: Command
+) -> None:
+    pooled = await postgres18.connect(server_settings={"application_name": "pgbouncer"})
+    rows = (await command.run("show", "sessions", "-t", "t", "--json")).rows
+    (key,) = (row["session"] for row in rows if row["session"]["id"] == pooled.get_server_pid())
+    done = await command.apply("session.terminate", key)
+    pooled.terminate()
+    assert "warning: it belongs to a pooler: another client may be behind it by now\n" in done.err
+
+
 async def test_a_saved_plan_is_bound_to_what_it_was_made_of(shop: Scene, command: Command) -> None:
     root = await command.root()
     path = str(command.folder / "plan.json")
