@@ -45,13 +45,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# A whole situation takes long; what differs between versions is read, and that is tested on all of them. So
-# each of these is tried on PostgreSQL 15 or on 18.
+# A whole situation takes long: each is tried on PostgreSQL 15 and 18. Those in which no version is treated
+# otherwise than another, but in reads that have tests on all of them, are tried on one of the two.
+_BOTH = (
+    *("test_accounts.py", "test_drain_command.py", "test_rotate", "test_maintenance_command.py"),
+    "actions/test_rotate",
+)
 _SITUATIONS = (
-    *("drills/", "runbooks/", "test_runbooks.py", "test_accounts.py", "test_drain_command.py"),
-    *("test_rotate", "test_trouble.py", "test_faults.py", "test_kill.py", "test_maintenance_command.py"),
-    *("test_init.py", "test_break_glass.py", "test_four_eyes.py", "test_doctor.py"),
-    *("actions/test_terminate_idle.py", "actions/test_rotate", "postgres/test_deadlocks.py"),
+    *("drills/", "runbooks/", "test_runbooks.py", "test_trouble.py", "test_faults.py", "test_kill.py"),
+    *("test_break_glass.py", "test_four_eyes.py"),
+    *("actions/test_terminate_idle.py", "postgres/test_deadlocks.py"),
 )
 
 
@@ -63,8 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if (told := _version(one)) is not None:
             turns.setdefault(told[0], set()).add(told[1])
     there = {name for name in _selected(config) if _found(name).rpartition(" ")[2] != "missing"}
-    taken = {situation: _turn(situation, found, there) for situation, found in turns.items()}
-    left = [one for one in items if (told := _version(one)) is None or taken[told[0]] == told[1]]
+    taken = {situation: _taken(situation, found, there) for situation, found in turns.items()}
+    left = [one for one in items if (told := _version(one)) is None or told[1] in taken[told[0]]]
     config.hook.pytest_deselected(items=[*{*items} - {*left}])
     items[:] = left
 
@@ -73,16 +76,17 @@ def _version(item: pytest.Item) -> tuple[str, str] | None:
     """A whole situation and the PostgreSQL of this try; None for another test."""
     name = item.nodeid.partition("tests/integration/")[2]
     found = re.search(r"(?<=[\[-])pg\d\d(?=[]-])", name)
-    if not name.startswith(_SITUATIONS) or found is None:
+    if not name.startswith((*_BOTH, *_SITUATIONS)) or found is None:
         return None
     return name.replace(found[0], "pg", 1), found[0]
 
 
-def _turn(situation: str, found: AbstractSet[str], there: AbstractSet[str]) -> str:
-    """Whichever of those that stand for the rest it is, always the same one."""
-    usual = found & {"pg15", "pg18"} or found
-    names = sorted(usual & there or usual)
-    return names[crc32(situation.encode()) % len(names)]
+def _taken(situation: str, found: AbstractSet[str], there: AbstractSet[str]) -> AbstractSet[str]:
+    """Those that stand for the rest, always the same ones."""
+    usual = (found & {"pg15", "pg18"} & there) or (found & there) or found
+    if situation.startswith(_BOTH):
+        return usual
+    return {sorted(usual)[crc32(situation.encode()) % len(usual)]}
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from console.tui import app
+from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.panes.pane import Pane
 from tests.tui.stage import Stage, shown, until
 
@@ -48,3 +51,16 @@ async def test_after_a_while_nothing_is_left_to_import(stage: Stage, monkeypatch
         monkeypatch.delitem(sys.modules, name, raising=False)
     async with shown(stage) as pilot:
         await until(pilot, lambda: set(late) <= set(sys.modules))
+
+
+@pytest.mark.parametrize(("seconds", "old"), [(9.0, False), (12.0, True)])
+async def test_a_watched_view_is_opened_with_what_was_read_unseen(
+    stage: Stage, seconds: float, old: bool
+) -> None:
+    async with shown(stage) as pilot:
+        pane = stage.main.query_one(DeadlocksPane)
+        await until(pilot, lambda: pane.reading.taken_at is not None)
+        pane.feed.reading = msgspec.structs.replace(
+            pane.reading, taken_at=datetime.now(UTC) - timedelta(seconds=seconds)
+        )
+        assert pane.outdated == old

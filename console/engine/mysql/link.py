@@ -16,7 +16,8 @@ from console.errors import DbdeckError
 from console.model.target import Login, ServerIdentity, Target
 from console.wire.mysql import Connection
 
-GOODBYE_SECONDS = 0.4
+# For ending on the server what nobody waits for any more; what it misses, the statement limits end.
+ENDING_SECONDS = 0.9
 _INNODB_CACHE = ("transactions", "row_locks")
 INNODB_CACHE_SECONDS = 0.12  # a little more than CACHE_MIN_IDLE_TIME in InnoDB's trx0i_s.cc
 _INNODB_READ_AT: dict[str, float] = {}  # by server: several links may read the same one
@@ -123,7 +124,7 @@ class Link:
         if held is not None:
             await close(held[0])
         if self._ending:
-            _, late = await asyncio.wait(self._ending, timeout=GOODBYE_SECONDS)
+            _, late = await asyncio.wait(self._ending, timeout=ENDING_SECONDS)
             for ending in late:
                 ending.cancel()
 

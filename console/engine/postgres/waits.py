@@ -92,13 +92,11 @@ class Waits:
         seen = claims, edges, turns
         if seen == self._seen:
             return self._forest
-        graph = wait_graph(claims, to.CONFLICTS, edges=edges)
-        undecided = bool(graph.undecided)
-        if undecided:
-            graph = await self._decide(graph, claims, edges)
+        graph, settled = wait_graph(claims, to.CONFLICTS, edges=edges), True
+        if graph.undecided:
+            graph, settled = await self._decide(graph, claims, edges)
         self._forest = Forest(msgspec.structs.replace(graph, turns=turns))
-        # What the server had to be asked about may have another answer next time.
-        self._seen = None if undecided else seen
+        self._seen = seen if settled else None
         return self._forest
 
     async def _unlocked(self, activity: Activity) -> tuple[list[Edge], dict[int, Wait]]:
@@ -114,8 +112,10 @@ class Waits:
             waits[row["pid"]] = Wait(object="a safe snapshot (SERIALIZABLE READ ONLY DEFERRABLE)", mode="")
         return edges, waits
 
-    async def _decide(self, graph: WaitGraph, claims: Sequence[Claim], edges: Sequence[Edge]) -> WaitGraph:
-        """Ask the server where the snapshot cannot tell, once for each wait.
+    async def _decide(
+        self, graph: WaitGraph, claims: Sequence[Claim], edges: Sequence[Edge]
+    ) -> tuple[WaitGraph, bool]:
+        """Ask the server where the snapshot cannot tell, once for each wait; and whether that is for good.
 
         Who stands ahead of a waiter can only leave, so an answer stays true for those still there.
         """
@@ -133,7 +133,8 @@ class Waits:
             for key, blockers in known.items()
             if key[1] is not None and key[0] not in graph.shifting
         }
-        return wait_graph(claims, to.CONFLICTS, edges=edges, blockers=told)
+        settled = all(waits[pid] in self._decided for pid in graph.undecided)
+        return wait_graph(claims, to.CONFLICTS, edges=edges, blockers=told), settled
 
     async def _blockers(self, asked: list[int]) -> Sequence[asyncpg.Record]:
         """A server too busy to answer for so many in time is asked of fewer from now on: until it has told of

@@ -10,6 +10,7 @@ from console.present.table import Column, Line, narrowest
 from console.present.units import clean, clip, pad, skip
 
 GAP: Final = 1
+_SHORT: Final = 40
 
 
 class Slot(NamedTuple):
@@ -71,14 +72,20 @@ def cell(text: str, slot: Slot, shift: int) -> str:
     """Give one cell exactly its width. A line that was not cleaned before is cleaned here."""
     shift = shift if slot.column.grow else 0
     # Nothing beyond this can be seen, and a statement may have 100 kB.
-    return _laid(text[: (shift + slot.width) * 4 + 4], slot.width, slot.column.align, shift)
+    text = text[: (shift + slot.width) * 4 + 4]
+    lay = _laid if shift or len(text) > _SHORT else _kept
+    return lay(text, slot.width, slot.column.align, shift)
 
 
-@lru_cache(4096)  # all but the ages stay as they are from one reading to the next
 def _laid(text: str, width: int, align: Literal["left", "right"], shift: int) -> str:
     if not text.isprintable():
         text = clean(text)
     return pad(skip(text, shift), width, align)
+
+
+# All but the ages stay as they are from one reading to the next. Statements are not kept: they are long, and
+# may hold what should be gone with them.
+_kept = lru_cache(4096)(_laid)
 
 
 def titles(slots: Sequence[Slot], shift: int) -> str:
