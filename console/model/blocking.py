@@ -51,6 +51,7 @@ class BlockingTree(tuple[LockNode, ...]):
     graph: WaitGraph = WaitGraph(ids=(), hard={}, soft={})
     waits: Mapping[int, Wait] = {}
     suspects: frozenset[int] = frozenset()
+    memo: dict[frozenset[int], Any] | None = None  # what was worked out of the graph, as long as it stands
 
     def behind_unseen(self, session: int) -> int:
         """How many wait for an unseen blocker that may be this one; 0 where it cannot be."""
@@ -107,9 +108,12 @@ class Forest:
         self._blocks = [mask.bit_count() - self._in_cycle(bit) for bit, mask in enumerate(reach.below)]
         self._listing = _Listing(graph.ids)
         self._stands = [self._stand(place) for place in self._order()]
+        self._memo: dict[frozenset[int], Any] = {}
 
     def drawn(self, sessions: Mapping[int, Session], waits: Mapping[int, Wait]) -> BlockingTree:
-        return BlockingTree.of((_node(one, sessions, waits) for one in self._stands), self.graph, waits)
+        tree = BlockingTree.of((_node(one, sessions, waits) for one in self._stands), self.graph, waits)
+        tree.memo = self._memo
+        return tree
 
     def _order(self) -> Iterator[_Place]:
         """Depth first, the worst root first. A deadlock has no root: whoever was not reached from one

@@ -32,6 +32,20 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
 
 def after(tree: BlockingTree, gone: Collection[int]) -> Aftermath:
     """What becomes of the queues when the sessions `gone` end at one moment."""
+    memo, key = tree.memo, frozenset(gone)
+    shape = None if memo is None else memo.get(key)
+    if shape is None:
+        shape = _shape_after(tree, key)
+        if memo is not None:
+            memo[key] = shape
+    if not tree.waits:
+        return shape
+    seconds = sum(_seconds(tree, session) for session in shape.released)
+    return msgspec.structs.replace(shape, released_seconds=seconds)
+
+
+def _shape_after(tree: BlockingTree, gone: Collection[int]) -> Aftermath:
+    """All but the seconds, which go on while the queues stand."""
     before = tree.graph.direct
     graph = _without(tree.graph, gone)
     now = graph.direct
@@ -44,11 +58,9 @@ def after(tree: BlockingTree, gone: Collection[int]) -> Aftermath:
     free = [bit for bit in waited if not reach.above[bit] & stuck]
     blocking = {bit: reach.below[bit].bit_count() for bit in waited if not now.get(bit) and reach.below[bit]}
     top = max(blocking, key=lambda bit: (blocking[bit], -bit), default=None)
-    waits = tree.waits
     return Aftermath(
         at_once=tuple(graph.ids[bit] for bit in waited if not now.get(bit)),
         released=tuple(graph.ids[bit] for bit in free),
-        released_seconds=sum(_seconds(tree, graph.ids[bit]) for bit in free) if waits else 0.0,
         next_root=None if top is None else graph.ids[top],
         behind_it=0 if top is None else blocking[top],
         still_waiting=sum(1 for bit in waited if now.get(bit)),

@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.model.blocking import BlockingTree, blocking_forest
+from console.model.blocking import BlockingTree, Forest, blocking_forest
 from console.model.locks import Claim, Wait, wait_graph
 from console.model.whatif import NEVER, after, cheapest_break, jams, queued_behind
 
@@ -33,6 +33,20 @@ def test_without_the_root_the_first_of_the_queue_runs_and_is_the_next_root() -> 
     assert set(seen.released) == {2, 3, 4}
     assert seen.released_seconds == 30.0
     assert (seen.next_root, seen.behind_it, seen.still_waiting) == (2, 2, 2)
+
+
+def test_the_same_queues_a_while_later_have_longer_waits() -> None:
+    row = tree((1, "r", "X", True), (2, "r", "X", False), (3, "r", "X", False))
+    forest = Forest(row.graph)
+    seen = [
+        after(forest.drawn({}, {n: Wait(object="r", mode="X", seconds=seconds) for n in (2, 3)}), {1})
+        for seconds in (10.0, 12.0)
+    ]
+    assert [one.released_seconds for one in seen] == [20.0, 24.0]
+    assert msgspec.structs.replace(seen[0], released_seconds=24.0) == seen[1]
+    assert seen[0] == after(row, {1})
+    assert after(forest.drawn({}, {}), {1}).released_seconds == 0.0
+    assert after(forest.drawn({}, row.waits), {2}).released == ()
 
 
 def test_a_root_of_another_queue_is_not_the_next_one() -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from console.tui import app
 from console.tui.panes.deadlocks import DeadlocksPane
-from console.tui.panes.pane import Pane
+from console.tui.panes.pane import Pane, _height
 from tests.tui.stage import Stage, shown, until
 
 LONG, SHORT = "\n".join("abcdefghijkl"), "a\nb"
@@ -41,6 +43,24 @@ async def test_the_box_keeps_its_height_while_there_is_room(
         await pilot.resize_terminal(size[0], 24)
         await pilot.pause(0.2)
         assert await say(pilot, pane, SHORT) == 3
+
+
+TEXTS = st.text(st.sampled_from("ab \n"), max_size=40) | st.text(st.sampled_from("a é漢\t\n"), max_size=20)
+
+
+async def test_the_height_is_what_textual_finds(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("p")
+        details = stage.pane._text
+
+        @given(TEXTS, st.integers(1, 20))
+        def holds(text: str, width: int) -> None:
+            known = _height(text, width)
+            details.update(text, layout=False)
+            details.clear_cached_dimensions()
+            assert known in (None, details.get_content_height(details.size, pilot.app.size, width))
+
+        holds()
 
 
 async def test_after_a_while_nothing_is_left_to_import(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from console.model.reading import Reading
 from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
 from console.present.table import Column, Line
+from console.present.units import is_narrow
 from console.tui.hints import hint
 from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
@@ -279,7 +280,9 @@ class Pane(Vertical, Generic[D, T]):
         width, height = details.size
         details.update(text, layout=False)
         details.clear_cached_dimensions()
-        wanted = details.get_content_height(details.size, self.app.size, width) if width else 0
+        wanted = _height(text, width)
+        if wanted is None:
+            wanted = details.get_content_height(details.size, self.app.size, width)
         if self.app.size.height >= _ROOMY:
             self._tallest = max(self._tallest, min(wanted, _TALLEST[self.has_class("wide")]))
         if not width or max(wanted, self._tallest) != height:
@@ -367,6 +370,14 @@ class Pane(Vertical, Generic[D, T]):
             **(self.document(data) if data is not None else {"rows": []}),
         }
         return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)
+
+
+def _height(text: str, width: int) -> int | None:
+    """Lines of a text of which none is wrapped; None where Textual has to be asked."""
+    lines = text.split("\n")
+    if width and any(len(line) > width or not is_narrow(line) for line in lines):
+        return None
+    return len(lines) if width else 0
 
 
 def _gone(reading: Reading[Any]) -> float:

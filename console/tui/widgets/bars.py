@@ -52,8 +52,13 @@ class TargetBar(Bar):
     TargetBar.demo { background: $success-muted; }
     """
 
+    _shown: tuple[str, str, bool, int] | None = None
+
     def show(self, left: str, right: str, *, stale: bool) -> None:
         width = self.size.width or 80
+        if (left, right, stale, width) == self._shown:
+            return
+        self._shown = left, right, stale, width
         room = max(0, width - len(right) - 3)
         text = Text(f" {left[:room]:<{room}} ")
         text.append(f"{right} ", style="bold reverse" if stale else "")
