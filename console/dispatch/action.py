@@ -44,7 +44,8 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 # stood.
 _MEASURED = frozenset({
     "query_seconds", "state_seconds", "transaction_seconds", "rows_modified", "blocks", "why", "pins",
-    "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes",
+    "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes", "wal_status",
+    "inactive_since",
     "vacuums", "analyzes", "vacuumed_at", "analyzed_at", "created_at", "filenode",
 })  # fmt: skip
 # The same under names that mean something else elsewhere, by what else is there; and ids of this run's own.
@@ -71,7 +72,7 @@ def _lasting(value: Any, *, brief: bool = False) -> Any:
         return {name: value.get(name) for name in ("id", "started_at")}
     measured = _MEASURED.union(*(names for marks, names in _MEASURED_OF if marks <= value.keys()))
     if value.get("active_pid"):
-        measured |= {"restart_lsn"}
+        measured |= {"restart_lsn", "active_pid", "reader"}  # whose it is stands in `observed`
     if value.get("chosen") is False:
         measured |= {"files"}  # the server chooses
     return {name: _lasting(one, brief=brief) for name, one in value.items() if name not in measured}
