@@ -150,12 +150,12 @@ async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Co
 async def test_who_plans_the_same_again_gets_the_hash_that_was_approved(
     any_server: Server, tmp_path: Path
 ) -> None:
-    """Ages go on and waiters come, and what is done to whom is the same."""
+    """Ages go on, waiters come, its client works on, and what is done to whom is the same."""
     async with scene(any_server) as shop:
         mysql = isinstance(any_server, MysqlServer)
         given = {} if mysql else {"database": shop.database}
         command = Command(tmp_path, {"t": any_server.target_dict(**given)})
-        await shop.chain(2)
+        root, _ = await shop.chain(2)
         await waiting(command, 2)
         row = (await command.run("show", "locks", "-t", "t", "--json")).rows[0]
         number, started = row["session"]["id"], f"started_at={row['session']['started_at']}"
@@ -173,6 +173,8 @@ async def test_who_plans_the_same_again_gets_the_hash_that_was_approved(
         before = await hashes()
         await shop.waiter(1)
         await waiting(command, 3)
+        await root.run("select 42")
+        await asyncio.sleep(1.5)
         assert await hashes() == before
 
 
