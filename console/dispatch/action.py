@@ -104,6 +104,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pieces: tuple[Piece, ...] = ()
     confirm: bool = False
     resumes: str = ""
+    part_of: str = ""
     server: ServerIdentity
     made_at: datetime
     version: str = ""
@@ -301,8 +302,8 @@ class Looking(Protocol):
 class Thinning(Protocol):
     """An action on what comes and goes: a plan of a while ago is for those of its subjects that still fit."""
 
-    def thinned(self, fresh: Plan, saved: Plan) -> Plan:
-        """`fresh` without what is not in `saved`, told by their subjects alone."""
+    def among(self, saved: Plan) -> Action[Any]:
+        """The action on no more than the subjects of `saved`. Raises Refused where that tells none."""
         ...
 
 
