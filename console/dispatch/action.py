@@ -118,8 +118,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """SHA-256 over what would be done to what; not over when it was planned, what it forecasts, or how
         its subject was by then: who plans the end of a session again gets the hash that others approved, also
         where it went on with another statement that the effect does not depend on.
-        Plans that name what they make (backups) or go by age (rows.purge, binlog.purge) are new each time:
-        of those the saved plan is approved, or the one for which `apply` waits.
+        Plans that name what they make (backups), go by age (rows.purge, binlog.purge) or move VALID UNTIL
+        are new each time: of those the saved plan is approved, or the one for which `apply` waits.
         """
         parts = (
             self.action, self.target, self.risk, self.args, _lasting(self.subject), self.statements,
