@@ -15,6 +15,7 @@ from console.dispatch.action import Plan
 from console.errors import UsageError
 from console.model.accounts import Account, label
 from console.model.hooks import AccountRule, Hook
+from console.model.instants import instant
 from console.model.rotation import Rule
 from console.model.target import ServerIdentity, Target
 from console.model.verifiers import POSTGRESQL, VerifierKind
@@ -157,12 +158,23 @@ _MADE = {
 }
 
 
-def until(rows: Sequence[Account], rule: Rule, now: datetime | None) -> datetime | None:
-    """VALID UNTIL moves with the password; it stays away where it was not given."""
-    given = [one.valid_until for one in rows if one.valid_until is not None]
-    if not given or now is None or rows[0].host is not None:
+def until(rows: Sequence[Account], rule: Rule, now: datetime | None, given: str = "") -> datetime | None:
+    """VALID UNTIL moves with the password; it stays away where it was not given. `given`: a plan came to it
+    a while ago. Raises UsageError for one that the rule does not come to.
+    """
+    before = [one.valid_until for one in rows if one.valid_until is not None]
+    if not before or now is None or rows[0].host is not None:
         return None
-    return (now + timedelta(seconds=rule.every or _DAYS_90)).replace(microsecond=0)
+    latest = (now + timedelta(seconds=rule.every or _DAYS_90)).replace(microsecond=0)
+    found = instant(given) if given else latest
+    if found is None or not max(now, latest - _KEPT) < found <= latest:
+        raise UsageError(
+            f"valid_until={given}: the rule of rotation comes to {latest.isoformat()} now; "
+            "nothing was executed",
+            "leave valid_until= away",
+        )
+    return found
 
 
 _DAYS_90 = 90 * 86400.0
+_KEPT = timedelta(days=1)  # for which a plan may wait

@@ -24,7 +24,8 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     typed. `unverified` goes on where the server lets anybody in without looking at the password.
     `alternate` is the other of two PostgreSQL roles that take turns, so that the one before stays valid;
     both become one owner (ALTER ROLE … SET role). `rotation` is the id of one that broke off.
-    `propagate`: run the account's hooks afterwards.
+    `propagate`: run the account's hooks afterwards. `valid_until` is what PostgreSQL's VALID UNTIL moves to
+    where a role has one: a plan has it, and comes to no other when it is applied.
     """
 
     account: str | tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class RotateArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     alternate: str = ""
     rotation: str | tuple[str, ...] = ()
     propagate: bool = True
+    valid_until: str = ""
 
 
 def chosen(found: Accounts, args: RotateArgs, server: ServerIdentity) -> list[tuple[Account, ...]]:
@@ -87,7 +89,7 @@ def aim(
         kind=kind,
         retain=two and server.flavor == "mysql",
         keeps_old=two and server.flavor == "mariadb",
-        valid_until=aims.until(rows, rule, found.now),
+        valid_until=aims.until(rows, rule, found.now, args.valid_until),
         length=rule.password.length,
         alphabet=rule.password.alphabet,
         flavor=server.flavor,

@@ -187,7 +187,9 @@ class RotateCredential:
         """The same rotation goes on: what it has done already is seen, not done again."""
         going = spare.going(plan)
         names = {"account": _names(going)} if spare.left_out(plan) else {}
-        return {**plan.args, **names, "rotation": [aim.rotation for aim in going]} if going else {}
+        # A plan of days ago may be gone on with: VALID UNTIL moves from then.
+        anew = {"valid_until": "", "rotation": [aim.rotation for aim in going]}
+        return {**plan.args, **names, **anew} if going else {}
 
 
 # ---- planning ------------------------------------------------------------------------------------
@@ -261,11 +263,11 @@ def _shown(server: ServerIdentity, aim: Aim) -> str:
 
 
 def _frozen(args: RotateArgs, given: Sequence[Aim]) -> dict[str, Any]:
-    """With the accounts by name; the id of a rotation is that of one account."""
+    """With the accounts by name, and the end of what is set; the id of a rotation is that of one account."""
+    ends = next((aim.valid_until for aim in given if aim.valid_until is not None), None)
     found: dict[str, Any] = msgspec.to_builtins(args)
-    if args.alternate:
-        return found
-    if not given:
+    found["valid_until"] = ends.isoformat() if ends else ""
+    if args.alternate or not given:
         return found
     return found | {
         "account": _names(given),

@@ -20,7 +20,7 @@ from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
 from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
-from console.errors import UsageError
+from console.errors import Refused, UsageError
 from console.model.blocking import BlockingTree
 from console.model.sessions import Session, State
 
@@ -69,11 +69,24 @@ class TerminateIdle:
     )
     Args = IdleArgs
 
+    def __init__(self, only: Sequence[Aim] | None = None) -> None:
+        """`only`: nobody else is ended, in their order."""
+        self._only = only
+
+    def among(self, saved: Plan) -> TerminateIdle:
+        try:
+            return TerminateIdle(several.aims_of(saved))
+        except (KeyError, msgspec.ValidationError):
+            raise Refused(
+                f"the saved plan of {self.name} tells no sessions: it was edited; nothing was executed",
+                "plan anew",
+            ) from None
+
     async def plan(self, engine: Engine, args: IdleArgs) -> Plan:
         older, _ = duration(args.older_than), _globs(args.exclude)
         server = await engine.identity()
         sessions, tree = await engine.sessions(), await engine.locks()
-        found = choose(sessions, tree, args)
+        found = choose(sessions, tree, args, self._only)
         subjects = [aim.session for aim in found.aims]
         return Plan(
             action=self.name,
@@ -83,30 +96,12 @@ class TerminateIdle:
             subject=_subject(found.aims, older),
             statements=tuple(several.statement(server, aim).shown for aim in found.aims),
             forecast=_forecast(found, tree, server.flavor),
-            warnings=_warnings(found, sessions),
+            warnings=(*_left_alone(found, self._only), *_warnings(found, sessions)),
             undo="nothing undoes it: clients see lost connections and their transactions are rolled back",
             evidence=following.before(tree, subjects, sessions, [one.query for one in subjects]),
             server=server,
             made_at=datetime.now(UTC),
             version=__version__,
-        )
-
-    def thinned(self, fresh: Plan, saved: Plan) -> Plan:
-        """In the order of the saved one, without those that came since; those that left it are told."""
-        place = {_which(aim): number for number, aim in enumerate(several.aims_of(saved))}
-        aims = [aim for aim in several.aims_of(fresh) if _which(aim) in place]
-        aims.sort(key=lambda aim: place[_which(aim)])
-        left = len(place) - len(aims)
-        said = (
-            (f"{counted(left, 'session')} of the saved plan fit no longer and are left alone",)
-            if left
-            else ()
-        )
-        return msgspec.structs.replace(
-            fresh,
-            subject=_subject(aims, duration(fresh.args["older_than"])),
-            statements=tuple(several.statement(fresh.server, aim).shown for aim in aims),
-            warnings=(*said, *fresh.warnings),
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
@@ -144,8 +139,12 @@ def _which(aim: Aim) -> tuple[Any, ...]:
 # ---- choosing ----------------------------------------------------------------------------------
 
 
-def choose(sessions: Iterable[Session], tree: BlockingTree, args: IdleArgs) -> Found:
-    """Among `sessions`, those that fit; the protected, excluded and surplus ones are told, not ended."""
+def choose(
+    sessions: Iterable[Session], tree: BlockingTree, args: IdleArgs, only: Sequence[Aim] | None = None
+) -> Found:
+    """Among `sessions`, those that fit; the protected, excluded and surplus ones are told, not ended, nor is
+    whoever is none of `only`, whose order they have then.
+    """
     older = duration(args.older_than)
     blocks = {node.session.id: node.blocks for node in tree}
     aims, spared = [], []
@@ -159,6 +158,10 @@ def choose(sessions: Iterable[Session], tree: BlockingTree, args: IdleArgs) -> F
         else:
             aims.append(_aim(session, number, older))
     aims.sort(key=lambda aim: (-aim.blocks, -(aim.session.state_seconds or 0.0), aim.session.id))
+    if only is not None:
+        place = {_which(aim): number for number, aim in enumerate(only)}
+        spared += [(aim.session, "it is not in the saved plan") for aim in aims if _which(aim) not in place]
+        aims = sorted((aim for aim in aims if _which(aim) in place), key=lambda aim: place[_which(aim)])
     over = [(aim.session, f"more than limit={args.limit}") for aim in aims[args.limit :]]
     return Found(aims=tuple(aims[: args.limit]), spared=(*spared, *over))
 
@@ -240,6 +243,12 @@ def _line(place: int, aim: Aim) -> str:
     waiting = f"; {aim.blocks} wait behind it" if aim.blocks else ""
     start = aim.session.started_at.isoformat(timespec="seconds") if aim.session.started_at else "?"
     return f"{place}. {who(aim.session)}, started {start}, {aim.why}{waiting} [{statement_of(aim.session)}]"
+
+
+def _left_alone(found: Found, only: Sequence[Aim] | None) -> tuple[str, ...]:
+    """Of a saved plan, how many are not ended any more; those who are spared now are told with them."""
+    left = len({_which(aim) for aim in only or ()} - {_which(aim) for aim in found.aims})
+    return (f"{counted(left, 'session')} of the saved plan fit no longer and are left alone",) if left else ()
 
 
 def _warnings(found: Found, sessions: Sequence[Session]) -> tuple[str, ...]:

@@ -8,14 +8,8 @@ from console.model.replication import Slot
 from console.model.sessions import Session
 
 # pg_get_replication_slots() and pg_stat_get_activity() stand below the views, and read no catalog.
+# It comes back as another process, so it is told by its role and its name.
 _READER = """
-SELECT CASE WHEN a.backend_start = $3 THEN pg_terminate_backend(a.pid) END AS sent
-  FROM pg_get_replication_slots() AS s
-  JOIN pg_stat_get_activity($2) AS a ON a.pid = s.active_pid
- WHERE s.slot_name = $1 AND s.active_pid = $2 AND a.backend_type = 'walsender'
-"""
-# It comes back as another process: the same consumer is the same role under the same name.
-_AGAIN = """
 SELECT pg_terminate_backend(a.pid) AS sent
   FROM pg_get_replication_slots() AS s
  CROSS JOIN LATERAL pg_stat_get_activity(s.active_pid) AS a
@@ -32,13 +26,8 @@ SELECT s.active_pid IS NOT NULL AS active,
 
 
 def end_reader(slot: Slot, reader: Session) -> Statement:
-    """The walsender that was seen, if it still reads from this slot."""
-    return _statement(_READER, (slot.name, reader.id, reader.started_at))
-
-
-def end_reader_again(slot: Slot, reader: Session) -> Statement:
-    """The walsender that the same consumer has now."""
-    return _statement(_AGAIN, (slot.name, reader.user or "", reader.application or ""))
+    """The walsender that this consumer has by then, if it reads from this slot."""
+    return _statement(_READER, (slot.name, reader.user or "", reader.application or ""))
 
 
 def drop(slot: Slot, *, idle: bool) -> Statement:

@@ -87,7 +87,8 @@ class DropSlot:
             rows = await operator.execute(drop)
             return Result(matched=bool(rows) and bool(rows[0][1]))
         reader = slot.reader or Session(id=slot.active_pid, started_at=None)
-        ended = _sent(await operator.execute(statements.end_reader(slot, reader)))
+        end = statements.end_reader(slot, reader)
+        ended = _sent(await operator.execute(end))
         for attempt in range(TRIES):
             await pause(operator.watch.stop, EXIT_SECONDS)
             if await _dropped(operator, slot):
@@ -95,7 +96,7 @@ class DropSlot:
             if operator.watch.stop.is_set():
                 raise ActionFailed(f"stopped before the slot {slot.name} could be dropped; it is there")
             operator.watch.tell(f"its consumer is there, try {attempt + 1} of {TRIES}")
-            ended += _sent(await operator.execute(statements.end_reader_again(slot, reader)))
+            ended += _sent(await operator.execute(end))
         raise ActionFailed(
             f"the consumer of {slot.name} ({who(reader)}) was disconnected {counted(ended, 'time')} and "
             "keeps reconnecting; the slot was not dropped",

@@ -55,6 +55,7 @@ CLOCKS = timedelta(minutes=5)  # by which those of two machines may differ
 LONGEST_KEY = 200
 APPROVAL_SECONDS = 2.0
 STDOUT = "-"
+_NO_PLAN = (OSError, msgspec.DecodeError, msgspec.ValidationError, TypeError, KeyError, RecursionError)
 
 
 class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,10 +202,10 @@ def load_plan(path: Path) -> Plan:
     try:
         document = msgspec.json.decode(path.read_bytes())
         plan = msgspec.convert(document, Plan)
-        told = document["hash"]
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError, TypeError, KeyError) as error:
+        same = document["hash"] == plan.hash
+    except _NO_PLAN as error:
         raise UsageError(f"{path} is no saved plan: {error}; nothing was executed") from None
-    if plan.hash != told:
+    if not same:
         raise UsageError(f"the plan in {path} was changed after it was made; nothing was executed")
     age = datetime.now(UTC) - plan.made_at
     if age < -CLOCKS:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -39,17 +39,16 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
-# How a session, a transaction, a slot or a table was when it was looked at, never which one it is, what is
-# done or the condition of a statement: an idle slot is dropped only where its `restart_lsn` stands where it
-# stood.
+# How a transaction, a slot or a table was when it was looked at, never which one it is, what is done or the
+# condition of a statement: an idle slot is dropped only where its `restart_lsn` stands where it stood.
 _MEASURED = frozenset({
-    "query_seconds", "state_seconds", "transaction_seconds", "rows_modified", "blocks", "why", "pins",
-    "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes",
+    "rows_modified", "blocks", "why", "pins",
+    "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes", "wal_status",
+    "inactive_since",
     "vacuums", "analyzes", "vacuumed_at", "analyzed_at", "created_at", "filenode",
 })  # fmt: skip
 # The same under names that mean something else elsewhere, by what else is there; and ids of this run's own.
 _MEASURED_OF = (
-    ({"query_seconds"}, {"wait"}),  # a session; limits have a `wait`, too
     ({"verb", "statement"}, {"bytes"}),  # a job of maintenance
     ({"jobs"}, {"before"}),  # the indexes that were there before them
     ({"lot"}, {"rows"}),  # how many were counted; it is the condition that says which go
@@ -59,22 +58,22 @@ _MEASURED_OF = (
 )
 
 
-def _lasting(value: Any, *, brief: bool = False) -> Any:
-    """A subject without what another look at the same thing sees differently; `brief`: of a session no more
-    than which one it is.
+def _lasting(value: Any) -> Any:
+    """A subject without what another look at the same thing sees differently; of a session no more than which
+    one it is. Whatever of it an effect depends on stands in the statements or in `observed`.
     """
     if isinstance(value, list | tuple):
-        return [_lasting(one, brief=brief) for one in value]
+        return [_lasting(one) for one in value]
     if not isinstance(value, dict):
         return value
-    if brief and "query_seconds" in value:
+    if "query_seconds" in value:
         return {name: value.get(name) for name in ("id", "started_at")}
     measured = _MEASURED.union(*(names for marks, names in _MEASURED_OF if marks <= value.keys()))
     if value.get("active_pid"):
-        measured |= {"restart_lsn"}
+        measured |= {"restart_lsn", "active_pid", "reader"}  # whose it is stands in `observed`
     if value.get("chosen") is False:
         measured |= {"files"}  # the server chooses
-    return {name: _lasting(one, brief=brief) for name, one in value.items() if name not in measured}
+    return {name: _lasting(one) for name, one in value.items() if name not in measured}
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,8 +104,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     pieces: tuple[Piece, ...] = ()
     confirm: bool = False
     resumes: str = ""
+    part_of: str = ""
     server: ServerIdentity
-    made_at: datetime
+    made_at: Annotated[datetime, msgspec.Meta(tz=True)]
     version: str = ""
 
     @property
@@ -116,20 +116,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def hash(self) -> str:
         """SHA-256 over what would be done to what; not over when it was planned, what it forecasts, or how
-        its subject was by then: who plans the end of a session again gets the hash that others approved.
-        Plans that name what they make (backups) or go by age (rows.purge, binlog.purge) are new each time:
-        of those the saved plan is approved, or the one for which `apply` waits.
+        its subject was by then: who plans the end of a session again gets the hash that others approved, also
+        where it went on with another statement that the effect does not depend on.
+        Plans that name what they make (backups), go by age (rows.purge, binlog.purge) or move VALID UNTIL
+        are new each time: of those the saved plan is approved, or the one for which `apply` waits.
         """
-        return self._digest(_lasting(self.subject))
-
-    @property
-    def essence(self) -> str:
-        """As `hash`, without how its sessions are: one that goes on with another statement is the same."""
-        return self._digest(_lasting(self.subject, brief=True))
-
-    def _digest(self, subject: Any) -> str:
         parts = (
-            self.action, self.target, self.risk, self.args, subject, self.statements,
+            self.action, self.target, self.risk, self.args, _lasting(self.subject), self.statements,
             self.observed, self.server.system_id,
         )  # fmt: skip
         encoded = msgspec.json.encode(msgspec.to_builtins(parts, str_keys=True), order="sorted")
@@ -309,8 +302,8 @@ class Looking(Protocol):
 class Thinning(Protocol):
     """An action on what comes and goes: a plan of a while ago is for those of its subjects that still fit."""
 
-    def thinned(self, fresh: Plan, saved: Plan) -> Plan:
-        """`fresh` without what is not in `saved`, told by their subjects alone."""
+    def among(self, saved: Plan) -> Action[Any]:
+        """The action on no more than the subjects of `saved`. Raises Refused where that tells none."""
         ...
 
 

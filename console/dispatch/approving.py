@@ -23,10 +23,11 @@ class ApprovalMissing(Refused):
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True):
     """What an intent names: the links of the approvals, and how old they may be. The ledger's server checks
-    that they are other logins', of this plan, and young enough. `waived`: so many were wanted, and the policy
-    lets a break-glass go without.
+    that they are other logins', of this plan, and young enough. `plan_hash` is what they approved. `waived`:
+    so many were wanted, and the policy lets a break-glass go without.
     """
 
+    plan_hash: str = ""
     links: tuple[str, ...] = ()
     within: float = 0.0
     waived: int = 0
@@ -51,26 +52,35 @@ def id_of(plan_hash: str) -> UUID:
 
 
 async def approved(ledger: Ledger, plan: Plan, wanted: Ruling) -> Approved:
-    """Raises ApprovalMissing naming the hash, AuditUnavailable."""
+    """Raises ApprovalMissing naming the hash, AuditUnavailable.
+
+    Who approved a saved plan has approved what is left of it, too.
+    """
     if not wanted.approvals:
         return NOBODY_ASKED
-    rows = [
-        row
-        for row in await ledger.approvals(id_of(plan.hash))
-        if fields(row.body).get("plan_hash") == plan.hash
-    ]
-    oldest = ledger.now - timedelta(seconds=wanted.within)
-    others = _newest([row for row in rows if row.at > oldest and _may(row, wanted, ledger)], ledger)
+    found = [(one, await _others(ledger, one, wanted)) for one in (plan.hash, plan.part_of) if one]
+    plan_hash, others = max(found, key=lambda one: len(one[1]))  # of as many the first
     if len(others) < wanted.approvals:
         of = f" of {', '.join(wanted.approvers)}" if wanted.approvers else ""
         raise ApprovalMissing(
             f"{wanted.rule} wants {wanted.approvals} other{of} to approve this plan, {len(others)} did; "
-            f"nothing was executed: {plan.hash}",
-            f"somebody with another login at the ledger: `dbdeck approve {plan.hash[:16]} --reason TEXT`; "
+            f"nothing was executed: {plan_hash}",
+            f"somebody with another login at the ledger: `dbdeck approve {plan_hash[:16]} --reason TEXT`; "
             "then do it again, or let `apply --approve-wait 10m` wait for it",
         )
     links = tuple(row.link.hex() for row in others[-wanted.approvals :])
-    return Approved(links=links, within=wanted.within)
+    return Approved(plan_hash=plan_hash, links=links, within=wanted.within)
+
+
+async def _others(ledger: Ledger, plan_hash: str, wanted: Ruling) -> list[Entry]:
+    """The approvals that count, one of each person, in order."""
+    rows = [
+        row
+        for row in await ledger.approvals(id_of(plan_hash))
+        if fields(row.body).get("plan_hash") == plan_hash
+    ]
+    oldest = ledger.now - timedelta(seconds=wanted.within)
+    return _newest([row for row in rows if row.at > oldest and _may(row, wanted, ledger)], ledger)
 
 
 def _may(row: Entry, wanted: Ruling, ledger: Ledger) -> bool:

@@ -142,7 +142,9 @@ class Dispatcher:
     async def plan(self, name: str, engine: Engine, given: Mapping[str, object]) -> Plan:
         """Reads only. Raises UsageError, Stale, Unreachable."""
         action = self.registry.get(name)
-        parsed = parse_args(action, given)
+        return await self._plan(action, engine, parse_args(action, given))
+
+    async def _plan(self, action: Action[Any], engine: Engine, parsed: msgspec.Struct) -> Plan:
         plan = await draw_up(action, engine, parsed, self.memory)
         plan = msgspec.structs.replace(plan, given=msgspec.to_builtins(parsed))
         plan = await history.timed(self._ledger, plan)
@@ -156,19 +158,21 @@ class Dispatcher:
         where what it was planned on has changed, Refused where it was edited, and as `plan`.
         """
         action = self.registry.get(saved.action)
-        parse_args(action, saved.args)
+        parsed = parse_args(action, saved.args)
+        thinned = isinstance(action, Thinning)
+        if isinstance(action, Thinning):
+            action = action.among(saved)
         try:
-            fresh = await self.plan(saved.action, engine, saved.args)
+            fresh = await self._plan(action, engine, parsed)
         except UsageError as error:  # it could be planned once
             raise Stale(error.message, error.hint or "plan anew") from None
         if changed := server_changes(saved.server, fresh.server):
             raise Stale(
                 f"{saved.target} is not the server that was planned for: {changed}; nothing was executed"
             )
-        if isinstance(action, Thinning):
-            fresh = action.thinned(fresh, saved)
-        vouch(saved, fresh, thinned=isinstance(action, Thinning))
-        return fresh
+        vouch(saved, fresh, thinned=thinned)
+        left = thinned and fresh.hash != saved.hash
+        return msgspec.structs.replace(fresh, part_of=saved.hash) if left else fresh
 
     async def resume(self, action_id: UUID, engine: Engine) -> Plan:
         """A plan for what an earlier action left undone, by what the server shows now.

@@ -41,7 +41,7 @@ def body(
         "environment": str(target.environment),
         "risk": str(plan.risk),
         **{name: planned[name] for name in _BESIDE},
-        "plan_hash": plan.hash,
+        "plan_hash": others.plan_hash or plan.hash,
         "plan": {name: value for name, value in planned.items() if name not in (*_BESIDE, *_LEFT_OUT)},
         "operator": operator,
         "reason": approval.reason,

@@ -63,7 +63,7 @@ def _other(saved: Plan, fresh: Plan, *, thinned: bool) -> list[str]:
         found.append(f"its risk is {fresh.risk}, not {saved.risk}")
     if saved.confirm != fresh.confirm:
         found.append(f"the target's name {'has' if fresh.confirm else 'has not'} to be typed for it")
-    if not (found or thinned) and saved.essence != fresh.essence:
+    if not (found or thinned) and saved.hash != fresh.hash:
         found.append("what it says of its objects is not what they are")
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -78,7 +79,7 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     version_num: int
     system_id: str
-    started_at: datetime
+    started_at: Annotated[datetime, msgspec.Meta(tz=True)]
     primary: bool | None
     tls: str
     user: str = ""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from console.cli import act
 from console.cli.context import Services
+from console.dispatch.action import Plan, Risk
 from console.dispatch.effect import Run
-from console.errors import AuditUnavailable, Exit
+from console.errors import AuditUnavailable, Exit, UsageError
+from tests.fakes import IDENTITY
 
 RUN = Run(
     action_id=uuid4(),
@@ -83,3 +88,40 @@ async def test_before_an_outcome_nothing_was_executed(
     document = json.loads(capsys.readouterr().out)
     assert (document["effect"], document["exit"], document["intent"]) == ("none", code, None)
     assert "nothing was executed" in document["error"]["message"] or how == "fails"
+
+
+# ---- a plan in a file --------------------------------------------------------------------------
+
+WITHOUT_ZONE = "2026-11-21T03:00:00"
+
+
+def in_a_file(folder: Path, subject: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """A plan that was made just now, with the hash of it, and what is in its file."""
+    plan = Plan(
+        action="a", target="t", risk=Risk.LOW, args={}, subject=subject, statements=(), server=IDENTITY,
+        made_at=datetime.now(UTC),
+    )  # fmt: skip
+    document = {**msgspec.to_builtins(plan), "hash": plan.hash}
+    path = folder / "plan.json"
+    path.write_bytes(msgspec.json.encode(document))
+    return path, document
+
+
+def test_a_time_without_a_zone_is_of_no_plan(tmp_path: Path) -> None:
+    """Neither is in the hash."""
+    path, document = in_a_file(tmp_path, {})
+    assert act.load_plan(path).action == "a"
+    server = {**document["server"], "started_at": WITHOUT_ZONE}
+    for edited in ({**document, "made_at": WITHOUT_ZONE}, {**document, "server": server}):
+        path.write_bytes(msgspec.json.encode(edited))
+        with pytest.raises(UsageError, match=r"is no saved plan: .*timezone"):
+            act.load_plan(path)
+
+
+def test_what_is_nested_beyond_reading_is_no_plan(tmp_path: Path) -> None:
+    path, document = in_a_file(tmp_path, {"nested": "HERE"})
+    text = msgspec.json.encode(document)
+    for depth in (600, 200_000):  # beyond what Python hashes, and what is read at all
+        path.write_bytes(text.replace(b'"HERE"', b"[" * depth + b"]" * depth))
+        with pytest.raises(UsageError, match=r"is no saved plan|was changed"):
+            act.load_plan(path)

@@ -50,3 +50,13 @@ async def test_what_is_too_old_or_ones_own_is_none(said: Any) -> None:
     """So that who waits for another goes on waiting."""
     with pytest.raises(ApprovalMissing, match="wants 1 other"):
         await links(1, *said)
+
+
+async def test_who_approved_a_saved_plan_approved_what_is_left_of_it() -> None:
+    left = msgspec.structs.replace(PLAN, subject={"title": "less"}, part_of=PLAN.hash)
+    wanted = Ruling(effect="allow", approvals=1, within=60.0)
+    found = await approved(ledger(("ann", 5)), left, wanted)
+    assert (found.plan_hash, len(found.links)) == (PLAN.hash, 1)
+    other = msgspec.structs.replace(left, part_of="ab" * 32)
+    with pytest.raises(ApprovalMissing, match=other.hash):
+        await approved(ledger(("ann", 5)), other, wanted)

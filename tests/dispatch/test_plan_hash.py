@@ -9,7 +9,8 @@ import pytest
 from console.dispatch.action import Plan, Risk
 from tests.fakes import IDENTITY
 
-SLOT = {"name": "s1", "kind": "physical", "active_pid": None, "restart_lsn": "0/5000", "retained_bytes": 7}
+SLOT = {"name": "s1", "kind": "physical", "active_pid": None, "restart_lsn": "0/5000", "retained_bytes": 7,
+        "wal_status": "reserved"}  # fmt: skip
 
 
 def plan(subject: dict[str, Any], **over: Any) -> Plan:
@@ -27,8 +28,12 @@ def test_the_condition_of_a_statement_is_approved_with_it(change: dict[str, Any]
 
 def test_what_another_look_measures_is_not() -> None:
     assert plan({"slot": SLOT}).hash == plan({"slot": SLOT | {"retained_bytes": 9}}).hash
-    active = SLOT | {"active_pid": 7}
+    assert plan({"slot": SLOT}).hash == plan({"slot": SLOT | {"wal_status": "extended"}}).hash
+    active = SLOT | {"active_pid": 7, "reader": {"id": 7, "query_seconds": None}}
     assert plan({"slot": active}).hash == plan({"slot": active | {"restart_lsn": "0/6000"}}).hash
+    back = {"active_pid": 8, "reader": {"id": 8, "query_seconds": None}}  # its consumer, as another process
+    assert plan({"slot": active}).hash == plan({"slot": active | back}).hash
+    assert plan({"slot": active}).hash != plan({"slot": SLOT}).hash
 
 
 def test_the_risk_is_approved() -> None:

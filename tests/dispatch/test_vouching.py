@@ -74,7 +74,9 @@ def test_the_rest_is_refused(over: dict[str, Any], told: str) -> None:
 def test_a_session_that_went_on_is_the_same_and_another_one_is_not() -> None:
     one = {"id": 1, "started_at": "x", "query_seconds": 1.0, "query": "a", "state": "active"}
     saved = plan({"title": "t", "session": one})
-    vouch(saved, plan({"title": "t", "session": {**one, "query": "b", "state": "idle"}}))
+    went_on = plan({"title": "t", "session": {**one, "query": "b", "state": "idle"}})
+    vouch(saved, went_on)
+    assert went_on.hash == saved.hash  # what was approved stays approved
     with pytest.raises(Refused, match="objects"):
         vouch(saved, plan({"title": "t", "session": {**one, "id": 2}}))
 

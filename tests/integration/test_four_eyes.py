@@ -150,12 +150,12 @@ async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Co
 async def test_who_plans_the_same_again_gets_the_hash_that_was_approved(
     any_server: Server, tmp_path: Path
 ) -> None:
-    """Ages go on and waiters come, and what is done to whom is the same."""
+    """Ages go on, waiters come, its client works on, and what is done to whom is the same."""
     async with scene(any_server) as shop:
         mysql = isinstance(any_server, MysqlServer)
         given = {} if mysql else {"database": shop.database}
         command = Command(tmp_path, {"t": any_server.target_dict(**given)})
-        await shop.chain(2)
+        root, _ = await shop.chain(2)
         await waiting(command, 2)
         row = (await command.run("show", "locks", "-t", "t", "--json")).rows[0]
         number, started = row["session"]["id"], f"started_at={row['session']['started_at']}"
@@ -173,7 +173,35 @@ async def test_who_plans_the_same_again_gets_the_hash_that_was_approved(
         before = await hashes()
         await shop.waiter(1)
         await waiting(command, 3)
+        await root.run("select 42")
+        await asyncio.sleep(1.5)
         assert await hashes() == before
+
+
+async def test_what_is_left_of_an_approved_plan_needs_no_second_approval(
+    two: tuple[Command, Command], postgres18: PostgresServer
+) -> None:
+    asking, approving = two
+    values = yaml.safe_load(asking.config.read_text())
+    values["policy"]["rules"] = [{**RULE, "actions": ["session.*"]}]
+    asking.write(values)
+    file = str(asking.folder / "plan.json")
+    async with scene(postgres18) as shop:
+        goes, stays = await shop.holder(1), await shop.holder(2)
+        await asyncio.sleep(1.5)
+        words = ("session.terminate_idle", "-t", "t", "older_than=1s", f"database={shop.database}")
+        planned = await asking.run("plan", *words, "--out", file)
+        assert planned.code == 0, planned
+        apply = ("apply", file, "--reason", "x", "--yes", "--json")
+        first = await asking.run(*apply)
+        plan_hash = first.err.split("nothing was executed: ")[1].split()[0]
+        assert (await approving.run("approve", plan_hash, "--reason", "fine", "--yes")).code == 0
+        await goes.close()
+        done = await asking.run(*apply)
+        assert (done.code, done.document["effect"], len(done.document["statements"])) == (0, "applied", 1)
+        shown = (await approving.run("audit", "show", done.document["action_id"], "--json")).rows[0]["body"]
+        assert (shown["plan_hash"], shown["plan"]["part_of"]) == (plan_hash, plan_hash)
+        assert [one["session"]["id"] for one in shown["subject"]["sessions"]] == [stays.id]
 
 
 async def test_only_the_approval_of_who_the_rule_names_counts(two: tuple[Command, Command]) -> None:

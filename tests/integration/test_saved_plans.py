@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -87,6 +88,7 @@ async def test_what_was_saved_is_planned_again_and_what_was_edited_is_refused(
     scenario: Scenario, flavor: str, fleet: Fleet, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     async with saved(scenario, server_of(fleet, request, flavor), tmp_path / "here") as desk:
+        await asyncio.sleep(1.1)  # the clock of a statement in whole seconds goes on
         again = await desk.here.vouched(desk.saved, desk.engine)
         assert again.hash == desk.saved.hash  # so that what was approved stays approved
         believed = []

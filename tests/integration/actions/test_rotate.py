@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+import actions
 from console.dispatch.action import Approval
+from console.dispatch.registry import Registry
 from console.errors import Exit, Refused, UsageError
 from console.model.probe import Answer
 from console.model.rotation import Rule
@@ -172,6 +175,25 @@ async def test_valid_until_moves_with_the_password(postgres: PostgresServer, tmp
         )
         assert until
         await desk.settled()
+
+
+async def test_valid_until_is_that_of_the_plan_and_of_the_rule(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    async with rotor_on(postgres18, tmp_path, how="valid until '2100-01-01'") as desk:
+        given = {"account": desk.account}
+        plan = await desk.plan("credential.rotate", **given)
+        ends = datetime.fromisoformat(plan.args["valid_until"])
+        for other in (ends + timedelta(days=1), ends - timedelta(days=2), "soon"):
+            with pytest.raises(UsageError, match="the rule of rotation comes to"):
+                await desk.plan("credential.rotate", **given, valid_until=str(other))
+        earlier = ends - timedelta(hours=1)
+        run = await desk.run("credential.rotate", **given, valid_until=earlier.isoformat())
+        assert run.exit is Exit.OK, run
+        asked = f"select valuntil from pg_user where usename = '{desk.account}'"
+        assert await desk.as_superuser(asked) == [(earlier,)]
+        rest = await Registry(actions.ALL).get("credential.rotate").rest(plan, desk.engine)  # type: ignore[attr-defined]
+        assert rest["valid_until"] == ""  # whoever goes on with it days later lets it begin then
 
 
 async def test_without_the_right_it_is_refused_before_any_intent(

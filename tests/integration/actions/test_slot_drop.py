@@ -146,6 +146,49 @@ async def test_an_active_slot_wants_a_word_and_then_loses_its_consumer(desk: Des
     assert await desk.as_superuser("select count(*) from pg_replication_slots") == [(0,)]
 
 
+async def test_a_saved_plan_holds_while_its_consumer_comes_back(desk: Desk, tmp_path: Path) -> None:
+    name = await physical(desk)
+    folder = tmp_path / "wal"
+    folder.mkdir()
+    assert isinstance(desk.server, PostgresServer)
+    pid = 0
+
+    async def another() -> bool:
+        """Seen as who it is, too: it tells its name a moment after it came."""
+        slot = next(one for one in await desk.engine.slots() if one.name == name)
+        return (
+            slot.active_pid not in (None, pid) and slot.reader is not None and bool(slot.reader.application)
+        )
+
+    async with receiver(desk.server, folder, name):
+        await until(another)
+        saved = await desk.plan("slot.drop", name=name, terminate_consumer=True)
+        pid = saved.subject["slot"]["active_pid"]
+        await desk.as_superuser(f"select pg_terminate_backend({pid})")
+        await until(another)
+        vouched = await desk.dispatcher.vouched(saved, desk.engine)
+        assert vouched.subject["slot"]["active_pid"] != pid
+        assert (vouched.hash, vouched.statements) == (saved.hash, saved.statements)
+        run = await desk.apply(vouched)
+        assert (run.effect, run.exit) == ("applied", Exit.OK), run
+
+
+async def test_a_saved_plan_holds_while_the_slot_keeps_more_wal(desk: Desk) -> None:
+    name = await physical(desk)
+    saved = await desk.plan("slot.drop", name=name)
+    (slot,) = await desk.engine.slots()
+    await desk.as_superuser("alter system set max_wal_size = '32MB'", "select pg_reload_conf()")
+    try:
+        for _ in range(4):
+            await desk.as_superuser("select pg_logical_emit_message(false, 'x', 'y'), pg_switch_wal()")
+        (grown,) = await desk.engine.slots()
+        assert grown.wal_status != slot.wal_status
+        vouched = await desk.dispatcher.vouched(saved, desk.engine)
+        assert vouched.hash == saved.hash
+    finally:
+        await desk.as_superuser("alter system reset max_wal_size", "select pg_reload_conf()")
+
+
 async def test_a_consumer_that_is_always_back_first_is_named(desk: Desk, tmp_path: Path) -> None:
     """Its place is taken by others of the same name, so that no drop ever finds the slot free."""
     name = await physical(desk)

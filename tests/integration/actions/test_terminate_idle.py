@@ -9,10 +9,11 @@ import signal
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from console.dispatch.action import Plan, Stop, Watch
-from console.errors import Exit, UsageError
+from console.errors import Exit, Refused, UsageError
 from tests.command import Command
 from tests.integration.actions.conftest import Desk, desk_on, superuser, until
 from tests.servers import accounts
@@ -277,7 +278,37 @@ async def test_a_saved_plan_is_for_those_that_are_still_idle(shop: Scene, desk: 
     assert planned(vouched) == [stays.id]
     assert set(vouched.statements) <= set(saved.statements)
     assert any("2 sessions of the saved plan" in line for line in vouched.warnings)
+    assert not any(f"session {worked.id} " in line for line in vouched.forecast), vouched.forecast
+    assert [one["id"] for one in vouched.evidence["before"]["ended"]] == [stays.id]
+    assert any(f"session {later.id} " in line and "not in" in line for line in vouched.warnings)
     run = await desk.apply(vouched)
     assert (run.effect, run.exit) == ("applied", Exit.OK)
     assert await gone(desk, stays.id)
     assert not await gone(desk, later.id)
+
+
+async def test_nobody_pushes_those_of_a_saved_plan_beyond_its_limit(shop: Scene, desk: Desk) -> None:
+    (first,) = await idle(shop, desk, 1)
+    given = {"older_than": "1s", "database": shop.database, "limit": 1}
+    saved = await desk.plan("session.terminate_idle", **given)
+    (worse,) = await idle(shop, desk, 2)
+    waiter = await shop.waiter(2)
+    await desk.waiting(waiter.id)
+    assert planned(await desk.plan("session.terminate_idle", **given)) == [worse.id]
+    vouched = await desk.dispatcher.vouched(saved, desk.engine)
+    assert planned(vouched) == [first.id]
+    assert not any("fit no longer" in line for line in vouched.warnings)
+    assert vouched.part_of == ""
+    run = await desk.apply(vouched)
+    assert run.effect == "applied"
+    assert await gone(desk, first.id)
+    assert not await gone(desk, worse.id)
+
+
+async def test_a_saved_plan_that_tells_no_sessions_is_refused(shop: Scene, desk: Desk) -> None:
+    await idle(shop, desk, 1)
+    saved = await desk.plan("session.terminate_idle", older_than="1s", database=shop.database)
+    for sessions in ({}, {"sessions": 1}, {"sessions": [{"session": None}]}):
+        edited = msgspec.structs.replace(saved, subject={"title": "t", **sessions})
+        with pytest.raises(Refused, match="tells no sessions"):
+            await desk.dispatcher.vouched(edited, desk.engine)
