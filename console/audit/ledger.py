@@ -172,8 +172,9 @@ class Ledger:
         )  # fmt: skip
         return await self._table.entries(wanted)
 
-    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    async def stream(self, above: int | None = None) -> AsyncIterator[Entry]:
         """All rows of one moment whose id is above that one, oldest first, in little memory; for exports.
+        None: every row there is.
 
         Raises LedgerFault for a row that cannot be read, AuditUnavailable.
         """
@@ -267,7 +268,7 @@ class Ledger:
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
         )
-        async for rows in self._table.chunks(since.point.floor if since else 0):
+        async for rows in self._table.chunks(since.point.floor if since else None):
             for entry in rows:
                 if isinstance(entry, Unreadable):
                     verifier.note(entry.id)

@@ -217,7 +217,7 @@ async def export(services: Services, name: str, form: str, above: int) -> int:
 
     line = FORMATS.get(form, line_of)
     async with ledger(services.config(), write=False) as opened:
-        lines = [line(row) async for row in opened.stream(above)]
+        lines = [line(row) async for row in opened.stream(above or None)]  # 0: after none
     if name == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return Exit.OK

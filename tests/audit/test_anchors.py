@@ -27,7 +27,7 @@ from console.errors import AuditUnavailable, ConfigError, LedgerFault, Privilege
 from console.model.anchors import Anchor
 from console.secrets import Secret
 from tests.audit.sinks import Sink, SqliteSink
-from tests.audit.test_tamper import BEFORE, TAIL, fill
+from tests.audit.test_tamper import BEFORE, TAIL, fill, named
 
 PRIVATE, PUBLIC = new_key()
 TRUSTED = (PUBLIC,)
@@ -72,8 +72,7 @@ async def test_what_was_changed_before_a_checkpoint_shows(sink: Sink, disk: Path
     a, b = await fill(sink)
     async with sink.open() as signer:
         signed = await signer.checkpoint(PRIVATE)
-    names = {"a": a.writer, "b": b.writer, "other": uuid4(), "entry": "{entry}"}
-    await sink.attack(BEFORE[name][0].format(**names))
+    await sink.attack(named(sink, BEFORE[name][0], a, b))
     assert BEFORE[name][1] in await faults(sink, disk / "no journals", points(signed))
 
 

@@ -145,10 +145,10 @@ class MysqlTable(ServerTable[Connection]):
             for row in await self._read("call open_candidates()")
         ]
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         """Pages of one snapshot: between two of them other writers go on."""
         connection: Connection | None = None
-        last = above
+        last = -1 if above is None else above  # ids are unsigned here
         try:
             connection = await self._reads.dial()
             await connection.fetch("set transaction isolation level repeatable read")

@@ -87,8 +87,10 @@ class Table(Protocol):
 
     async def entries(self, query: Query) -> list[Entry]: ...
 
-    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
-        """All rows of one moment whose id is above that one, ids ascending, many at a time."""
+    def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
+        """All rows of one moment whose id is above that one, ids ascending, many at a time. None: all there
+        are, whatever id somebody gave them.
+        """
 
     async def candidates(self) -> list[Candidate]: ...
 

@@ -37,7 +37,7 @@ _BARRED: Final = "AU004"
 # A time that Python has none for is none: the row is told as one that cannot be read.
 _AT: Final = "case when at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then at end"
 _COLUMNS: Final = ", ".join(_AT if name == "at" else name for name in COLUMNS)
-_STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where id > $1 order by id"  # noqa: S608 - our own
+_STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where $1::bigint is null or id > $1 order by id"  # noqa: S608 - our own
 _CHUNK: Final = 1000
 LOST: Final = (
     asyncpg.InterfaceError,
@@ -162,7 +162,7 @@ class PostgresTable(ServerTable[Connection]):
             for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
         ]
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         connection: Connection | None = None
         try:
             connection = await self._reads.dial()

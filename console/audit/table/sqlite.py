@@ -44,6 +44,7 @@ _CHUNK: Final = 1000
 _CLOSE_SECONDS: Final = 1.0
 _REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
 _PAGE: Final = f"select {', '.join(COLUMNS)} from entry where id > ? order by id limit {_CHUNK}"  # noqa: S608 - our own
+_LOWEST: Final = float("-inf")  # below the smallest id that there can be
 _ID: Final = COLUMNS.index("id")
 T = TypeVar("T")
 
@@ -87,12 +88,12 @@ class SqliteTable:
     async def entries(self, query: Query) -> list[Entry]:
         return await self._ask(lambda: self._entries(query))
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         connection = await self._ask(self._connect_to_read)
         try:
             connection.row_factory = None  # a look by name costs more than the whole conversion
             connection.execute("begin")  # one moment for all pages
-            page = partial(_page, connection, above)
+            page = partial(_page, connection, _LOWEST if above is None else above)
             while rows := await self._ask(page):
                 yield [readable(row) for row in rows]
                 page = partial(_page, connection, rows[-1][_ID])
@@ -269,7 +270,7 @@ class SqliteTable:
         ]
 
 
-def _page(connection: sqlite3.Connection, after: int) -> list[tuple[Any, ...]]:
+def _page(connection: sqlite3.Connection, after: float) -> list[tuple[Any, ...]]:
     """A text that is no UTF-8 keeps no others from being read: its hash tells that it is not its own."""
     try:
         return connection.execute(_PAGE, (after,)).fetchall()
