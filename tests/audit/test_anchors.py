@@ -218,6 +218,13 @@ async def test_a_syslog_is_told_the_digest(sink: Sink) -> None:
     assert told.startswith("<38>dbdeck: audit checkpoint ")  # auth.info
 
 
+@pytest.mark.parametrize("address", ["udp://127.0.0.1:99999", "udp://a..b:514"])
+async def test_a_syslog_that_is_no_address_is_told(sqlite: SqliteSink, address: str) -> None:
+    signed = await marked(sqlite)
+    with pytest.raises(AuditUnavailable, match="no address"):
+        await anchors.keep(Anchor(syslog=address), signed, sqlite.journal, nothing)
+
+
 async def test_a_syslog_that_is_not_there_is_told(sink: Sink, disk: Path) -> None:
     signed = await marked(sink)
     with pytest.raises(AuditUnavailable, match="cannot be written"):
