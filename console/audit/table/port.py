@@ -71,7 +71,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Table(Protocol):
     """One connection to a sink. One call at a time; every call has the client-side deadline.
 
-    Reads raise AuditUnavailable (PrivilegeMissing where a grant is what is missing).
+    Reads raise AuditUnavailable (PrivilegeMissing where a grant is what is missing), and LedgerFault naming a
+    row that cannot be read.
     """
 
     ledger: UUID  # identity of the installed ledger
@@ -149,11 +150,15 @@ def readable(row: Sequence[Any]) -> Entry | Unreadable:
 def whole(found: Entry | Unreadable) -> Entry:
     """Raises LedgerFault naming the row."""
     if isinstance(found, Unreadable):
-        raise LedgerFault(
-            f"row {found.id} of the ledger cannot be read: {found.why}",
-            "`dbdeck audit verify` names all such rows",
-        )
+        raise unreadable(found)
     return found
+
+
+def unreadable(found: Unreadable) -> LedgerFault:
+    return LedgerFault(
+        f"row {found.id} of the ledger cannot be read: {found.why}",
+        "`dbdeck audit verify` names all such rows",
+    )
 
 
 def sealed(row: Row, added: Fields) -> Entry:

@@ -35,8 +35,17 @@ from console.wire.tls import ssl_context
 _APPEND: Final = f"select {', '.join(ADDED)} from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"  # noqa: S608 - our own
 _BARRED: Final = "AU004"
 # A time that Python has none for is none: the row is told as one that cannot be read.
-_AT: Final = "case when at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then at end"
-_COLUMNS: Final = ", ".join(_AT if name == "at" else name for name in COLUMNS)
+_AT: Final = "case when {0}at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then {0}at end as at"
+
+
+def _columns(of: str = "") -> str:
+    """Of an entry; `of` leads to it."""
+    return ", ".join(_AT.format(of) if name == "at" else of + name for name in COLUMNS)
+
+
+_COLUMNS: Final = _columns()
+_CANDIDATES: Final = f"select {_columns('(intent).')}, outcome, alive from dbdeck_audit.candidates()"  # noqa: S608 - our own
+_APPROVALS: Final = f"select {_COLUMNS} from dbdeck_audit.approvals($1)"  # noqa: S608 - our own
 _STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where $1::bigint is null or id > $1 order by id"  # noqa: S608 - our own
 _CHUNK: Final = 1000
 LOST: Final = (
@@ -143,13 +152,15 @@ class PostgresTable(ServerTable[Connection]):
         return UUID(str(found)) if found else None
 
     async def entries(self, query: Query) -> list[Entry]:
-        text = sql("postgres_entries.sql").format(order="desc" if query.newest_first else "asc")
+        text = sql("postgres_entries.sql").format(
+            columns=_COLUMNS, order="desc" if query.newest_first else "asc"
+        )
         kinds = None if query.kinds is None else list(query.kinds)
         values = (query.action_id, kinds, query.limit, query.containing, query.parent)
         return [to_entry(row) for row in await self._read(text, *values)]
 
     async def approvals(self, action: UUID) -> list[Entry]:
-        found = await self._read("select * from dbdeck_audit.approvals($1)", action)
+        found = await self._read(_APPROVALS, action)
         return [to_entry(row) for row in found]
 
     async def redact(self, writer: UUID, seq: int) -> bool:
@@ -159,7 +170,7 @@ class PostgresTable(ServerTable[Connection]):
     async def candidates(self) -> list[Candidate]:
         return [
             Candidate(intent=to_entry(row), outcome=row["outcome"], alive=row["alive"])
-            for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
+            for row in await self._read(_CANDIDATES)
         ]
 
     async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
