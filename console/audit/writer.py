@@ -341,7 +341,7 @@ class Writer:
         if isinstance(error, Barred):
             return Refused(f"the ledger did not take the row: {error}; nothing was executed")
         if isinstance(error, Forbidden):
-            return AuditForbidden(self._unavailable(str(error)).message)
+            return AuditForbidden(self._unavailable(str(error)).message, error.hint)
         if isinstance(error, Duplicate):
             return AlreadyRecorded(error.what, error.action_id)
         return self._unavailable(str(error))

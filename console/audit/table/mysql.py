@@ -14,6 +14,7 @@ from pymysql.err import InterfaceError, MySQLError, OperationalError
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
+    APPENDS,
     COLUMNS,
     Barred,
     Candidate,
@@ -71,9 +72,9 @@ class MysqlChannel(Channel[Connection]):
         try:
             return await connect_mysql(self._address)
         except LoginRefused as error:
-            raise Forbidden(error.message) from None
+            raise Forbidden(error.message, error.hint) from None
         except Unreachable as error:
-            raise NotTaken(error.message) from None
+            raise NotTaken(error.message, error.hint) from None
 
     async def _run(self, connection: Connection, sql: str, *args: object) -> Sequence[Fields]:
         return (await connection.fetch(sql, args)).dicts()
@@ -114,7 +115,7 @@ class MysqlTable(ServerTable[Connection]):
                 found = _KEY_NAME.search(str(error))
                 raise await self._conflict(row, found[1] if found else "") from None
             if _code(error) in _FORBIDDEN:
-                raise Forbidden(words(error)) from None
+                raise Forbidden(words(error), APPENDS) from None
             kind = Barred if any(one in str(error) for one in _BARRED) else NotTaken
             raise kind(words(error)) from None
         return _entry(rows[0])

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,10 +20,22 @@ _ID = COLUMNS.index("id")
 ADDED = tuple(name for name in COLUMNS if name not in Row.__struct_fields__)
 Alive = Callable[[UUID], bool]
 T = TypeVar("T")
+NEW_ID: Final = (
+    "table ledger, which was missing, with a new id: journals and checkpoints of before are of the old one"
+)
 
 
 class NotTaken(Exception):
-    """The sink has definitely not taken the row; the text is the reason."""
+    """The sink has definitely not taken the row; the text is the reason, and `hint` what mends it."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+def hint_of(error: Exception) -> str:
+    """What mends it, where a sink knows."""
+    return error.hint if isinstance(error, NotTaken) else ""
 
 
 class Undecided(Exception):
@@ -45,6 +57,12 @@ class Barred(NotTaken):
 
 class Forbidden(NotTaken):
     """The server answers, and does not let this login in or append."""
+
+
+APPENDS: Final = (
+    "this needs a login that may append: `dbdeck audit init --writer LOGIN`, run as its installer, "
+    "gives one the right"
+)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

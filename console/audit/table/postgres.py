@@ -13,6 +13,7 @@ from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
     ADDED,
+    APPENDS,
     COLUMNS,
     Barred,
     Candidate,
@@ -30,7 +31,7 @@ from console.audit.table.port import (
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
 from console.secrets import Secret
-from console.wire.tls import ssl_context
+from console.wire.tls import refused, ssl_context
 
 _APPEND: Final = f"select {', '.join(ADDED)} from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"  # noqa: S608 - our own
 _BARRED: Final = "AU004"
@@ -48,6 +49,7 @@ _CANDIDATES: Final = f"select {_columns('(intent).')}, outcome, alive from dbdec
 _APPROVALS: Final = f"select {_COLUMNS} from dbdeck_audit.approvals($1)"  # noqa: S608 - our own
 _STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where $1::bigint is null or id > $1 order by id"  # noqa: S608 - our own
 _CHUNK: Final = 1000
+_NO_TLS: Final = "enable TLS on the server, or write a weaker `tls` into audit.url; nothing secret was sent"
 LOST: Final = (
     asyncpg.InterfaceError,
     # A farewell of the server came while nobody listened: asyncpg then takes no other statement.
@@ -78,11 +80,13 @@ class PostgresChannel(Channel[Connection]):
         except TimeoutError:
             raise NotTaken(f"no connection in {self.deadline:g} s") from None
         except ssl.SSLError as error:
-            raise NotTaken(f"TLS failed: {error.reason or error}") from None
+            reason, hint = refused(error)
+            raise NotTaken(f"TLS failed: {reason}", hint) from None
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise Forbidden(str(error)) from None
         except (asyncpg.PostgresError, asyncpg.InternalClientError, *LOST) as error:
-            raise NotTaken(str(error)) from None
+            no_tls = isinstance(error, ConnectionError) and "SSL" in str(error)
+            raise NotTaken(str(error), _NO_TLS if no_tls else "") from None
 
     async def _connect(self) -> Connection:
         address = self._address
@@ -140,7 +144,7 @@ class PostgresTable(ServerTable[Connection]):
         except asyncpg.UniqueViolationError as error:
             raise await self._conflict(row, error.constraint_name or "") from None
         except asyncpg.InsufficientPrivilegeError as error:
-            raise Forbidden(str(error)) from None
+            raise Forbidden(str(error), APPENDS) from None
         except asyncpg.PostgresError as error:
             kind = Barred if error.sqlstate == _BARRED else NotTaken
             raise kind(str(error)) from None
