@@ -157,7 +157,7 @@ class NoTable:
     async def entries(self, query: Query) -> NoReturn:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:  # noqa: ARG002 - the port
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
         yield
 

@@ -164,7 +164,8 @@ class Ledger:
         """`containing`: only rows with this piece of text in their body; `parent`: only those of actions that
         are part of this run.
 
-        Raises AuditUnavailable; PrivilegeMissing for a login that may only write.
+        Raises LedgerFault for a row that cannot be read, AuditUnavailable; PrivilegeMissing for a login that
+        may only write.
         """
         wanted = Query(
             limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing,
@@ -172,8 +173,9 @@ class Ledger:
         )  # fmt: skip
         return await self._table.entries(wanted)
 
-    async def stream(self, above: int = 0) -> AsyncIterator[Entry]:
+    async def stream(self, above: int | None = None) -> AsyncIterator[Entry]:
         """All rows of one moment whose id is above that one, oldest first, in little memory; for exports.
+        None: every row there is.
 
         Raises LedgerFault for a row that cannot be read, AuditUnavailable.
         """
@@ -184,7 +186,7 @@ class Ledger:
 
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first, and last those in journals of this machine that are
-        not merged yet. Raises AuditUnavailable.
+        not merged yet. Raises AuditUnavailable; LedgerFault for one, or its outcome, that cannot be read.
         """
         # Journals first: what is merged meanwhile is then in the table.
         local = await asyncio.to_thread(of_unmerged, self.folder, self._table.ledger, self.sink)
@@ -267,7 +269,7 @@ class Ledger:
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
         )
-        async for rows in self._table.chunks(since.point.floor if since else 0):
+        async for rows in self._table.chunks(since.point.floor if since else None):
             for entry in rows:
                 if isinstance(entry, Unreadable):
                     verifier.note(entry.id)
@@ -283,13 +285,11 @@ class Ledger:
         return whole, verifier.marks
 
     async def base(self, trusted: Collection[str]) -> Base | None:
-        """The newest checkpoint of this ledger that a trusted key signed; none where one of its checkpoints
-        cannot be read, so that all of it is looked at. Raises AuditUnavailable.
+        """The newest checkpoint of this ledger that a trusted key signed.
+
+        Raises AuditUnavailable, and LedgerFault where the row of one cannot be read: all is to be looked at.
         """
-        try:
-            found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
-        except LedgerFault:
-            return None
+        found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
         return found if found and found.point.ledger == self._table.ledger else None
 
     async def checkpoint(self, private: Secret, trusted: Collection[str] = ()) -> Signed:
@@ -301,7 +301,10 @@ class Ledger:
         AuditUnavailable.
         """
         public = checkpoints.public_of(private)
-        base = await self.base((public, *trusted))
+        try:
+            base = await self.base((public, *trusted))
+        except LedgerFault:
+            base = None  # all is read, and the row named as a fault
         found, marks = await self._verified(trusted=(public, *trusted) if trusted else (), since=base)
         if found.faults:
             raise LedgerFault(

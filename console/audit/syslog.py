@@ -24,7 +24,16 @@ class _Loud(SysLogHandler):
 
 
 def send(address: str, line: str) -> None:
-    """`address`: /dev/log, udp://HOST:PORT or tcp://HOST:PORT. Raises OSError."""
+    """`address`: /dev/log, udp://HOST:PORT or tcp://HOST:PORT. Raises OSError, also for a name or a port that
+    there cannot be.
+    """
+    try:
+        _send(address, line)
+    except (ValueError, OverflowError) as error:
+        raise OSError(f"it is no address: {error}") from None
+
+
+def _send(address: str, line: str) -> None:
     kind, _, rest = address.partition("://")
     where: str | tuple[str, int] = address
     stream: socket.SocketKind | None = None  # of a path: whichever the socket is

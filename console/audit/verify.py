@@ -33,9 +33,10 @@ class Fault(msgspec.Struct, frozen=True):
     Kinds: `row` (it cannot be read as one), `body` (text or its hash), `link` (the writer's fields or its
     predecessor), `seal` (time, login, address or witness), `gap` (rows of this writer are missing before
     it), `witness` (it saw a row that is gone), `duplicate` (a second row where one may be), `order` (its id
-    is out of order), `receipt` (a journal proves a row that is missing or different), `checkpoint` (the same
-    for a checkpoint), `signature` (a checkpoint that no trusted key signed, or that is none), `journal` (a
-    local journal is damaged), `anchor` (a line of one is no checkpoint).
+    is out of order), `id` (it is below 1, which no append makes), `receipt` (a journal proves a row that is
+    missing or different), `checkpoint` (the same for a checkpoint), `signature` (a checkpoint that no trusted
+    key signed, or that is none), `journal` (a local journal is damaged), `anchor` (a line of one is no
+    checkpoint).
     """
 
     id: int | None
@@ -117,7 +118,7 @@ class Verifier:
         self._intents: dict[UUID, None] = {}
         self._bodiless: dict[tuple[str, int], Entry] = {}
         self._glass: list[Entry] = []
-        self._newest = 0
+        self._newest: float = -inf
         self._rows = 0
 
     def feed(self, entry: Entry) -> None:
@@ -253,7 +254,7 @@ def checkpoint(entries: Iterable[Entry]) -> Checkpoint:
 
 
 def _content(entry: Entry) -> list[str]:
-    wrong = []
+    wrong = ["id"] if entry.id < 1 else []
     if entry.body is not None and chain.body_hash(entry.body) != entry.body_hash:
         wrong.append("body")
     if chain.link(entry) != entry.link:

@@ -25,6 +25,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -85,12 +86,24 @@ class Late(AuditUnavailable):
 
 
 async def begin_journal(folder: Path, header: Header) -> Journal:
-    """Raises AuditUnavailable naming the path and the reason."""
-    making = OneThread(f"journal {header.writer}").ask(lambda: Journal.create(folder, header))
+    """Raises AuditUnavailable naming the path and the reason. One that is made when nobody waits for it any
+    more is closed: nobody else would free its lock.
+    """
+    way = OneThread(f"journal {header.writer}")
+    making = way.ask(lambda: Journal.create(folder, header))
     try:
-        return await in_time(JOURNAL_SECONDS, making)
+        return await in_time(JOURNAL_SECONDS, asyncio.shield(making))
     except TimeoutError:
+        making.add_done_callback(partial(_close_unwanted, way))
         raise unusable(folder, f"no answer in {JOURNAL_SECONDS:g} s") from None
+    except asyncio.CancelledError:
+        making.add_done_callback(partial(_close_unwanted, way))
+        raise
+
+
+def _close_unwanted(way: OneThread, making: asyncio.Future[Journal]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        way.do(making.result().close)
 
 
 class Writer:
@@ -328,7 +341,7 @@ class Writer:
         if isinstance(error, Barred):
             return Refused(f"the ledger did not take the row: {error}; nothing was executed")
         if isinstance(error, Forbidden):
-            return AuditForbidden(self._unavailable(str(error)).message)
+            return AuditForbidden(self._unavailable(str(error)).message, error.hint)
         if isinstance(error, Duplicate):
             return AlreadyRecorded(error.what, error.action_id)
         return self._unavailable(str(error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,12 +16,14 @@ from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
 from console.cli import output
 from console.cli.context import Services, ledger
-from console.errors import Exit, UsageError
+from console.errors import Exit, LedgerFault, UsageError
 from console.new_file import write_over
 from console.present import audit as words
 from console.present.table import Tone
 
 if TYPE_CHECKING:
+    from console.audit.ledger import Ledger
+    from console.audit.marks import Base
     from console.dispatch.reconcile import Word
 
 _TOLD = 5  # lines of an export that are none
@@ -186,16 +188,33 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
     async with ledger(config, write=False) as opened:
         kept, wrong = await anchored(config, opened.id, trusted)
         points = {**kept, **given(options.anchors, trusted, opened.id)}
-        since = await opened.base(trusted) if options.incremental else None
-        if options.incremental and since is None:
-            output.note("no checkpoint of a trusted key is there: everything is read")
+        since = await _base(opened, trusted) if options.incremental else None
         found = await opened.verify(anchored=points, trusted=trusted, since=since)
-        found = msgspec.structs.replace(found, faults=(*found.faults, *wrong))
-        if since is None:
-            return found
-        unsettled = tuple(intent.action_id for intent in await opened.open_intents())
-        brackets = await opened.brackets()
-    return msgspec.structs.replace(found, open_intents=unsettled, brackets=brackets)
+        if since is not None and found.ok:  # else everything was read already
+            try:
+                found = await _with_what_is_open(opened, found)
+            except LedgerFault as error:  # a row that the checkpoint covers, and that is none any more
+                output.note(f"{error.message}: everything is read")
+                found = await opened.verify(anchored=points, trusted=trusted)
+    return msgspec.structs.replace(found, faults=(*found.faults, *wrong))
+
+
+async def _base(opened: Ledger, trusted: Collection[str]) -> Base | None:
+    """Where to go on from; None, and why, where everything is to be read."""
+    try:
+        found = await opened.base(trusted)
+    except LedgerFault as error:
+        output.note(f"{error.message}, and it is a checkpoint: everything is read")
+        return None
+    if found is None:
+        output.note("no checkpoint of a trusted key is there: everything is read")
+    return found
+
+
+async def _with_what_is_open(opened: Ledger, found: Verification) -> Verification:
+    """What only the whole ledger tells. Raises LedgerFault."""
+    unsettled = tuple(intent.action_id for intent in await opened.open_intents())
+    return msgspec.structs.replace(found, open_intents=unsettled, brackets=await opened.brackets())
 
 
 def _verify_file(options: VerifyOptions) -> Verification:
@@ -217,7 +236,7 @@ async def export(services: Services, name: str, form: str, above: int) -> int:
 
     line = FORMATS.get(form, line_of)
     async with ledger(services.config(), write=False) as opened:
-        lines = [line(row) async for row in opened.stream(above)]
+        lines = [line(row) async for row in opened.stream(above or None)]  # 0: after none
     if name == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return Exit.OK

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 
 PublicKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="a public key, 64 hex digits")]
-_SYSLOG: Final = re.compile(r"/[^\0]+|(udp|tcp)://(\[[0-9a-fA-F:]+\]|[^/:\s]+):\d{1,5}")
+_SYSLOG: Final = re.compile(r"/[^\0]+|(udp|tcp)://(\[[0-9a-fA-F:]+\]|[^/:\s\0]+):\d{1,5}")
 
 
 class Anchor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,4 +46,18 @@ def anchor_fault(anchor: Anchor) -> str:
         return "a password belongs to a ledger"
     if anchor.syslog is not None and not _SYSLOG.fullmatch(anchor.syslog):
         return f"{anchor.syslog!r} is no syslog: /dev/log, udp://HOST:PORT or tcp://HOST:PORT"
+    if anchor.syslog is not None and not anchor.syslog.startswith("/"):
+        return _address_fault(anchor.syslog)
+    return ""
+
+
+def _address_fault(address: str) -> str:
+    """What a socket would not take for a name or a port."""
+    host, _, port = address.partition("://")[2].rpartition(":")
+    if not 0 < int(port) < 2**16:
+        return f"{address!r} is no syslog: a port is 1 to 65535"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return f"{address!r} is no syslog: no host can have that name (a label has 1 to 63 characters)"
     return ""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from console.errors import DbdeckError
+from console.errors import AuditUnavailable, DbdeckError
 from console.secrets import resolve
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class GlassDesk:
             if not opened.done():
                 opened.set_exception(error)
         finally:
+            if not opened.done():  # an error that is none of ours; nobody waits for ever
+                opened.set_exception(_not_begun(sys.exception()))
             self._keeper = None
             self.changed()
 
@@ -114,3 +117,10 @@ class GlassDesk:
             self.changed()
             await asyncio.gather(*self._running, return_exceptions=True)
             await dispatcher.close()
+
+
+def _not_begun(error: BaseException | None) -> AuditUnavailable:
+    return AuditUnavailable(
+        f"the break-glass did not begin, nothing was executed: {type(error).__name__}: {error}",
+        "dbdeck did not expect this error; `dbdeck doctor` looks at the ledger and the journal",
+    )

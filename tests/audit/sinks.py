@@ -22,6 +22,8 @@ class Sink:
     """`url` is the address of a login that may write and read; `entry` the name of the table."""
 
     entry = "entry"
+    lowest = -(2**63)  # the smallest id that its table can hold
+    forced = ""  # what an insert has to say that brings an id of its own
 
     def __init__(self, url: str, journal: Path, password: Secret | None = None) -> None:
         self.url = url
@@ -79,6 +81,7 @@ class SqliteSink(Sink):
 
 class PostgresSink(Sink):
     entry = "dbdeck_audit.entry"
+    forced = "overriding system value"
 
     def __init__(self, server: PostgresServer, database: str, journal: Path) -> None:
         at = f":{server.port}/{database}?host={server.host}"
@@ -114,6 +117,8 @@ class PostgresSink(Sink):
 
 
 class MysqlSink(Sink):
+    lowest = 0
+
     def __init__(self, server: MysqlServer, database: str, journal: Path) -> None:
         at = f"127.0.0.1:{server.port}/{database}?tls=verify-full&ca={server.ca_file}"
         super().__init__(f"mysql://{OPERATOR}@{at}", journal, Secret(PASSWORDS[OPERATOR]))
@@ -139,7 +144,9 @@ class MysqlSink(Sink):
 
     async def attack(self, *statements: str) -> None:
         names = ("entry_no_update", "entry_no_delete")
-        await self.execute(*(f"drop trigger if exists {name}" for name in names), *statements)
+        drops = [f"drop trigger if exists {name}" for name in names]
+        zero = "set sql_mode = concat(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO')"  # else an id of 0 is a new one
+        await self.execute(*drops, zero, *statements)
 
     async def refused(self, statement: str) -> str:
         try:

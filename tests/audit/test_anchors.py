@@ -27,7 +27,7 @@ from console.errors import AuditUnavailable, ConfigError, LedgerFault, Privilege
 from console.model.anchors import Anchor
 from console.secrets import Secret
 from tests.audit.sinks import Sink, SqliteSink
-from tests.audit.test_tamper import BEFORE, TAIL, fill
+from tests.audit.test_tamper import BEFORE, TAIL, fill, named
 
 PRIVATE, PUBLIC = new_key()
 TRUSTED = (PUBLIC,)
@@ -72,8 +72,7 @@ async def test_what_was_changed_before_a_checkpoint_shows(sink: Sink, disk: Path
     a, b = await fill(sink)
     async with sink.open() as signer:
         signed = await signer.checkpoint(PRIVATE)
-    names = {"a": a.writer, "b": b.writer, "other": uuid4(), "entry": "{entry}"}
-    await sink.attack(BEFORE[name][0].format(**names))
+    await sink.attack(named(sink, BEFORE[name][0], a, b))
     assert BEFORE[name][1] in await faults(sink, disk / "no journals", points(signed))
 
 
@@ -217,6 +216,13 @@ async def test_a_syslog_is_told_the_digest(sink: Sink) -> None:
     assert signed.digest.hex() in told
     assert signed.signature in told
     assert told.startswith("<38>dbdeck: audit checkpoint ")  # auth.info
+
+
+@pytest.mark.parametrize("address", ["udp://127.0.0.1:99999", "udp://a..b:514"])
+async def test_a_syslog_that_is_no_address_is_told(sqlite: SqliteSink, address: str) -> None:
+    signed = await marked(sqlite)
+    with pytest.raises(AuditUnavailable, match="no address"):
+        await anchors.keep(Anchor(syslog=address), signed, sqlite.journal, nothing)
 
 
 async def test_a_syslog_that_is_not_there_is_told(sink: Sink, disk: Path) -> None:

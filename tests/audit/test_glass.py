@@ -32,6 +32,7 @@ from console.audit.readback import line_of
 from console.audit.record import Kind, Row, canonical_json, encode
 from console.audit.syslog import receipt_line
 from console.errors import AuditUnavailable, Refused
+from console.model.anchors import Anchor, anchor_fault
 from console.secrets import Secret
 from tests.audit.forge import row
 from tests.audit.outage import ON_SERVERS, ON_SQLITE, outage
@@ -575,6 +576,33 @@ async def test_a_syslog_that_is_away_holds_nothing_up_and_is_told(sqlite: Sqlite
         assert [server.recv(4096) for _ in range(6)]
     assert glass.receipts.lost == {gone: (6, "Connection refused")}
     assert glass.rows == 6
+
+
+NO_ADDRESSES = ("udp://127.0.0.1:99999", "udp://a..b:514", f"tcp://{'x' * 64}:514", "udp://a\0b:514")
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES[:3])
+async def test_a_syslog_that_is_no_address_holds_nothing_up_and_is_told(
+    sqlite: SqliteSink, address: str
+) -> None:
+    await known(sqlite)
+    async with outage(sqlite, "locked"), told(sqlite, address) as glass:
+        await act(glass)
+    ((number, why),) = glass.receipts.lost.values()
+    assert (number, why.startswith("it is no address")) == (6, True), why
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_a_config_does_not_take_it(address: str) -> None:
+    assert anchor_fault(Anchor(syslog=address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/dev/log", "udp://a.b.:514", "tcp://[::1]:65535", "udp://127.0.0.1:1", "udp://büro.example:514"],
+)
+def test_a_config_takes_an_address_that_there_can_be(address: str) -> None:
+    assert anchor_fault(Anchor(syslog=address)) == ""
 
 
 async def test_a_syslog_that_says_nothing_is_waited_for_once(

@@ -8,13 +8,14 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from console.audit import ledger as opening
 from console.audit import writer as writing
 from console.audit.glass import open_glass
+from console.audit.journal import alive
 from console.audit.readback import parse
 from console.audit.record import Kind
 from console.errors import AuditUnavailable
@@ -173,6 +174,44 @@ async def test_a_break_glass_ends_with_the_row_that_the_disk_does_not_answer_for
     async with asyncio.timeout(ENDS), sqlite.open() as after:
         assert (await after.merge(ledger.path, died=True)).rows == 4
         assert (await after.verify()).ok
+
+
+async def freed(folder: Path) -> None:
+    """Each of the journals: no lock, and no descriptor of this process."""
+    journals = {str(path) for path in folder.glob("*.ndjson")}
+    assert len(journals) == 2
+    async with asyncio.timeout(ENDS):
+        while any(alive(folder, UUID(Path(path).name.removesuffix(".ndjson"))) for path in journals):
+            await asyncio.sleep(0.02)
+    held = {str(one.readlink()) for one in Path("/proc/self/fd").iterdir() if one.is_symlink()}
+    assert not journals & held
+
+
+async def test_a_journal_that_is_made_too_late_is_closed(sqlite: SqliteSink, slow: Disk) -> None:
+    await has_written(sqlite)
+    slow.hang()
+    with pytest.raises(AuditUnavailable, match=r"no answer in 0\.3 s"):
+        async with sqlite.open():
+            pass
+    slow.answer()
+    await freed(sqlite.journal)
+
+
+async def test_a_journal_that_nobody_waits_for_is_closed(
+    sqlite: SqliteSink, slow: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await has_written(sqlite)
+    monkeypatch.setattr(writing, "JOURNAL_SECONDS", 60.0)
+    slow.hang()
+    opening_it = asyncio.create_task(sqlite.open().__aenter__())
+    async with asyncio.timeout(ENDS):
+        while len(list(sqlite.journal.glob("*.ndjson"))) < 2:
+            await asyncio.sleep(0.02)
+    opening_it.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening_it
+    slow.answer()
+    await freed(sqlite.journal)
 
 
 # ---- the command ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from console.audit.export import export_lines, verify_export
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.audit.writer import Draft
-from console.errors import UsageError
+from console.errors import LedgerFault, UsageError
 from console.present import audit as words
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 
@@ -170,6 +170,44 @@ async def test_sqlite_with_a_row_that_is_none(sqlite: SqliteSink, disk: Path, na
 @pytest.mark.parametrize("name", _POSTGRES)
 async def test_postgres_with_a_row_that_is_none(postgres_sink: PostgresSink, disk: Path, name: str) -> None:
     await hidden(postgres_sink, disk, _POSTGRES[name])
+
+
+async def refused(sink: Sink, disk: Path, change: str, *, outcome: bool = False) -> None:
+    """Who asks for entries or for open intents is told which row it is, and not that there is no ledger."""
+    async with sink.open() as ledger:
+        made = await ledger.append(Kind.INTENT, action := uuid4(), {"action": "session.terminate"})
+        if outcome:
+            made = await ledger.append_late(Kind.OUTCOME, action, {"status": "unknown"})
+        await sink.attack(f"update {{entry}} set {change} where id = {made.id}")
+        for asked in (ledger.open_intents(), ledger.entries(action_id=action)):
+            with pytest.raises(LedgerFault, match=f"row {made.id} of the ledger cannot be read"):
+                await asked
+    assert made.id in await found(sink, disk, ())
+
+
+@pytest.mark.parametrize(
+    "name", ["a body of bytes", "a body that is no text", "a login that is no text", "a time that is none"]
+)
+async def test_sqlite_names_the_row_to_who_asks(sqlite: SqliteSink, disk: Path, name: str) -> None:
+    await refused(sqlite, disk, _SQLITE[name])
+
+
+async def test_sqlite_names_the_outcome_to_who_asks(sqlite: SqliteSink, disk: Path) -> None:
+    body = b'{"status":"unknown","\xff":1}'.hex()
+    await refused(sqlite, disk, f"body = cast(x'{body}' as text)", outcome=True)
+
+
+@pytest.mark.parametrize("name", [name for name, change in _POSTGRES.items() if change.startswith("at ")])
+async def test_postgres_names_the_row_to_who_asks(postgres_sink: PostgresSink, disk: Path, name: str) -> None:
+    await refused(postgres_sink, disk, _POSTGRES[name])
+
+
+async def test_postgres_names_an_approval_to_who_asks(postgres_sink: PostgresSink) -> None:
+    async with postgres_sink.open() as ledger:
+        made = await ledger.append(Kind.APPROVAL, action := uuid4(), {})
+        await postgres_sink.attack(f"update {{entry}} set {_POSTGRES['after our time']} where id = {made.id}")
+        with pytest.raises(LedgerFault, match=f"row {made.id} of the ledger cannot be read"):
+            await ledger.approvals(action)
 
 
 @pytest.mark.parametrize("name", _MYSQL)

@@ -9,9 +9,15 @@ import pytest
 
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
-from tests.audit.sinks import Sink
+from tests.audit.sinks import MysqlSink, Sink
 
 ONE = "where kind = 'step' and seq = 3 and writer = '{a}'"
+# Under another writer, whom its link does not fit.
+FORGED = (
+    "insert into {entry} (id, at, writer, seq, kind, action_id, body, body_hash, prev, link, witness, "
+    "db_user, peer, seal) {forced} select {id}, at, '{other}', 1, 'resolved', action_id, body, body_hash, "
+    "prev, link, witness, db_user, peer, seal from {entry} "
+)
 BEFORE: dict[str, tuple[str, str]] = {
     "body": ("update {entry} set body = replace(body, 'n', 'm') " + ONE, "body"),
     "user": ("update {entry} set db_user = 'somebody' " + ONE, "seal"),
@@ -24,6 +30,8 @@ BEFORE: dict[str, tuple[str, str]] = {
     "middle row deleted": ("delete from {entry} " + ONE, "gap"),
     "writer deleted": ("delete from {entry} where writer = '{a}'", "witness"),
     "tail cut": ("delete from {entry} where writer = '{a}' and seq > 4", "witness"),
+    "a row below all others": (FORGED.replace("{id}", "{lowest}") + ONE, "id"),
+    "a row with the id 0": (FORGED.replace("{id}", "0") + ONE, "id"),
 }
 TAIL = {
     "newest row deleted": "delete from {entry} where writer = '{b}' and kind = 'close'",
@@ -48,10 +56,14 @@ async def faults(sink: Sink, journal: Path) -> set[str]:
         return {fault.kind for fault in (await ledger.verify()).faults}
 
 
+def named(sink: Sink, statement: str, a: Ledger, b: Ledger) -> str:
+    names = {"a": a.writer, "b": b.writer, "other": uuid4(), "entry": "{entry}"}
+    return statement.format(**names, lowest=sink.lowest, forced=sink.forced)
+
+
 async def attack(sink: Sink, statement: str) -> None:
     a, b = await fill(sink)
-    names = {"a": a.writer, "b": b.writer, "other": uuid4(), "entry": "{entry}"}
-    await sink.attack(statement.format(**names))
+    await sink.attack(named(sink, statement, a, b))
 
 
 @pytest.mark.parametrize("name", BEFORE)
@@ -59,6 +71,24 @@ async def test_it_shows_by_itself(sink: Sink, disk: Path, name: str) -> None:
     statement, kind = BEFORE[name]
     await attack(sink, statement)
     assert kind in await faults(sink, disk / "no journals")
+
+
+@pytest.mark.parametrize("number", [-5, 0])
+async def test_a_forged_end_below_the_first_row_is_named(sink: Sink, disk: Path, number: int) -> None:
+    """No trigger stands in its way, and the intent is not open any more for who asks for those."""
+    if number < sink.lowest:
+        pytest.skip("ids are unsigned here")
+    async with sink.open() as ledger:
+        await ledger.append(Kind.INTENT, action := uuid4(), {"action": "session.terminate"})
+        forged = FORGED.format(entry="{entry}", forced=sink.forced, id=number, other=uuid4())
+        zero = ["set sql_mode = 'NO_AUTO_VALUE_ON_ZERO'"] if isinstance(sink, MysqlSink) else []
+        await sink.execute(*zero, f"{forged} where action_id = '{action}'")
+    async with sink.open(write=False, journal=disk / "no journals") as reader:
+        assert await reader.open_intents() == []
+        found = await reader.verify()
+        assert {one.kind for one in found.faults if one.id == number} == {"id", "link", "witness"}
+        assert (await reader.row(number)).id == number
+        assert (number, "resolved") in [(row.id, row.kind) async for row in reader.stream()]
 
 
 @pytest.mark.parametrize("name", TAIL)

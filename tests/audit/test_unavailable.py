@@ -14,13 +14,13 @@ from uuid import uuid4
 
 import pytest
 
-from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.ledger import Ledger, inspect, install, open_ledger
 from console.audit.record import Kind
-from console.errors import AuditUnavailable, PrivilegeMissing
+from console.errors import AuditForbidden, AuditMissing, AuditUnavailable, PrivilegeMissing
 from console.secrets import Secret
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 from tests.audit.test_journal import largest_file
-from tests.servers.accounts import APP, OPERATOR, PASSWORDS
+from tests.servers.accounts import APP, MONITOR, OPERATOR, PASSWORDS
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import Proxy, tcp_proxy
 
@@ -283,6 +283,77 @@ async def test_a_writer_on_postgres_cannot_read(postgres_sink: PostgresSink) -> 
 
 async def test_a_writer_on_mysql_cannot_read(mysql_sink: MysqlSink) -> None:
     await writes_but_cannot_read(f"mysql://{APP}@{mysql_sink.at}", mysql_sink)
+
+
+async def without_its_ledger_table(sink: ServerSink, name: str) -> None:
+    async with sink.open() as ledger:
+        await ledger.append(Kind.STEP, action := uuid4(), {"n": 1})
+        old = ledger.id
+    await sink.execute(f"drop table {name}")
+    with pytest.raises(AuditMissing):
+        async with sink.open():
+            pass
+    assert "with a new id" in (await sink.install())[0]
+    async with sink.open() as ledger:
+        await ledger.append(Kind.STEP, action, {"n": 2})
+        assert len(await ledger.entries(action_id=action)) == 2
+        assert ledger.id != old
+    assert not any("new id" in one for one in await sink.install())
+    assert [part for part in await inspect(sink.admin) if part.is_wrong] == []
+
+
+async def test_postgres_whose_ledger_table_is_gone_is_repaired(postgres_sink: PostgresSink) -> None:
+    await without_its_ledger_table(postgres_sink, "dbdeck_audit.ledger")
+
+
+async def test_mysql_whose_ledger_table_is_gone_is_repaired(mysql_sink: MysqlSink) -> None:
+    await without_its_ledger_table(mysql_sink, "ledger")
+
+
+async def only_reads(url: str, sink: ServerSink) -> None:
+    """As `audit reconcile` by an auditor."""
+    with pytest.raises(AuditForbidden) as caught:
+        async with open_ledger(url, sink.journal, password=Secret(PASSWORDS[MONITOR])):
+            pass
+    assert "a login that may append" in caught.value.hint
+    async with open_ledger(url, sink.journal, password=Secret(PASSWORDS[MONITOR]), write=False) as ledger:
+        assert (await ledger.verify()).ok
+
+
+async def test_an_auditor_on_postgres_cannot_write(postgres_sink: PostgresSink) -> None:
+    await install(postgres_sink.admin, auditors=[MONITOR])
+    await only_reads(f"postgresql://{MONITOR}@{postgres_sink.at}", postgres_sink)
+
+
+async def test_an_auditor_on_mysql_cannot_write(mysql_sink: MysqlSink) -> None:
+    await install(mysql_sink.admin, auditors=[f"{MONITOR}@%"])
+    await only_reads(f"mysql://{MONITOR}@{mysql_sink.at}", mysql_sink)
+
+
+async def untrusted(url: str, journal: Path) -> str:
+    with pytest.raises(AuditUnavailable) as caught:
+        async with open_ledger(url, journal, password=Secret("x")):
+            pass
+    for asked in (install(url, password=Secret("x")), inspect(url, password=Secret("x"))):
+        with pytest.raises(AuditUnavailable) as again:
+            await asked
+        assert again.value.hint == caught.value.hint
+    return caught.value.hint
+
+
+async def test_postgres_whose_certificate_is_not_trusted(postgres_tls: PostgresServer, journal: Path) -> None:
+    url = f"postgresql://{OPERATOR}@127.0.0.1:{postgres_tls.port}/postgres?tls=verify-full"
+    assert "`ca` has to name" in await untrusted(url, journal)
+
+
+async def test_postgres_that_offers_no_tls(postgres18: PostgresServer, journal: Path) -> None:
+    url = f"postgresql://{OPERATOR}@127.0.0.1:{postgres18.port}/postgres?tls=require"
+    assert "enable TLS on the server" in await untrusted(url, journal)
+
+
+async def test_mysql_whose_certificate_is_not_trusted(mysql_sink: MysqlSink, journal: Path) -> None:
+    url = mysql_sink.url.partition("&ca=")[0]
+    assert "`ca` has to name" in await untrusted(url, journal)
 
 
 async def test_a_ledger_is_made_once(postgres_sink: PostgresSink) -> None:

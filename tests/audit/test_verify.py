@@ -65,6 +65,7 @@ SEEN_ALONE: list[tuple[str, Attack, str]] = [
     ("all rows of a writer deleted", lambda rows: [r for r in rows if r.writer != A], "witness"),
     ("tail of a writer cut", lambda rows: [r for r in rows if r.writer != A or r.seq < 2], "witness"),
     ("two rows with one id", edit(4, id=4), "order"),
+    ("a row below the first", edit(0, id=0), "id"),
     ("row doubled", lambda rows: [*rows, msgspec.structs.replace(rows[4], id=99)], "duplicate"),
     ("ids swapped", swap_ids, "witness"),
 ]

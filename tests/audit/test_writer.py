@@ -81,7 +81,7 @@ class FakeTable:
     async def entries(self, query: Query) -> list[Entry]:
         raise NotImplementedError
 
-    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         raise NotImplementedError
 
     async def candidates(self) -> list[Candidate]:

@@ -6,14 +6,18 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import yaml
 
+from console.audit import chain
 from console.audit.ledger import open_ledger
-from console.audit.record import Kind
+from console.audit.record import Kind, iso
+from console.audit.table.port import COLUMNS
+from tests.audit.forge import entry, row
 from tests.command import Command
 
 
@@ -57,6 +61,37 @@ async def test_a_ledger_that_was_made_anew_shows_by_its_anchors(signing: Command
         journal.unlink()
     found = await signing.run("audit", "verify", "--json")
     assert (found.code, {one["kind"] for one in found.document["faults"]}) == (11, {"checkpoint"}), found
+
+
+async def test_an_intent_that_the_checkpoint_covers_and_cannot_be_read_is_named(signing: Command) -> None:
+    """A report that goes on from the checkpoint has no fault, and what is open cannot be told."""
+    assert (await signing.run("audit", "init")).code == 0
+    old = entry(row(chain.Head(0, chain.START), uuid4(), kind="intent"), 1, chain.START)
+    values = [iso(value) if isinstance(value, datetime) else str(value) if isinstance(value, UUID) else value
+              for value in (getattr(old, name) for name in COLUMNS)]  # fmt: skip
+    with closing(sqlite3.connect(signing.folder / "audit.db", isolation_level=None)) as connection:
+        marks = ", ".join("?" * len(values))
+        connection.execute(f"insert into entry ({', '.join(COLUMNS)}) values ({marks})", values)
+    assert (await signing.run("audit", "checkpoint")).code == 0
+    found = await signing.run("audit", "verify", "--incremental", "--json")
+    assert (found.code, found.document["open_intents"]) == (0, [str(old.action_id)]), found
+    await attack(signing, "update entry set body = cast(x'7bff7d' as text) where id = 1")
+    found = await signing.run("audit", "verify", "--incremental", "--json")
+    assert (found.code, [one["id"] for one in found.document["faults"]]) == (11, [1]), found
+    assert "row 1 of the ledger cannot be read" in found.err
+    assert "everything is read" in found.err
+
+
+async def test_a_checkpoint_that_cannot_be_read_is_not_said_to_be_none(signing: Command) -> None:
+    nothing = "no checkpoint of a trusted key is there"
+    await signing.run("audit", "init")
+    found = await signing.run("audit", "verify", "--incremental")
+    assert (found.code, nothing in found.err) == (0, True), found
+    await signing.run("audit", "checkpoint")
+    await attack(signing, "update entry set body = cast(x'7bff7d' as text) where kind = 'checkpoint'")
+    found = await signing.run("audit", "verify", "--incremental")
+    assert (found.code, nothing in found.err) == (11, False), found
+    assert "of the ledger cannot be read" in found.err
 
 
 async def test_an_export_is_compared_with_anchors_offline(signing: Command, tmp_path: Path) -> None:

@@ -127,6 +127,30 @@ async def test_a_syslog_is_told_each_row(stage: Stage) -> None:
         assert said in stage.app.desk.glass.told
 
 
+async def test_a_syslog_that_is_no_address_is_told(stage: Stage) -> None:
+    anchors = (Anchor(syslog="udp://127.0.0.1:99999"),)
+    audit = msgspec.structs.replace(stage.config.audit, checkpoints=Checkpoints(anchors=anchors))
+    stage.config = msgspec.structs.replace(stage.config, audit=audit)
+    ruled(stage, MAY)
+    async with without_ledger(stage) as (pilot, _):
+        await break_it(pilot, stage)
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        await pilot.press("escape", "ctrl+g")
+        await until(pilot, lambda: stage.app.desk.glass.left is None)
+    assert "not known to be in udp://127.0.0.1:99999" in stage.app.desk.glass.told
+
+
+async def test_an_error_of_another_kind_leaves_the_glass_whole_and_is_told(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(audit_glass, "Receipts")
+    async with without_ledger(stage) as (pilot, _):
+        await pilot.press("b", *"down", "enter", *"shop", "enter", "enter")
+        await until(pilot, lambda: "NameError" in why(pilot))
+        assert "nothing was executed" in why(pilot)
+        assert stage.app.desk.glass.left is None
+
+
 async def test_in_the_frame_a_long_plan_leaves_its_buttons_in_view(stage: Stage) -> None:
     async with without_ledger(stage) as (pilot, _):
         await break_it(pilot, stage)

@@ -9,7 +9,7 @@ from pymysql.err import MySQLError
 
 from console.audit.definitions import ASK, Part, compared, digest, earlier, mysql_objects
 from console.audit.table.mysql import MysqlChannel, words
-from console.audit.table.port import NotTaken, sql, statements
+from console.audit.table.port import NotTaken, hint_of, sql, statements
 from console.audit.url import ServerAddress
 from console.errors import AuditUnavailable
 from console.secrets import Secret
@@ -40,7 +40,8 @@ async def inspect_mysql(address: ServerAddress, password: Secret | None, deadlin
         connection = await channel.dial()
         return judged((await connection.fetch(sql("mysql_inspect.sql"))).dicts())
     except (NotTaken, MySQLError) as error:
-        raise AuditUnavailable(f"the ledger {address.sink} cannot be looked at: {words(error)}") from None
+        message = f"the ledger {address.sink} cannot be looked at: {words(error)}"
+        raise AuditUnavailable(message, hint_of(error)) from None
     finally:
         if connection is not None:
             await connection.aclose()

@@ -8,7 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from console.audit.definitions import Part, compared, digest, earlier, postgres_functions
-from console.audit.table.port import NotTaken, sql
+from console.audit.table.port import NotTaken, hint_of, sql
 from console.audit.table.postgres import LOST, Connection, PostgresChannel
 from console.audit.url import ServerAddress
 from console.errors import AuditUnavailable
@@ -40,7 +40,8 @@ async def inspect_postgres(address: ServerAddress, password: Secret | None, dead
         connection = await channel.dial()
         return judged(await connection.fetch(sql("postgres_inspect.sql")))
     except (NotTaken, asyncpg.PostgresError, *LOST) as error:
-        raise AuditUnavailable(f"the ledger {address.sink} cannot be looked at: {error}") from None
+        message = f"the ledger {address.sink} cannot be looked at: {error}"
+        raise AuditUnavailable(message, hint_of(error)) from None
     finally:
         if connection is not None:
             await channel.hang_up(connection)

@@ -14,6 +14,7 @@ from pymysql.err import InterfaceError, MySQLError, OperationalError
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
+    APPENDS,
     COLUMNS,
     Barred,
     Candidate,
@@ -71,9 +72,9 @@ class MysqlChannel(Channel[Connection]):
         try:
             return await connect_mysql(self._address)
         except LoginRefused as error:
-            raise Forbidden(error.message) from None
+            raise Forbidden(error.message, error.hint) from None
         except Unreachable as error:
-            raise NotTaken(error.message) from None
+            raise NotTaken(error.message, error.hint) from None
 
     async def _run(self, connection: Connection, sql: str, *args: object) -> Sequence[Fields]:
         return (await connection.fetch(sql, args)).dicts()
@@ -114,7 +115,7 @@ class MysqlTable(ServerTable[Connection]):
                 found = _KEY_NAME.search(str(error))
                 raise await self._conflict(row, found[1] if found else "") from None
             if _code(error) in _FORBIDDEN:
-                raise Forbidden(words(error)) from None
+                raise Forbidden(words(error), APPENDS) from None
             kind = Barred if any(one in str(error) for one in _BARRED) else NotTaken
             raise kind(words(error)) from None
         return _entry(rows[0])
@@ -145,10 +146,10 @@ class MysqlTable(ServerTable[Connection]):
             for row in await self._read("call open_candidates()")
         ]
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         """Pages of one snapshot: between two of them other writers go on."""
         connection: Connection | None = None
-        last = above
+        last = -1 if above is None else above  # ids are unsigned here
         try:
             connection = await self._reads.dial()
             await connection.fetch("set transaction isolation level repeatable read")

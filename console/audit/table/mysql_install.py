@@ -12,7 +12,7 @@ from pymysql.err import MySQLError
 
 from console.audit.definitions import digest, mysql_objects
 from console.audit.table.mysql import MysqlChannel, words
-from console.audit.table.port import NotTaken, sql, statements
+from console.audit.table.port import NEW_ID, NotTaken, hint_of, sql, statements
 from console.audit.url import ServerAddress
 from console.errors import AuditUnavailable
 from console.secrets import Secret
@@ -21,6 +21,9 @@ from console.wire.mysql import Connection
 _OWNER: Final = "dbdeck_audit_owner@localhost"
 _OBJECT: Final = re.compile(r"^create (?:definer = \S+ )?(procedure|trigger) (\w+)", re.MULTILINE)
 # A routine keeps the sql_mode it was made under: strict, so that nothing is ever cut to fit.
+_HAS_LEDGER: Final = (
+    "select count(*) from information_schema.tables where table_schema = database() and table_name = 'ledger'"
+)
 _STRICT: Final = "set sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
 
 
@@ -41,7 +44,8 @@ async def install_mysql(
     except (NotTaken, MySQLError) as error:
         raise AuditUnavailable(
             f"no ledger was made at {address.sink}: {words(error)}",
-            "audit init needs the rights to make databases, accounts, routines and triggers",
+            hint_of(error)
+            or "audit init needs the rights to make databases, accounts, routines and triggers",
         ) from None
     finally:
         if connection is not None:
@@ -87,6 +91,7 @@ async def _make(connection: Connection) -> tuple[bool, list[str]]:
     """
     there = await _objects(connection)
     existed = "append_entry" in there
+    (known,) = (await connection.fetch(_HAS_LEDGER)).rows[0]
     lost: list[str] = []
     made: list[str] = []
     for text in statements("mysql.sql"):
@@ -97,6 +102,8 @@ async def _make(connection: Connection) -> tuple[bool, list[str]]:
         if named not in there:
             await connection.fetch(text)
             made += [f"{kind} {named}, which was missing or another one"] if named else []
+    if existed and not known:
+        made.insert(0, NEW_ID)
     for grant in lost:
         await connection.fetch(grant)
     return existed, made

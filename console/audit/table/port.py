@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,10 +20,22 @@ _ID = COLUMNS.index("id")
 ADDED = tuple(name for name in COLUMNS if name not in Row.__struct_fields__)
 Alive = Callable[[UUID], bool]
 T = TypeVar("T")
+NEW_ID: Final = (
+    "table ledger, which was missing, with a new id: journals and checkpoints of before are of the old one"
+)
 
 
 class NotTaken(Exception):
-    """The sink has definitely not taken the row; the text is the reason."""
+    """The sink has definitely not taken the row; the text is the reason, and `hint` what mends it."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+def hint_of(error: Exception) -> str:
+    """What mends it, where a sink knows."""
+    return error.hint if isinstance(error, NotTaken) else ""
 
 
 class Undecided(Exception):
@@ -45,6 +57,12 @@ class Barred(NotTaken):
 
 class Forbidden(NotTaken):
     """The server answers, and does not let this login in or append."""
+
+
+APPENDS: Final = (
+    "this needs a login that may append: `dbdeck audit init --writer LOGIN`, run as its installer, "
+    "gives one the right"
+)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +89,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 class Table(Protocol):
     """One connection to a sink. One call at a time; every call has the client-side deadline.
 
-    Reads raise AuditUnavailable (PrivilegeMissing where a grant is what is missing).
+    Reads raise AuditUnavailable (PrivilegeMissing where a grant is what is missing), and LedgerFault naming a
+    row that cannot be read.
     """
 
     ledger: UUID  # identity of the installed ledger
@@ -87,8 +106,10 @@ class Table(Protocol):
 
     async def entries(self, query: Query) -> list[Entry]: ...
 
-    def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
-        """All rows of one moment whose id is above that one, ids ascending, many at a time."""
+    def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
+        """All rows of one moment whose id is above that one, ids ascending, many at a time. None: all there
+        are, whatever id somebody gave them.
+        """
 
     async def candidates(self) -> list[Candidate]: ...
 
@@ -147,11 +168,15 @@ def readable(row: Sequence[Any]) -> Entry | Unreadable:
 def whole(found: Entry | Unreadable) -> Entry:
     """Raises LedgerFault naming the row."""
     if isinstance(found, Unreadable):
-        raise LedgerFault(
-            f"row {found.id} of the ledger cannot be read: {found.why}",
-            "`dbdeck audit verify` names all such rows",
-        )
+        raise unreadable(found)
     return found
+
+
+def unreadable(found: Unreadable) -> LedgerFault:
+    return LedgerFault(
+        f"row {found.id} of the ledger cannot be read: {found.why}",
+        "`dbdeck audit verify` names all such rows",
+    )
 
 
 def sealed(row: Row, added: Fields) -> Entry:

@@ -13,6 +13,7 @@ from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
     ADDED,
+    APPENDS,
     COLUMNS,
     Barred,
     Candidate,
@@ -30,15 +31,25 @@ from console.audit.table.port import (
 from console.audit.table.server import ServerTable
 from console.audit.url import ServerAddress
 from console.secrets import Secret
-from console.wire.tls import ssl_context
+from console.wire.tls import refused, ssl_context
 
 _APPEND: Final = f"select {', '.join(ADDED)} from dbdeck_audit.append($1, $2, $3, $4, $5, $6, $7, $8, $9)"  # noqa: S608 - our own
 _BARRED: Final = "AU004"
 # A time that Python has none for is none: the row is told as one that cannot be read.
-_AT: Final = "case when at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then at end"
-_COLUMNS: Final = ", ".join(_AT if name == "at" else name for name in COLUMNS)
-_STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where id > $1 order by id"  # noqa: S608 - our own
+_AT: Final = "case when {0}at between '0001-01-02 00:00+00' and '9999-12-30 00:00+00' then {0}at end as at"
+
+
+def _columns(of: str = "") -> str:
+    """Of an entry; `of` leads to it."""
+    return ", ".join(_AT.format(of) if name == "at" else of + name for name in COLUMNS)
+
+
+_COLUMNS: Final = _columns()
+_CANDIDATES: Final = f"select {_columns('(intent).')}, outcome, alive from dbdeck_audit.candidates()"  # noqa: S608 - our own
+_APPROVALS: Final = f"select {_COLUMNS} from dbdeck_audit.approvals($1)"  # noqa: S608 - our own
+_STREAM: Final = f"select {_COLUMNS} from dbdeck_audit.entry where $1::bigint is null or id > $1 order by id"  # noqa: S608 - our own
 _CHUNK: Final = 1000
+_NO_TLS: Final = "enable TLS on the server, or write a weaker `tls` into audit.url; nothing secret was sent"
 LOST: Final = (
     asyncpg.InterfaceError,
     # A farewell of the server came while nobody listened: asyncpg then takes no other statement.
@@ -69,11 +80,13 @@ class PostgresChannel(Channel[Connection]):
         except TimeoutError:
             raise NotTaken(f"no connection in {self.deadline:g} s") from None
         except ssl.SSLError as error:
-            raise NotTaken(f"TLS failed: {error.reason or error}") from None
+            reason, hint = refused(error)
+            raise NotTaken(f"TLS failed: {reason}", hint) from None
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise Forbidden(str(error)) from None
         except (asyncpg.PostgresError, asyncpg.InternalClientError, *LOST) as error:
-            raise NotTaken(str(error)) from None
+            no_tls = isinstance(error, ConnectionError) and "SSL" in str(error)
+            raise NotTaken(str(error), _NO_TLS if no_tls else "") from None
 
     async def _connect(self) -> Connection:
         address = self._address
@@ -131,7 +144,7 @@ class PostgresTable(ServerTable[Connection]):
         except asyncpg.UniqueViolationError as error:
             raise await self._conflict(row, error.constraint_name or "") from None
         except asyncpg.InsufficientPrivilegeError as error:
-            raise Forbidden(str(error)) from None
+            raise Forbidden(str(error), APPENDS) from None
         except asyncpg.PostgresError as error:
             kind = Barred if error.sqlstate == _BARRED else NotTaken
             raise kind(str(error)) from None
@@ -143,13 +156,15 @@ class PostgresTable(ServerTable[Connection]):
         return UUID(str(found)) if found else None
 
     async def entries(self, query: Query) -> list[Entry]:
-        text = sql("postgres_entries.sql").format(order="desc" if query.newest_first else "asc")
+        text = sql("postgres_entries.sql").format(
+            columns=_COLUMNS, order="desc" if query.newest_first else "asc"
+        )
         kinds = None if query.kinds is None else list(query.kinds)
         values = (query.action_id, kinds, query.limit, query.containing, query.parent)
         return [to_entry(row) for row in await self._read(text, *values)]
 
     async def approvals(self, action: UUID) -> list[Entry]:
-        found = await self._read("select * from dbdeck_audit.approvals($1)", action)
+        found = await self._read(_APPROVALS, action)
         return [to_entry(row) for row in found]
 
     async def redact(self, writer: UUID, seq: int) -> bool:
@@ -159,10 +174,10 @@ class PostgresTable(ServerTable[Connection]):
     async def candidates(self) -> list[Candidate]:
         return [
             Candidate(intent=to_entry(row), outcome=row["outcome"], alive=row["alive"])
-            for row in await self._read("select (intent).*, outcome, alive from dbdeck_audit.candidates()")
+            for row in await self._read(_CANDIDATES)
         ]
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         connection: Connection | None = None
         try:
             connection = await self._reads.dial()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import asyncpg
 
-from console.audit.table.port import NotTaken, sql
+from console.audit.table.port import NEW_ID, NotTaken, hint_of, sql
 from console.audit.table.postgres import LOST, Connection, PostgresChannel
 from console.audit.url import ServerAddress
 from console.errors import AuditUnavailable
 from console.secrets import Secret
+
+_TABLES: Final = ("dbdeck_audit.ledger", "dbdeck_audit.entry")
+_IS_THERE: Final = "select to_regclass($1) is not null"
 
 
 async def install_postgres(
@@ -29,7 +33,7 @@ async def install_postgres(
         async with connection.transaction():
             return await _install(connection, writers, auditors, redactors)
     except (NotTaken, asyncpg.PostgresError, *LOST) as error:
-        raise AuditUnavailable(f"no ledger was made at {address.sink}: {error}") from None
+        raise AuditUnavailable(f"no ledger was made at {address.sink}: {error}", hint_of(error)) from None
     finally:
         if connection is not None:
             await channel.hang_up(connection)
@@ -43,12 +47,10 @@ async def _install(
     encoding = await connection.fetchval("show server_encoding")
     if encoding != "UTF8":
         raise NotTaken(f"its encoding is {encoding}, and records are UTF-8")
-    existed = await connection.fetchval("select to_regclass('dbdeck_audit.entry') is not null")
-    if existed:
+    there = [one for one in _TABLES if await connection.fetchval(_IS_THERE, one)]
+    if there:
         # The strongest lock first: with a weaker one, a writer amid its row and this wait for each other.
-        await connection.execute(
-            "lock table dbdeck_audit.ledger, dbdeck_audit.entry in access exclusive mode"
-        )
+        await connection.execute(f"lock table {', '.join(there)} in access exclusive mode")
     await connection.execute(sql("postgres.sql"))
     owner = await _give_away(connection)
     for role in {*writers, *auditors, *redactors}:
@@ -60,7 +62,8 @@ async def _install(
     for role in redactors:
         await _grant(connection, "postgres_redactor.sql", role)
     return [
-        *([] if existed else [f"schema dbdeck_audit, owned by {owner}"]),
+        *([] if "dbdeck_audit.entry" in there else [f"schema dbdeck_audit, owned by {owner}"]),
+        *([NEW_ID] if there == ["dbdeck_audit.entry"] else []),
         *(f"{role} may append" for role in writers),
         *(f"{role} may read" for role in auditors),
         *(f"{role} may redact" for role in redactors),

@@ -10,7 +10,16 @@ from uuid import UUID
 
 from console.audit.record import Row
 from console.audit.table.channel import Channel
-from console.audit.table.port import VERSION, Duplicate, Fields, Forbidden, NotTaken, Undecided
+from console.audit.table.port import (
+    APPENDS,
+    VERSION,
+    Duplicate,
+    Fields,
+    Forbidden,
+    NotTaken,
+    Undecided,
+    hint_of,
+)
 from console.errors import AuditForbidden, AuditMissing, AuditUnavailable, PrivilegeMissing
 
 C = TypeVar("C")
@@ -84,10 +93,8 @@ class ServerTable(abc.ABC, Generic[C]):
         try:
             return await call
         except PrivilegeMissing as error:
-            raise AuditForbidden(
-                f"the ledger {self._sink} may not be written: {error.message}",
-                "dbdeck audit init, run as its installer, gives a writer the right to append",
-            ) from None
+            message = f"the ledger {self._sink} may not be written: {error.message}"
+            raise AuditForbidden(message, APPENDS) from None
 
     async def _read(self, text: str, *args: object) -> Sequence[Fields]:
         return await self._ask(self._reads, text, *args)
@@ -102,7 +109,7 @@ class ServerTable(abc.ABC, Generic[C]):
         if isinstance(error, TimeoutError):
             return self._unavailable(f"no answer in {self._reads.deadline:g} s")
         if isinstance(error, Forbidden):
-            return AuditForbidden(f"the ledger {self._sink} cannot be used: {error}")
+            return AuditForbidden(f"the ledger {self._sink} cannot be used: {error}", error.hint)
         if self._is_forbidden(error):
             return PrivilegeMissing(
                 f"the ledger {self._sink} may not be read: {self._words(error)}",
@@ -113,7 +120,7 @@ class ServerTable(abc.ABC, Generic[C]):
                 self._unavailable("there is none in this database yet").message,
                 "make it with: dbdeck audit init",
             )
-        return self._unavailable(self._words(error))
+        return self._unavailable(self._words(error), hint_of(error))
 
     def _unavailable(self, reason: str, hint: str = "") -> AuditUnavailable:
         return AuditUnavailable(f"the ledger {self._sink} cannot be used: {reason}", hint)

@@ -14,7 +14,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -36,6 +36,7 @@ from console.audit.table.port import (
     readable,
     sql,
     to_entry,
+    unreadable,
 )
 from console.audit.table.sqlite_rows import action_of, existing, insert, prepare, repair
 from console.errors import AuditMissing, AuditUnavailable
@@ -44,8 +45,16 @@ _CHUNK: Final = 1000
 _CLOSE_SECONDS: Final = 1.0
 _REDACT: Final = "update entry set body = null where writer = ? and seq = ? and body is not null"
 _PAGE: Final = f"select {', '.join(COLUMNS)} from entry where id > ? order by id limit {_CHUNK}"  # noqa: S608 - our own
+_LOWEST: Final = float("-inf")  # below the smallest id that there can be
 _ID: Final = COLUMNS.index("id")
 T = TypeVar("T")
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 class SqliteTable:
@@ -87,12 +96,12 @@ class SqliteTable:
     async def entries(self, query: Query) -> list[Entry]:
         return await self._ask(lambda: self._entries(query))
 
-    async def chunks(self, above: int = 0) -> AsyncGenerator[list[Entry | Unreadable], None]:
+    async def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         connection = await self._ask(self._connect_to_read)
         try:
             connection.row_factory = None  # a look by name costs more than the whole conversion
             connection.execute("begin")  # one moment for all pages
-            page = partial(_page, connection, above)
+            page = partial(_page, connection, _LOWEST if above is None else above)
             while rows := await self._ask(page):
                 yield [readable(row) for row in rows]
                 page = partial(_page, connection, rows[-1][_ID])
@@ -248,7 +257,7 @@ class SqliteTable:
             "limit": -1 if query.limit is None else query.limit,
         }
         with self._read() as connection:
-            return [to_entry(row) for row in connection.execute(text, values)]
+            return [to_entry(row) for row in _rows(connection, text, values)]
 
     def _redact(self, writer: UUID, seq: int) -> bool:
         with self._one_at_a_time:
@@ -261,26 +270,44 @@ class SqliteTable:
 
     def _candidates(self) -> list[Candidate]:
         with self._read() as connection:
-            found = connection.execute(sql("sqlite_candidates.sql")).fetchall()
-        intents = [(to_entry(row), row["outcome"]) for row in found]
+            found = _rows(connection, sql("sqlite_candidates.sql"))
+        intents = [(to_entry(row), _outcome(row)) for row in found]
         return [
             Candidate(intent=intent, outcome=outcome, alive=self._alive(intent.writer))
             for intent, outcome in intents
         ]
 
 
-def _page(connection: sqlite3.Connection, after: int) -> list[tuple[Any, ...]]:
+def _page(connection: sqlite3.Connection, after: float) -> list[tuple[Any, ...]]:
     """A text that is no UTF-8 keeps no others from being read: its hash tells that it is not its own."""
+    return _rows(connection, _PAGE, (after,), lambda data: data.decode(errors="replace"))
+
+
+def _rows(
+    connection: sqlite3.Connection,
+    text: str,
+    values: Sequence[object] | Mapping[str, object] = (),
+    otherwise: Callable[[bytes], str | bytes] = _text_or_bytes,
+) -> list[Any]:
+    """`otherwise`: what texts are where one of them is no UTF-8; a row with bytes for a text can be named."""
     try:
-        return connection.execute(_PAGE, (after,)).fetchall()
+        return connection.execute(text, values).fetchall()
     except sqlite3.OperationalError as error:
         if not str(error).startswith("Could not decode"):
             raise
-    connection.text_factory = lambda data: data.decode(errors="replace")
+    connection.text_factory = otherwise
     try:
-        return connection.execute(_PAGE, (after,)).fetchall()
+        return connection.execute(text, values).fetchall()
     finally:
         connection.text_factory = str
+
+
+def _outcome(row: sqlite3.Row) -> str | None:
+    """Raises LedgerFault for one that is no text."""
+    found = row["outcome"]
+    if found is None or isinstance(found, str):
+        return found
+    raise unreadable(Unreadable(row["outcome_id"], "its body is no text"))
 
 
 def _reason(error: Exception) -> str:
