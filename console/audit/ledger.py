@@ -261,6 +261,8 @@ class Ledger:
         trusted: Collection[str] = (),
         since: Base | None = None,
     ) -> tuple[Verification, Marks]:
+        if since is not None and await self._begins_below_one():
+            since = None  # no checkpoint knows of a row in front of the first one
         # Journals first: a row they know by then is in any later picture of the table.
         journals = await asyncio.to_thread(
             read_evidence, self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS
@@ -283,6 +285,12 @@ class Ledger:
         if since is not None and whole.faults:
             return await self._verified(checkpoints, anchored, trusted)
         return whole, verifier.marks
+
+    async def _begins_below_one(self) -> bool:
+        async with contextlib.aclosing(self._table.chunks()) as chunks:
+            async for rows in chunks:
+                return rows[0].id < 1
+        return False
 
     async def base(self, trusted: Collection[str]) -> Base | None:
         """The newest checkpoint of this ledger that a trusted key signed.

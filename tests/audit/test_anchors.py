@@ -67,6 +67,19 @@ async def test_the_untouched_ledger_fits_its_anchors(sink: Sink, disk: Path) -> 
         assert (await ledger.verify(trusted=TRUSTED, since=base)).ok
 
 
+@pytest.mark.parametrize("name", ["a row below all others", "a row with the id 0"])
+async def test_a_row_in_front_of_all_shows_since_a_checkpoint(sink: Sink, disk: Path, name: str) -> None:
+    a, b = await fill(sink)
+    async with sink.open() as signer:
+        await signer.checkpoint(PRIVATE)
+    await sink.attack(named(sink, BEFORE[name][0], a, b))
+    async with sink.open(write=False, journal=disk / "no journals") as reader:
+        base = await reader.base(TRUSTED)
+        assert base is not None
+        found = await reader.verify(trusted=TRUSTED, since=base)
+    assert "id" in {fault.kind for fault in found.faults}
+
+
 @pytest.mark.parametrize("name", BEFORE)
 async def test_what_was_changed_before_a_checkpoint_shows(sink: Sink, disk: Path, name: str) -> None:
     a, b = await fill(sink)
