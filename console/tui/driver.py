@@ -1,6 +1,6 @@
 """A driver that sleeps until a key is pressed, where Textual's wakes ten times a second to look.
 
-Ten wakes cost a console in which nothing happens more than all that it does. Textual 8's
+Its wakes cost 1 to 1.5 ms of CPU a second, measured by the thread's own clock. Textual 8's
 `LinuxDriver.run_input_thread` looks for two things: whether it is to end, which a pipe tells it here, and
 whether an escape sequence is not continued, which the parser says the time of.
 """

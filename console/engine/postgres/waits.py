@@ -88,7 +88,9 @@ class Waits:
         return forest.drawn(known, waits)
 
     async def _shape(self, claims: list[Claim], edges: list[Edge], turns: frozenset[int]) -> Forest:
-        """Queues mostly stand as they stood two seconds ago: then so do the graph and its tree."""
+        """Queues mostly stand as they stood two seconds ago: then so do the graph and its tree. They are kept
+        until claims, edges or turns differ, unless the server may answer otherwise next time.
+        """
         seen = claims, edges, turns
         if seen == self._seen:
             return self._forest
