@@ -159,6 +159,8 @@ class Dispatcher:
         """
         action = self.registry.get(saved.action)
         parsed = parse_args(action, saved.args)
+        if not isinstance(action, Offline):
+            refuse_another(saved, await engine.identity())  # whose ids and objects may be others of that name
         thinned = isinstance(action, Thinning)
         if isinstance(action, Thinning):
             action = action.among(saved)
@@ -166,10 +168,7 @@ class Dispatcher:
             fresh = await self._plan(action, engine, parsed)
         except UsageError as error:  # it could be planned once
             raise Stale(error.message, error.hint or "plan anew") from None
-        if changed := server_changes(saved.server, fresh.server):
-            raise Stale(
-                f"{saved.target} is not the server that was planned for: {changed}; nothing was executed"
-            )
+        refuse_another(saved, fresh.server)
         vouch(saved, fresh, thinned=thinned)
         left = thinned and fresh.hash != saved.hash
         return msgspec.structs.replace(fresh, part_of=saved.hash) if left else fresh
@@ -272,7 +271,7 @@ class Dispatcher:
         self._refuse_without_table(plan, idempotency_key)
         ruled = await self._ask_policy(plan, engine.target, approval)
         async with self._connection(action, plan, engine.target) as connection:
-            await self._same_server(plan, connection)
+            refuse_another(plan, await connection.identity())
             async with _holding(connection, locks_of(action, plan), plan):
                 await self._recheck(action, plan, engine)
                 plan = await self._may(action, plan, connection)
@@ -369,14 +368,6 @@ class Dispatcher:
         except AuditUnavailable:
             return
 
-    async def _same_server(self, plan: Plan, connection: OperatorConnection) -> None:
-        now = await connection.identity()
-        changed = server_changes(plan.server, now)
-        if changed:
-            raise Stale(
-                f"{plan.target} is not the server that was planned for: {changed}; nothing was executed"
-            )
-
     async def _recheck(self, action: Action[Any], plan: Plan, engine: Engine) -> None:
         fresh = await self._look(action, plan, engine)
         changed = [
@@ -447,6 +438,15 @@ def _by_unmerged(plan: Plan, unsettled: Sequence[OpenIntent]) -> rules.Refusal |
         f"{frozen.reason}; its break-glass is not merged",
         "`dbdeck audit merge`, then `dbdeck audit reconcile`",
     )
+
+
+def refuse_another(plan: Plan, now: ServerIdentity) -> None:
+    """Raises Stale where another server answers than the plan's, or the same since another start."""
+    if changed := server_changes(plan.server, now):
+        raise Stale(
+            f"{plan.target} is not the server that was planned for: {changed}; nothing was executed",
+            "plan anew",
+        )
 
 
 def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import asyncpg
 from pymysql.err import MySQLError
 
-from console.audit.ledger import Ledger, install, open_ledger
+from console.audit.definitions import Part
+from console.audit.ledger import Ledger, inspect, install, open_ledger
 from console.secrets import Secret
 from tests.servers.accounts import APP, OPERATOR, PASSWORDS
 from tests.servers.mysql import MysqlServer
@@ -39,6 +40,10 @@ class Sink:
     def admin(self) -> str:
         """The address of who may do everything."""
         return self.url
+
+    async def parts(self) -> list[Part]:
+        """Without the installers of other tests: the owner is a role of the whole server."""
+        return [part for part in await inspect(self.admin) if not part.name.startswith("installer_")]
 
     async def execute(self, *statements: str) -> None:
         """As who may do everything; `{entry}` is the table."""

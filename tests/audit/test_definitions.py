@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from console.audit.definitions import Part, digest, earlier, mysql_objects, postgres_functions
+from console.audit.definitions import digest, earlier, mysql_objects, postgres_functions
 from console.audit.ledger import inspect
 from console.audit.table.port import sql, statements
 from console.audit.table.sqlite_rows import as_made
@@ -37,19 +37,14 @@ def test_a_definition_that_changes_leaves_its_digest_behind() -> None:
         assert made not in earlier(sql("earlier.json"), engine).get(kind, {}).get(name, ())
 
 
-async def looked(sink: Sink) -> list[Part]:
-    """Without the installers of other tests: the owner is a role of the whole server."""
-    return [part for part in await inspect(sink.admin) if not part.name.startswith("installer_")]
-
-
 async def wrong(sink: Sink) -> dict[tuple[str, str], str]:
-    return {(part.kind, part.name): part.state for part in await looked(sink) if part.is_wrong}
+    return {(part.kind, part.name): part.state for part in await sink.parts() if part.is_wrong}
 
 
 async def test_what_dbdeck_made_is_as_made(sink: Sink) -> None:
     async with sink.open():
         pass
-    parts = await looked(sink)
+    parts = await sink.parts()
     assert [part for part in parts if part.is_wrong or part.state == "unknown"] == []
     assert len(parts) >= 10
 
@@ -58,7 +53,7 @@ async def test_every_part_that_is_wrong_says_what_mends_it(sink: Sink) -> None:
     async with sink.open():
         pass
     await sink.attack()
-    assert [part for part in await looked(sink) if part.is_wrong and not part.remedy] == []
+    assert [part for part in await sink.parts() if part.is_wrong and not part.remedy] == []
     assert await wrong(sink)
 
 

@@ -299,7 +299,7 @@ async def without_its_ledger_table(sink: ServerSink, name: str) -> None:
         assert len(await ledger.entries(action_id=action)) == 2
         assert ledger.id != old
     assert not any("new id" in one for one in await sink.install())
-    assert [part for part in await inspect(sink.admin) if part.is_wrong] == []
+    assert [part for part in await sink.parts() if part.is_wrong] == []
 
 
 async def test_postgres_whose_ledger_table_is_gone_is_repaired(postgres_sink: PostgresSink) -> None:

@@ -17,7 +17,6 @@ from console.audit.ledger import inspect, install
 from console.audit.record import Kind
 from console.errors import AuditUnavailable
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
-from tests.audit.test_definitions import looked
 from tests.conftest import _server
 from tests.servers import places
 from tests.servers.accounts import APP, OPERATOR
@@ -122,7 +121,7 @@ CHANGED = {
 
 
 async def test_it_is_told_as_that_of_an_earlier_dbdeck_and_what_mends_it(old: Sink) -> None:
-    parts = await looked(old)
+    parts = await old.parts()
     assert of_earlier(parts) == CHANGED[type(old)]
     wrong = [part for part in parts if part.is_wrong]
     assert {part.name for part in wrong if part.state == "changed"} <= CHANGED[type(old)]
@@ -137,7 +136,7 @@ async def test_after_audit_init_it_is_as_made_and_every_row_is_there(old: Sink) 
         assert (await ledger.verify()).ok
         own = ledger.id
     await upgraded(old)
-    parts = await looked(old)
+    parts = await old.parts()
     assert [part for part in parts if part.is_wrong or part.state == "unknown"] == []
     async with old.open(write=False) as ledger:
         assert ledger.id == own

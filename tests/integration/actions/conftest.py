@@ -79,6 +79,14 @@ class Desk:
         await until(all_wait)
         return found
 
+    async def running(self, number: int) -> None:
+        """Returns as soon as that session runs a statement."""
+
+        async def runs() -> bool:
+            return (await self.session(number)).state == "active"
+
+        await until(runs)
+
     async def nobody_waits(self) -> None:
         async def drained() -> bool:
             return not await self.engine.locks()

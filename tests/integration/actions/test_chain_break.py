@@ -157,6 +157,7 @@ async def test_a_read_lock_of_all_tables_that_was_got_by_it_is_told(shop: Scene,
         pytest.skip("only in MySQL FLUSH TABLES WITH READ LOCK waits for who reads")
     reader = await shop.client("report")
     reader.wait("select sleep(60) from orders limit 1")
+    await desk.running(reader.id)  # else the backup gets its lock first
     backup = await shop.root("backup")
     backup.wait("flush tables with read lock")
     await desk.waiting(backup.id)
