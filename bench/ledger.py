@@ -1,7 +1,8 @@
-"""What the ledger costs: `python bench/ledger.py [--rows 1000] [--json FILE]`.
+"""What the ledger costs: `python bench/ledger.py [--rows 1000] [--read 20000] [--json FILE]`.
 
 An intent (journal and table, both durable) beside a bare single-row durable INSERT on the same server, in
-turn; and how many rows a second `verify` reads, from memory and from each store. PostgreSQL is an embedded
+turn; and how many rows a second `verify` reads, from memory and from each store, with the journal of the
+writer beside it. PostgreSQL is an embedded
 one with fsync on; MariaDB and MySQL are those of the tests, made durable, where they are installed. Prints
 medians, the median ratio of the pairs, and rates, each the best of some looks.
 """
@@ -38,6 +39,7 @@ BODY = {
     "plan": {"statements": ["select pg_terminate_backend($1)"] * 3, "forecast": "x" * 600},
 }
 Bare = Callable[[], Awaitable[object]]
+Sizes = tuple[int, int]  # pairs of an intent and a bare commit; rows that are verified, at the least
 LOOKS = 4
 FLAVORS: tuple[Flavor, ...] = ("mariadb", "mysql")
 DURABLE = ("--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=fsync")
@@ -79,7 +81,7 @@ async def reading(ledger: Ledger) -> tuple[float, float, float]:
     return both, alone, cost
 
 
-async def sqlite_run(folder: Path, rows: int) -> dict[str, float]:
+async def sqlite_run(folder: Path, sizes: Sizes) -> dict[str, float]:
     def commit() -> None:
         other.execute("begin immediate")
         other.execute("insert into t values (?)", (json.dumps(BODY),))
@@ -88,10 +90,10 @@ async def sqlite_run(folder: Path, rows: int) -> dict[str, float]:
     other = sqlite3.connect(folder / "bare.db", isolation_level=None, check_same_thread=False)
     other.executescript("pragma journal_mode=wal; pragma synchronous=full; create table t (body text)")
     async with open_ledger(f"sqlite:///{folder}/audit.db", folder / "journal") as ledger:
-        return await measured(ledger, lambda: asyncio.to_thread(commit), rows)
+        return await measured(ledger, lambda: asyncio.to_thread(commit), sizes)
 
 
-async def postgres_run(server: ScratchServer, folder: Path, rows: int) -> dict[str, float]:
+async def postgres_run(server: ScratchServer, folder: Path, sizes: Sizes) -> dict[str, float]:
     url = f"postgresql://{server.superuser}@:{server.port}/postgres?host={server.socket_dir}"
     await install(url)
     bare = await asyncpg.connect(
@@ -101,12 +103,12 @@ async def postgres_run(server: ScratchServer, folder: Path, rows: int) -> dict[s
     text = json.dumps(BODY)
     try:
         async with open_ledger(url, folder / "journal2") as ledger:
-            return await measured(ledger, lambda: bare.execute("insert into t values ($1)", text), rows)
+            return await measured(ledger, lambda: bare.execute("insert into t values ($1)", text), sizes)
     finally:
         await bare.close()
 
 
-async def mysql_run(flavor: Flavor, folder: Path, rows: int) -> dict[str, float]:
+async def mysql_run(flavor: Flavor, folder: Path, sizes: Sizes) -> dict[str, float]:
     """Raises Missing where it is not installed."""
     (places.mariadbd if flavor == "mariadb" else places.mysql_root)()
     server = await asyncio.to_thread(MysqlServer, flavor, DURABLE)
@@ -118,14 +120,19 @@ async def mysql_run(flavor: Flavor, folder: Path, rows: int) -> dict[str, float]
             await cursor.execute("create table t (id bigint auto_increment primary key, body text)")
             text = json.dumps(BODY)
             return await measured(
-                ledger, lambda: cursor.execute("insert into t (body) values (%s)", (text,)), rows
+                ledger, lambda: cursor.execute("insert into t (body) values (%s)", (text,)), sizes
             )
     finally:
         await asyncio.to_thread(server.close)
 
 
-async def measured(ledger: Ledger, bare: Bare, rows: int) -> dict[str, float]:
+async def measured(ledger: Ledger, bare: Bare, sizes: Sizes) -> dict[str, float]:
+    rows, read = sizes
     ours, theirs, ratio = await paired(ledger, bare, rows)
+    for _ in range(rows, read // 2):
+        action = uuid4()
+        await ledger.append(Kind.INTENT, action, BODY)
+        await ledger.append(Kind.OUTCOME, action, {"status": "applied"})
     both, alone, cost = await reading(ledger)
     return {
         "intent_ms": ours,
@@ -142,17 +149,19 @@ async def main() -> None:
     accounts.publish()
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rows", type=int, default=1000)
+    asked.add_argument("--read", type=int, default=20_000)
     asked.add_argument("--json", type=Path)
     given = asked.parse_args()
+    sizes = given.rows, given.read
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:  # the journal is refused on tmpfs
         folder = Path(name)
-        found["sqlite"] = await sqlite_run(folder, given.rows)
+        found["sqlite"] = await sqlite_run(folder, sizes)
         async with scratch_postgres(settings={"fsync": "on"}) as server:
-            found["postgresql"] = await postgres_run(server, folder, given.rows)
+            found["postgresql"] = await postgres_run(server, folder, sizes)
         for flavor in FLAVORS:
             try:
-                found[flavor] = await mysql_run(flavor, folder, given.rows)
+                found[flavor] = await mysql_run(flavor, folder, sizes)
             except places.Missing as error:
                 print(f"{flavor}: {error}")
     for store, figures in found.items():

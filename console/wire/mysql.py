@@ -32,6 +32,7 @@ from console.errors import (
 )
 from console.secrets import Secret
 from console.wire.alive import keep_alive
+from console.wire.mysql_rows import DECODERS, Result
 from console.wire.tls import is_local, refused, ssl_context
 
 # A server may choose among these and no other: they never show the password to an eavesdropper.
@@ -171,11 +172,19 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
 
     async def _read_query_result(self, unbuffered: bool = False) -> None:
         """Raises OperationalError for an answer that is none, such as a demand for a file of ours."""
+        if unbuffered:
+            raise NotImplementedError("answers are read whole")
+        self._result = None
+        result = Result(self)
         try:
-            await super()._read_query_result(unbuffered=unbuffered)
+            await result.read()
         except (RuntimeError, AssertionError, LookupError, ValueError, struct.error) as error:
             self.abort()
             raise OperationalError(_MALFORMED, "the server's answer is no answer to a statement") from error
+        self._result = result
+        self._affected_rows = result.affected_rows
+        if result.server_status is not None:
+            self.server_status = result.server_status
 
     def escape(self, obj: object) -> Any:
         if isinstance(obj, bytes | bytearray):
@@ -272,6 +281,7 @@ def _build(address: Address) -> Connection:
         password=secret.encode().decode("latin1"),  # aiomysql encodes it back: UTF-8 on the wire
         db=address.database,
         charset="utf8mb4",
+        conv=DECODERS,
         autocommit=True,
         local_infile=False,
         cursorclass=Cursor,

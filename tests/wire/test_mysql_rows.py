@@ -1,0 +1,101 @@
+"""Rows are read as aiomysql and PyMySQL read them, and what is none is said to be none."""
+
+from __future__ import annotations
+
+import datetime as clock
+from typing import Any
+
+import pytest
+from aiomysql.connection import MySQLResult
+from hypothesis import given
+from hypothesis import strategies as st
+from pymysql.converters import convert_datetime
+from pymysql.protocol import MysqlPacket
+
+from console.wire.mysql_rows import Column, Result, moment, values
+
+TEXT: Column = ("utf8", None)
+BYTES: Column = (None, None)
+NUMBER: Column = ("ascii", int)
+
+texts = st.text(max_size=400)
+numbers = st.integers(-(2**63), 2**64)
+cells = st.one_of(
+    st.tuples(st.just(TEXT), st.none() | texts),
+    st.tuples(st.just(BYTES), st.none() | st.binary(max_size=400)),
+    st.tuples(st.just(NUMBER), st.none() | numbers),
+)
+
+
+def length(size: int) -> bytes:
+    """As the server writes it."""
+    for most, head, width in ((250, b"", 1), (2**16 - 1, b"\xfc", 2), (2**24 - 1, b"\xfd", 3)):
+        if size <= most:
+            return head + size.to_bytes(width, "little")
+    return b"\xfe" + size.to_bytes(8, "little")
+
+
+def written(value: object) -> bytes:
+    if value is None:
+        return b"\xfb"
+    data = value if isinstance(value, bytes) else str(value).encode()
+    return length(len(data)) + data
+
+
+def stock(data: bytes, columns: list[Column]) -> Any:
+    result = MySQLResult.__new__(MySQLResult)
+    result.converters = columns
+    return result._read_row_from_packet(MysqlPacket(data, "utf8"))
+
+
+@given(st.lists(cells, max_size=12))
+def test_a_row_is_what_was_written_and_what_aiomysql_reads(row: list[tuple[Column, object]]) -> None:
+    columns = [column for column, _ in row]
+    data = b"".join(written(value) for _, value in row)
+    assert values(data, columns) == tuple(value for _, value in row) == stock(data, columns)
+
+
+@pytest.mark.parametrize("size", [0, 250, 251, 252, 255, 256, 2**16 - 1, 2**16, 2**24 - 1, 2**24])
+def test_every_length_of_a_length(size: int) -> None:
+    value = b"x" * size
+    data = written(value) + written(7)
+    assert values(data, [BYTES, NUMBER]) == (value, 7) == stock(data, [BYTES, NUMBER])
+
+
+@given(st.binary(max_size=60), st.lists(st.sampled_from([TEXT, BYTES, NUMBER]), max_size=6))
+def test_anything_else_is_an_error_of_two_kinds_or_a_whole_row(data: bytes, columns: list[Column]) -> None:
+    try:
+        found = values(data, columns)
+    except (LookupError, ValueError):
+        return
+    assert len(found) == len(columns)
+    assert found == stock(data, columns)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x03ab", b"\xff", b"\xfc\x05", b"\x01ab", b"\xfe" + b"\xff" * 8], ids=repr
+)
+def test_a_row_that_is_cut_or_too_long_is_none(data: bytes) -> None:
+    with pytest.raises((LookupError, ValueError)):
+        values(data, [TEXT])
+
+
+def test_the_result_of_a_query_reads_so() -> None:
+    result = Result.__new__(Result)
+    result.converters = [TEXT]
+    assert result._read_row_from_packet(MysqlPacket(b"\x02\xc3\xa9", "utf8")) == ("é",)
+
+
+@given(st.datetimes(min_value=clock.datetime(1, 1, 1)), st.integers(0, 6))  # noqa: DTZ001 - as it is sent
+def test_a_moment_is_what_pymysql_makes_of_it(at: clock.datetime, digits: int) -> None:
+    whole = at.strftime("%Y").zfill(4) + at.strftime("-%m-%d %H:%M:%S")
+    text = f"{whole}.{at.microsecond:06}"[: 20 + digits] if digits else whole
+    assert moment(text) == convert_datetime(text)
+    assert isinstance(moment(text), clock.datetime)
+
+
+@pytest.mark.parametrize(
+    "text", ["0000-00-00 00:00:00", "2007-02-31 23:06:20", "", "junk", "2007-02-00 00:00:00"]
+)
+def test_a_day_that_no_calendar_has_stays_text(text: str) -> None:
+    assert moment(text) == convert_datetime(text) == text
