@@ -216,7 +216,7 @@ def _node(stand: _Stand, sessions: Mapping[int, Session], waits: Mapping[int, Wa
         wait_seconds=None if stand.told["root"] or wait is None else wait.seconds,
         mode=wait.mode if wait else None,
         object=wait.object if wait else None,
-        releases_seconds=sum(_seconds(waits.get(one)) for one in stand.released),
+        releases_seconds=sum(_seconds(waits.get(one)) for one in stand.released) if stand.released else 0.0,
         **stand.told,
     )
 

@@ -97,7 +97,7 @@ class PostgresEngine:
             activity = await self._waits.activity()
             if not activity.anybody_waits:
                 return BlockingTree()
-            return await self._waits.tree(activity, await self._link.fetch("locks", "locks"))
+            return await self._waits.tree(activity, await self._link.fetch("contended_locks", "locks"))
 
     async def transactions(self) -> tuple[OpenTransaction, ...]:
         from console.engine.postgres import transactions
@@ -305,7 +305,7 @@ class PostgresEngine:
             await connection.fetchval("select 1")
             middle = time.perf_counter()
             await self._link.fetch("sessions", "sessions", None)
-            await self._link.fetch("locks", "locks")
+            await self._link.fetch("contended_locks", "locks")
             polls.append(time.perf_counter() - middle)
             trips.append(middle - start)
         trip = median(trips)

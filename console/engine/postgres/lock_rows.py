@@ -46,7 +46,8 @@ def contended(rows: Iterable[Record]) -> list[Record]:
     return [
         row
         for row in rows
-        if row["relation"] in relations and row["locktype"] in kinds and _object(row) in objects
+        if not row["granted"]
+        or (row["relation"] in relations and row["locktype"] in kinds and _object(row) in objects)
     ]
 
 

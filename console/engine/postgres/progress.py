@@ -70,7 +70,7 @@ class ProgressReader:
     async def _blockers(self, activity: Activity) -> dict[int, tuple[int, ...]]:
         if not activity.anybody_waits:
             return {}
-        tree = await self._waits.tree(activity, await self._link.fetch("locks", "locks"))
+        tree = await self._waits.tree(activity, await self._link.fetch("contended_locks", "locks"))
         return {node.session.id: node.blocked_by for node in tree if node.blocked_by}
 
 

@@ -25,7 +25,7 @@ async def _queue(link: Link, waits: Waits) -> Queue | None:
     activity = await waits.activity()
     if not activity.anybody_waits:
         return None
-    return queue_of(await waits.tree(activity, await link.fetch("locks", "locks")))
+    return queue_of(await waits.tree(activity, await link.fetch("contended_locks", "locks")))
 
 
 async def numbers(link: Link) -> Outlook:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from console.model.sessions import Protection, Session, State, is_ours
@@ -45,7 +46,7 @@ Names = Mapping[tuple[str, int], str]
 
 
 def session(row: Record, names: Names) -> Session:
-    hidden = is_hidden(row)
+    hidden = row["query"] == _HIDDEN
     kind = row["backend_type"] or "unknown"
     state = _STATES.get(row["state"], State.UNKNOWN)
     if state is State.UNKNOWN and not hidden and kind != "client backend":
@@ -73,6 +74,7 @@ def session(row: Record, names: Names) -> Session:
     )
 
 
+@lru_cache(4096)  # most sessions are those of the last reading
 def moment(epoch: float | None) -> datetime | None:
     """Of epoch seconds: a float holds the server's microseconds exactly until the year 2242."""
     return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
@@ -90,22 +92,28 @@ def wait(row: Record) -> str | None:
 
 
 def _name(names: Names, kind: str, oid: int | None) -> str | None:
-    return names.get((kind, oid), f"oid {oid}") if oid else None
+    return names.get((kind, oid)) or f"oid {oid}" if oid else None
 
 
 def _protection(row: Record, kind: str) -> Protection | None:
-    if is_ours(row["application_name"]):
+    known = _protected(row["application_name"], kind)
+    if known is Protection.AUTOVACUUM and "(to prevent wraparound)" in (row["query"] or ""):
+        return Protection.WRAPAROUND
+    return Protection.SYNC_REP if known is None and row["wait_event"] == "SyncRep" else known
+
+
+@lru_cache(1024)
+def _protected(application: str | None, kind: str) -> Protection | None:
+    """As far as name and kind tell."""
+    if is_ours(application):
         return Protection.OWN
     if kind == "walsender":
         return Protection.WALSENDER
     if kind == "autovacuum worker":
-        wraparound = "(to prevent wraparound)" in (row["query"] or "")
-        return Protection.WRAPAROUND if wraparound else Protection.AUTOVACUUM
+        return Protection.AUTOVACUUM
     if kind not in ("client backend", "parallel worker", "unknown"):
         return Protection.SERVER
-    if (row["application_name"] or "").lower().startswith(_DUMPS):
-        return Protection.BACKUP
-    return Protection.SYNC_REP if row["wait_event"] == "SyncRep" else None
+    return Protection.BACKUP if (application or "").lower().startswith(_DUMPS) else None
 
 
 def prepared(row: Record, names: Names) -> Session:

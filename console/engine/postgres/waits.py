@@ -74,7 +74,7 @@ class Waits:
         return Activity(found, self._link.names.shared)
 
     async def tree(self, activity: Activity, found: Sequence[to.Record]) -> BlockingTree:
-        """`found` are the rows of the lock table."""
+        """`found` are the rows of the lock table, at least the contended ones."""
         leaders = activity.leaders
         owners = locks.Owners(found, leaders)
         rows, tuples = locks.contended(found), locks.row_locks(found, owners)

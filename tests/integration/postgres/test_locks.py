@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from console.engine.open import open_engine
 from console.engine.port import Engine
+from console.engine.postgres import lock_rows
 from console.engine.queries import query
 from console.model.blocking import LockNode
 from tests.servers.accounts import MONITOR, PASSWORDS, login
@@ -122,6 +123,38 @@ async def test_a_prepared_transaction_is_a_root_without_a_process(
         assert root.session.key is not None
     finally:
         await client.run("rollback prepared 'gid [red]'")
+
+
+async def test_the_contended_part_is_all_that_a_graph_is_made_of(
+    shop: Scene, engine: Engine, postgres: PostgresServer
+) -> None:
+    prepared = await shop.holder(5)
+    await prepared.run("prepare transaction 'part'")
+    await shop.chain(3)
+    await shop.waiter(5)
+    for sql in ("select pg_advisory_lock(7)", "lock table orders in access exclusive mode"):
+        client = await shop.client()
+        await client.run("begin")
+        client.wait(sql)
+    await (await shop.client()).run("begin; select pg_advisory_lock(8); create table aside (id int)")
+    connection = await postgres.connect()
+    try:
+        await settled(engine, 4)
+        version = int(await connection.fetchval("show server_version_num"))
+        texts = [query("postgres", name, "postgresql", version) for name in ("locks", "contended_locks")]
+        whole, part = [await connection.fetch(text) for text in texts]
+        made = [
+            {
+                (row["pid"], row["mode"], row["granted"], lock_rows._object(row))
+                for row in lock_rows.contended(rows)
+            }
+            for rows in (whole, part)
+        ]
+        assert made[0] == made[1]
+        assert len(part) < len(whole)
+    finally:
+        await connection.close()
+        await prepared.run("rollback prepared 'part'")
 
 
 async def test_names_come_from_the_right_database_or_not_at_all(
