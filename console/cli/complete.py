@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.shell_completion import CompletionItem
 
     from console.cli.context import Services
@@ -75,6 +76,8 @@ def targets(services: Services) -> _Found:
 
 def journal_folder(services: Services) -> Path:
     """Where this machine's journals are, by the config as text. Raises for one that is no YAML."""
+    from pathlib import Path
+
     from console.config import Audit, find
     from console.strict_yaml import read_yaml
 
@@ -162,6 +165,8 @@ def _documents(services: Services) -> Iterator[str]:
     config = _text(find(services.config_path))
     if "runbooks" not in config:
         return
+    from pathlib import Path
+
     from console.errors import ConfigError
     from console.strict_yaml import read_yaml
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from console.cli import complete
-from console.present.units import clean
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from click.shell_completion import CompletionItem
 
     from console.cli.context import Services
@@ -55,6 +55,8 @@ def _told(line: bytes, kind: str) -> Iterator[tuple[str, str | None]]:
     """Nothing that is not an id: a shell acts on what it is given. Raises what an odd line leads to."""
     import json
     from uuid import UUID
+
+    from console.present.units import clean
 
     if not line.startswith(_ROW):
         return

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 import sys
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -43,16 +43,20 @@ class Duration(click.ParamType[float]):
 F = TypeVar("F", bound=Callable[..., Any])
 SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress",
             "accounts", "drain", "backups", "drills", "overview")  # fmt: skip
-_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_HELP = {"help_option_names": ["-h", "--help"]}
+_NARROW, _WIDE = 50, 100
 
 
 def main(services: Services, arguments: list[str] | None = None) -> int:
     """The exit code; nothing but exit codes of the contract leaves, and no traceback for bad input."""
     if sys.stdout is None:  # closed by the caller (>&-)
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        # Until the process ends; pathlib is a twentieth of what a look at --help takes.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     try:
         _refuse_no_text(sys.argv[1:] if arguments is None else arguments)
-        result = cli.main(args=arguments, prog_name="dbdeck", standalone_mode=False, obj=services)
+        result = cli.main(
+            args=arguments, prog_name="dbdeck", standalone_mode=False, obj=services, terminal_width=_width()
+        )
     except DbdeckError as error:
         return _complain(error)
     except SystemExit:
@@ -65,6 +69,16 @@ def main(services: Services, arguments: list[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last door: a defect of ours is told in one line
         return _defect(error)
     return result if isinstance(result, int) else Exit.OK
+
+
+def _width() -> int:
+    """Of help, as click works it out, which imports shutil for it and with that three compressors."""
+    told = os.environ.get("COLUMNS", "")
+    columns = int(told) if told.isdecimal() else 0
+    if not columns:
+        with contextlib.suppress(OSError):  # no terminal
+            columns = os.get_terminal_size().columns
+    return max(min(columns or 80, _WIDE) - 2, _NARROW)
 
 
 def _refuse_no_text(words: list[str]) -> None:

@@ -65,6 +65,11 @@ def test_a_short_command_loads_nothing_slow(
     assert len(loaded) <= AT_MOST
 
 
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_the_shortest_commands_load_little(argument: str) -> None:
+    assert not _loaded(_COMMAND.format(arguments=[argument])) & {"shutil", "console.present"}
+
+
 @pytest.mark.parametrize(
     "line", ["dbdeck show ", "dbdeck plan ", "dbdeck runbook run ", "dbdeck show locks -t "]
 )
