@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
+from actions import credential_fingerprints as fingerprints
 from actions import credential_statements as statements
 from actions import rotating
 from actions.credential_aims import Aim
@@ -89,20 +90,31 @@ def chosen(aim: Aim) -> tuple[Named, ...]:
     return tuple(one for one in named(aim.hooks) if not aim.only or one.label in aim.only)
 
 
-def undone(
-    rotations: Sequence[Mapping[str, Any]], since: Sequence[Mapping[str, Any]], label: str
-) -> tuple[str, ...]:
-    """The hooks that the newest rotation of an account left undone, and no propagation has done since:
-    whoever they supply has the old password. Of the evidence of outcomes; pure.
+Past: TypeAlias = Sequence[Mapping[str, Any]]
+
+
+def undone(rotations: Past | None, since: Past | None, label: str, hooks: Sequence[str]) -> tuple[str, ...]:
+    """The hooks that nobody knows to be done since the newest rotation of an account: whoever they supply may
+    have the old password. Of the evidence of outcomes and of what settled open ones (None: nobody can tell),
+    and the names of its hooks in the config; pure.
     """
-    newest = next((one for one in _newest(rotations) if label in (one.get("moves") or ())), None)
-    if newest is None or label not in _hooks(newest):
+    if rotations is None or since is None:
+        return tuple(hooks)
+    newest = next((one for one in _newest(rotations) if label in _rotated(one)), None)
+    if newest is None:
         return ()
-    left = {name for name, state in _hooks(newest)[label].items() if state != State.DONE}
+    # Whoever settled an open one did not see which were run, and propagate=false runs none.
+    states = _hooks(newest).get(label) or dict.fromkeys(hooks, "")
+    left = {name for name, state in states.items() if state != State.DONE}
     for one in _newest(since):
         if str(one["ended_at"]) > str(newest["ended_at"]):
             left -= {name for name, state in _hooks(one).get(label, {}).items() if state == State.DONE}
-    return tuple(name for name in _hooks(newest)[label] if name in left)
+    return tuple(name for name in states if name in left)
+
+
+def _rotated(one: Mapping[str, Any]) -> Collection[str]:
+    """By a run that told its moves, or seen to be done by who settled it."""
+    return {*(one.get("moves") or ()), *(one.get(fingerprints.EVIDENCE) or ())}
 
 
 def _newest(past: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -25,6 +25,7 @@ from console.engine.port import Engine, Need
 from console.errors import ActionFailed, Refused, UsageError
 from console.model.accounts import Account
 from console.model.drain import Drain, drain
+from console.model.hooks import named
 from console.model.probe import Answer
 from console.model.target import ServerIdentity
 from console.model.verifiers import VerifierKind, make
@@ -76,9 +77,10 @@ class RetireCredential:
             )
         name = engine.target.name
         left = undone(
-            await memory.past("credential.rotate", name),
-            await memory.past("credential.propagate", name),
+            await memory.ends("credential.rotate", name, settled=True),
+            await memory.ends("credential.propagate", name),
             aim.label,
+            [one.label for one in named(aims.hooks_of(engine.target, rows[0].name))],
         )
         return Plan(
             action=self.name,
@@ -263,8 +265,8 @@ def _warnings(target: str, account: str, left: Sequence[str]) -> tuple[str, ...]
         return ()
     chosen = " ".join(f"hook={one}" for one in left)
     return (
-        f"{counted(len(left), 'hook')} of its rotation {'was' if len(left) == 1 else 'were'} not done "
-        f"({', '.join(left)}): whoever they supply still has the old password; "
+        f"{counted(len(left), 'hook')} of its rotation {'is' if len(left) == 1 else 'are'} not known to be "
+        f"done ({', '.join(left)}): whoever they supply may still have the old password; "
         f"`dbdeck apply credential.propagate -t {target} account={account} {chosen}` first",
     )
 

@@ -61,6 +61,12 @@ class Feed(Generic[T]):
             self._asked = None
         return self.reading
 
+    @property
+    def pace(self) -> float:
+        """Seconds from one answer to the next, while all is well and the next takes as long."""
+        took = (self.reading.latency_ms or 0.0) / 1000
+        return max(self._every, self._rest(took)) + took
+
     def waiting(self) -> float:
         """Seconds the running poll has been waiting for its answer; 0.0 when none runs."""
         return 0.0 if self._asked is None else time.monotonic() - self._asked

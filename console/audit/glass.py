@@ -161,6 +161,9 @@ class NoTable:
         raise AuditUnavailable(_OFFLINE)
         yield
 
+    async def count(self, up_to: int) -> NoReturn:  # noqa: ARG002 - the port
+        raise AuditUnavailable(_OFFLINE)
+
     async def approvals(self, action: UUID) -> NoReturn:  # noqa: ARG002 - the port
         raise AuditUnavailable(_OFFLINE)
 

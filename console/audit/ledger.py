@@ -250,7 +250,8 @@ class Ledger:
     ) -> Verification:
         """The table, with this host's journals as receipts. Raises AuditUnavailable, LedgerFault.
 
-        `since` a checkpoint only what came after is read; where that shows a fault, everything is.
+        `since` a checkpoint only what came after is read, and what was before is counted; where that shows a
+        fault, everything is read.
         """
         return (await self._verified(checkpoints, anchored, trusted, since))[0]
 
@@ -261,8 +262,6 @@ class Ledger:
         trusted: Collection[str] = (),
         since: Base | None = None,
     ) -> tuple[Verification, Marks]:
-        if since is not None and await self._begins_below_one():
-            since = None  # no checkpoint knows of a row in front of the first one
         # Journals first: a row they know by then is in any later picture of the table.
         journals = await asyncio.to_thread(
             read_evidence, self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS
@@ -282,15 +281,11 @@ class Ledger:
             Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
         )
         whole = msgspec.structs.replace(found, faults=(*found.faults, *damaged))
-        if since is not None and whole.faults:
+        if since is not None and (
+            whole.faults or await self._table.count(since.point.floor) != verifier.unread
+        ):
             return await self._verified(checkpoints, anchored, trusted)
         return whole, verifier.marks
-
-    async def _begins_below_one(self) -> bool:
-        async with contextlib.aclosing(self._table.chunks()) as chunks:
-            async for rows in chunks:
-                return rows[0].id < 1
-        return False
 
     async def base(self, trusted: Collection[str]) -> Base | None:
         """The newest checkpoint of this ledger that a trusted key signed.

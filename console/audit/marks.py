@@ -51,7 +51,7 @@ class Marks:
         self._wholes: tuple[bytes, dict[UUID, Head]] = (base.digest, dict(base.heads)) if base else (b"", {})
         self._recent: deque[tuple[datetime, int]] = deque()
         self.floor = base.point.floor if base else 0
-        self.rows = base.point.rows if base else 0
+        self.rows = self.covered = base.point.rows if base else 0
         self.newest = base.digest if base else b""
 
     @property

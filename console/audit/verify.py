@@ -119,11 +119,12 @@ class Verifier:
         self._bodiless: dict[tuple[str, int], Entry] = {}
         self._glass: list[Entry] = []
         self._newest: float = -inf
-        self._rows = 0
+        self._rows = self._again = 0
 
     def feed(self, entry: Entry) -> None:
         self._rows += 1
         line = self._line(entry.writer)
+        self._again += entry.seq <= line.covered
         wrong = _content(entry)
         self._position(entry, line, wrong)
         self._proofs(entry, line, wrong)
@@ -136,6 +137,11 @@ class Verifier:
             self._faults += [Fault(entry.id, entry.writer, entry.seq, kind) for kind in wrong]
         self._seals.add(entry.seal)
         self._follow(entry)
+
+    @property
+    def unread(self) -> int:
+        """Rows that the base covers and that were not fed: so many, and no others, are below its floor."""
+        return self.marks.covered - self._again
 
     def note(self, number: int) -> None:
         """A row that is there and is none: those after it in its chain miss it."""

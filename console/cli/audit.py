@@ -86,7 +86,9 @@ async def init(
     for line in made:
         output.line(line, Tone.GOOD)
     if not made:
-        output.note("the ledger was there already; a part that it had lost is there again")
+        output.note(
+            "the ledger was there already; any part of it that was missing would have been made again"
+        )
     return Exit.OK
 
 

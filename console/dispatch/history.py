@@ -32,13 +32,17 @@ async def before(ledger: Ledger, plan: Plan) -> tuple[str, ...]:
     return told(plan, entries)
 
 
-async def evidence(ledger: Ledger, action: str, target: str | None = None) -> Sequence[dict[str, Any]]:
-    """What the outcomes of an action told, on a target or on all, the newest first.
+async def evidence(
+    ledger: Ledger, action: str, target: str | None = None, *, settled: bool = False
+) -> Sequence[dict[str, Any]]:
+    """What the outcomes of an action told, on a target or on all, the newest first; `settled`: what was found
+    of those that had none, too.
 
     Raises AuditUnavailable, and PrivilegeMissing for a login that may only write.
     """
     found = []
-    entries = await ledger.entries(limit=EVIDENCE_ROWS, kinds=(Kind.OUTCOME,), containing=f'"{action}"')
+    kinds = (Kind.OUTCOME, Kind.RESOLVED) if settled else (Kind.OUTCOME,)
+    entries = await ledger.entries(limit=EVIDENCE_ROWS, kinds=kinds, containing=f'"{action}"')
     for entry in entries:
         body = fields(entry.body)
         verified = body.get("verify")

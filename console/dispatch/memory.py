@@ -40,10 +40,20 @@ class Memory:
 
     async def past(self, action: str, target: str) -> Sequence[dict[str, Any]]:
         """The evidence of the action's outcomes, the newest first; nothing where the ledger does not tell."""
+        return await self.ends(action, target) or ()
+
+    async def ends(
+        self, action: str, target: str, *, settled: bool = False
+    ) -> Sequence[dict[str, Any]] | None:
+        """The evidence of the action's outcomes, the newest first; with that of who `settled` open ones.
+        None where the ledger does not tell.
+        """
+        if self._ledger is None:
+            return None
         try:
-            return await evidence(self._ledger, action, target) if self._ledger is not None else ()
+            return await evidence(self._ledger, action, target, settled=settled)
         except DbdeckError:
-            return ()
+            return None
 
     async def _rotations(self) -> Sequence[Entry]:
         if self._ledger is None:

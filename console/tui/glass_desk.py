@@ -100,6 +100,8 @@ class GlassDesk:
     async def _hold(self, ledger: GlassLedger, broken: Broken, opened: asyncio.Future[None]) -> None:
         from console.dispatch.dispatcher import Dispatcher
 
+        if opened.done():
+            return  # nobody waits for it any more: it ends as it was begun
         desk = self._desk
         self._ledger, self.target = ledger, broken.target
         dispatcher = Dispatcher(desk.registry, ledger, desk.config.policy, store=desk.store(), glass=broken)

@@ -41,6 +41,9 @@ PLUGINS: Final = frozenset({"mysql_native_password", "caching_sha2_password", "s
 _LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1862, 2059,
                                   3118, 3159, 3878, 4151})  # fmt: skip
 _GOODBYE_SECONDS: Final = 0.5
+# What reading an answer ends in that is none: a decimal that is no number is an ArithmeticError.
+_UNREADABLE: Final = (RuntimeError, AssertionError, ArithmeticError, AttributeError, LookupError, TypeError,
+                      ValueError, struct.error)  # fmt: skip
 _LOST: Final = 2013
 _MALFORMED: Final = 2027
 
@@ -178,7 +181,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
         result = Result(self)
         try:
             await result.read()
-        except (RuntimeError, AssertionError, LookupError, ValueError, struct.error) as error:
+        except _UNREADABLE as error:
             self.abort()
             raise OperationalError(_MALFORMED, "the server's answer is no answer to a statement") from error
         self._result = result

@@ -28,7 +28,9 @@ class Result(MySQLResult):  # type: ignore[misc]  # aiomysql is untyped
 
 
 def values(data: bytes, columns: Iterable[Column]) -> tuple[object, ...]:
-    """Raises LookupError or ValueError for data that is no row of these columns."""
+    """Raises LookupError or ValueError for data that is no row of these columns, and what makes of its text
+    what no column of that type has (a decimal's: ArithmeticError).
+    """
     found: list[object] = []
     at = 0
     for encoding, make in columns:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from console.audit import anchors, proof_verifier
+from console.audit import anchors, marks, proof_verifier
 from console.audit.checkpoint import Checkpoint, Signed, new_key, sign
 from console.audit.proof import bundle, prove
 from console.audit.record import Entry, Kind
@@ -78,6 +79,26 @@ async def test_a_row_in_front_of_all_shows_since_a_checkpoint(sink: Sink, disk: 
         assert base is not None
         found = await reader.verify(trusted=TRUSTED, since=base)
     assert "id" in {fault.kind for fault in found.faults}
+
+
+@pytest.mark.parametrize("name", [None, "middle row deleted", "tail cut", "a row with the id 0"])
+async def test_rows_that_are_not_read_since_a_checkpoint_are_counted(
+    sink: Sink, disk: Path, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    monkeypatch.setattr(marks, "SETTLED", timedelta(0))  # the floor of a ledger that stands for a while
+    a, b = await fill(sink)
+    async with sink.open() as signer:
+        await signer.checkpoint(PRIVATE)
+    if name is not None:
+        await sink.attack(named(sink, BEFORE[name][0], a, b))
+    async with sink.open(write=False, journal=disk / "no journals") as reader:
+        base = await reader.base(TRUSTED)
+        assert base is not None
+        assert base.point.floor > 20
+        found = await reader.verify(trusted=TRUSTED, since=base)
+    kinds = {fault.kind for fault in found.faults}
+    assert kinds == set() if name is None else BEFORE[name][1] in kinds
+    assert name is not None or found.rows < 20, "nothing was wrong, and all was read"
 
 
 @pytest.mark.parametrize("name", BEFORE)

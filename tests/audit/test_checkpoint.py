@@ -264,9 +264,10 @@ class MarkedLedger(RuleBasedStateMachine):
     def whole_from_its_base(self) -> None:
         """One made at the same time as another may name a checkpoint before the base: then all is read."""
         if self.made:
-            _, verifier = incremental(self.forge.entries)
+            base, verifier = incremental(self.forge.entries)
             assert {fault.kind for fault in verifier.finish().faults} <= {"checkpoint"}
             assert verifier.marks.rows == len(self.forge.entries)
+            assert verifier.unread == sum(row.id <= base.point.floor for row in self.forge.entries)
 
 
 TestMarkedLedger = MarkedLedger.TestCase

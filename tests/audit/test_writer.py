@@ -84,6 +84,9 @@ class FakeTable:
     def chunks(self, above: int | None = None) -> AsyncGenerator[list[Entry | Unreadable], None]:
         raise NotImplementedError
 
+    async def count(self, up_to: int) -> int:
+        raise NotImplementedError
+
     async def candidates(self) -> list[Candidate]:
         raise NotImplementedError
 

@@ -151,6 +151,20 @@ async def test_what_its_own_rotation_left_pending_lets_it_in(
     assert (done.code == Exit.UNREACHABLE) is (other == "lost"), done
 
 
+async def test_and_where_it_has_no_right_on_the_database_of_the_target(
+    mysql: MysqlServer, tmp_path: Path
+) -> None:
+    own, name = await new_account(mysql), "dbdeck/t/own"
+    login = {"user": own, "password": f"keyring:{name}"}
+    database = await mysql.new_database()
+    await superuser(mysql, f"grant select on {database}.* to dbdeck_rotator@'%'")
+    deck = Deck(tmp_path, mysql, operator=login, database=database)
+    await deck.keep(name, "the-0ne-from-before")
+    await deck.keep(f"{name}#pending", FIRST.reveal())
+    done = await deck.rotate(own, "overlap=false")
+    assert done.code != Exit.UNREACHABLE, done.err
+
+
 async def test_an_account_of_its_own_kept_elsewhere_is_refused(any_server: Server, tmp_path: Path) -> None:
     deck = Deck(tmp_path, any_server)
     done = await deck.rotate(MONITOR if not isinstance(any_server, MysqlServer) else "dbdeck_rotator")

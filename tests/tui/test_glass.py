@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import sqlite3
@@ -149,6 +150,26 @@ async def test_an_error_of_another_kind_leaves_the_glass_whole_and_is_told(
         await until(pilot, lambda: "NameError" in why(pilot))
         assert "nothing was executed" in why(pilot)
         assert stage.app.desk.glass.left is None
+
+
+async def test_one_that_nobody_waits_for_any_more_does_not_begin(stage: Stage) -> None:
+    async with without_ledger(stage) as (pilot, _):
+        glass = stage.app.desk.glass
+        opening = asyncio.create_task(glass.open(stage.config.all_targets()[0], "down", 5))
+        await until(pilot, lambda: glass._keeper is not None)
+        opening.cancel()
+        await until(pilot, lambda: glass._keeper is None)
+        assert (glass.left, glass.dispatcher) == (None, None)
+        await break_it(pilot, stage)
+
+
+async def test_while_it_is_broken_nothing_else_is_chosen(stage: Stage) -> None:
+    async with without_ledger(stage) as (pilot, _):
+        screen = pilot.app.screen
+        assert isinstance(screen, GlassScreen)
+        screen._busy = True
+        screen.action_wait()
+        assert not screen._waits
 
 
 async def test_in_the_frame_a_long_plan_leaves_its_buttons_in_view(stage: Stage) -> None:

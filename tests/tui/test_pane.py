@@ -73,6 +73,24 @@ async def test_after_a_while_nothing_is_left_to_import(stage: Stage, monkeypatch
         await until(pilot, lambda: set(late) <= set(sys.modules))
 
 
+@pytest.mark.parametrize(
+    ("took", "seconds", "old"), [(0.01, 1.5, False), (0.01, 3.5, True), (1.0, 19.0, False), (1.0, 27.0, True)]
+)
+async def test_what_is_asked_less_often_is_not_old_sooner(
+    stage: Stage, took: float, seconds: float, old: bool
+) -> None:
+    """A server whose answers take long rests for as long as `budget` says."""
+    async with shown(stage) as pilot:
+        pane = stage.pane
+        await until(pilot, lambda: pane.reading.taken_at is not None)
+        pane.feed.budget = 0.05
+        pane._shown_at = datetime.now(UTC) - timedelta(minutes=1)
+        pane.feed.reading = msgspec.structs.replace(
+            pane.reading, taken_at=datetime.now(UTC) - timedelta(seconds=seconds), latency_ms=took * 1000
+        )
+        assert pane.outdated == old
+
+
 @pytest.mark.parametrize(("seconds", "old"), [(9.0, False), (12.0, True)])
 async def test_a_watched_view_is_opened_with_what_was_read_unseen(
     stage: Stage, seconds: float, old: bool

@@ -167,6 +167,10 @@ class MysqlTable(ServerTable[Connection]):
         found = await in_time(self._reads.deadline, connection.fetch(_PAGE, (after, _CHUNK)))
         return found.rows
 
+    async def count(self, up_to: int) -> int:
+        rows = await self._read("select count(*) as found from entry where id <= %s", up_to)
+        return int(rows[0]["found"])
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         await self._hold(f"select get_lock('dbdeck/{writer}', 0) as held")
 

@@ -111,6 +111,9 @@ class Table(Protocol):
         are, whatever id somebody gave them.
         """
 
+    async def count(self, up_to: int) -> int:
+        """Rows whose id is at most that, whatever they hold."""
+
     async def candidates(self) -> list[Candidate]: ...
 
     async def approvals(self, action: UUID) -> list[Entry]:

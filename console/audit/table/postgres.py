@@ -191,6 +191,10 @@ class PostgresTable(ServerTable[Connection]):
             if connection is not None:
                 await self._reads.hang_up(connection)
 
+    async def count(self, up_to: int) -> int:
+        rows = await self._read("select count(*) as rows from dbdeck_audit.entry where id <= $1", up_to)
+        return int(rows[0]["rows"])
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         key = f"dbdeck_audit.lock_key('{writer}')"
         await self._hold(f"select pg_try_advisory_lock({key}) as held")

@@ -108,6 +108,9 @@ class SqliteTable:
         finally:
             connection.close()
 
+    async def count(self, up_to: int) -> int:
+        return await self._ask(lambda: self._count(up_to))
+
     async def candidates(self) -> list[Candidate]:
         return await self._ask(self._candidates)
 
@@ -267,6 +270,11 @@ class SqliteTable:
             gone = self._writing.execute(_REDACT, (str(writer), seq)).rowcount
             self._writing.execute("pragma wal_checkpoint(truncate)")
             return gone == 1
+
+    def _count(self, up_to: int) -> int:
+        with self._read() as connection:
+            found = connection.execute("select count(*) from entry where id <= ?", (up_to,)).fetchone()
+            return int(found[0])
 
     def _candidates(self) -> list[Candidate]:
         with self._read() as connection:

@@ -84,19 +84,29 @@ async def _admitted(address: Address, login: Login, roaming: bool) -> Connection
     that died after the server was told could be ended by nobody else.
     """
     try:
-        return await connect_mysql(address)
+        return await _inside(address, roaming)
     except DatabaseRefused:
-        if not roaming:
-            raise
-        return await connect_mysql(msgspec.structs.replace(address, database=None))
+        raise  # the password was right
     except LoginRefused as refused:
         left = await asyncio.to_thread(pending, login.password) if login.password else None
         if left is None:
             raise
         try:
-            return await connect_mysql(msgspec.structs.replace(address, password=left))
+            return await _inside(msgspec.structs.replace(address, password=left), roaming)
+        except DatabaseRefused:
+            raise
         except LoginRefused:
             raise refused from None
+
+
+async def _inside(address: Address, roaming: bool) -> Connection:
+    """In the target's database, or in none."""
+    try:
+        return await connect_mysql(address)
+    except DatabaseRefused:
+        if not roaming:
+            raise
+    return await connect_mysql(msgspec.structs.replace(address, database=None))
 
 
 async def close(connection: Connection) -> None:

@@ -74,7 +74,7 @@ def session(row: Record, names: Names) -> Session:
     )
 
 
-@lru_cache(4096)  # most sessions are those of the last reading
+@lru_cache(16384)  # most sessions are those of the last reading; three of each, and more than all or none
 def moment(epoch: float | None) -> datetime | None:
     """Of epoch seconds: a float holds the server's microseconds exactly until the year 2242."""
     return None if epoch is None else datetime.fromtimestamp(epoch, UTC)

@@ -112,16 +112,16 @@ class Pane(Vertical, Generic[D, T]):
     def outdated(self) -> bool:
         """What is known is older than it should be, and nobody asked for that by pausing.
 
-        That is one refresh for what was read before the view was opened (as often as it is read unseen), and
-        else two: the next poll may be under way.
+        That is one round for what was read before the view was opened (as often as it is read unseen), and
+        else a refresh more: the next poll may be under way. A server that answers slowly is asked less often.
         """
         taken_at = self.reading.taken_at
         if taken_at is None or self.paused:
             return False
         unseen = taken_at < self._shown_at
-        usual = max(self.every, self.unseen_seconds or 0.0) if unseen and self.keeps_watch else self.every
-        refreshes = 1 if unseen else 2
-        return (datetime.now(UTC) - taken_at).total_seconds() > refreshes * usual + _SLACK_SECONDS
+        watched = self.unseen_seconds or 0.0 if unseen and self.keeps_watch else 0.0
+        allowed = max(self.feed.pace, watched) + (0.0 if unseen else self.every)
+        return (datetime.now(UTC) - taken_at).total_seconds() > allowed + _SLACK_SECONDS
 
     # ---- to be filled in by a subject ---------------------------------------------------------
 

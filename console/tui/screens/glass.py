@@ -97,6 +97,8 @@ class GlassScreen(ModalScreen[Chosen]):
             self.dismiss("look")
 
     def action_wait(self) -> None:
+        if self._busy:
+            return
         self._waits = True
         self._tell(hint(self, "waiting for the ledger …; {glass.look}: do not wait"))
 
