@@ -46,7 +46,7 @@ class Desk:
         self.dispatcher: Dispatcher | None = None
         self.ledger_problem: DbdeckError | None = None
         self._engines: dict[str, Engine] = {}
-        self._stack = AsyncExitStack()
+        self._ends: list[AsyncExitStack] = []  # one an engine
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Future[Any], Watch] = {}
@@ -74,7 +74,9 @@ class Desk:
 
     async def engine(self, target: Target) -> Engine:
         if target.name not in self._engines:
-            self._engines[target.name] = await self._stack.enter_async_context(open_engine(target))
+            end = AsyncExitStack()
+            self._engines[target.name] = await end.enter_async_context(open_engine(target))
+            self._ends.append(end)
         return self._engines[target.name]
 
     def store(self) -> SecretStore | None:
@@ -252,4 +254,4 @@ class Desk:
             await asyncio.gather(self._keeper, return_exceptions=True)
         if "overview" in self.__dict__:
             await self.overview.close()
-        await self._stack.aclose()
+        await asyncio.gather(*(end.aclose() for end in self._ends))  # each may hang for as long as it waits
