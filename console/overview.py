@@ -177,7 +177,7 @@ class Overview:
     def now(self) -> tuple[Standing, ...]:
         return by_trouble([self._judge(one.standing()) for one in self._looks])
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         running = [task for one in self._looks for task in one.running]
         for task in running:
             task.cancel()

@@ -70,7 +70,7 @@ async def test_an_old_pulse_is_not_shown_as_if_it_were_now(monkeypatch: pytest.M
         assert now.pulse.waiting == 1
         assert _age(now) < 1
     finally:
-        await view.close()
+        await view.aclose()
 
 
 def _age(one: Standing) -> float:
@@ -86,4 +86,4 @@ async def test_between_two_refreshes_what_was_seen_stays() -> None:
         (again,) = await view.look(0.0)
         assert again.pulse is not None
     finally:
-        await view.close()
+        await view.aclose()

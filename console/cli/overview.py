@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -15,8 +15,7 @@ from console.cli.context import Services, choose
 from console.cli.show import ShowOptions, past_drills
 from console.cli.unlock import unlock_for
 from console.config import Config
-from console.engine.open import open_engine
-from console.engine.port import Engine
+from console.engine.open import Engines
 from console.errors import Exit, UsageError
 from console.model.backup_board import DrillBoard
 from console.model.overview import Standing
@@ -38,9 +37,7 @@ async def show(services: Services, options: ShowOptions) -> int:
     names = (options.target,) if options.target else ()
     chosen = choose(config, names, options.select)
     await unlock_for(chosen)
-    async with AsyncExitStack() as stack:
-        board = await _board(config, chosen, stack)
-        stack.push_async_callback(board.close)
+    async with aclosing(Engines()) as engines, aclosing(_board(config, chosen, engines)) as board:
         await board.look(DEADLINE_SECONDS)
         while True:
             await asyncio.sleep(_SETTLE_SECONDS if options.watch is None else options.watch)
@@ -49,17 +46,12 @@ async def show(services: Services, options: ShowOptions) -> int:
                 return code
 
 
-async def _board(config: Config, targets: Sequence[Target], stack: AsyncExitStack) -> Overview:
-    engines = {one.name: await stack.enter_async_context(open_engine(one)) for one in targets}
-
-    async def opened(target: Target) -> Engine:
-        return engines[target.name]
-
+def _board(config: Config, targets: Sequence[Target], engines: Engines) -> Overview:
     async def drills(target: Target) -> DrillBoard:
         return await read_drills(target, config.drills.targets, partial(past_drills, config))
 
     judge = overview.judge(config.thresholds.storm_waiters)
-    return Overview(targets, opened, drills, judge, every=0.0)
+    return Overview(targets, engines.of, drills, judge, every=0.0)
 
 
 def _tell(found: Sequence[Standing], form: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from console.cli.context import Services, choose, ledger, one
 from console.cli.subjects import SUBJECTS, Beside, Subject, checking, comparing
 from console.cli.unlock import unlock_for
 from console.config import Config
-from console.engine.open import open_engine
+from console.engine.open import Engines
 from console.engine.port import Engine
 from console.errors import DbdeckError, Exit, UsageError
 from console.model.guessing import SECONDS
@@ -53,8 +53,8 @@ async def show(services: Services, name: str, options: ShowOptions) -> int:
     chosen = choose(config, (), options.select) if options.select else [one(config, options.target)]
     seen = [one for target in chosen for one in (target, *config.replicas_of(target.name))]
     await unlock_for(seen, store=subject.of_secrets)
-    async with AsyncExitStack() as stack:
-        looks = [await _look(config, target, stack) for target in chosen]
+    async with aclosing(Engines()) as engines:
+        looks = [await _look(config, target, engines) for target in chosen]
         while True:
             code = max(
                 [await _titled(look, name, subject, options.form, many=len(looks) > 1) for look in looks]
@@ -78,10 +78,10 @@ class Look(NamedTuple):
     config: Config = Config()
 
 
-async def _look(config: Config, target: Target, stack: AsyncExitStack) -> Look:
+async def _look(config: Config, target: Target, engines: Engines) -> Look:
     others = config.replicas_of(target.name)
-    engine = await stack.enter_async_context(open_engine(target))
-    replicas = [await stack.enter_async_context(open_engine(one)) for one in others]
+    engine = await engines.of(target)
+    replicas = [await engines.of(one) for one in others]
     beside = Beside(
         replicas=replicas,
         store=of_this_process(),

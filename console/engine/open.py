@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from console.engine.port import Engine, OperatorConnection
@@ -32,6 +33,24 @@ async def open_engine(target: Target) -> AsyncIterator[Engine]:
         yield engine
     finally:
         await engine.close()
+
+
+class Engines:
+    """The reads of many targets. All are closed at once: a goodbye to a server that hangs takes its time."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Engine] = {}
+        self._ends: list[AsyncExitStack] = []
+
+    async def of(self, target: Target) -> Engine:
+        if target.name not in self._opened:
+            end = AsyncExitStack()
+            self._opened[target.name] = await end.enter_async_context(open_engine(target))
+            self._ends.append(end)
+        return self._opened[target.name]
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*(end.aclose() for end in self._ends))
 
 
 @asynccontextmanager

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from console.engine.open import open_engine
+from console.engine.open import Engines
 from console.errors import AuditUnavailable, DbdeckError, PrivilegeMissing
 from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
@@ -45,8 +44,7 @@ class Desk:
         self.ledger: Ledger | None = None
         self.dispatcher: Dispatcher | None = None
         self.ledger_problem: DbdeckError | None = None
-        self._engines: dict[str, Engine] = {}
-        self._ends: list[AsyncExitStack] = []  # one an engine
+        self._engines = Engines()
         self._stop = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Future[Any], Watch] = {}
@@ -73,11 +71,7 @@ class Desk:
         return await self.overview.look()
 
     async def engine(self, target: Target) -> Engine:
-        if target.name not in self._engines:
-            end = AsyncExitStack()
-            self._engines[target.name] = await end.enter_async_context(open_engine(target))
-            self._ends.append(end)
-        return self._engines[target.name]
+        return await self._engines.of(target)
 
     def store(self) -> SecretStore | None:
         return of_this_process()
@@ -253,5 +247,5 @@ class Desk:
         if self._keeper is not None:
             await asyncio.gather(self._keeper, return_exceptions=True)
         if "overview" in self.__dict__:
-            await self.overview.close()
-        await asyncio.gather(*(end.aclose() for end in self._ends))  # each may hang for as long as it waits
+            await self.overview.aclose()
+        await self._engines.aclose()

@@ -18,7 +18,6 @@ from console.dispatch import effect, lifeboat
 from console.dispatch.registry import Registry
 from console.engine.port import OperatorConnection
 from console.model.target import EngineKind, Environment, Login, Target
-from console.tui import desk
 from console.tui.app import ConsoleApp
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.pane import Pane
@@ -54,7 +53,7 @@ class Stage:
         # A machine with much to do is late by itself, and old data takes no key.
         monkeypatch.setattr("console.poll.LATE_SECONDS", 2.0)
         monkeypatch.setattr("console.tui.panes.pane._SLACK_SECONDS", 2.0)
-        monkeypatch.setattr(desk, "open_engine", opened)
+        monkeypatch.setattr("console.engine.open.open_engine", opened)
         monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.3)
         monkeypatch.setattr(lifeboat.Lifeboat.__init__, "__defaults__", (operated,))
         defaults = {**(dispatching.Dispatcher.__init__.__kwdefaults__ or {}), "opener": operated}

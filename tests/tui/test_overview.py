@@ -14,7 +14,6 @@ import actions
 from console.dispatch.registry import Registry
 from console.errors import ServerSilent
 from console.model.target import Environment, Target
-from console.tui import desk
 from console.tui.app import ConsoleApp
 from console.tui.panes.locks import LocksPane
 from console.tui.panes.overview import OverviewPane
@@ -38,7 +37,7 @@ class Fleet(Stage):
             engine.target = target
             yield engine
 
-        monkeypatch.setattr(desk, "open_engine", opened)
+        monkeypatch.setattr("console.engine.open.open_engine", opened)
 
     def reasons(self) -> dict[str, tuple[str, str]]:
         return {cells[0]: (cells[1], cells[2]) for cells in cells_of(self.main.query_one(OverviewPane))}
