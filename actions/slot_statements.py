@@ -8,13 +8,14 @@ from console.model.replication import Slot
 from console.model.sessions import Session
 
 # pg_get_replication_slots() and pg_stat_get_activity() stand below the views, and read no catalog.
-# It comes back as another process, so it is told by its role and its name.
+# It comes back as another process, so it is told by its role, its name (that of many standbys) and its host.
 _READER = """
 SELECT pg_terminate_backend(a.pid) AS sent
   FROM pg_get_replication_slots() AS s
  CROSS JOIN LATERAL pg_stat_get_activity(s.active_pid) AS a
  WHERE s.slot_name = $1 AND s.active_pid IS NOT NULL AND a.backend_type = 'walsender'
    AND pg_get_userbyid(a.usesysid) = $2 AND coalesce(a.application_name, '') = $3
+   AND coalesce(CASE WHEN a.client_port = -1 THEN 'local' ELSE host(a.client_addr) END, '') = $4
 """
 _DROP = """
 SELECT s.active_pid IS NOT NULL AS active,
@@ -27,7 +28,7 @@ SELECT s.active_pid IS NOT NULL AS active,
 
 def end_reader(slot: Slot, reader: Session) -> Statement:
     """The walsender that this consumer has by then, if it reads from this slot."""
-    return _statement(_READER, (slot.name, reader.user or "", reader.application or ""))
+    return _statement(_READER, (slot.name, reader.user or "", reader.application or "", reader.client or ""))
 
 
 def drop(slot: Slot, *, idle: bool) -> Statement:
