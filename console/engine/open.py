@@ -50,7 +50,11 @@ class Engines:
         return self._opened[target.name]
 
     async def aclose(self) -> None:
-        await asyncio.gather(*(end.aclose() for end in self._ends))
+        """Raises what one of them ended in, after all have ended."""
+        ended = await asyncio.gather(*(end.aclose() for end in self._ends), return_exceptions=True)
+        for one in ended:
+            if isinstance(one, BaseException):
+                raise one
 
 
 @asynccontextmanager
