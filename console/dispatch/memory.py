@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.audit.ledger import Ledger
 from console.audit.record import Entry
-from console.dispatch.history import evidence
+from console.dispatch.history import Earlier, earlier, evidence
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError
 from console.secret_store import SecretStore
@@ -44,6 +44,13 @@ class Memory:
             return await evidence(self._ledger, action, target) if self._ledger is not None else ()
         except DbdeckError:
             return ()
+
+    async def earlier(self, action: str, target: str, piece: str) -> Sequence[Earlier] | None:
+        """Its runs that did something and whose intent has this text, the newest first; None is unknown."""
+        try:
+            return await earlier(self._ledger, action, target, piece) if self._ledger is not None else None
+        except DbdeckError:
+            return None
 
     async def _rotations(self) -> Sequence[Entry]:
         if self._ledger is None:
