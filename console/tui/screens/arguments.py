@@ -86,9 +86,14 @@ def takes(action: Action[Any]) -> str:
             said.append(field.encode_name)
         else:
             default = field.default if field.default is not msgspec.NODEFAULT else ""
-            shown = f"={default}" if default not in ("", (), None, False) else ""
+            shown = f"={_spoken(default)}" if default not in ("", (), None, False) else ""
             said.append(f"[{field.encode_name}{shown}]")
     return f"takes: {' '.join(said)}"
+
+
+def _spoken(default: object) -> str:
+    """As it is typed."""
+    return "true" if default is True else str(default)
 
 
 def _word(key: str, value: object) -> str:
