@@ -146,3 +146,16 @@ async def test_doctor_tells_of_a_replica_that_has_stopped(
     assert found["ok"] is False
     assert "replication does not run: the applier is stopped (error 1062)" in found["detail"]
     assert "replication-lag -t t" in found["hint"]
+
+
+async def test_a_read_only_replica_is_looked_at_for_damage(copied: MysqlServer, tmp_path: Path) -> None:
+    await superuser(
+        copied, "set global read_only = 1", f"grant select on {DATABASE}.* to dbdeck_operator@'%'"
+    )
+    command = Command(tmp_path, {"t": copied.target_dict()})
+    words = ("-t", "t", f"table={TABLE}", "--yes", "--reason", "is it sound?")
+    done = await command.run("apply", "table.check", *words)
+    assert done.code == 0, done
+    assert "1 object looked at, none is damaged" in done.out
+    refused = await command.run("apply", "table.analyze", *words)
+    assert (refused.code, "run it on its primary" in refused.err) == (4, True), refused

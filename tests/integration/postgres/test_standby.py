@@ -255,6 +255,29 @@ async def test_the_reader_that_stops_replay_is_ended_on_the_standby(couple: Coup
     await primary.close()
 
 
+async def test_a_standby_is_looked_at_for_damage_and_the_rest_is_sent_to_its_primary(
+    couple: Couple, tmp_path: Path
+) -> None:
+    """Its files are its own: what its primary looks at says nothing of them."""
+    primary = await connect(couple.primary)
+    await primary.execute("create extension if not exists amcheck")
+    await primary.execute("grant execute on all functions in schema public to operator")
+    await caught_up(couple)
+    ledger = open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal")
+    async with ledger as opened, open_engine(couple.target(couple.standby)) as engine:
+        dispatcher = Dispatcher(Registry(actions.ALL), opened, Policy())
+        plan = await dispatcher.plan("table.check", engine, {"table": "orders"})
+        assert plan.server.primary is False
+        run = await dispatcher.apply(plan, engine, Approval(reason="is it sound?"))
+        assert (run.effect, run.exit) == ("no_op", Exit.OK), run.error
+        assert run.verify is not None
+        assert run.verify.evidence["checked"] >= 1
+        with pytest.raises(Refused, match="standby or read-only"):
+            await dispatcher.plan("table.analyze", engine, {"table": "orders"})
+        await dispatcher.close()
+    await primary.close()
+
+
 async def test_maintenance_reads_tell_on_both_sides_what_they_can(couple: Couple) -> None:
     primary = await connect(couple.primary)
     await primary.execute("create table wide (id serial, v text); insert into wide (v) values ('x')")
