@@ -150,7 +150,18 @@ async def test_nothing_is_left_of_a_backup_that_failed(postgres18: PostgresServe
     assert run.effect == "none"
     assert run.error is not None
     assert "permission denied" in run.error.message
+    assert "GRANT pg_read_all_data TO dbdeck_operator;" in run.error.hint
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+async def test_a_login_without_replication_takes_no_base_backup_and_is_told_so_by_the_plan(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """The server told it after the intent, and nobody told the right."""
+    async with taking_desk(postgres18, tmp_path, {"method": "pg_basebackup"}) as desk:
+        with pytest.raises(Refused, match="dbdeck_operator may not take a base backup") as told:
+            await desk.plan("backup.take", source="s", name="one")
+    assert "ALTER ROLE dbdeck_operator REPLICATION;" in told.value.hint
 
 
 async def test_nothing_is_left_of_a_backup_that_was_stopped(
