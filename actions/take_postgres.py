@@ -221,9 +221,9 @@ def _mending(order: Order, complaint: str) -> str:
 
 
 def _why(ended: programs.Heard) -> str:
-    """Its error rather than the details that follow it."""
+    """Its first error rather than the details and the death of a worker that follow it."""
     errors = [line for line in ended.complaint.splitlines() if ": error: " in line]
-    return f"{ended.how}: {errors[-1]}" if errors else ended.why
+    return f"{ended.how}: {errors[0]}" if errors else ended.why
 
 
 async def _both(one: Awaitable[T], other: Awaitable[None]) -> tuple[T, None]:
