@@ -235,6 +235,29 @@ async def test_a_physical_backup_restores_to_what_its_manifest_says(shop: Shop) 
         assert not_passed(await compared(drilled, known, physical=True)) == []
 
 
+@pytest.mark.parametrize("mysql_name", ["mariadb"], indirect=True)
+async def test_a_login_without_rights_is_told_them_and_its_verifier_stands_nowhere(shop: Shop) -> None:
+    """It ended as a defect of dbdeck; and mariadb-backup tells the grants of the login, verifier and all."""
+    await shop.run("REVOKE ALL PRIVILEGES, GRANT OPTION FROM dbdeck_backup@'%'")
+    ((granted,),) = await shop.run("SHOW GRANTS FOR dbdeck_backup@'%'")
+    verifier = str(granted).partition("PASSWORD '")[2].rstrip("'")
+    assert verifier.startswith("*")
+    async with desk_of(shop, "mariabackup") as desk:
+        run = await desk.run("backup.take", source="s", name="one")
+        rows = [str(one.body) for one in await desk.ledger.entries(newest_first=False)]
+    assert run.effect == "none"
+    assert run.error is not None
+    assert "missing required privilege RELOAD" in run.error.message
+    assert run.error.hint == "GRANT RELOAD, PROCESS ON *.* TO 'dbdeck_backup'@'%';"
+    assert verifier not in "".join(rows)
+    await shop.run("GRANT RELOAD, PROCESS ON *.* TO dbdeck_backup@'%'")
+    async with desk_of(shop, "mariabackup") as desk:
+        run = await desk.run("backup.take", source="s", name="one")
+    assert run.error is not None
+    assert run.error.hint == "GRANT BINLOG MONITOR ON *.* TO 'dbdeck_backup'@'%';"
+    assert list((shop.folder / "backups").iterdir()) == []
+
+
 def test_what_differs_between_two_looks_is_left_out() -> None:
     from actions.take_mysql import same_contents, same_inventory
 
