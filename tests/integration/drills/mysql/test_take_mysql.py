@@ -88,6 +88,18 @@ async def test_a_dump_restores_to_what_its_manifest_says(shop: Shop, form: str |
         assert not_passed(await compared(drilled, known)) == []
 
 
+async def test_accounts_beside_the_dump_are_not_called_missing(shop: Shop) -> None:
+    """Each drill of it warned that it has no users and grants."""
+    async with desk_of(shop) as desk:
+        await desk.run("backup.take", **order(shop))
+    folder = shop.folder / "backups"
+    source = Source(method=Method.MYSQLDUMP, path=str(folder))
+    assert (folder / "one" / "users.sql").is_file()
+    assert "no users and grants" not in (await shop.backup(source)).notes
+    (folder / "one" / "users.sql").unlink()
+    assert "no users and grants" in (await shop.backup(source)).notes
+
+
 async def test_the_password_is_nowhere(shop: Shop) -> None:
     async with desk_of(shop) as desk:
         plan = await desk.plan("backup.take", **order(shop))
