@@ -57,7 +57,8 @@ async def test_the_new_password_gets_in_through_it_and_the_old_does_not(
         with pytest.raises(asyncpg.PostgresError):
             await through(pooler, desk.account, FIRST)
         assert run.verify is not None
-        assert "the old password is refused" in str(run.verify.evidence)
+        (done,) = run.verify.evidence["hooks"][desk.account]
+        assert done["why"] == "the old password is refused"
 
 
 async def test_sessions_that_came_before_do_not_keep_the_new_password_out(
@@ -137,6 +138,8 @@ async def test_a_pooler_that_does_not_obey_is_told_and_the_rotation_stays_done(
             assert (run.exit, run.effect) == (Exit.PARTIAL, "applied")
             assert run.error is not None
             assert "1 of 1 hook was not done: pgbouncer: PgBouncer" in run.error.message
+            assert "refused the login of pooler_admin" in run.error.message
+            assert "`admin.password` of the hook" in run.error.hint
             await desk.settled()
 
 
