@@ -149,3 +149,16 @@ async def test_a_plan_tells_that_nobody_answers(postgres18: PostgresServer, tmp_
     async with rotor_on(postgres18, tmp_path, rule=lambda _: {"hooks": [hook]}) as desk:
         plan = await desk.plan("credential.rotate", account=desk.account)
         assert any("it would fail" in one for one in plan.warnings)
+
+
+async def test_a_plan_tells_that_the_list_is_not_there_and_is_not_made(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """The plan said that it is made, and the run that none was."""
+    with pgbouncer_before(postgres18) as pooler:
+        hook = pooler.hook()
+        hook["pgbouncer"]["userlist"] = str(tmp_path / "none.txt")
+        async with rotor_on(postgres18, tmp_path, rule=lambda _: {"hooks": [hook]}) as desk:
+            plan = await desk.plan("credential.rotate", account=desk.account)
+    assert any("it would fail: there is no" in one and "none.txt" in one for one in plan.warnings)
+    assert not any("it is made" in one for one in plan.forecast)
