@@ -17,11 +17,15 @@ from console.model.probe import Answer, Probe
 from console.model.target import EngineKind, Login, Target
 from console.secrets import Secret
 
+# PgBouncer keeps the connection to the server, with this name, for the next client that has none: under our
+# own it would be protected as ours, and nobody could end it after a rotation.
+_LEFT = {"application_name": "login through PgBouncer (dbdeck)"}
+
 
 async def login(way: Pooler, user: str, password: Secret) -> Probe:
     """Accepted is: let in, and a statement ran on the server behind. Never raises for an answer."""
     try:
-        connection = await log_in(_target(way, user), Login(user=user), password, limits={}, purpose="probe")
+        connection = await log_in(_target(way, user), Login(user=user), password, limits=_LEFT, purpose="")
     except asyncpg.ProtocolViolationError as error:
         # PgBouncer's word for a wrong password, and for settings that it does not know: none was sent.
         return Probe(answer=Answer.REJECTED, why=str(error))

@@ -61,6 +61,19 @@ async def test_the_new_password_gets_in_through_it_and_the_old_does_not(
         assert done["why"] == "the old password is refused"
 
 
+async def test_what_its_login_leaves_in_the_pool_is_not_protected_as_ours(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """PgBouncer keeps the connection for others: by its name it was dbdeck's own, and nobody could end it."""
+    with pgbouncer_before(postgres18) as pooler:
+        async with rotor_on(postgres18, tmp_path, rule=lambda _: {"hooks": [pooler.hook()]}) as desk:
+            pooler.knows(desk.account, await stored(postgres18, desk.account))
+            assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+            left = [one for one in await desk.engine.sessions() if one.user == desk.account]
+    assert left, "the pool keeps it"
+    assert [one.protection for one in left] == [None] * len(left)
+
+
 async def test_sessions_that_came_before_do_not_keep_the_new_password_out(
     postgres18: PostgresServer, tmp_path: Path
 ) -> None:
