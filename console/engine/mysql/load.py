@@ -35,7 +35,11 @@ async def load(link: Link) -> Load:
     seen = await look_at_all(link)
     found = await lag(link)
     return Load(
-        running=running(seen.sessions), lag_seconds=found.seconds, replica=found.replica, why=found.why
+        running=running(seen.sessions),
+        lag_seconds=found.seconds,
+        replica=found.replica,
+        why=found.why,
+        halted=found.halted,
     )
 
 

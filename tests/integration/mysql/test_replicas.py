@@ -14,6 +14,7 @@ from console.engine.mysql.engine import MysqlEngine
 from console.engine.open import open_engine
 from console.model.sessions import State
 from console.present import locks
+from console.present.reads import READS
 from tests.command import Command
 from tests.integration.actions.conftest import superuser, until
 from tests.servers.logged import begin_anew
@@ -110,6 +111,8 @@ async def test_what_stopped_is_told_with_the_number_of_its_error(
         assert (await engine.pulse()).halted == (
             "replication does not run: the applier is stopped (error 1062)"
         )
+        (health,) = await READS["health"](engine)
+        assert health["halted"] is True
         await superuser(copied, "stop replica")
         halted = (await engine.pulse()).halted
         assert "the receiver is stopped, the applier is stopped" in halted
