@@ -137,6 +137,17 @@ async def test_measuring_shows_its_cost_before_it_reads(shop: Stage) -> None:
         assert measured == ["orders"]
 
 
+async def test_the_arguments_tell_of_the_server_that_answered_only(shop: Stage) -> None:
+    shop.engine.server = msgspec.structs.replace(shop.engine.server, flavor="mariadb")
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "tables", "3")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        assert "LOCAL" not in said(pilot)
+        assert "needs: `SELECT` and `INSERT` on the tables" in said(pilot)
+        assert "ShareUpdateExclusiveLock" not in said(pilot)
+
+
 async def test_an_index_finding_is_mended_by_its_own_action(shop: Stage) -> None:
     async with shown(shop) as pilot:
         await view(pilot, shop, "indexes", "3", "3")
