@@ -14,9 +14,9 @@ import msgspec
 from actions import draft
 from actions.ladder import Rung, rungs
 from actions.limits import LONGEST_LOCK, Duration
-from actions.migrating import read_text
+from actions.migrating import read_script, read_text
 from actions.migration_statements import POSTGRES, Part, objection, parts
-from actions.migration_words import elsewhere, extent, held, nowhere
+from actions.migration_words import Before, before, elsewhere, extent, held, nowhere
 from actions.session_proof import PartlyRefused
 from actions.words import counted, duration
 from console import __version__
@@ -30,6 +30,7 @@ from console.errors import ActionFailed, Cancelled, LockTimeout, OutcomeUnknown,
 from console.model.rehearsals import Script
 from console.present.units import span
 
+APPLY = "migration.apply"
 REHEARSE = "migration.rehearse"
 CHECK_SECONDS = 30.0
 WIDTH = 100
@@ -61,7 +62,7 @@ class ApplyArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class ApplyMigration:
     """It stops at the first failure. As one transaction all of it is applied, or nothing."""
 
-    name = "migration.apply"
+    name = APPLY
     summary = "apply a rehearsed migration, each statement recorded and tried in short waits for locks"
     risk = Risk.HIGH
     flavors: tuple[str, ...] = ("postgresql", "mysql", "mariadb")
@@ -103,6 +104,7 @@ class ApplyMigration:
         rehearsed, why = _rehearsed(await memory.past(REHEARSE, engine.target.name), script, args)
         there, here = str(rehearsed.get("database") or ""), engine.target.database
         why = why or elsewhere(there, here)
+        past = await _before(memory, engine.target.name, script, args)
         path = args.search_path or await names_looked_for(engine)
         shown = [_statement(path, one, number).shown for number, one in enumerate(found, start=1)]
         left = shown[args.begin_at - 1 :]
@@ -120,8 +122,8 @@ class ApplyMigration:
                 "rehearsal": rehearsed.get("id", ""),
             },
             statements=(*(["begin"] if whole else []), *left, *(["commit"] if whole else [])),
-            forecast=_forecast(found, whole, args, rehearsed),
-            warnings=_warnings(whole, args, on.server.flavor, why or nowhere(there, here)),
+            forecast=(*_forecast(found, whole, args, rehearsed), *past.forecast),
+            warnings=(*past.warnings, *_warnings(whole, args, on.server.flavor, why or nowhere(there, here))),
             refusals=(f"{why}; rehearse it first, or unrehearsed=true",)
             if why and not args.unrehearsed
             else (),
@@ -210,6 +212,21 @@ def _rehearsed(
             )
         return kept, ""
     return {}, "the ledger knows no rehearsal of exactly this script on this target"
+
+
+async def _before(memory: Memory, target: str, script: Script, args: ApplyArgs) -> Before:
+    """What the ledger knows of the same contents applied here, and of those that lead back from them."""
+    runs = await memory.earlier(APPLY, target, script.sha256)
+    other = args.up if args.revert else args.down
+    if not other:
+        return before(runs, (), "")
+    try:
+        opposite = await asyncio.to_thread(read_script, other)
+    except UsageError as error:
+        unread = f"the other way: {error.message.removesuffix('; nothing was executed')}"
+        told = before(runs, (), "")
+        return Before(told.forecast, (*told.warnings, unread))
+    return before(runs, await memory.earlier(APPLY, target, opposite.sha256), Path(other).name)
 
 
 def _statement(search_path: str, part: Part, number: int) -> Statement:

@@ -86,7 +86,7 @@ class CheckTable:
     Args = CheckArgs
 
     async def plan(self, engine: Engine, args: CheckArgs) -> Plan:
-        on = await draft.ground(self, engine)
+        on = await draft.ground(self, engine, reads=True)  # damage of a standby's files is its own
         tables = await select(engine, args)
         if on.server.flavor == POSTGRES:
             site = await engine.check_site([(table.schema, table.name) for table in tables])

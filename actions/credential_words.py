@@ -28,7 +28,8 @@ def forecast(given: Sequence[Aim], rows: Sequence[Account]) -> tuple[str, ...]:
     logged_in = sum(one.logins.total for one in rows if one.logins is not None)
     if logged_in:
         said.append(
-            f"{counted(logged_in, 'session')} of it stay logged in; the next login wants the new password"
+            f"{counted(logged_in, 'session')} of it {'stays' if logged_in == 1 else 'stay'} logged in; "
+            "the next login wants the new password"
         )
     for aim in given:
         wrong = ", and by one wrong one that has to be refused" if aim.control else ""

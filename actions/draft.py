@@ -43,8 +43,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     server: ServerIdentity
 
 
-async def ground(action: Action[Any], engine: Engine) -> Ground:
-    """Raises UsageError where the engine knows no such thing, Refused where it may not be written."""
+async def ground(action: Action[Any], engine: Engine, *, reads: bool = False) -> Ground:
+    """Raises UsageError where the engine knows no such thing; Refused where it may not be written, unless the
+    action only `reads`.
+    """
     server = await engine.identity()
     if server.flavor not in action.flavors:
         raise UsageError(
@@ -52,7 +54,7 @@ async def ground(action: Action[Any], engine: Engine) -> Ground:
             "nothing was executed",
             "`dbdeck actions` says what each is for",
         )
-    if server.primary is False:
+    if server.primary is False and not reads:
         raise Refused(
             f"{action.name}: {server.label} is a standby or read-only; nothing was executed",
             "run it on its primary, whose changes come here",

@@ -24,6 +24,7 @@ from console.model.verifiers import Verifier, matches
 
 PATIENCE_SECONDS = 20.0
 RETRY_SECONDS = 1.0
+_ITS_LIST = "`userlist` is the auth_file of its config"
 
 
 class PoolerCarrier:
@@ -52,7 +53,13 @@ class PoolerCarrier:
         return ""
 
     async def look(self) -> Sighted:
-        found = sighted(await files.look(self._path), self._path, self._what)
+        sight = await files.look(self._path)
+        if not sight.there and not sight.fault:
+            line = f"{self._path}: {self._what}"
+            return Sighted(
+                line, warning=f"it would fail: there is no {self._path}, and none is made: {_ITS_LIST}"
+            )
+        found = sighted(sight, self._path, self._what)
         unheard = [
             f"nobody answers at {way.address}: {why}"
             for way in dict.fromkeys((self._hook.admin.way, self._hook.verify))
@@ -120,9 +127,7 @@ class PoolerCarrier:
 
 def _put(text: str | None, user: str, verifier: Verifier) -> str:
     if text is None:
-        raise ActionFailed(
-            "there is no such file; none was made", "`userlist` is the auth_file of its config"
-        )
+        raise ActionFailed("there is no such file; none was made", _ITS_LIST)
     return userlist.with_verifier(text, user, verifier.reveal())
 
 

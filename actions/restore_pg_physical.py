@@ -95,7 +95,7 @@ async def physical_tools(site: Site, needed: tuple[str, ...]) -> list[Check]:
         and site.to_time < site.backup.started_at
     ):
         why = f"{site.to_time:%Y-%m-%d %H:%M:%S%z} is before this backup began: choose an older one"
-        return [Check(area=Area.GROUND, name="tools", outcome=Outcome.BROKEN, detail=why)]
+        return [Check(area=Area.GROUND, name="time", outcome=Outcome.BROKEN, detail=why)]
     found = await postgres_tools.find(
         site.rule.binaries, site.backup.version, ("postgres", *needed), same=True
     )

@@ -12,6 +12,7 @@ from console.model.blocking import BlockingTree
 from console.model.locks import Closure, bits, closure
 from console.model.sessions import Session, State
 from console.model.whatif import Aftermath, after, jams, node_of
+from console.present.units import waited
 
 # Rows a second that InnoDB undoes. The quick end was measured with everything in memory and nothing else
 # running (200,000 updated rows: MariaDB 10.11 219,000 to 439,000, MySQL 9.7 110,000 to 188,000); the slow
@@ -83,7 +84,8 @@ def queue_forecast(tree: BlockingTree, gone: Collection[int]) -> tuple[str, ...]
     lines = []
     if seen.released:
         lines = [
-            f"releases {counted(len(seen.released), 'session')}, {seen.released_seconds:.0f} s of waiting"
+            f"releases {counted(len(seen.released), 'session')} and "
+            f"{waited(seen.released_seconds, len(seen.released), seen.unclocked)}"
         ]
     if seen.at_once:
         lines.append(f"{counted(len(seen.at_once), 'session')} run{_s(seen.at_once)} at once{_next(seen)}")

@@ -78,7 +78,7 @@ def _after(place: Place, setting: Setting, value: str | None) -> str:
 
 
 def warnings(place: Place, setting: Setting, value: str | None) -> tuple[str, ...]:
-    found = [f"{setting.name}: {why}"] if (why := care(setting.name)) else []
+    found = [f"{setting.name}: {why}"] if (why := care(setting.name, place.flavor)) else []
     if setting.storage is not None:
         found += storage.warnings(setting, setting.storage, value)
     if restart.waits(place, setting):

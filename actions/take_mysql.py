@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -123,13 +124,30 @@ class MariabackupTaker:
             before = await _looks(order, engine, databases)
             ended = await _run(order, operator, _call(how.commands[0], way), "copy of files")
             if ended.code != 0 or "completed OK!" not in ended.complaint:
-                raise ActionFailed(f"mariadb-backup {ended.why}; the backup was thrown away")
+                raise ActionFailed(*_copying_failed(ended, (await engine.identity()).user))
             after = await _looks(order, engine, databases)
+        blind = (
+            [] if databases else [f"{order.login.user} sees no database: what must be in them is not known"]
+        )
         return Taken(
             started_at=after.first,
-            baseline=_baseline(order, server, (before, after), []),
+            baseline=_baseline(order, server, (before, after), blind),
             position=after.position,
         )
+
+
+_STAMP = re.compile(r"^\[\d+\] (?:FATAL ERROR: )?\d\S+ \S+\s+")
+_MISSING = re.compile(r"missing required privilege (.+?) on \*\.\*|you need .*?([A-Z ]+) privilege")
+_ERROR = re.compile(r"error:|\] FATAL ERROR", re.IGNORECASE)
+
+
+def _copying_failed(ended: programs.Heard, user: str) -> tuple[str, str]:
+    """(message, hint): its error rather than the grants of `user` that it lists behind it."""
+    errors = [_STAMP.sub("", line) for line in ended.complaint.splitlines() if _ERROR.search(line)]
+    why = f"{ended.how}: {errors[0]}" if errors else ended.why
+    missing = [(found[1] or found[2]).strip() for line in errors if (found := _MISSING.search(line))]
+    hint = f"GRANT {', '.join(missing)} ON *.* TO {_account(user)};" if missing else ""
+    return f"mariadb-backup {why}; the backup was thrown away", hint
 
 
 # ---- the words ----------------------------------------------------------------------------------------
@@ -364,6 +382,9 @@ class _Look(NamedTuple):
 
 async def _looks(order: Order, engine: Engine, databases: Sequence[str]) -> _Look:
     """Each database in a snapshot of its own. The time is half of the budget, as there are two looks."""
+    if not databases:
+        async with engine.snapshot("") as moment:
+            return _Look(moment.taken_at, moment.taken_at, moment.position, (), ())
     wanted = Wanted(seconds=seconds_of(order.target.drills.budget) / 2 / max(1, len(databases)))
     moments: list[datetime] = []
     inventories, contents, position = [], [], ""

@@ -17,14 +17,16 @@ from console.dispatch.action import Advance
 from console.dispatch.operator import Operator
 from console.dispatch.tool_login import Way, libpq_login
 from console.engine.port import Engine
-from console.errors import ActionFailed, Cancelled, UsageError
+from console.errors import ActionFailed, Cancelled, Refused, UsageError
 from console.model.backups import seconds_of
 from console.model.inventory import Baseline, Wanted
+from console.present.names import shown
 
 T = TypeVar("T")
 _SNAPSHOT = "--snapshot=THE-EXPORTED-ONE"
 _ENDINGS = {"directory": "", "custom": ".dump", "tar": ".tar", "plain": ".sql"}
 _ASK_SECONDS = 10.0
+_READ_ALL_SINCE = 140000  # pg_read_all_data; PostgreSQL 14 release notes
 
 
 class PgDumpTaker:
@@ -91,6 +93,7 @@ class PgBasebackupTaker:
                 "a base backup is of all databases: it takes no `database`; nothing was executed"
             )
         found = await _programs(order, ("pg_basebackup",))
+        await _refuse_without_replication(order, engine)
         spaces = await engine.ask(_database(order), _SPACES, seconds=_ASK_SECONDS)
         form = order.source.format or ("tar" if spaces != "0" else "plain")
         if form not in ("plain", "tar"):
@@ -119,6 +122,16 @@ class PgBasebackupTaker:
             )
         label = await asyncio.to_thread(_first_position, order.partial)
         return Taken(started_at=started, baseline=baseline, position=label)
+
+
+async def _refuse_without_replication(order: Order, engine: Engine) -> None:
+    user = order.login.user
+    sql = "select rolsuper or rolreplication from pg_catalog.pg_roles where rolname = " + _literal(user)  # noqa: S608
+    if await engine.ask(_database(order), sql, seconds=_ASK_SECONDS) in ("false", "f"):
+        raise Refused(
+            f"{user} may not take a base backup; nothing was executed",
+            f"ALTER ROLE {shown('', user)} REPLICATION; or another login: `login` of the source",
+        )
 
 
 _SPACES = "select count(*) from pg_catalog.pg_tablespace where spcname not in ('pg_default', 'pg_global')"
@@ -171,9 +184,12 @@ def _connection(order: Order) -> list[str]:
 
 
 async def _superuser(engine: Engine, database: str, user: str) -> bool:
-    literal = "'" + user.replace("'", "''") + "'"
-    sql = f"select rolsuper from pg_catalog.pg_roles where rolname = {literal}"  # noqa: S608 - a literal
+    sql = "select rolsuper from pg_catalog.pg_roles where rolname = " + _literal(user)  # noqa: S608
     return await engine.ask(database, sql, seconds=_ASK_SECONDS) in ("true", "t")
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 async def _run(order: Order, operator: Operator, way: Way, words: list[str], what: str) -> None:
@@ -186,13 +202,28 @@ async def _run(order: Order, operator: Operator, way: Way, words: list[str], wha
     async with looking(look):
         ended = await _unless_stopped(operator, operator.run_tool(call, what))
     if ended.code != 0:
-        raise ActionFailed(f"{Path(words[0]).name} {_why(ended)}; the backup was thrown away")
+        raise ActionFailed(
+            f"{Path(words[0]).name} {_why(ended)}; the backup was thrown away",
+            _mending(order, ended.complaint),
+        )
+
+
+def _mending(order: Order, complaint: str) -> str:
+    """The right that is missing, as far as its words tell."""
+    user = shown("", order.login.user)
+    if "row-level security" in complaint:
+        return f"ALTER ROLE {user} BYPASSRLS; else rows are hidden from it"
+    if "permission denied" not in complaint:
+        return ""
+    if order.server.version_num < _READ_ALL_SINCE:
+        return f"GRANT SELECT ON ALL TABLES IN SCHEMA … TO {user};"
+    return f"GRANT pg_read_all_data TO {user}; or another login: `login` of the source"
 
 
 def _why(ended: programs.Heard) -> str:
-    """Its error rather than the details that follow it."""
+    """Its first error rather than the details and the death of a worker that follow it."""
     errors = [line for line in ended.complaint.splitlines() if ": error: " in line]
-    return f"{ended.how}: {errors[-1]}" if errors else ended.why
+    return f"{ended.how}: {errors[0]}" if errors else ended.why
 
 
 async def _both(one: Awaitable[T], other: Awaitable[None]) -> tuple[T, None]:

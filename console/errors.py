@@ -101,6 +101,10 @@ class DatabaseRefused(LoginRefused):
     """The password was right: it is the database that is not there, or that the login may not enter."""
 
 
+class PoolerRefused(Unreachable):
+    """By a PgBouncer, which tells a wrong password and a setting that it does not know alike."""
+
+
 class TlsRefused(Unreachable):
     kind = "tls"
 

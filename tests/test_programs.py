@@ -12,13 +12,37 @@ from pathlib import Path
 import pytest
 
 from console.errors import ActionFailed
-from console.programs import Call, hear
+from console.programs import Call, hear, without_verifiers
 
 
 async def test_answer_and_complaint_are_kept_apart() -> None:
     heard = await hear(Call(["/bin/sh", "-c", "echo out; echo bad >&2; exit 3"]))
     assert (heard.code, heard.answer, heard.complaint) == (3, b"out\n", "bad")
     assert heard.why == "ended with exit code 3: bad"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("1.GRANT USAGE ON *.* TO `b`@`%` IDENTIFIED BY PASSWORD '*DC8D'", "IDENTIFIED BY PASSWORD <hidden>"),
+        (
+            "IDENTIFIED VIA ed25519 USING 'a' OR x USING 'b'",
+            "IDENTIFIED VIA ed25519 USING <hidden> OR x USING <hidden>",
+        ),
+        ("CREATE USER u IDENTIFIED WITH 'p' AS 0x24412430", "IDENTIFIED WITH <hidden> AS <hidden>"),
+        ("LINE 1: alter role x password 'it''s'", "password <hidden>"),
+        ("Access denied for user 'b'@'h' (using password: YES)", "user 'b'@'h' (using password: YES)"),
+    ],
+)
+def test_no_verifier_gets_out_of_what_a_program_says(line: str, told: str) -> None:
+    assert without_verifiers(line).endswith(told)
+
+
+async def test_a_complaint_has_no_verifier() -> None:
+    script = """echo "GRANT USAGE ON *.* TO b IDENTIFIED BY PASSWORD '*DC8D'" >&2; exit 1"""
+    said: list[str] = []
+    heard = await hear(Call(["/bin/sh", "-c", script], line=said.append))
+    assert "DC8D" not in heard.complaint + "".join(said)
 
 
 async def test_each_line_is_heard_when_it_is_said() -> None:

@@ -24,6 +24,10 @@ _WELL = ("DONE", "WAITING_FOR_WALS")
 T = TypeVar("T")
 
 
+class _Failed(msgspec.Struct):
+    errors: list[str] = msgspec.field(name="_ERROR")
+
+
 class Space(msgspec.Struct):
     name: str
     location: str
@@ -135,9 +139,18 @@ async def ask(source: Source, more: Sequence[str]) -> bytes:
     argv = await asyncio.to_thread(words, source, more)
     heard = await programs.hear(programs.Call(argv, seconds=SECONDS))
     if heard.code != 0:
-        said = heard.answer.decode("utf-8", "replace").strip()
-        raise ActionFailed(f"barman {heard.why}{f' ({said[:300]})' if said and not heard.complaint else ''}")
+        said = "" if heard.complaint else complaint(heard.answer)
+        raise ActionFailed(f"barman {heard.why}{f': {said}' if said else ''}")
     return heard.answer
+
+
+def complaint(answer: bytes) -> str:
+    """What it says of an error on stdout: in its document where one was asked for."""
+    try:
+        said = msgspec.json.decode(answer, type=_Failed).errors
+    except msgspec.DecodeError:
+        said = [answer.decode("utf-8", "replace").strip()]
+    return "; ".join(said)[:300]
 
 
 def user(source: Source) -> str:

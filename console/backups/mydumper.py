@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def _find(name: str, folder: str) -> tuple[Backup, ...]:
 
 
 def _look(source: str, entry: Path) -> Backup | None:
-    files = [one.name for one in entry.iterdir()]
+    sizes = {one.name: one.stat().st_size for one in entry.iterdir() if one.is_file()}
+    files = list(sizes)
     whole = "metadata" in files
     if not whole and "metadata.partial" not in files:
         return None
@@ -50,7 +52,7 @@ def _look(source: str, entry: Path) -> Backup | None:
         backup = msgspec.structs.replace(
             backup, started_at=known.started_at, manifest=str(manifest.place(entry)), server=known.server
         )
-    return msgspec.structs.replace(backup, faults=_faults(whole, text), notes=_notes(files))
+    return msgspec.structs.replace(backup, faults=_faults(whole, text), notes=_notes(sizes))
 
 
 def _flavor(entry: Path) -> str:
@@ -66,7 +68,7 @@ def _flavor(entry: Path) -> str:
     return ""
 
 
-_LOOKED_AT, _ENOUGH = 50, 1 << 16
+_LOOKED_AT, _ENOUGH, _NAMED = 50, 1 << 16, 5
 _MARIADB = re.compile(
     r"SEQUENCE=1|_uca1400_|current_timestamp\(\)|\bint\(11\)|\bbigint\(20\)|PAGE_CHECKSUM", re.IGNORECASE
 )
@@ -81,16 +83,24 @@ def _faults(whole: bool, text: str) -> tuple[str, ...]:
     return () if _FINISHED.search(text) else ("not finished: metadata has no end",)
 
 
-def _notes(files: list[str]) -> tuple[str, ...]:
-    """By what files there are. Routines and events share one file, so that only both can be told missing."""
+def _notes(files: Mapping[str, int]) -> tuple[str, ...]:
+    """By what files there are, with their bytes. Routines and events share one file, so that only both can be
+    told missing; whether they were left out or there are none, nothing tells.
+    """
+    empty = sorted(name for name, size in files.items() if not size)
     said = (
-        (not any("-schema-post" in one for one in files), "no routines and events: made without -R and -E"),
+        (bool(empty), f"{_listed(empty)}: empty, which --build-empty-files makes, or a disk that was full"),
+        (not any("-schema-post" in one for one in files), "no routines and events are in it (-R and -E)"),
         (not any("-schema-triggers" in one for one in files), "no trigger is in it"),
         (True, "no users and grants"),
         (True, "it does not tell which server it is of, which is guessed by its tables"),
         (True, "its times are those of the machine that made it, read as this machine's zone"),
     )
     return tuple(text for holds, text in said if holds)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:_NAMED])}{' …' if len(names) > _NAMED else ''}"
 
 
 def position_of(text: str) -> str:

@@ -29,6 +29,9 @@ HEAD_BYTES = 1 << 16
 FLUSH = b"/*! FLUSH PRIVILEGES */"  # what --flush-privileges writes, in a line of its own
 
 
+NO_ACCOUNTS = "no users and grants"
+
+
 class Head(msgspec.Struct, frozen=True, kw_only=True):
     """`flavor` is empty where comments were left out, and so nothing is told. `database` is the one whose
     name is not in the file's statements; `position` is (file, offset) in the binary log.
@@ -76,7 +79,7 @@ class Sections(msgspec.Struct, kw_only=True):
             (not self.routines, "no procedures and functions: made without --routines"),
             (not self.events, "no events: made without --events"),
             (not self.triggers, "no trigger is in it"),
-            (not self.accounts, "no users and grants"),
+            (not self.accounts, NO_ACCOUNTS),
             (bool(bare), f"no rows of {', '.join(bare[:10])}{' …' if len(bare) > 10 else ''}"),
         )
         return tuple(text for holds, text in said if holds)

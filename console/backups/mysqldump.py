@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from console.backups import manifest
-from console.backups.mysql_text import HEAD_BYTES, Head, Sections, read_head, scan
+from console.backups.mysql_text import HEAD_BYTES, NO_ACCOUNTS, Head, Sections, read_head, scan
 from console.backups.tools import size_of
 from console.backups.unpacking import PACKED, beginning, packing, unpacked
 from console.errors import ActionFailed
@@ -94,6 +94,8 @@ def _described(
     when = moment(path, sections.completed_on if sections else "", known)
     databases = sections.databases if sections else []
     notes = sections.notes if sections else ("too large to be read for this list: a drill reads it whole",)
+    if (entry / USERS).is_file():
+        notes = tuple(note for note in notes if note != NO_ACCOUNTS)
     return msgspec.structs.replace(
         backup,
         started_at=when.began,

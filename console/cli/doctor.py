@@ -86,7 +86,7 @@ async def _target(target: Target, config: Config) -> Report:
             identity = await engine.identity()
             checks = [
                 Check(name="reach", ok=True, detail=f"{identity.label} as {identity.user}"),
-                _role(target, identity),
+                await _role(target, identity, engine),
                 _tls(target, identity.tls),
                 *await engine.checks(),
                 await _deadlocks(engine),
@@ -103,9 +103,18 @@ async def _target(target: Target, config: Config) -> Report:
     return Report(name=name, checks=(*checks, *operator, *drilled), exit=Exit.UNREACHABLE if bad else Exit.OK)
 
 
-def _role(target: Target, seen: ServerIdentity) -> Check:
+async def _role(target: Target, seen: ServerIdentity, engine: Engine) -> Check:
     """What it is beside what the config says it is: after a failover the two differ."""
     name, source = "role of the server", target.labels.get("replica_of")
+    of = f" of {source}" if source else ""
+    follows = await _follows(seen, engine)
+    if follows is not None and seen.primary:
+        told = (
+            f"a replica{of} that takes writes: what is written here is nowhere else, and may stop its applier"
+        )
+        setting = "super_read_only" if seen.flavor == "mysql" else "read_only"
+        hint = f"SET GLOBAL {setting} = ON; and the same in its configuration"
+        return Check(name=name, ok=False, detail=f"{told}{_and(follows)}", hint=hint)
     if seen.primary and source:
         told = f"primary, and the config calls it a replica of {source}"
         hint = (
@@ -114,11 +123,28 @@ def _role(target: Target, seen: ServerIdentity) -> Check:
         return Check(name=name, ok=False, detail=told, hint=hint)
     if seen.primary:
         return Check(name=name, ok=True, detail="primary")
+    if follows:
+        hint = f"`dbdeck runbook run replication-lag -t {target.name}` finds out why"
+        return Check(name=name, ok=False, detail=f"a replica{of}{_and(follows)}", hint=hint)
     if source:
         told = f"standby or read-only, a replica of {source}: what would write is refused here"
         return Check(name=name, ok=True, detail=told)
     hint = "where it is meant to be one: `replica_of: NAME` among its labels, the target that is its primary"
     return Check(name=name, ok=False, detail="standby or read-only: actions may be refused", hint=hint)
+
+
+async def _follows(seen: ServerIdentity, engine: Engine) -> str | None:
+    """Of a server that can replicate and take writes: why it does not replicate, "" where it does; None where
+    it is no replica, or nobody can tell.
+    """
+    if seen.flavor == "postgresql":
+        return None
+    pulse = await engine.pulse()
+    return pulse.halted if pulse.halted or pulse.lag_seconds is not None else None
+
+
+def _and(halted: str) -> str:
+    return f"; {halted}" if halted else ""
 
 
 def _where(check: Check, seen: ServerIdentity) -> Check:

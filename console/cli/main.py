@@ -285,7 +285,7 @@ def doctor(services: Services, names: tuple[str, ...], select: str, as_json: boo
 
 @cli.command()
 @config_option
-@click.argument("subject", type=click.Choice(SUBJECTS))
+@click.argument("subject", type=click.Choice(SUBJECTS), metavar="SUBJECT")
 @target_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON document a reading")
 @click.option("--csv", "as_csv", is_flag=True, help="comma separated")
@@ -301,7 +301,11 @@ def doctor(services: Services, names: tuple[str, ...], select: str, as_json: boo
 )
 @click.pass_obj
 def show(services: Services, /, subject: str, **options: Any) -> int:
-    """Show what a pane shows: the blocking tree (locks), every session (sessions), all targets (overview)."""
+    """Show what a pane shows: the blocking tree (locks), every session (sessions), all targets (overview).
+
+    SUBJECT is one of locks, sessions, deadlocks, transactions, horizon, tables, indexes, progress, accounts,
+    drain, backups, drills and overview.
+    """
     from console.cli.show import ShowOptions
     from console.cli.show import show as show_subject
 

@@ -54,6 +54,45 @@ async def evidence(
     return found
 
 
+class Earlier(NamedTuple):
+    """A run that did all of it, a part, or nobody knows what: `status`, by its outcome or settling."""
+
+    at: datetime
+    operator: str
+    action_id: str
+    status: str
+
+
+async def earlier(ledger: Ledger, action: str, target: str, piece: str) -> Sequence[Earlier]:
+    """Runs of the action on this target whose intent has this piece of text, the newest first; not those that
+    did nothing, nor those that are open, by which the action is frozen.
+
+    Raises AuditUnavailable, and PrivilegeMissing for a login that may only write.
+    """
+    meant = await ledger.entries(kinds=(Kind.INTENT,), containing=piece)
+    wanted = {one.action_id for one in meant if _is_of(fields(one.body), action, target)}
+    if not wanted:
+        return ()
+    ends = await ledger.entries(
+        kinds=(Kind.OUTCOME, Kind.RESOLVED), newest_first=False, containing=f'"{action}"'
+    )
+    last = {one.action_id: one for one in ends if one.action_id in wanted}
+    found = [_ended(one) for one in last.values()]
+    return sorted((one for one in found if one.status not in _NOTHING), key=lambda one: one.at, reverse=True)
+
+
+_NOTHING = ("no_op", "failed", "not_applied")
+
+
+def _is_of(body: Mapping[str, object], action: str, target: str) -> bool:
+    return (body.get("action"), body.get("target")) == (action, target)
+
+
+def _ended(entry: Entry) -> Earlier:
+    body = fields(entry.body)
+    return Earlier(entry.at, str(body.get("operator") or ""), str(entry.action_id), str(body.get("status")))
+
+
 def told(plan: Plan, entries: Iterable[Entry]) -> tuple[str, ...]:
     """How earlier actions of the same likeness on the same target ended, in one line; pure."""
     since = plan.made_at - LOOK_BACK

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.audit.ledger import Ledger
 from console.audit.record import Entry
-from console.dispatch.history import evidence
+from console.dispatch.history import Earlier, earlier, evidence
 from console.engine.port import Engine
 from console.errors import AuditUnavailable, DbdeckError
 from console.secret_store import SecretStore
@@ -52,6 +52,13 @@ class Memory:
             return None
         try:
             return await evidence(self._ledger, action, target, settled=settled)
+        except DbdeckError:
+            return None
+
+    async def earlier(self, action: str, target: str, piece: str) -> Sequence[Earlier] | None:
+        """Its runs that did something and whose intent has this text, the newest first; None is unknown."""
+        try:
+            return await earlier(self._ledger, action, target, piece) if self._ledger is not None else None
         except DbdeckError:
             return None
 

@@ -271,12 +271,15 @@ def of_listeners(found: Iterable[Listener], programs: Mapping[int, str]) -> Iter
         if engine is None and not program:
             engine = next((kind for kind, port in PORTS.items() if port == one.port), None)
         if engine is not None:
-            by = f"{program or 'somebody'} listens on port {one.port} of this machine"
+            by = f"{program or 'somebody'} listens on this machine"
             yield Candidate(engine=engine, host=one.host, port=one.port, by=by)
 
 
 def is_server(program: str) -> bool:
     return program in _PROGRAMS
+
+
+_SOCKET = "a socket of this machine"
 
 
 def of_sockets(paths: Iterable[str]) -> Iterator[Candidate]:
@@ -285,9 +288,9 @@ def of_sockets(paths: Iterable[str]) -> Iterator[Candidate]:
         if found := _POSTGRES_SOCKET.fullmatch(path):
             port = _port(found["port"], EngineKind.POSTGRES)
             if port is not None:
-                yield Candidate(engine=EngineKind.POSTGRES, host=found["folder"], port=port, by=path)
+                yield Candidate(engine=EngineKind.POSTGRES, host=found["folder"], port=port, by=_SOCKET)
         elif _MYSQL_SOCKET.fullmatch(path):
-            yield Candidate(engine=EngineKind.MYSQL, host=path, port=PORTS[EngineKind.MYSQL], by=path)
+            yield Candidate(engine=EngineKind.MYSQL, host=path, port=PORTS[EngineKind.MYSQL], by=_SOCKET)
 
 
 def bound_paths(text: str) -> Iterator[str]:

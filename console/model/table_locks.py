@@ -27,7 +27,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     `running` counts active client sessions without ours. `lag_seconds` and `lag_bytes` are of the
     replica that is furthest behind, `replica` its name; None where there is none or it is not known, and
-    `why` says which.
+    `why` says which. `halted`: this one has a source and does not replicate.
     """
 
     running: int
@@ -35,6 +35,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     lag_bytes: int | None = None
     replica: str = ""
     why: str = ""
+    halted: bool = False
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,14 +17,15 @@ class Aftermath(msgspec.Struct, frozen=True, kw_only=True):
     """The queues as they would be without some sessions.
 
     `at_once` get their lock immediately; `released` are all who wait for no blocker of today any more,
-    those behind them included, with the sum of their waits. `next_root` is the one of those who run at
-    once on whom most would wait then, and `behind_it` how many; None when nobody waits on them. Ids are
-    those of the graph.
+    those behind them included, with the sum of their waits; of `unclocked` of them nobody knows how long they
+    waited. `next_root` is the one of those who run at once on whom most would wait then, and `behind_it` how
+    many; None when nobody waits on them. Ids are those of the graph.
     """
 
     at_once: tuple[int, ...] = ()
     released: tuple[int, ...] = ()
     released_seconds: float = 0.0
+    unclocked: int = 0
     next_root: int | None = None
     behind_it: int = 0
     still_waiting: int = 0
@@ -40,8 +41,9 @@ def after(tree: BlockingTree, gone: Collection[int]) -> Aftermath:
             memo[key] = shape
     if not tree.waits:
         return shape
-    seconds = sum(_seconds(tree, session) for session in shape.released)
-    return msgspec.structs.replace(shape, released_seconds=seconds)
+    waits = [_seconds(tree, session) for session in shape.released]
+    known = [seconds for seconds in waits if seconds is not None]
+    return msgspec.structs.replace(shape, released_seconds=sum(known), unclocked=len(waits) - len(known))
 
 
 def _shape_after(tree: BlockingTree, gone: Collection[int]) -> Aftermath:
@@ -73,9 +75,9 @@ def _without(graph: WaitGraph, gone: Collection[int]) -> WaitGraph:
     return graph
 
 
-def _seconds(tree: BlockingTree, session: int) -> float:
+def _seconds(tree: BlockingTree, session: int) -> float | None:
     wait = tree.waits.get(session)
-    return (wait.seconds or 0.0) if wait else 0.0
+    return wait.seconds if wait else None
 
 
 class Jam(msgspec.Struct, frozen=True, kw_only=True):

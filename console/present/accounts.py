@@ -99,6 +99,11 @@ def login(one: Account) -> str:
     return "expired" if one.expired else "yes"
 
 
+def _standing(one: Account) -> str:
+    said = login(one)
+    return "may log in" if said == "yes" else said
+
+
 def kind(one: Account) -> str:
     """`none` lets anybody in on MySQL and MariaDB, and nobody by a password on PostgreSQL."""
     if one.role:
@@ -208,7 +213,7 @@ def summary(found: Accounts) -> str:
 def details(one: Account) -> list[tuple[str, str]]:
     """Everything about one account, label and value."""
     pairs = [
-        ("account", f"{name(one)}, {login(one)}{', of the server itself' if one.system else ''}"),
+        ("account", f"{name(one)}, {_standing(one)}{', of the server itself' if one.system else ''}"),
         ("password", _password(one)),
         ("ours", _ours(one)),
         ("ends", _ends(one)),

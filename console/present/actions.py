@@ -44,10 +44,12 @@ def by_engine(action: Action[Any], flavors: tuple[str, ...]) -> list[tuple[str, 
     return [(", ".join(names), on) for on, names in found.values()]
 
 
-def beforehand(action: Action[Any], engine: EngineKind) -> tuple[str, ...]:
-    """A few lines for who is about to give its arguments, on a target of this engine."""
+def beforehand(action: Action[Any], engine: EngineKind, flavor: str = "") -> tuple[str, ...]:
+    """A few lines for who is about to give its arguments, on a target of this engine; `flavor` is what the
+    server said that it is, where it was asked.
+    """
     said = [f"risk: {risk(action)}; undo: {action.facts.undo}"]
-    several = by_engine(action, _FLAVORS[engine])
+    several = by_engine(action, (flavor,) if flavor else _FLAVORS[engine])
     for label, on in several:
         named = f" ({label})" if len(several) > 1 else ""
         said.append(f"locks{named}: {on.locks}")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from console.model.blocking import BlockingTree, LockNode
-from console.model.whatif import Jam, after, jams, node_of, queued_behind
+from console.model.whatif import Aftermath, Jam, after, jams, node_of, queued_behind
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Lines, Tone
-from console.present.units import UNKNOWN, age, clean, count
+from console.present.units import UNKNOWN, age, clean, count, counted, waited
 
 COLUMNS = (
     Column(title="session", width=17),
@@ -95,11 +95,11 @@ def summary(nodes: Sequence[LockNode]) -> str:
     roots = sum(1 for node in nodes if node.root)
     if not nodes:
         return "nobody waits for a lock"
-    total = sum(node.wait_seconds or 0.0 for node in waiting)
+    known = [node.wait_seconds for node in waiting if node.wait_seconds is not None]
     deadlock = " · a deadlock is forming" if any(node.cycle for node in nodes) else ""
     return (
         f"{len(waiting)} waiting behind {roots} root blocker{'' if roots == 1 else 's'}, "
-        f"{age(total)} of waiting{deadlock}"
+        f"{waited(sum(known), len(waiting), len(waiting) - len(known))}{deadlock}"
     )
 
 
@@ -139,11 +139,15 @@ def forecast(tree: BlockingTree, node: LockNode) -> str:
     seen = after(tree, {node.session.id})
     if not seen.released:
         return "frees nobody: all who wait for it wait for others too"
-    freed = f"frees {len(seen.released)} and {age(seen.released_seconds)} of waiting"
+    freed = f"frees {len(seen.released)} and {_waited(seen)}"
     if seen.next_root is None:
         return f"{freed}; nobody waits behind them then"
     follows = f"{_numbered(seen.next_root)} is the next root then, with {seen.behind_it} behind it"
     return f"{freed}; {len(seen.at_once)} at once; {follows}"
+
+
+def _waited(seen: Aftermath) -> str:
+    return waited(seen.released_seconds, len(seen.released), seen.unclocked)
 
 
 def storm(tree: Sequence[LockNode], least: int) -> str:
@@ -160,7 +164,9 @@ def details(node: LockNode, tree: BlockingTree | None = None) -> list[tuple[str,
     """Everything about one node, label and value, for the pane beside the tree."""
     session = node.session
     maybe = tree.behind_unseen(session.id) if tree is not None else 0
-    blocks = f"{count(node.blocks)} sessions; ending it releases {node.releases}" if node.blocks else "nobody"
+    blocks = (
+        f"{counted(node.blocks, 'session')}; ending it releases {node.releases}" if node.blocks else "nobody"
+    )
     if maybe:
         known = f"{blocks}; " if node.blocks else ""
         blocks = f"{known}not known: {maybe} wait for an unseen blocker that may be it"

@@ -164,6 +164,10 @@ def summary(standings: Sequence[Standing]) -> str:
     return ", ".join(told) if len(told) > 1 else f"{told[0]}, all well"
 
 
+def _s_waits(number: int | None) -> str:
+    return " waits" if number == 1 else "s wait"
+
+
 def details(one: Standing) -> list[tuple[str, str]]:
     """Everything of one target, label and value."""
     pulse, outlook = one.pulse, one.outlook
@@ -172,7 +176,7 @@ def details(one: Standing) -> list[tuple[str, str]]:
     if pulse is not None:
         work = "transactions" if one.engine == "postgres" else "statements"
         told += [
-            ("waits", f"{count(pulse.waiting)} sessions wait for a lock"),
+            ("waits", f"{count(pulse.waiting)} session{_s_waits(pulse.waiting)} for a lock"),
             ("connections", f"{count(pulse.connections)} of {count(pulse.most)} that clients may have"),
             ("work", f"{pace(one.rates.work)} {work} a second"),
             ("log", f"{flow(one.rates.wal)} of {'WAL' if one.engine == 'postgres' else 'redo log'} a second"),

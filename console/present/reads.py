@@ -72,6 +72,7 @@ async def _health(engine: Engine) -> list[dict[str, Any]]:
             "lag_seconds": load.lag_seconds,
             "lag_bytes": load.lag_bytes,
             "lag_unknown": load.why,
+            "halted": load.halted,
             "disk": disk.place,
             "disk_free": disk.free,
             "disk_used": used,

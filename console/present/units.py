@@ -114,6 +114,13 @@ def span(seconds: float | None) -> str:
     return f"{seconds:.1f}".removesuffix(".0") + "s"
 
 
+def waited(seconds: float, number: int, unclocked: int) -> str:
+    """The sum of what `number` sessions waited; of `unclocked` of them nobody knows how long that was."""
+    if unclocked and unclocked == number:
+        return "an unknown time of waiting"
+    return f"{'at least ' if unclocked else ''}{age(seconds)} of waiting"
+
+
 def count(number: float | None) -> str:
     """Give a number exactly up to four digits, then rounded: 9999, 10k, 1.2M."""
     if number is None or not math.isfinite(number):

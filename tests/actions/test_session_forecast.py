@@ -39,7 +39,7 @@ def scene(session: Session, waits: BlockingTree = ROW, **over: Any) -> forecast.
 
 def test_the_root_releases_all_and_names_the_next_root() -> None:
     lines = forecast.terminating(scene(make_session(1, state=State.IDLE_IN_TRANSACTION)))
-    assert lines[0] == "releases 3 sessions, 30 s of waiting"
+    assert lines[0] == "releases 3 sessions and 30s of waiting"
     assert lines[1] == "1 session runs at once; then session 2 is the root, with 2 waiting behind it"
     assert "nothing is undone row by row" in lines[-1]
 

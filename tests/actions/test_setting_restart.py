@@ -136,5 +136,12 @@ def test_what_only_a_start_reads_is_refused_where_it_is_dangerous(name: str) -> 
     "name", ["port", "listen_addresses", "max_connections", "wal_level", "toast.autovacuum_enabled"]
 )
 def test_these_want_care(name: str) -> None:
-    assert care(name)
+    assert care(name, "postgresql")
     assert not refused(name)
+
+
+def test_a_replica_of_mysql_starts_with_fewer_connections_than_its_source() -> None:
+    """PostgreSQL's rule for standbys was told of MariaDB."""
+    assert care("port", "mariadb")
+    assert not care("max_connections", "mysql")
+    assert not care("max_connections", "mariadb")

@@ -229,3 +229,12 @@ def test_an_address_is_what_a_person_would_look_for() -> None:
     assert address_of(EngineKind.POSTGRES, "/run/postgresql", 5432) == "/run/postgresql/.s.PGSQL.5432"
     assert address_of(EngineKind.MYSQL, "/run/mysqld/mysqld.sock", 3306) == "/run/mysqld/mysqld.sock"
     assert address_of(EngineKind.MYSQL, "db1", 3306) == "db1:3306"
+
+
+def test_a_line_of_what_was_found_fits_80_columns() -> None:
+    """The port stood there twice, and the path of a socket: the terminal broke the lines within words."""
+    listener = found.Listener(host="127.0.0.1", port=55807, inode=1)
+    (one,) = found.of_listeners([listener], {1: "mariadbd"})
+    assert len(f"  10. MySQL or MariaDB at {one.host}:{one.port}  ({one.by})") < 80
+    (socket,) = found.of_sockets(["/run/postgresql/.s.PGSQL.5432"])
+    assert socket.by == "a socket of this machine"

@@ -49,6 +49,13 @@ def test_the_same_queues_a_while_later_have_longer_waits() -> None:
     assert after(forest.drawn({}, row.waits), {2}).released == ()
 
 
+def test_who_waits_for_nobody_knows_how_long_is_counted_apart() -> None:
+    row = tree((1, "r", "X", True), (2, "r", "X", False), (3, "r", "X", False))
+    waits = {2: Wait(object="r", mode="X", seconds=10.0), 3: Wait(object="r", mode="X", seconds=None)}
+    seen = after(Forest(row.graph).drawn({}, waits), {1})
+    assert (seen.released_seconds, seen.unclocked) == (10.0, 1)
+
+
 def test_a_root_of_another_queue_is_not_the_next_one() -> None:
     other = [(9, "other", "X", True), *((n, "other", "X", False) for n in range(10, 15))]
     seen = after(tree((1, "r", "X", True), (2, "r", "X", False), *other), {1})

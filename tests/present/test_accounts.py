@@ -82,6 +82,11 @@ def test_no_password_is_loud_where_it_lets_anybody_in() -> None:
     assert "nobody logs in" in dict(accounts.details(closed))["password"]
 
 
+def test_the_details_say_in_words_whether_it_may_log_in() -> None:
+    assert dict(accounts.details(Account(name="app", may_login=True)))["account"] == "app, may log in"
+    assert dict(accounts.details(Account(name="app", may_login=False)))["account"] == "app, locked"
+
+
 def test_a_dependent_says_when_it_breaks_and_an_unseen_user_is_unknown() -> None:
     said = accounts.dependent(
         Dependent(kind="subscription", name="s1", breaks=Breaks.RECONNECT, address="pub", outgoing=True)

@@ -43,6 +43,14 @@ def test_before_the_arguments_only_the_engine_of_the_target_is_told() -> None:
     assert "ShareUpdateExclusiveLock" not in said
 
 
+def test_of_a_server_that_said_what_it_is_only_that_is_told() -> None:
+    """On a MariaDB it stood beside what holds on MySQL, and filled a screen of 24 lines."""
+    said = "\n".join(beforehand(REGISTRY.get("table.optimize"), EngineKind.MYSQL, "mariadb"))
+    assert "needs: `SELECT` and `INSERT`" in said
+    assert "OPTIMIZE_LOCAL_TABLE" not in said
+    assert "(MySQL)" not in said
+
+
 def test_an_action_that_the_engine_has_not_says_nothing_of_its_locks() -> None:
     assert len(beforehand(REGISTRY.get("slot.drop"), EngineKind.MYSQL)) == 1
 

@@ -172,3 +172,15 @@ def test_the_lag_of_a_replica_that_has_stopped_is_unknown_and_not_none() -> None
     assert overview.lag(with_pulse()) == ""
     (row,) = overview.document([seen])
     assert row["halted"] == "replication does not run"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [
+        (1, "1 session waits for a lock"),
+        (0, "0 sessions wait for a lock"),
+        (None, "? sessions wait for a lock"),
+    ],
+)
+def test_who_waits_is_counted_in_the_details(waiting: int | None, said: str) -> None:
+    assert dict(overview.details(with_pulse(waiting=waiting)))["waits"] == said

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.present.units import age, cell_width, clean, clean_block, clip, count, pad, size, skip, span
+from console.present.units import (
+    age,
+    cell_width,
+    clean,
+    clean_block,
+    clip,
+    count,
+    pad,
+    size,
+    skip,
+    span,
+    waited,
+)
 
 HOSTILE = st.text(
     st.one_of(
@@ -164,3 +176,10 @@ def test_clipping(text: str, width: int, shown: str) -> None:
 )  # fmt: skip
 def test_a_short_span_is_told_finely(seconds: float | None, said: str) -> None:
     assert span(seconds) == said
+
+
+def test_waiting_of_unknown_length_is_not_called_none() -> None:
+    assert waited(24.0, 2, 0) == "24s of waiting"
+    assert waited(24.0, 3, 1) == "at least 24s of waiting"
+    assert waited(0.0, 1, 1) == "an unknown time of waiting"
+    assert waited(0.0, 0, 0) == "0s of waiting"

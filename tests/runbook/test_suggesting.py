@@ -68,7 +68,7 @@ def test_a_server_that_has_no_slot_left_is_a_sign_too() -> None:
 
 
 def healthy(**more: Any) -> list[dict[str, Any]]:
-    return [{"lag_seconds": 1.0, "disk_free": 50 << 30, "disk_used": 0.5, **more}]
+    return [{"lag_seconds": 1.0, "halted": False, "disk_free": 50 << 30, "disk_used": 0.5, **more}]
 
 
 def test_lag_and_a_full_disk_speak_for_their_runbooks() -> None:
@@ -79,6 +79,14 @@ def test_lag_and_a_full_disk_speak_for_their_runbooks() -> None:
     (full,) = suggested(both, names(health=healthy(disk_used=0.93, disk_free=3 << 30)))
     assert full.text == "3.0GB are free on the disk of the data, less than a tenth"
     assert full.reads == {"health"}
+
+
+def test_a_replica_that_has_stopped_speaks_for_its_runbook() -> None:
+    """It has no lag that is more than a minute: the Overview called it bad, and nothing was suggested."""
+    why = "replication does not run: the applier is stopped (error 1062)"
+    halted = healthy(lag_seconds=None, halted=True, lag_unknown=why)
+    (found,) = suggested([SHIPPED["replication-lag"]], names(health=halted))
+    assert (found.runbook, found.text) == ("replication-lag", why)
 
 
 def test_lag_and_disk_that_nobody_knows_suggest_nothing() -> None:

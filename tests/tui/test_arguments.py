@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from textual.app import App
 from textual.widgets import Input, Static
 
 import actions
 from console.model.target import EngineKind
-from console.tui.screens.arguments import ArgumentsScreen
+from console.tui.screens.arguments import ArgumentsScreen, takes
 
 
 @pytest.mark.parametrize("engine", EngineKind)
@@ -21,6 +23,13 @@ async def test_the_entry_is_in_view_on_a_small_screen_for_every_action(engine: E
             entry = app.screen.query_one(Input)
             assert app.screen.region.contains_region(entry.region), action.name
             await app.pop_screen()
+
+
+def test_defaults_are_shown_as_they_are_typed() -> None:
+    """`concurrently=True` was shown, and is refused."""
+    for action in actions.ALL:
+        assert not re.search(r"\b(?:True|False|None)\b", takes(action)), action.name
+    assert "[concurrently=true]" in takes(next(one for one in actions.ALL if one.name == "index.reindex"))
 
 
 def told(screen: ArgumentsScreen) -> str:

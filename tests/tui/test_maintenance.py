@@ -12,14 +12,18 @@ from textual.containers import VerticalScroll
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from console.dispatch.registry import words
+import actions
+from console.dispatch.registry import Registry, words
 from console.model.indexes import Finding, IndexFinding, IndexHealth, Severity
 from console.model.progress import Confidence, Estimate, Progress, ProgressReport
 from console.model.tables import Bloat, Exhaustion, Table, TableKind
+from console.model.target import EngineKind
+from console.tui.app import ConsoleApp
 from console.tui.panes.locks import LocksPane
 from console.tui.screens.arguments import ArgumentsScreen
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.measure import MeasureScreen
+from console.tui.screens.text import TextScreen
 from console.tui.widgets.columns import fit
 from tests.fakes import NOW, STARTED
 from tests.tui.stage import NARROW, WIDE, Stage, cells_of, shown, until
@@ -133,6 +137,17 @@ async def test_measuring_shows_its_cost_before_it_reads(shop: Stage) -> None:
         assert measured == ["orders"]
 
 
+async def test_the_arguments_tell_of_the_server_that_answered_only(shop: Stage) -> None:
+    shop.engine.server = msgspec.structs.replace(shop.engine.server, flavor="mariadb")
+    async with shown(shop) as pilot:
+        await view(pilot, shop, "tables", "3")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ArgumentsScreen))
+        assert "LOCAL" not in said(pilot)
+        assert "needs: `SELECT` and `INSERT` on the tables" in said(pilot)
+        assert "ShareUpdateExclusiveLock" not in said(pilot)
+
+
 async def test_an_index_finding_is_mended_by_its_own_action(shop: Stage) -> None:
     async with shown(shop) as pilot:
         await view(pilot, shop, "indexes", "3", "3")
@@ -142,6 +157,27 @@ async def test_an_index_finding_is_mended_by_its_own_action(shop: Stage) -> None
         assert pilot.app.screen.query_one(Input).value == "index=public.orders_at_idx_ccnew"
         await pilot.press("escape", "down", "x")
         await until(pilot, lambda: "no action does this" in shop.status)
+
+
+@pytest.mark.parametrize(("engine", "named"), [(EngineKind.POSTGRES, True), (EngineKind.MYSQL, False)])
+async def test_indexes_offer_what_can_be_done_to_one_index_where_the_engine_can(
+    shop: Stage, engine: EngineKind, named: bool
+) -> None:
+    """Elsewhere an index is part of its table: the keys said only that there was nothing to do."""
+    entry = msgspec.structs.replace(shop.config.targets["shop"], engine=engine)
+    shop.config = msgspec.structs.replace(shop.config, targets={"shop": entry})
+    shop.app = ConsoleApp(shop.config, Registry(actions.ALL))
+    async with shown(shop, WIDE) as pilot:
+        await view(pilot, shop, "indexes", "3", "3")
+        assert "x mend it" in shop.keys
+        assert [word in shop.keys for word in ("i reindex", "d drop invalid", "m measure")] == [named] * 3
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
+        assert "Mend the finding" in said(pilot)
+        assert ("Measure bloat exactly" in said(pilot)) is named
+        if not named:
+            await pilot.press("escape", "m")
+            await until(pilot, lambda: "this engine has nothing like it" in shop.status)
 
 
 async def test_progress_leads_to_whom_it_waits_for(shop: Stage) -> None:

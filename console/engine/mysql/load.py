@@ -35,7 +35,11 @@ async def load(link: Link) -> Load:
     seen = await look_at_all(link)
     found = await lag(link)
     return Load(
-        running=running(seen.sessions), lag_seconds=found.seconds, replica=found.replica, why=found.why
+        running=running(seen.sessions),
+        lag_seconds=found.seconds,
+        replica=found.replica,
+        why=found.why,
+        halted=found.halted,
     )
 
 
@@ -50,10 +54,10 @@ async def lag(link: Link) -> Lag:
         return Lag(why=f"whether this is a replica is unknown: {needed}")
     if not rows:
         return Lag(why=_ON_A_SOURCE, source=True)
+    if (stopped := halt(rows)) is not None:
+        return Lag(replica=channel(stopped), why=halted_words(stopped), halted=True)
     seconds, name = behind(rows)
-    stopped = f"replication does not run{f' on {name}' if name else ''}"
-    halted = seconds is None
-    return Lag(seconds=seconds, replica=name, why=stopped if halted else "", halted=halted)
+    return Lag(seconds=seconds, replica=name)
 
 
 # ---- pure --------------------------------------------------------------------------------------
@@ -64,16 +68,39 @@ def running(sessions: Iterable[Session]) -> int:
     return sum(one.state is State.ACTIVE and one.protection is not Protection.OWN for one in sessions)
 
 
-def behind(rows: Iterable[Record]) -> tuple[float | None, str]:
-    """(seconds, channel) of the source it is furthest behind; None where one of them has stopped.
+def behind(rows: Iterable[Record]) -> tuple[float, str]:
+    """(seconds, channel) of the source it is furthest behind; each of them runs."""
+    return max(
+        (float(_said(row, "Seconds_Behind_Source", "Seconds_Behind_Master")), channel(row)) for row in rows
+    )
 
-    Seconds_Behind_Source: MySQL manual 15.7.7.35 "SHOW REPLICA STATUS".
-    """
-    worst: tuple[float, str] = (-1.0, "")
-    for row in rows:
-        name = str(row.get("Channel_Name") or row.get("Connection_name") or "")
-        seconds = row.get("Seconds_Behind_Source", row.get("Seconds_Behind_Master"))
-        if seconds is None:
-            return None, name
-        worst = max(worst, (float(seconds), name))
-    return worst
+
+def halt(rows: Iterable[Record]) -> Record | None:
+    """The first channel that does not run: it has no lag (MySQL manual 15.7.7.35 "SHOW REPLICA STATUS")."""
+    stopped = (row for row in rows if _said(row, "Seconds_Behind_Source", "Seconds_Behind_Master") is None)
+    return next(stopped, None)
+
+
+def channel(row: Record) -> str:
+    return str(row.get("Channel_Name") or row.get("Connection_name") or "")
+
+
+def halted_words(row: Record) -> str:
+    """Which of its two halves does not run, and its error's number; the error's text has values of rows."""
+    name = channel(row)
+    halves = (
+        ("the receiver", _said(row, "Replica_IO_Running", "Slave_IO_Running"), row.get("Last_IO_Errno")),
+        ("the applier", _said(row, "Replica_SQL_Running", "Slave_SQL_Running"), row.get("Last_SQL_Errno")),
+    )
+    why = [_half(half, running, int(error or 0)) for half, running, error in halves if running != "Yes"]
+    return f"replication does not run{f' on {name}' if name else ''}{': ' if why else ''}{', '.join(why)}"
+
+
+def _half(half: str, running: object, error: int) -> str:
+    state = "does not reach its source" if running in ("Connecting", "Preparing") else "is stopped"
+    return f"{half} {state}{f' (error {error})' if error else ''}"
+
+
+def _said(row: Record, *names: str) -> Any:
+    """By whichever name the version gives it."""
+    return next((row[name] for name in names if name in row), None)

@@ -106,7 +106,7 @@ async def log_in(
             ssl=_ssl(target),
             timeout=CONNECT_SECONDS,
             statement_cache_size=64,
-            server_settings={**limits, "application_name": f"{APPLICATION} {purpose}".rstrip()},
+            server_settings={"application_name": f"{APPLICATION} {purpose}".rstrip(), **limits},
         )
         return connection
 

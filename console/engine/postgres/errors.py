@@ -11,6 +11,7 @@ from console.errors import (
     DbdeckError,
     LoginRefused,
     NoSlot,
+    PoolerRefused,
     PrivilegeMissing,
     ServerSilent,
     TlsRefused,
@@ -84,9 +85,10 @@ def _refused(error: asyncpg.PostgresError, where: str, user: str) -> DbdeckError
             "grant pg_use_reserved_connections (16+) to dbdeck's roles, or free a slot",
         )
     if state == "08P01":
-        return Unreachable(
-            f"{where} refused a startup parameter: {_text(error)}",
-            "dbdeck sets its limits at login and needs a direct connection, not a transaction pooler",
+        return PoolerRefused(
+            f"{where} refused the login of {user}: {_text(error)}",
+            "a PgBouncer says so of a wrong password, and of the limits that dbdeck sets at login: a target "
+            "needs a direct connection",
         )
     return Unreachable(f"{where} refused the connection: {_text(error)} ({state})")
 

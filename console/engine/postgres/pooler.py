@@ -5,21 +5,30 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import asyncpg
+
 from console.engine.port import CONNECT_SECONDS, READ_SECONDS
 from console.engine.postgres.driver import close, connect, log_in
 from console.engine.postgres.errors import FAILURES, lost
 from console.engine.postgres.probe import classify
-from console.errors import ActionFailed, OutcomeUnknown
+from console.errors import ActionFailed, LoginRefused, OutcomeUnknown, PoolerRefused
 from console.model.hooks import Pooler, PoolerAdmin
 from console.model.probe import Answer, Probe
 from console.model.target import EngineKind, Login, Target
 from console.secrets import Secret
 
+# PgBouncer keeps the connection to the server, with this name, for the next client that has none: under our
+# own it would be protected as ours, and nobody could end it after a rotation.
+_LEFT = {"application_name": "login through PgBouncer (dbdeck)"}
+
 
 async def login(way: Pooler, user: str, password: Secret) -> Probe:
     """Accepted is: let in, and a statement ran on the server behind. Never raises for an answer."""
     try:
-        connection = await log_in(_target(way, user), Login(user=user), password, limits={}, purpose="probe")
+        connection = await log_in(_target(way, user), Login(user=user), password, limits=_LEFT, purpose="")
+    except asyncpg.ProtocolViolationError as error:
+        # PgBouncer's word for a wrong password, and for settings that it does not know: none was sent.
+        return Probe(answer=Answer.REJECTED, why=str(error))
     except FAILURES as error:
         return classify(error)
     try:
@@ -36,7 +45,14 @@ async def login(way: Pooler, user: str, password: Secret) -> Probe:
 async def reload_pooler(admin: PoolerAdmin) -> None:
     """Raises as `console.engine.pooler.reload_pooler`."""
     login = Login(user=admin.user, password=admin.password)
-    connection = await connect(_target(admin.way, admin.user), login, limits={}, purpose="operator")
+    try:
+        connection = await connect(_target(admin.way, admin.user), login, limits={}, purpose="operator")
+    except (LoginRefused, PoolerRefused) as error:
+        raise LoginRefused(
+            error.message,
+            f"`admin.password` of the hook has to be what its auth_file has for {admin.user}, one of its "
+            "admin_users",
+        ) from None
     try:
         async with asyncio.timeout(READ_SECONDS):
             await connection.execute("RELOAD")

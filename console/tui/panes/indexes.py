@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -38,6 +38,24 @@ class IndexesPane(ActingPane[IndexHealth, IndexFinding]):
         Binding("d", "request('drop')", "Drop the invalid index", id="indexes.drop"),
         Binding("m", "measure", "Measure bloat exactly", id="indexes.measure"),
     ]
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[IndexHealth]],
+        *,
+        every: float,
+        refusal: Callable[[str], str],
+        apart: bool,
+    ) -> None:
+        """`apart`: the server can rebuild, drop as invalid and look into one index by itself (PostgreSQL)."""
+        super().__init__(read, every=every, refusal=refusal)
+        self._apart = apart
+
+    def has(self, name: str) -> bool:
+        return self._apart or name == "mend"
+
+    def offers(self, action: str) -> bool:
+        return super().offers(action) and (action != "measure" or self._apart)
 
     def items_of(self, data: IndexHealth) -> Sequence[IndexFinding]:
         return data.findings
@@ -87,14 +105,17 @@ class IndexesPane(ActingPane[IndexHealth, IndexFinding]):
         return {"index": shown(item.schema, item.name)}
 
     def keys(self) -> list[Key]:
+        if not self._apart:
+            return super().keys()
         item = self.current
-        # Only PostgreSQL numbers its indexes, and only there a look into one is to be had.
         why = "" if item is not None and item.name and item.number else "nothing here can be measured"
         return [*super().keys(), Key("m", "measure", "measure", why)]
 
     def action_measure(self) -> None:
         item = self.current
-        if item is None or not item.name:
+        if not self._apart:
+            self.post_message(Told("measure: this engine has nothing like it", bad=True))
+        elif item is None or not item.name:
             self.post_message(Told("nothing here can be measured", bad=True))
         else:
             self.post_message(MeasureWanted(item.schema, item.name))

@@ -84,6 +84,11 @@ class ActingScreen(Screen[None]):
             if flavors & set(action.flavors)
         ]
 
+    @property
+    def flavor(self) -> str:
+        """What the server said that it is; empty until it was asked."""
+        return ""
+
     def acted(self) -> None:
         """An action ended: whatever is shown may have changed."""
 
@@ -216,7 +221,7 @@ class ActingScreen(Screen[None]):
     async def _arguments(self, name: str, arguments: dict[str, object]) -> dict[str, object] | None:
         from console.tui.screens.arguments import ArgumentsScreen
 
-        asking = ArgumentsScreen(self._desk.registry.get(name), arguments, self.target.engine)
+        asking = ArgumentsScreen(self._desk.registry.get(name), arguments, self.target.engine, self.flavor)
         return await self.app.push_screen_wait(asking)
 
     async def _confirmed(self, name: str, planning: asyncio.Task[Plan]) -> tuple[Plan, Approval] | None:

@@ -39,10 +39,13 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
         Binding("escape", "leave", "Do nothing", id="arguments.leave"),
     ]
 
-    def __init__(self, action: Action[Any], given: dict[str, object], engine: EngineKind) -> None:
+    def __init__(
+        self, action: Action[Any], given: dict[str, object], engine: EngineKind, flavor: str = ""
+    ) -> None:
         super().__init__()
         self._action = action
         self._engine = engine
+        self._flavor = flavor
         self._given = given
 
     def compose(self) -> ComposeResult:
@@ -58,7 +61,8 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
                 markup=False,
             )
             # Last, so that on a small screen they are cut off, and not the entry.
-            yield Static("\n".join(beforehand(self._action, self._engine)), classes="facts", markup=False)
+            told = beforehand(self._action, self._engine, self._flavor)
+            yield Static("\n".join(told), classes="facts", markup=False)
 
     def on_mount(self) -> None:
         entry = self.query_one(Input)
@@ -86,9 +90,14 @@ def takes(action: Action[Any]) -> str:
             said.append(field.encode_name)
         else:
             default = field.default if field.default is not msgspec.NODEFAULT else ""
-            shown = f"={default}" if default not in ("", (), None, False) else ""
+            shown = f"={_spoken(default)}" if default not in ("", (), None, False) else ""
             said.append(f"[{field.encode_name}{shown}]")
     return f"takes: {' '.join(said)}"
+
+
+def _spoken(default: object) -> str:
+    """As it is typed."""
+    return "true" if default is True else str(default)
 
 
 def _word(key: str, value: object) -> str:

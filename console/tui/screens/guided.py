@@ -52,6 +52,10 @@ class GuidedScreen(StartingScreen):
 
     # ---- suggestions ------------------------------------------------------------------------------
 
+    @property
+    def flavor(self) -> str:
+        return self._identity.flavor if self._identity is not None else ""
+
     async def suggestions(self) -> list[Suggested]:
         """Of the runbooks that are for this server; none while it is not known."""
 

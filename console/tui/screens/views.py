@@ -157,10 +157,12 @@ def _tables(of: Sources) -> Pane[Any, Any]:
 
 def _indexes(of: Sources) -> Pane[Any, Any]:
     from console.engine.replicas import index_health
+    from console.model.target import EngineKind
     from console.tui.panes.indexes import IndexesPane
 
     read = partial(index_health, of.engine, of.replicas)
-    return IndexesPane(read, every=_every(of, TABLES_SECONDS), refusal=of.refusal)
+    apart = of.engine.target.engine is EngineKind.POSTGRES
+    return IndexesPane(read, every=_every(of, TABLES_SECONDS), refusal=of.refusal, apart=apart)
 
 
 def _progress(of: Sources) -> Pane[Any, Any]:

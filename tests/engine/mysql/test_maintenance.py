@@ -289,17 +289,34 @@ def test_a_blocker_that_cannot_be_seen_has_no_number() -> None:
             ],
             (9.0, "b"),
         ),
+    ],
+)
+def test_how_far_a_replica_is_behind(rows: list[dict[str, Any]], found: tuple[float, str]) -> None:
+    assert load.halt(rows) is None
+    assert load.behind(rows) == found
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"Channel_Name": "b"}, "replication does not run on b"),
+        ({"Replica_IO_Running": "Yes", "Replica_SQL_Running": "No"}, ": the applier is stopped"),
         (
-            [
-                {"Seconds_Behind_Source": 5, "Channel_Name": "a"},
-                {"Seconds_Behind_Source": None, "Channel_Name": "b"},
-            ],
-            (None, "b"),
+            {"Slave_IO_Running": "Connecting", "Slave_SQL_Running": "Yes", "Last_IO_Errno": 2003},
+            ": the receiver does not reach its source (error 2003)",
+        ),
+        (
+            {"Slave_IO_Running": "No", "Slave_SQL_Running": "No", "Last_SQL_Errno": 1062},
+            ": the receiver is stopped, the applier is stopped (error 1062)",
         ),
     ],
 )
-def test_how_far_a_replica_is_behind(rows: list[dict[str, Any]], found: tuple[float | None, str]) -> None:
-    assert load.behind(rows) == found
+def test_a_channel_that_does_not_run_says_which_half(row: dict[str, Any], said: str) -> None:
+    halves = {"Replica_IO_Running": "Yes", "Replica_SQL_Running": "Yes"} if "Channel_Name" in row else {}
+    runs = {"Seconds_Behind_Source": 5, "Channel_Name": "a"}
+    stopped = {"Seconds_Behind_Source": None, **halves, **row}
+    assert load.halt([runs, stopped]) is stopped
+    assert load.halted_words(stopped).endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from actions.applying import ApplyMigration
 from console.audit.record import Kind
+from console.audit.verify import fields
 from console.dispatch.action import Approval, Step
 from console.errors import Exit, Refused, UsageError
 from tests.integration.actions.attics import rows_logins
@@ -199,6 +200,57 @@ async def test_what_was_not_rehearsed_is_refused(bench: Bench) -> None:
     with pytest.raises(Refused):
         await bench.yes(plan)
     assert await bench.tables() == set()
+
+
+async def test_a_script_that_was_applied_here_before_is_told_with_when_and_by_whom(bench: Bench) -> None:
+    """Only the server told it, at the first statement; and a plan that was saved before still holds."""
+    up, down = bench.script("create table made (id int);"), bench.script("drop table made;")
+    given = {"up": up, "down": down, "unrehearsed": True}
+    saved = await bench.plan("migration.apply", **given)
+    assert not any("applied here before" in one for one in (*saved.warnings, *saved.forecast))
+    run = await bench.yes(saved)
+    assert run.effect == "applied"
+    again = await bench.plan("migration.apply", **given)
+    assert again.hash == saved.hash
+    (said,) = [one for one in again.warnings if "exactly this script was applied here before" in one]
+    (outcome,) = await bench.ledger.entries(kinds=(Kind.OUTCOME,))
+    by = fields(outcome.body)["operator"]
+    assert f"{outcome.at:%Y-%m-%d %H:%M} UTC by {by} (action {run.action_id})" in said
+    assert "since then" not in said
+    moved = bench.script("create table made (id int);")
+    other = await bench.plan("migration.apply", up=moved, unrehearsed=True)
+    assert any("applied here before" in one for one in other.warnings), "its contents count, not its name"
+
+
+async def test_a_script_that_was_taken_back_is_no_warning(bench: Bench) -> None:
+    up, down = bench.script("create table made (id int);"), bench.script("drop table made;")
+    given = {"up": up, "down": down, "unrehearsed": True}
+    for revert in (False, True):
+        run = await bench.yes(await bench.plan("migration.apply", **given, revert=revert))
+        assert run.effect == "applied"
+    plan = await bench.plan("migration.apply", **given)
+    assert not any("applied here before" in one for one in plan.warnings)
+    assert any("since then" in one and Path(down).name in one for one in plan.forecast)
+    back = await bench.plan("migration.apply", **given, revert=True)
+    assert any("exactly this script was applied here before" in one for one in back.warnings)
+
+
+async def test_what_failed_with_nothing_left_was_not_applied_and_a_part_is_one(bench: Bench) -> None:
+    nothing = "insert into nowhere values (1);"
+    assert (await bench.run_script(nothing)).effect == "none"
+    plan = await bench.plan("migration.apply", up=bench.script(nothing), unrehearsed=True)
+    assert not any("applied here before" in one for one in plan.warnings)
+    assert (await bench.run_script(BAD, apart=True)).exit == Exit.PARTIAL
+    plan = await bench.plan("migration.apply", up=bench.script(BAD), unrehearsed=True, apart=True)
+    assert any("exactly this script was applied here before: in part 2" in one for one in plan.warnings)
+
+
+async def test_a_way_back_that_cannot_be_read_is_told_and_stops_nothing(bench: Bench) -> None:
+    plan = await bench.plan(
+        "migration.apply", up=bench.script(UP), down=str(bench.folder / "none.sql"), unrehearsed=True
+    )
+    assert any("the other way: " in one and "none.sql cannot be read" in one for one in plan.warnings)
+    assert (await bench.yes(plan)).effect == "applied"
 
 
 async def test_a_script_with_a_password_is_refused_and_stands_nowhere(bench: Bench) -> None:

@@ -57,7 +57,21 @@ async def test_the_new_password_gets_in_through_it_and_the_old_does_not(
         with pytest.raises(asyncpg.PostgresError):
             await through(pooler, desk.account, FIRST)
         assert run.verify is not None
-        assert "the old password is refused" in str(run.verify.evidence)
+        (done,) = run.verify.evidence["hooks"][desk.account]
+        assert done["why"] == "the old password is refused"
+
+
+async def test_what_its_login_leaves_in_the_pool_is_not_protected_as_ours(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """PgBouncer keeps the connection for others: by its name it was dbdeck's own, and nobody could end it."""
+    with pgbouncer_before(postgres18) as pooler:
+        async with rotor_on(postgres18, tmp_path, rule=lambda _: {"hooks": [pooler.hook()]}) as desk:
+            pooler.knows(desk.account, await stored(postgres18, desk.account))
+            assert (await desk.run("credential.rotate", account=desk.account)).exit is Exit.OK
+            left = [one for one in await desk.engine.sessions() if one.user == desk.account]
+    assert left, "the pool keeps it"
+    assert [one.protection for one in left] == [None] * len(left)
 
 
 async def test_sessions_that_came_before_do_not_keep_the_new_password_out(
@@ -137,6 +151,8 @@ async def test_a_pooler_that_does_not_obey_is_told_and_the_rotation_stays_done(
             assert (run.exit, run.effect) == (Exit.PARTIAL, "applied")
             assert run.error is not None
             assert "1 of 1 hook was not done: pgbouncer: PgBouncer" in run.error.message
+            assert "refused the login of pooler_admin" in run.error.message
+            assert "`admin.password` of the hook" in run.error.hint
             await desk.settled()
 
 
@@ -146,3 +162,16 @@ async def test_a_plan_tells_that_nobody_answers(postgres18: PostgresServer, tmp_
     async with rotor_on(postgres18, tmp_path, rule=lambda _: {"hooks": [hook]}) as desk:
         plan = await desk.plan("credential.rotate", account=desk.account)
         assert any("it would fail" in one for one in plan.warnings)
+
+
+async def test_a_plan_tells_that_the_list_is_not_there_and_is_not_made(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """The plan said that it is made, and the run that none was."""
+    with pgbouncer_before(postgres18) as pooler:
+        hook = pooler.hook()
+        hook["pgbouncer"]["userlist"] = str(tmp_path / "none.txt")
+        async with rotor_on(postgres18, tmp_path, rule=lambda _: {"hooks": [hook]}) as desk:
+            plan = await desk.plan("credential.rotate", account=desk.account)
+    assert any("it would fail: there is no" in one and "none.txt" in one for one in plan.warnings)
+    assert not any("it is made" in one for one in plan.forecast)

@@ -122,8 +122,9 @@ async def test_a_flipped_byte_is_named_by_its_file(repository: Repository) -> No
 
 async def test_an_unknown_server_is_told(repository: Repository) -> None:
     source = Source(method=Method.BARMAN, path=str(repository.config), server="other")
-    with pytest.raises(ActionFailed, match="other"):
+    with pytest.raises(ActionFailed, match="Unknown server 'other'") as told:
         await found(source)
+    assert "{" not in told.value.message, "its document was told as it stands"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become Barman's user")

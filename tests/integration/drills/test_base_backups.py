@@ -219,6 +219,7 @@ async def test_a_time_before_the_backup_is_inconclusive(server18: Archived) -> N
     async with drilled(source_of(server18), "base", server18.binaries, to_time=before) as drill:
         assert drill.failed() == []
         assert "is before this backup began" in drill.broken()[0].detail
+        assert drill.broken()[0].name == "time"
 
 
 async def test_programs_of_another_major_version_are_inconclusive(server18: Archived) -> None:

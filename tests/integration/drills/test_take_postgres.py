@@ -12,6 +12,7 @@ from console.backups import manifest
 from console.dispatch.action import Stop, Watch
 from console.errors import Refused, UsageError
 from console.model.backups import Method, Source
+from tests.integration.actions.conftest import superuser
 from tests.integration.drills.drilling import drilled, found
 from tests.integration.drills.taking import taking_desk
 from tests.integration.runbooks.backed_up import PASSWORD, TAKER
@@ -150,7 +151,38 @@ async def test_nothing_is_left_of_a_backup_that_failed(postgres18: PostgresServe
     assert run.effect == "none"
     assert run.error is not None
     assert "permission denied" in run.error.message
+    assert "GRANT pg_read_all_data TO dbdeck_operator;" in run.error.hint
     assert list((tmp_path / "backups").iterdir()) == []
+
+
+async def test_rows_that_a_policy_hides_are_told_with_the_right_rather_than_the_death_of_a_worker(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    database = await filled(postgres18)
+    await superuser(
+        postgres18,
+        "alter table s.t enable row level security",
+        "grant pg_read_all_data to dbdeck_operator",
+        database=database,
+    )
+    try:
+        async with taking_desk(postgres18, tmp_path, {"method": "pg_dump"}, database=database) as desk:
+            run = await desk.run("backup.take", source="s", name="one")
+    finally:
+        await superuser(postgres18, "revoke pg_read_all_data from dbdeck_operator")
+    assert run.error is not None
+    assert "row-level security" in run.error.message
+    assert "ALTER ROLE dbdeck_operator BYPASSRLS" in run.error.hint
+
+
+async def test_a_login_without_replication_takes_no_base_backup_and_is_told_so_by_the_plan(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    """The server told it after the intent, and nobody told the right."""
+    async with taking_desk(postgres18, tmp_path, {"method": "pg_basebackup"}) as desk:
+        with pytest.raises(Refused, match="dbdeck_operator may not take a base backup") as told:
+            await desk.plan("backup.take", source="s", name="one")
+    assert "ALTER ROLE dbdeck_operator REPLICATION;" in told.value.hint
 
 
 async def test_nothing_is_left_of_a_backup_that_was_stopped(

@@ -16,7 +16,7 @@ import actions
 from console.audit.ledger import open_ledger
 from console.dispatch.action import Approval, Watch
 from console.dispatch.dispatcher import Dispatcher
-from console.dispatch.lease import Lease
+from console.dispatch.lease import Lease, environment
 from console.dispatch.registry import Registry
 from console.dispatch.scratch import (
     LOCAL_TRUST,
@@ -252,6 +252,67 @@ async def test_the_reader_that_stops_replay_is_ended_on_the_standby(couple: Coup
         await dispatcher.close()
     await caught_up(couple)
     reader.terminate()
+    await primary.close()
+
+
+@pytest.mark.parametrize("couple", ["pg15"], indirect=True)  # the others bring no pg_receivewal
+async def test_what_only_receives_is_as_far_as_it_has_written(couple: Couple) -> None:
+    """It replays nothing: its replay lag grew for ever, and the Overview called it bad."""
+    held, primary = lease_for_postgres(), couple.primary
+    program = couple.primary.binaries / "pg_receivewal"
+    argv = [
+        str(program),
+        "-D",
+        str(held.folder("wal")),
+        "-h",
+        str(primary.socket_dir),
+        "-p",
+        str(primary.port),
+    ]
+    argv += ["-U", "postgres", "--no-loop"]
+    writer = await connect(primary)
+    process = await asyncio.create_subprocess_exec(
+        *argv, cwd="/", env=environment(), stderr=asyncio.subprocess.DEVNULL, **held.account.of_children()
+    )
+    try:
+        async with open_engine(couple.target(primary)) as engine, asyncio.timeout(30):
+            here = "select replay_lsn is null and replay_lag > '2 s' from pg_stat_replication"
+            receiving = f"{here} where application_name = 'pg_receivewal'"
+            while not await writer.fetchval(receiving):
+                await writer.execute("update orders set n = n + 1 where id = 1")
+                await asyncio.sleep(0.2)
+            await caught_up(couple)
+            while (load := await engine.load()).lag_seconds != 0.0:
+                assert load.replica != "pg_receivewal" or (load.lag_seconds or 0.0) < 2.0, load
+                await asyncio.sleep(0.1)
+            assert load.lag_bytes == 0
+    finally:
+        process.terminate()
+        await process.wait()
+        await writer.close()
+        await held.close()
+
+
+async def test_a_standby_is_looked_at_for_damage_and_the_rest_is_sent_to_its_primary(
+    couple: Couple, tmp_path: Path
+) -> None:
+    """Its files are its own: what its primary looks at says nothing of them."""
+    primary = await connect(couple.primary)
+    await primary.execute("create extension if not exists amcheck")
+    await primary.execute("grant execute on all functions in schema public to operator")
+    await caught_up(couple)
+    ledger = open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal")
+    async with ledger as opened, open_engine(couple.target(couple.standby)) as engine:
+        dispatcher = Dispatcher(Registry(actions.ALL), opened, Policy())
+        plan = await dispatcher.plan("table.check", engine, {"table": "orders"})
+        assert plan.server.primary is False
+        run = await dispatcher.apply(plan, engine, Approval(reason="is it sound?"))
+        assert (run.effect, run.exit) == ("no_op", Exit.OK), run.error
+        assert run.verify is not None
+        assert run.verify.evidence["checked"] >= 1
+        with pytest.raises(Refused, match="standby or read-only"):
+            await dispatcher.plan("table.analyze", engine, {"table": "orders"})
+        await dispatcher.close()
     await primary.close()
 
 

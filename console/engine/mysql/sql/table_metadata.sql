@@ -1,7 +1,10 @@
 -- Purpose: who holds or waits for a metadata lock on some tables, or keeps all tables from being written
--- Privilege: SELECT on performance_schema
--- Cost: one pass over the metadata locks
-select t.processlist_id as session_id,
+-- Privilege: SELECT on performance_schema; MariaDB also PROCESS
+-- Cost: one pass over the metadata locks; MariaDB also one over the thread list for each
+--   owner that has no number
+select t.processlist_id as session_id,  --: mysql
+select cast(coalesce(t.processlist_id, (select p.id from information_schema.processlist p  --: mariadb
+                                    where p.tid = t.thread_os_id limit 1)) as unsigned) as session_id,  --: mariadb
        t.thread_id as thread_id,
        t.name as thread,
        m.object_type as type,

@@ -1,13 +1,17 @@
 -- Purpose: how far physical replicas are behind, and on a standby how far it is behind itself
 -- Privilege: pg_read_all_stats (in pg_monitor); without it replicas come without their places
+-- What only receives (pg_receivewal, Barman) replays nothing, and its replay_lag grows for ever: it is as far
+--   as it has written.
 -- Cost: one pass over the walsenders in memory, no catalog locks
 select w.pid,
        w.state,
        w.application_name as name,
-       case when w.replay_lag is not null then extract(epoch from w.replay_lag)::float8
-            when w.replay_lsn >= w.here then 0::float8 end as seconds,
-       greatest(w.here - w.replay_lsn, 0)::int8 as bytes
-  from (select s.pid, s.state, s.replay_lsn, s.replay_lag, a.application_name, a.datid,
+       case when w.replay_lsn is null and w.write_lsn < w.here then extract(epoch from w.write_lag)::float8
+            when w.replay_lsn is not null and w.replay_lag is not null
+              then extract(epoch from w.replay_lag)::float8
+            when coalesce(w.replay_lsn, w.write_lsn) >= w.here then 0::float8 end as seconds,
+       greatest(w.here - coalesce(w.replay_lsn, w.write_lsn), 0)::int8 as bytes
+  from (select s.pid, s.state, s.replay_lsn, s.write_lsn, s.replay_lag, s.write_lag, a.application_name, a.datid,
                case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as here
           from pg_stat_get_wal_senders() s
           join pg_stat_get_activity(null) a on a.pid = s.pid) w

@@ -70,6 +70,15 @@ async def test_what_a_folder_lacks_is_noted(shop: Shop) -> None:
     found = await shop.backup(Source(method=Method.MYDUMPER, path=str(place.parent)))
     assert "no trigger is in it" in found.notes
     assert any("-R and -E" in one for one in found.notes)
+    assert not any("empty" in one for one in found.notes)
+
+
+async def test_an_empty_file_is_told(shop: Shop) -> None:
+    """Its table is restored without rows, which passes where a live server has few."""
+    place = dumped(shop)
+    (place / f"{shop.database}.orders.sql").write_bytes(b"")
+    found = await shop.backup(Source(method=Method.MYDUMPER, path=str(place.parent)))
+    assert any(f"{shop.database}.orders.sql: empty" in one for one in found.notes)
 
 
 async def test_an_unfinished_folder_is_named_as_such(shop: Shop) -> None:

@@ -88,6 +88,18 @@ async def test_a_dump_restores_to_what_its_manifest_says(shop: Shop, form: str |
         assert not_passed(await compared(drilled, known)) == []
 
 
+async def test_accounts_beside_the_dump_are_not_called_missing(shop: Shop) -> None:
+    """Each drill of it warned that it has no users and grants."""
+    async with desk_of(shop) as desk:
+        await desk.run("backup.take", **order(shop))
+    folder = shop.folder / "backups"
+    source = Source(method=Method.MYSQLDUMP, path=str(folder))
+    assert (folder / "one" / "users.sql").is_file()
+    assert "no users and grants" not in (await shop.backup(source)).notes
+    (folder / "one" / "users.sql").unlink()
+    assert "no users and grants" in (await shop.backup(source)).notes
+
+
 async def test_the_password_is_nowhere(shop: Shop) -> None:
     async with desk_of(shop) as desk:
         plan = await desk.plan("backup.take", **order(shop))
@@ -233,6 +245,29 @@ async def test_a_physical_backup_restores_to_what_its_manifest_says(shop: Shop) 
     async with shop.drill(Method.MARIABACKUP, folder=shop.folder / "backups") as drilled:
         assert drilled.failed == []
         assert not_passed(await compared(drilled, known, physical=True)) == []
+
+
+@pytest.mark.parametrize("mysql_name", ["mariadb"], indirect=True)
+async def test_a_login_without_rights_is_told_them_and_its_verifier_stands_nowhere(shop: Shop) -> None:
+    """It ended as a defect of dbdeck; and mariadb-backup tells the grants of the login, verifier and all."""
+    await shop.run("REVOKE ALL PRIVILEGES, GRANT OPTION FROM dbdeck_backup@'%'")
+    ((granted,),) = await shop.run("SHOW GRANTS FOR dbdeck_backup@'%'")
+    verifier = str(granted).partition("PASSWORD '")[2].rstrip("'")
+    assert verifier.startswith("*")
+    async with desk_of(shop, "mariabackup") as desk:
+        run = await desk.run("backup.take", source="s", name="one")
+        rows = [str(one.body) for one in await desk.ledger.entries(newest_first=False)]
+    assert run.effect == "none"
+    assert run.error is not None
+    assert "missing required privilege RELOAD" in run.error.message
+    assert run.error.hint == "GRANT RELOAD, PROCESS ON *.* TO 'dbdeck_backup'@'%';"
+    assert verifier not in "".join(rows)
+    await shop.run("GRANT RELOAD, PROCESS ON *.* TO dbdeck_backup@'%'")
+    async with desk_of(shop, "mariabackup") as desk:
+        run = await desk.run("backup.take", source="s", name="one")
+    assert run.error is not None
+    assert run.error.hint == "GRANT BINLOG MONITOR ON *.* TO 'dbdeck_backup'@'%';"
+    assert list((shop.folder / "backups").iterdir()) == []
 
 
 def test_what_differs_between_two_looks_is_left_out() -> None:
