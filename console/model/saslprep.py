@@ -25,19 +25,21 @@ def prepared(password: str) -> str:
 
     What RFC 4013 forbids is not refused but used as it stands, because PostgreSQL does so
     (pg_saslprep and its callers, src/common/saslprep.c): a prohibited or unassigned character, a broken
-    mixture of directions, or nothing left.
+    mixture of directions, or nothing left. It looks for these before it normalizes (RFC 3454, 5: after it).
     """
     if password.isascii():
         return password
-    mapped = "".join(
-        " " if stringprep.in_table_c12(char) else char
-        for char in password
-        if not stringprep.in_table_b1(char)
-    )
-    text = unicodedata.normalize("NFKC", mapped)
-    if not text or any(test(char) for char in text for test in _PROHIBITED) or _mixed(text):
+    mapped = "".join(map(_mapped, password))
+    if not mapped or any(test(char) for char in mapped for test in _PROHIBITED) or _mixed(mapped):
         return password
-    return text
+    return unicodedata.normalize("NFKC", mapped)
+
+
+def _mapped(char: str) -> str:
+    """U+200B is in both tables: a space here, though most implementations leave it out."""
+    if stringprep.in_table_c12(char):
+        return " "
+    return "" if stringprep.in_table_b1(char) else char
 
 
 def _mixed(text: str) -> bool:

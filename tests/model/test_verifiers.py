@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg.pq import PGconn
 
@@ -104,6 +104,10 @@ def test_a_salt_that_no_server_keeps_is_refused() -> None:
 
 
 @given(password=ANY)
+@example(password="\u200b")  # a space, and a character that is left out
+@example(password="1\u200b")
+@example(password="\ufa6b")  # unassigned in Unicode 3.2; what it is normalized to is not
+@example(password="\ufc8e1")  # from right to left, with a digit at its end
 def test_scram_is_what_libpq_makes(password: str) -> None:
     theirs = by_libpq(password)
     parts = scram.parse(theirs)
