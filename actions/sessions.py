@@ -15,7 +15,7 @@ from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS, SessionArgs
 from actions.session_proof import still_runs, still_there, until
 from console import __version__
-from console.dispatch.action import Plan, Result, Risk, Verdict, Watch
+from console.dispatch.action import Look, Plan, Result, Risk, Verdict, Watch
 from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
@@ -52,6 +52,27 @@ class TerminateSession:
             forecast=forecast.terminating(scene),
             refusals=forecast.protected(session),
             undo="nothing undoes it: the client sees a lost connection and its transaction is rolled back",
+        )
+
+    async def look(self, plan: Plan, engine: Engine) -> Look:
+        """A busy session is active one moment and between two statements the next: what it was planned in
+        counts, its transaction, and where it was planned in none that, whatever it has begun since.
+        """
+        server = await engine.identity()
+        args = msgspec.convert(plan.args, SessionArgs)
+        session = await identity.find(engine, server, SessionKey(args.id, args.started_at))
+        pinned, now = plan.observed["transaction started"], session.transaction_started_at
+        moved = pinned is not None and not identity.same_transaction(
+            server, session, datetime.fromisoformat(pinned)
+        )
+        began = now.isoformat() if moved and now is not None else None
+        return Look(
+            observed={
+                "session": identity.identity(session),
+                "transaction started": began if moved else pinned,
+            },
+            refusals=forecast.protected(session),
+            risk=self.risk,
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:

@@ -220,10 +220,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan's `observed` and `refusals` are now."""
+    """What a plan's `observed` and `refusals` are now; `risk` and `confirm` where they may have changed."""
 
     observed: dict[str, Any]
     refusals: tuple[str, ...] = ()
+    risk: Risk | None = None
+    confirm: bool = False
 
 
 ArgsT = TypeVar("ArgsT", bound=msgspec.Struct)

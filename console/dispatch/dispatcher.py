@@ -382,7 +382,7 @@ class Dispatcher:
             )
         if fresh.refusals:
             raise Refused(f"protected: {'; '.join(fresh.refusals)}; nothing was executed")
-        if isinstance(fresh, Plan) and (fresh.risk, fresh.confirm) != (plan.risk, plan.confirm):
+        if fresh.risk is not None and (fresh.risk, fresh.confirm) != (plan.risk, plan.confirm):
             # Policy judged by what the plan says, and a saved one is only a file.
             raise Stale(f"{plan.title} is of {fresh.risk} risk now; nothing was executed", "plan anew")
 

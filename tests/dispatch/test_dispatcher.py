@@ -141,6 +141,24 @@ async def test_what_changed_since_the_plan_stops_it_without_an_intent(
 
 
 @pytest.mark.parametrize(
+    ("planned", "then"),
+    [
+        ({}, {"state": State.ACTIVE}),
+        ({"state": State.ACTIVE, "transaction_started_at": None}, {"state": State.IDLE}),
+        ({"state": State.ACTIVE}, {"state": State.IDLE_IN_TRANSACTION}),
+    ],
+    ids=["at work again in its transaction", "between two statements", "in its transaction"],
+)
+async def test_a_session_that_works_in_between_is_the_one_that_was_planned_for(
+    bench: Bench, planned: dict[str, Any], then: dict[str, Any]
+) -> None:
+    bench.engine.change(1, **planned)
+    plan = await bench.plan()
+    bench.engine.change(1, **then)
+    assert (await bench.run(plan)).effect == "applied"
+
+
+@pytest.mark.parametrize(
     "change",
     [{"system_id": "1"}, {"started_at": NOW}, {"primary": False}],
     ids=["another server", "restarted", "demoted"],
