@@ -168,6 +168,17 @@ async def test_a_storm_is_said_at_the_tab_and_its_runbook_stands_first(library: 
         assert cells_of(library.main.pane)[0][-1] == "4 sessions wait for locks, behind 1 at the root"
 
 
+async def test_r_says_why_what_it_opens_is_suggested(library: Stage) -> None:
+    """Of several the list says it; of one its form was opened without a word."""
+    async with shown(library) as pilot:
+        await until(pilot, lambda: "(1)" in str(library.main.query_one(TabLine).render()))
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
+        await until(
+            pilot, lambda: "lock-storm is suggested: 4 sessions wait for locks, behind 1" in library.status
+        )
+
+
 async def test_old_readings_suggest_nothing(library: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     from console.tui import view
 

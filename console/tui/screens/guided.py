@@ -111,6 +111,8 @@ class GuidedScreen(StartingScreen):
             if chosen is None:
                 return
             name = chosen
+        else:
+            self.post_message(Told(f"{name} is suggested: {mine[0].text}"))
         given = next(one.given for one in mine if one.runbook == name)
         document = (await self._desk.runs.bookcase.library()).get(name).document
         self.post_message(RunbookWanted(name, {**session_of(document, self._here()), **given}))
