@@ -67,14 +67,14 @@ def _line(table: Table, now: datetime, wraparound: Wraparound | None) -> Line:
     return Line(
         key=table.key,
         cells=(
-            size(table.total_bytes),
+            whole(table),
             count(table.dead) if table.dead is not None else "",
             wasted(table.bloat),
             last(table.vacuumed_at, table.vacuumed_by, now),
             last(table.analyzed_at, table.analyzed_by, now),
             count(table.xid_age) if table.xid_age is not None else "",
             count(table.rows) if table.rows is not None else UNKNOWN,
-            size(table.index_bytes) if table.index_bytes is not None else "",
+            size(table.index_bytes),
             size(table.free_bytes) if table.free_bytes is not None else "",
             _name(table),
             clean(why(table), 300),
@@ -99,6 +99,11 @@ def _name(table: Table) -> str:
     mark = "  " if table.parent else ""
     folded = f" ({table.partitions} partitions)" if table.kind is TableKind.PARTITIONED else ""
     return mark + clean(table.key, 200) + folded
+
+
+def whole(table: Table) -> str:
+    """`>` before a size that lacks a part nothing has counted yet."""
+    return f"{'>' if table.at_least else ''}{size(table.total_bytes)}"
 
 
 def wasted(bloat: Bloat | None) -> str:
@@ -188,7 +193,7 @@ def _sizes(table: Table) -> str:
     parts = [("table", table.bytes), ("toast", table.toast_bytes), ("indexes", table.index_bytes),
              ("free inside", table.free_bytes)]  # fmt: skip
     known = ", ".join(f"{name} {size(value)}" for name, value in parts if value is not None)
-    return f"{size(table.total_bytes)}: {known}" if known else UNKNOWN
+    return f"{whole(table)}: {known}" if known else UNKNOWN
 
 
 def _rows(table: Table) -> str:
@@ -227,6 +232,7 @@ def document(data: Tables) -> list[dict[str, Any]]:
         {
             "table": table.key,
             "total_bytes": table.total_bytes,
+            "at_least": table.at_least,
             **{name: value for name, value in msgspec.structs.asdict(table).items() if name not in _INNER},
         }
         for table in data.tables

@@ -216,7 +216,7 @@ def btree(row: Record, statistics: Statistics) -> Bloat | None:
 
 def bloated(row: Record, bloat: Bloat | None) -> IndexFinding | None:
     """Only where even the lower end of the bar is much: a tree filled at random is never full."""
-    if bloat is None or not sound(row) or bloat.low < BLOATED * (row["bytes"] or 0):
+    if bloat is None or row["bytes"] is None or not sound(row) or bloat.low < BLOATED * row["bytes"]:
         return None
     share = bloat.wasted / row["bytes"]
     return finding(

@@ -212,3 +212,24 @@ async def test_a_view_is_told_as_one(desk: Desk, shop: Scene) -> None:
     await setup.run("create view seen as select 1 as one")
     with pytest.raises(UsageError, match="seen is a view, not a table"):
         await desk.plan("table.analyze", table=table(shop, "seen"))
+
+
+async def test_an_engine_without_the_statement_is_left_out_and_never_called_done(
+    desk: Desk, shop: Scene
+) -> None:
+    """The server answers with a note and does nothing."""
+    setup = await shop.client("setup")
+    await setup.run("create table hot (id int primary key) engine=memory")
+    await setup.run("create table log (id int not null) engine=csv")
+    for action in ("table.analyze", "table.optimize"):
+        named = await desk.run(action, table=table(shop, "hot"))
+        assert (named.exit, named.effect) == (Exit.FAILED, "none"), named
+        assert named.error is not None
+        assert "doesn't support" in named.error.message
+        run = await desk.run(action, schema=shop.database)
+        assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+        assert not [one for one in run.statements if "hot" in one or "log" in one]
+        plan = await desk.plan(action, schema=shop.database)
+        (said,) = [one for one in plan.warnings if "left out" in one]
+        assert "hot (MEMORY)" in said
+        assert "log (CSV)" in said

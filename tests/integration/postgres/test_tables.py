@@ -77,6 +77,23 @@ async def test_what_was_never_looked_at_is_unknown_and_not_zero(desk: Desk) -> N
     assert one.stale_statistics
 
 
+async def test_an_index_that_only_a_vacuum_passed_is_of_unknown_size(desk: Desk) -> None:
+    """VACUUM counts the table and not the index that was built when it was empty: 1 page, of 276."""
+    await desk.run(
+        f"create table t (id int primary key) {OFF}",
+        "insert into t select generate_series(1, 100000)",
+        "vacuum t",
+    )
+    one, (index,) = await desk.table("t"), await desk.engine.indexes(TableQuery(), (("public", "t_pkey"),))
+    assert (one.index_bytes, index.bytes, one.at_least) == (None, None, True)
+    await desk.run("analyze t")
+    one, (index,) = await desk.table("t"), await desk.engine.indexes(TableQuery(), (("public", "t_pkey"),))
+    size = await desk.admin.fetchval("select pg_indexes_size('t')")
+    assert (one.index_bytes, index.bytes, one.at_least) == (size, size, False)
+    await desk.run("truncate t", "analyze t")
+    assert (await desk.table("t")).index_bytes == await desk.admin.fetchval("select pg_indexes_size('t')")
+
+
 async def test_thresholds_follow_the_servers_settings_and_the_tables_own(desk: Desk) -> None:
     await desk.run(
         "create table plain (id int)",
