@@ -104,7 +104,7 @@ def _costs(row: Record) -> str:
 # ---- superfluous ---------------------------------------------------------------------------------
 
 
-def superfluous(twin: Twin, rows: Mapping[int, Record]) -> IndexFinding:
+def superfluous(twin: Twin, rows: Mapping[int, Record], since: Since) -> IndexFinding:
     row, keeper = rows[twin.oid], rows[twin.keeper]
     kind = Finding.DUPLICATE if twin.same else Finding.REDUNDANT
     what = "has the same columns" if twin.same else "begins with its columns"
@@ -116,9 +116,13 @@ def superfluous(twin: Twin, rows: Mapping[int, Record]) -> IndexFinding:
         scans=row["scans"],
         last_scan=row["last_scan"],
         with_=key(keeper),
-        why=f"{key(keeper)} {what}, and can do its work",
+        why=f"{key(keeper)} {what}, and can do its work{_idle(keeper, since)}",
         remedy=_dropping(row),
     )
+
+
+def _idle(keeper: Record, since: Since) -> str:
+    return f"; no scan of that one {since.words}: drop one of them, not both" if _spare(keeper) else ""
 
 
 def _dropping(row: Record) -> str:
