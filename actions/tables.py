@@ -166,7 +166,7 @@ class AnalyzeTable(TableWork):
     async def plan(self, engine: Engine, args: TableArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables, unfit = able(await select(engine, args), "ANALYZE", args)
+        tables, unfit = able(await select(engine, args, whole=True), "ANALYZE", args)
         lock = SHARE_UPDATE_EXCLUSIVE if server.flavor == POSTGRES else READ
         many = len(tables) > 1
         jobs = [_analyze_job(server, table, lock, one_of_many=many) for table in tables]

@@ -220,7 +220,7 @@ async def test_a_partitioned_table_adds_its_partitions_up(desk: Desk) -> None:
     assert events.index_bytes == sum(one.index_bytes or 0 for one in leaves)
     assert events.vacuumed_at == min(one.vacuumed_at for one in leaves if one.vacuumed_at)
     assert (events.vacuum_at, events.analyzed_at, events.stale_statistics) == (None, None, True)
-    assert "ANALYZE it" in events.why
+    assert "table.analyze table=public.events" in events.why
     assert (await desk.tables()).total == 2
     named = (await desk.tables(names=(("public", "events"),))).tables
     assert named[0].name == "events"
