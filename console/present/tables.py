@@ -125,7 +125,7 @@ def why(table: Table) -> str:
     said = []
     if table.busy is not None:
         said.append(f"session {table.busy} works on it")
-    if table.exhaustion is not None and table.exhaustion.used >= _NEARLY:
+    if table.exhaustion is not None and table.exhaustion.used >= _NEARLY and not _told(table):
         said.append(used_up(table.exhaustion))
     if table.why:
         said.append(table.why)
@@ -134,8 +134,19 @@ def why(table: Table) -> str:
     return "; ".join(said)
 
 
+def _told(table: Table) -> bool:
+    """Whether the engine's own reason is about the numbers already."""
+    return table.exhaustion is not None and f"{table.exhaustion.limit:,}" in table.why
+
+
 def used_up(one: Exhaustion) -> str:
-    return f"{one.used:.0%} of the numbers of {one.column} are used ({count(one.last)} of {count(one.limit)})"
+    of = one.column or one.sequence
+    return f"{share(one)} of the numbers of {of} are used ({one.last:,} of {one.limit:,})"
+
+
+def share(one: Exhaustion) -> str:
+    """All of them only where none is left."""
+    return f"{min(one.used, 0.99) if one.last < one.limit else 1:.0%}"
 
 
 def summary(data: Tables) -> str:
