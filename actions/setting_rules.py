@@ -82,12 +82,15 @@ _CARE = (
         "clients, and dbdeck itself, may not reach the server there after the restart",
     ),
     (r"skip_name_resolve", "accounts whose host is a name fit nobody any more"),
+    (r"wal_level|archive_mode", "standbys, backups and logical replication may depend on it"),
+    (r"autovacuum.*", "what is not vacuumed grows, and the server stops before its transaction ids wrap"),
+)
+
+_CARE_OF_POSTGRES = (
     (
         r"max_connections|max_prepared_transactions|max_locks_per_transaction|max_wal_senders|max_worker_processes",
         "a standby does not start with less than its primary has: raise it there first, lower it here first",
     ),
-    (r"wal_level|archive_mode", "standbys, backups and logical replication may depend on it"),
-    (r"autovacuum.*", "what is not vacuumed grows, and the server stops before its transaction ids wrap"),
 )
 
 
@@ -100,9 +103,9 @@ def refused(name: str) -> str:
     return _first(_REFUSED, name)
 
 
-def care(name: str) -> str:
+def care(name: str, flavor: str) -> str:
     """What to think of before it is set; empty where nothing is known."""
-    return _first(_CARE, name)
+    return _first(_CARE + (_CARE_OF_POSTGRES if flavor == "postgresql" else ()), name)
 
 
 def _first(rules: tuple[tuple[str, str], ...], name: str) -> str:

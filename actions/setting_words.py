@@ -71,14 +71,14 @@ def _but(setting: Setting, value: str | None) -> str:
 
 def _after(place: Place, setting: Setting, value: str | None) -> str:
     if value is not None:
-        return value
+        return value or "''"
     if place.flavor != "postgresql":
         return "the server's compiled default"
     return "what the configuration says" if place.scope == "server" else setting.server_value or "not known"
 
 
 def warnings(place: Place, setting: Setting, value: str | None) -> tuple[str, ...]:
-    found = [f"{setting.name}: {why}"] if (why := care(setting.name)) else []
+    found = [f"{setting.name}: {why}"] if (why := care(setting.name, place.flavor)) else []
     if setting.storage is not None:
         found += storage.warnings(setting, setting.storage, value)
     if restart.waits(place, setting):

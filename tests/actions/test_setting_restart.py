@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from actions import setting_restart as restart
@@ -136,5 +137,16 @@ def test_what_only_a_start_reads_is_refused_where_it_is_dangerous(name: str) -> 
     "name", ["port", "listen_addresses", "max_connections", "wal_level", "toast.autovacuum_enabled"]
 )
 def test_these_want_care(name: str) -> None:
-    assert care(name)
+    assert care(name, "postgresql")
     assert not refused(name)
+
+
+def test_a_standby_of_mysql_starts_with_fewer_connections_than_its_primary() -> None:
+    assert not care("max_connections", "mysql")
+    assert not care("max_connections", "mariadb")
+
+
+def test_a_value_of_no_letters_is_seen() -> None:
+    place = Place(flavor="mysql")
+    setting = msgspec.structs.replace(a_setting("STRICT"), name="sql_mode", restart=False, at_start=None)
+    assert "new sessions get ''" in words.forecast(place, setting, "", same=False)

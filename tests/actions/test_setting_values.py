@@ -132,5 +132,5 @@ def test_these_are_not(name: str) -> None:
 
 def test_only_time_outs_and_logs_of_locks_are_of_low_risk() -> None:
     assert (risk("Lock_Timeout"), risk("work_mem")) == (Risk.LOW, Risk.MEDIUM)
-    assert care("search_path")
-    assert not care("lock_timeout")
+    assert care("search_path", "postgresql")
+    assert not care("lock_timeout", "postgresql")

@@ -1,5 +1,5 @@
 -- Purpose: what is known of a few indexes without touching them or their tables: pg_get_indexdef() and
---   pg_get_expr() would wait behind AccessExclusive, so expressions and predicates come as stored
+--   pg_get_expr() would wait behind AccessExclusive, so expressions and predicates come as stored.
 --   An index that was built on an empty table keeps that size until ANALYZE: VACUUM alone does not count it,
 --   so that its size is unknown until then
 -- Privilege: none
