@@ -59,7 +59,9 @@ def moment(given: str, latest: datetime) -> datetime:
 
 
 def who(session: Session) -> str:
-    """`session 12 (shop_web@10.0.0.7, checkout)`."""
+    """`session 12 (shop_web@10.0.0.7, checkout)`; a worker without a user by its kind."""
+    if not session.user and session.kind != "client backend":
+        return clean(f"session {session.id} ({session.kind})")
     place = f"{session.user or 'unknown'}@{session.client or 'local'}"
     named = f", {session.application}" if session.application else ""
     return clean(f"session {session.id} ({place}{named})")
