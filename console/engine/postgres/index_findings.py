@@ -115,6 +115,7 @@ def superfluous(twin: Twin, rows: Mapping[int, Record], since: Since) -> IndexFi
         Severity.WARN if bytes_ >= BIG else Severity.NOTICE,
         scans=row["scans"],
         last_scan=row["last_scan"],
+        since=since.at,
         with_=key(keeper),
         why=f"{key(keeper)} {what}, and can do its work{_idle(keeper, since)}",
         remedy=_dropping(row),

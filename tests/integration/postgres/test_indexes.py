@@ -205,6 +205,8 @@ async def test_who_drops_all_that_is_named_keeps_one_that_serves(desk: Desk) -> 
     one = await only(desk, Finding.REDUNDANT)
     assert (one.name, one.with_) == ("t_a", "public.t_a_b")
     assert "drop one of them, not both" in one.why
+    await desk.run("select pg_stat_reset()")
+    assert (await only(desk, Finding.REDUNDANT)).since is not None
 
 
 async def test_a_partition_of_an_index_stays_and_one_beside_it_can_go(desk: Desk) -> None:
