@@ -112,7 +112,7 @@ def test_the_horizon_says_who_and_how_much() -> None:
     )
     assert horizon.summary(seen) == (
         "replication slot cdc holds cleanup back, 12k transactions back · history list 1.5M · undo 3.0 GB · "
-        "900 dead rows in 1 vacuumed tables cannot be removed"
+        "900 dead rows in 1 vacuumed table cannot be removed"
     )
     assert [line.tone for line in horizon.lines(seen)] == [Tone.BAD, Tone.NORMAL]
     assert horizon.lines(Horizon(holders=(young,)))[0].tone is Tone.NORMAL, (
