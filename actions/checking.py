@@ -18,6 +18,7 @@ from actions.ladder import Rung
 from actions.names import show_name
 from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, qualified
+from actions.unable import able
 from actions.words import counted
 from actions.work import Work
 from console.dispatch.action import Plan, Result, Risk, Verdict
@@ -87,7 +88,7 @@ class CheckTable:
 
     async def plan(self, engine: Engine, args: CheckArgs) -> Plan:
         on = await draft.ground(self, engine, reads=True)  # damage of a standby's files is its own
-        tables = await select(engine, args)
+        tables, unfit = able(await select(engine, args), "CHECK", args)
         if on.server.flavor == POSTGRES:
             site = await engine.check_site([(table.schema, table.name) for table in tables])
             jobs, warnings = _postgres(on.server, site, deep=args.deep)
@@ -107,7 +108,7 @@ class CheckTable:
         return draft.more(
             made,
             forecast=("all of it is read, from the disk where it is not in memory",),
-            warnings=warnings,
+            warnings=(*warnings, *unfit),
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:

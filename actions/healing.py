@@ -27,7 +27,7 @@ from console.dispatch.operator import Operator
 from console.engine.port import Engine
 from console.errors import UsageError
 from console.model.indexes import Finding, IndexFinding, IndexHealth
-from console.model.tables import Table, TableQuery, Tables
+from console.model.tables import Table, TableKind, TableQuery, Tables
 from console.model.target import ServerIdentity
 
 VERBS = ("drop invalid", "vacuum freeze", "vacuum", "reindex", "optimize", "analyze")
@@ -130,7 +130,7 @@ def wanted_of(server: ServerIdentity, tables: Tables, health: IndexHealth) -> li
         if one.finding in _LEFT and one.name
     ]
     if server.flavor == POSTGRES:
-        return steps + _vacuums(tables, leaves) + _rebuilds(health) + _analyzes(leaves)
+        return steps + _vacuums(tables, leaves) + _rebuilds(health) + _analyzes(tables.tables)
     return _optimizes(leaves) + _collections(leaves)
 
 
@@ -172,12 +172,26 @@ def _certain(one: IndexFinding) -> bool:
     return one.bloat is not None and one.bloat.low >= BLOAT_BYTES
 
 
-def _analyzes(leaves: Sequence[Table]) -> list[Step]:
-    found = [table for table in leaves if _over(table.modified, table.analyze_at) or _never(table)]
-    return [
-        Step("analyze", table.schema, table.name, "no statistics yet" if _never(table) else _changed(table))
-        for table in found
+def _analyzes(tables: tuple[Table, ...]) -> list[Step]:
+    """A partitioned table whose own statistics are stale goes with all its partitions."""
+    roots = [one for one in tables if one.kind is TableKind.PARTITIONED and not one.parent]
+    roots = [one for one in roots if one.stale_statistics]
+    keys = {one.key for one in roots}
+    found = [
+        one
+        for one in leaves_of(tables)
+        if one.parent not in keys and (_over(one.modified, one.analyze_at) or _never(one))
     ]
+    return [
+        *(Step("analyze", one.schema, one.name, _OF_THE_WHOLE) for one in roots),
+        *(
+            Step("analyze", one.schema, one.name, "no statistics yet" if _never(one) else _changed(one))
+            for one in found
+        ),
+    ]
+
+
+_OF_THE_WHOLE = "its statistics as a whole are stale, which autovacuum never collects"
 
 
 def _never(table: Table) -> bool:
@@ -256,7 +270,7 @@ def _advice(health: IndexHealth) -> list[str]:
     """What is wrong and is not done by itself: it takes a decision."""
     others = [one for one in health.findings if one.finding not in _DONE_HERE and one.severity >= 1]
     said = [
-        f"not part of this: {one.finding}: {one.key.partition('/')[2]}: {one.remedy}"
+        f"not part of this: {one.finding}: {one.key.partition('/')[2].rstrip('/')}: {one.remedy}"
         for one in others[:ADVICE]
     ]
     rest = len(others) - len(said)

@@ -34,9 +34,13 @@ _SHARED = frozenset(
     {"SHARED_READ", "SHARED_WRITE", "SHARED_WRITE_LOW_PRIO", "SHARED_READ_ONLY", "SHARED_UPGRADABLE",
      "SHARED_NO_WRITE", "SHARED_NO_READ_WRITE", "SHARED_HIGH_PRIO", "SHARED", "EXCLUSIVE"}
 )  # fmt: skip
+# Locks on everything, as `table_locks` has them, tried on MySQL 9.7 and MariaDB 10.11: FLUSH TABLES WITH READ
+# LOCK stops a rebuild, on MariaDB an ANALYZE too, and no CHECK; LOCK INSTANCE FOR BACKUP stops all three.
+_FLUSHED = frozenset({"BACKUP BACKUP_FTWRL1", "BACKUP BACKUP_FTWRL2"})
+_OF_ALL = _FLUSHED | {"GLOBAL SHARED", "BACKUP LOCK SHARED"}
 _MYSQL: Mapping[str, frozenset[str]] = {
-    EXCLUSIVE: _SHARED,
-    READ: frozenset({"SHARED_NO_READ_WRITE", "EXCLUSIVE"}),
+    EXCLUSIVE: _SHARED | _OF_ALL,
+    READ: frozenset({"SHARED_NO_READ_WRITE", "EXCLUSIVE", "BACKUP LOCK SHARED"}) | _FLUSHED,
 }
 
 
@@ -46,9 +50,15 @@ def holding_up(locks: Iterable[TableLock], mode: str) -> list[TableLock]:
     return [one for one in locks if one.mode in conflicts]
 
 
+def in_its_way(locks: Iterable[TableLock], job: Job) -> list[TableLock]:
+    """Those that the job has to wait for: a CHECK goes on beside FLUSH TABLES WITH READ LOCK."""
+    found = holding_up(locks, job.lock)
+    return [one for one in found if job.verb != "check" or one.mode not in _FLUSHED]
+
+
 def names_of(locks: Iterable[TableLock], job: Job) -> str:
     """Who is in the way of the job, on one line."""
-    found = _by_session(holding_up(locks, job.lock))
+    found = _by_session(in_its_way(locks, job))
     return "; ".join(held(one) for one in found[:LISTED])
 
 
@@ -56,7 +66,7 @@ def forecast(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]
     """Who holds the jobs up now, and how many sessions an exclusive lock would keep waiting."""
     said: list[str] = []
     for job, here in _beside(locks, jobs):
-        holders = _by_session(holding_up(here, job.lock))
+        holders = _by_session(in_its_way(here, job))
         said += [f"held up now: {job.subject}: {held(one)}" for one in holders]
         if job.exclusive:
             said.append(f"{job.subject}: every reader and writer waits while it runs ({_users(here)})")
@@ -103,18 +113,22 @@ def _about(locks: Sequence[TableLock], jobs: Sequence[Job], kind: Protection, wo
     found = [
         f"{job.subject}: {words.format(one.session.id)}"
         for job, here in _beside(locks, jobs)
-        for one in holding_up(here, job.lock)
+        for one in in_its_way(here, job)
         if one.session.protection is kind
     ]
     return tuple(dict.fromkeys(found))
 
 
 def _by_session(locks: Iterable[TableLock]) -> list[TableLock]:
-    """One a session, the oldest transaction first."""
+    """One a session: who holds everything up, then the oldest transaction."""
     found: dict[int, TableLock] = {}
     for lock in locks:
         found.setdefault(lock.session.id, lock)
-    return sorted(found.values(), key=lambda one: -(one.session.transaction_seconds or 0.0))
+    return sorted(found.values(), key=_first)
+
+
+def _first(lock: TableLock) -> tuple[bool, float]:
+    return lock.mode not in _OF_ALL, -(lock.session.transaction_seconds or 0.0)
 
 
 def held(lock: TableLock) -> str:
@@ -127,4 +141,5 @@ def held(lock: TableLock) -> str:
 def _doing(session: Session) -> str:
     if session.state is State.IDLE_IN_TRANSACTION:
         return f"idle in transaction for {age(session.state_seconds)}"
-    return f"{session.state} for {age(session.transaction_seconds)}"
+    since = session.transaction_seconds
+    return f"{session.state} for {age(session.state_seconds if since is None else since)}"

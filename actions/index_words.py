@@ -8,6 +8,7 @@ from actions import draft
 from actions.index_selection import IndexArgs, is_leftover
 from actions.jobs import Job
 from actions.names import show_name
+from actions.words import largest_of
 from console.engine.port import Engine
 from console.model.indexes import Index
 from console.model.tables import Table
@@ -57,12 +58,12 @@ def definitions(found: Sequence[Index]) -> tuple[str, ...]:
 
 
 async def copies(engine: Engine, found: Sequence[Index]) -> tuple[str, ...]:
-    known = [one.bytes for one in found if one.bytes is not None]
-    if not known:
+    if not found:
         return ()
+    largest = largest_of([one.bytes for one in found])
     disk = await engine.disk(found[0].schema, found[0].table)
     free = size(disk.free) if disk.free is not None else f"unknown: {disk.why}"
-    return (f"disk needed for the copy of the largest: up to {size(max(known))}; free: {free}",)
+    return (f"disk needed for the copy of the largest: {largest}; free: {free}",)
 
 
 def reindex_warnings(found: Sequence[Index], args: IndexArgs) -> tuple[str, ...]:

@@ -27,15 +27,16 @@ class TableArgs(WorkArgs, frozen=True, kw_only=True, forbid_unknown_fields=True)
     all: bool = False
 
 
-async def select(engine: MaintenanceReads, args: TableArgs) -> tuple[Table, ...]:
-    """Leaves of partition trees, and tables; in the server's order of need.
+async def select(engine: MaintenanceReads, args: TableArgs, *, whole: bool = False) -> tuple[Table, ...]:
+    """Leaves of partition trees, and tables; in the server's order of need. `whole`: a partitioned table
+    that is named stands for itself, and its partitions go with it.
 
     Raises UsageError when nothing, or not exactly one way of choosing, is given, and for an unknown name.
     """
     names = (args.table,) if isinstance(args.table, str) else args.table
     one_way(ways_of(args), "which tables?", WAYS)
     if names:
-        return await _named(engine, [parse_name(one) for one in names])
+        return await _named(engine, [parse_name(one) for one in names], whole=whole)
     limit = args.worst or MOST + 1
     found = await engine.tables(
         TableQuery(schema=args.schema, pattern=args.pattern, limit=limit, brief=not _few_enough(args))
@@ -107,7 +108,7 @@ async def what_it_is(engine: MaintenanceReads, schema: str, name: str) -> UsageE
 _TABLES = ("table", "partitioned table", "materialized view")
 
 
-async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ...]:
+async def _named(engine: MaintenanceReads, names: list[Name], *, whole: bool = False) -> tuple[Table, ...]:
     for one in names:
         if one[0].startswith(("pg_temp", "pg_toast_temp")):
             raise UsageError(
@@ -128,7 +129,8 @@ async def _named(engine: MaintenanceReads, names: list[Name]) -> tuple[Table, ..
                 f"there is no table {show_name(*name)} (that this login may see); nothing was executed",
                 '`dbdeck show tables` lists them; a name with capitals or points is written in "quotes"',
             )
-    unique = {table.key: table for table in leaves(tuple(found))}
+    chosen = trees(tuple(found)) if whole else leaves(tuple(found))
+    unique = {table.key: table for table in chosen}
     place = {name: number for number, name in enumerate(names)}
     # As they were given: a plan that was saved with its tables by name is planned again in its order.
     return tuple(sorted(unique.values(), key=lambda one: place.get((one.schema, one.name), len(place))))
@@ -183,3 +185,10 @@ def leaves(tables: tuple[Table, ...]) -> tuple[Table, ...]:
     In MySQL and MariaDB (where tables have no number) partitions belong to one table.
     """
     return tuple(one for one in tables if one.kind is not TableKind.PARTITIONED or not one.number)
+
+
+def trees(tables: tuple[Table, ...]) -> tuple[Table, ...]:
+    """Roots of partition trees without their partitions, and tables."""
+    roots = {one.key for one in tables if one.kind is TableKind.PARTITIONED and not one.parent}
+    rest = leaves(tuple(one for one in tables if one.key not in roots and one.parent not in roots))
+    return tuple(one for one in tables if one.key in roots or one in rest)

@@ -168,7 +168,7 @@ def warnings(scene: Scene) -> tuple[str, ...]:
     session = scene.session
     found = [*_committing(scene), *_pooled(session), *_parallel(scene), *_return(scene)]
     if session.kind not in ("client backend", "Query", "Sleep"):
-        found.append(f"it is a {session.kind}")
+        found.append(f"it is {'an' if session.kind[0] in 'aeiou' else 'a'} {session.kind}")
     return tuple(found)
 
 

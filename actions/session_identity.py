@@ -94,8 +94,12 @@ def statement_identity(session: Session) -> str | None:
 def subject(session: Session) -> dict[str, Any]:
     """The frozen identity of one session, as a plan's subject."""
     return {
-        "title": f"session {session.id} of {session.user or 'unknown'}",
+        "title": f"session {session.id} of {session.user or _unnamed(session)}",
         "id": session.id,
         "started_at": session.started_at.isoformat() if session.started_at else None,
         "session": msgspec.to_builtins(session),
     }
+
+
+def _unnamed(session: Session) -> str:
+    return "unknown" if session.kind == "client backend" else "the server"

@@ -71,7 +71,7 @@ def _but(setting: Setting, value: str | None) -> str:
 
 def _after(place: Place, setting: Setting, value: str | None) -> str:
     if value is not None:
-        return value
+        return value or "''"
     if place.flavor != "postgresql":
         return "the server's compiled default"
     return "what the configuration says" if place.scope == "server" else setting.server_value or "not known"

@@ -15,7 +15,8 @@ from actions.index_words import revived
 from actions.jobs import Job, jobs_of
 from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, VacuumOptions
-from actions.words import counted
+from actions.unable import able
+from actions.words import counted, largest_of, some
 from actions.work import perform
 from console.dispatch.action import Look, Plan, Result, Risk, Verdict
 from console.dispatch.facts import Facts, On
@@ -165,13 +166,15 @@ class AnalyzeTable(TableWork):
     async def plan(self, engine: Engine, args: TableArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables = await select(engine, args)
+        tables, unfit = able(await select(engine, args, whole=True), "ANALYZE", args)
         lock = SHARE_UPDATE_EXCLUSIVE if server.flavor == POSTGRES else READ
         many = len(tables) > 1
         jobs = [_analyze_job(server, table, lock, one_of_many=many) for table in tables]
         made = await draft.plan(on, args, jobs, undo="nothing undoes it; plans of queries may change")
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
-        return draft.more(made, forecast=_changes(tables), warnings=_analyze_warnings(server, tables))
+        return draft.more(
+            made, forecast=_changes(tables), warnings=(*_analyze_warnings(server, tables), *unfit)
+        )
 
 
 class OptimizeTable(TableWork):
@@ -196,13 +199,13 @@ class OptimizeTable(TableWork):
     async def plan(self, engine: Engine, args: OptimizeArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables = await select(engine, args)
+        tables, unfit = able(await select(engine, args), "OPTIMIZE", args)
         jobs = [_optimize_job(server, table, replicate=args.replicate) for table in tables]
         made = await draft.plan(on, args, jobs, risk=self.risk, undo="nothing undoes it")
         return draft.more(
             made,
             forecast=(*_freed(tables), *await _rewrite(engine, tables)),
-            warnings=_optimize_warnings(tables, replicate=args.replicate),
+            warnings=(*_optimize_warnings(tables, replicate=args.replicate), *unfit),
         )
 
 
@@ -232,7 +235,8 @@ def _optimize_job(server: ServerIdentity, table: Table, *, replicate: bool) -> J
 
 def _need(tables: Sequence[Table]) -> tuple[str, ...]:
     dead = [table.dead for table in tables if table.dead is not None]
-    said = [f"{_rows(sum(dead), 'dead row')} in {counted(len(dead), 'table')}"] if dead else []
+    having = counted(sum(1 for one in dead if one) or len(dead), "table")
+    said = [f"{_rows(sum(dead), 'dead row')} in {having}"] if dead else []
     oldest = max((table for table in tables if table.xid_age is not None), key=_xid_age, default=None)
     if oldest is not None:
         said.append(f"oldest transaction number {count(_xid_age(oldest))} back, in {oldest.key}")
@@ -263,12 +267,12 @@ def _freed(tables: Sequence[Table]) -> tuple[str, ...]:
 
 async def _rewrite(engine: Engine, tables: Sequence[Table]) -> tuple[str, ...]:
     """A rebuild stands beside the old table until it is done."""
-    known = [table.total_bytes for table in tables if table.total_bytes is not None]
-    if not known or not tables:
+    if not tables:
         return ()
+    largest = largest_of([None if table.at_least else table.total_bytes for table in tables])
     disk = await engine.disk(tables[0].schema, tables[0].name)
     free = size(disk.free) if disk.free is not None else f"unknown: {disk.why}"
-    return (f"disk needed for the copy of the largest: up to {size(max(known))}; free: {free}",)
+    return (f"disk needed for the copy of the largest: {largest}; free: {free}",)
 
 
 def _vacuum_warnings(args: VacuumArgs, tables: Sequence[Table]) -> tuple[str, ...]:
@@ -282,7 +286,7 @@ def _vacuum_warnings(args: VacuumArgs, tables: Sequence[Table]) -> tuple[str, ..
         said.append("without index cleanup dead rows stay, only their contents go")
     off = [table.key for table in tables if not table.autovacuum]
     if off:
-        said.append(f"autovacuum is switched off for {', '.join(off[:5])}")
+        said.append(f"autovacuum is switched off for {some(off)}")
     return tuple(said)
 
 
@@ -299,7 +303,7 @@ def _analyze_warnings(server: ServerIdentity, tables: Sequence[Table]) -> tuple[
 
 def _optimize_warnings(tables: Sequence[Table], *, replicate: bool) -> tuple[str, ...]:
     offline = [table.key for table in tables if table.storage.casefold() != "innodb"]
-    said = [f"not InnoDB, locked while it runs: {', '.join(offline[:5])}"] if offline else []
+    said = [f"not InnoDB, locked while it runs: {some(offline)}"] if offline else []
     if replicate:
         said.append("replicas rebuild it too, and fall behind for as long as that takes")
     return tuple(said)

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from console.errors import UsageError
 from console.model.instants import instant
 from console.model.sessions import Session
-from console.present.units import age, clean
+from console.present.units import age, clean, size
 from console.present.units import counted as counted
 
 STATEMENT_WIDTH = 80
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*(ms|s|m|h|d|)")
 _UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """`a, b and 3 more`: a list that is cut says so."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def largest_of(sizes: Sequence[int | None]) -> str:
+    """`up to 2.0 GB`; what has no known size might be larger, and is told."""
+    known = [one for one in sizes if one is not None]
+    if not known:
+        return "unknown, as ANALYZE has not counted its pages yet"
+    rest = len(sizes) - len(known)
+    return f"up to {size(max(known))}" + (f", of unknown size: {rest} more" if rest else "")
 
 
 def duration(given: str | float) -> float:
@@ -43,7 +59,9 @@ def moment(given: str, latest: datetime) -> datetime:
 
 
 def who(session: Session) -> str:
-    """`session 12 (shop_web@10.0.0.7, checkout)`."""
+    """`session 12 (shop_web@10.0.0.7, checkout)`; a worker without a user by its kind."""
+    if not session.user and session.kind != "client backend":
+        return clean(f"session {session.id} ({session.kind})")
     place = f"{session.user or 'unknown'}@{session.client or 'local'}"
     named = f", {session.application}" if session.application else ""
     return clean(f"session {session.id} ({place}{named})")

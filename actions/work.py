@@ -234,11 +234,17 @@ def _ends(error: DbdeckError) -> End:
     return End.CANCELLED if isinstance(error, Cancelled) else End.FAILED
 
 
+_ANSWERED = 4  # columns of an answer about a table
+
+
 def objection(rows: Sequence[Row]) -> str:
     """What a server's answer says against what it was told to do.
 
     PostgreSQL gives warnings (level, text): it skips what it may not touch with one. MySQL and MariaDB
-    answer with rows (table, operation, kind, text), also where they did nothing (manual 15.7.3.1).
+    answer with rows (table, operation, kind, text), also where they did nothing (manual 15.7.3.1): the last
+    is a status, or a note that the table's engine cannot do it.
     """
     said = [str(row[-1]) for row in rows if len(row) >= 2 and str(row[-2]).lower() in ("warning", "error")]
+    if not said and rows and len(rows[-1]) == _ANSWERED and str(rows[-1][-2]).lower() == "note":
+        said = [str(rows[-1][-1])]
     return " ".join("; ".join(said).split())

@@ -113,6 +113,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.bytes + (self.toast_bytes or 0) + (self.index_bytes or 0)
 
+    @property
+    def at_least(self) -> bool:
+        """Whether `total_bytes` lacks a part that was never counted: only PostgreSQL has TOAST apart."""
+        counted = (self.toast_bytes, self.index_bytes) if self.number else (self.index_bytes,)
+        return self.bytes is not None and None in counted
+
 
 class Tables(msgspec.Struct, frozen=True, kw_only=True):
     """The tables that matter most, in the server's order, and how many there are.

@@ -8,7 +8,7 @@ from typing import Any
 from console.model.horizon import Holder, HolderKind, Horizon
 from console.present.sessions import reference, statement, text
 from console.present.table import Column, Line, Tone
-from console.present.units import UNKNOWN, age, clean, count, size
+from console.present.units import UNKNOWN, age, clean, count, counted, size
 
 COLUMNS = (
     Column(title="behind", width=6, align="right"),
@@ -54,7 +54,7 @@ def summary(horizon: Horizon) -> str:
         return f"nothing holds cleanup back{_waiting(horizon)}"
     first = horizon.holders[0]
     since = "" if first.seconds is None else f" for {age(first.seconds)}"
-    far = "" if first.age is None else f", {count(first.age)} transactions back"
+    far = "" if first.age is None else f", {count(first.age)} transaction{'' if first.age == 1 else 's'} back"
     return f"{first.kind} {clean(first.name, 80)} holds cleanup back{since}{far}{_waiting(horizon)}"
 
 
@@ -67,7 +67,7 @@ def _waiting(horizon: Horizon) -> str:
     pinned = [one for one in horizon.uncleaned if one.pinned]
     if pinned:
         dead = count(sum(one.dead_rows for one in pinned))
-        said.append(f"{dead} dead rows in {len(pinned)} vacuumed tables cannot be removed")
+        said.append(f"{dead} dead rows in {counted(len(pinned), 'vacuumed table')} cannot be removed")
     return "".join(f" · {one}" for one in said)
 
 

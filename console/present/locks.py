@@ -115,8 +115,8 @@ def jam(tree: BlockingTree, found: Sequence[Jam] | None = None) -> str:
     doing = f" ({clean(node.session.query or '', 60)})" if node and node.session.query else ""
     blocker = _numbered(worst.blocker)
     return (
-        f"{worst.waiter}{doing} waits for {blocker} and holds up {worst.held_up} others whom {blocker} "
-        "would let pass: cancelling it frees them"
+        f"{worst.waiter}{doing} waits for {blocker} and holds up {counted(worst.held_up, 'other')} "
+        f"whom {blocker} would let pass: cancelling it frees {'it' if worst.held_up == 1 else 'them'}"
     )
 
 

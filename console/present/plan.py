@@ -14,6 +14,7 @@ from console.present.units import clean, clean_block, span
 Said = list[tuple[Tone, str]]
 _STATEMENTS = 40
 _OBJECTS = 12
+_LINE = 20_000
 
 
 def describe(plan: Plan) -> Said:
@@ -28,15 +29,24 @@ def describe(plan: Plan) -> Said:
             (Tone.MUTED, f"  statement: {clean(str(session.get('query') or 'none'), 300)}"),
         ]  # fmt: skip
     # What would come of it stands first: on a small screen the statement may need reading on.
-    said += [(Tone.GOOD, f"forecast: {line}") for line in plan.forecast]
-    said += [(Tone.WARN, f"warning: {line}") for line in plan.warnings]
-    said += [(Tone.BAD, f"refused: {line}") for line in plan.refusals]
+    # Names in them come from the server: none may look like a line of ours.
+    said += [(Tone.GOOD, f"forecast: {clean(line, _LINE)}") for line in plan.forecast]
+    said += [(Tone.WARN, f"warning: {clean(line, _LINE)}") for line in plan.warnings]
+    said += [(Tone.BAD, f"refused: {clean(line, _LINE)}") for line in plan.refusals]
     said.append((Tone.NORMAL, "would send:" if plan.statements else "would send nothing"))
-    said += [(Tone.NOTICE, f"  {clean_block(statement)}") for statement in plan.statements[:_STATEMENTS]]
+    said += [(Tone.NOTICE, f"  {_indented(statement)}") for statement in plan.statements[:_STATEMENTS]]
     if len(plan.statements) > _STATEMENTS:
         said.append((Tone.MUTED, f"  and {len(plan.statements) - _STATEMENTS:,} more: --json has them all"))
-    said += [(Tone.MUTED, f"undo: {plan.undo}"), (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}")]
+    said += [
+        (Tone.MUTED, f"undo: {_indented(plan.undo)}"),
+        (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}"),
+    ]
     return said
+
+
+def _indented(statement: str) -> str:
+    """Its further lines stand further in: a line end in a name begins no line of ours."""
+    return clean_block(statement).replace("\n", "\n    ")
 
 
 def _title(plan: Plan) -> str:

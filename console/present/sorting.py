@@ -12,8 +12,8 @@ from console.present.table import Column, Line
 from console.present.units import UNKNOWN
 
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_AGE: Final = re.compile(r"<?(\d+(?:\.\d+)?)(ms|s|m|h|d)(\d+)?h?")
-_FIGURE: Final = re.compile(r"<?(-?\d+(?:\.\d+)?)\s?([kMGTP]?)(B|%)?(?:/.*)?")
+_AGE: Final = re.compile(r"[<~]?(\d+(?:\.\d+)?)(ms|s|m|h|d)(\d+)?h?a?")
+_FIGURE: Final = re.compile(r"[<>~]?(-?\d+(?:\.\d+)?)\s?([kMGTP]?)(B|%)?(?:/.*)?")
 _SCALES: Final = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _BELOW: Final = {"m": 1.0, "h": 60.0, "d": 3600.0}  # what the second figure of an age counts
 

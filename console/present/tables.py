@@ -67,14 +67,14 @@ def _line(table: Table, now: datetime, wraparound: Wraparound | None) -> Line:
     return Line(
         key=table.key,
         cells=(
-            size(table.total_bytes),
+            whole(table),
             count(table.dead) if table.dead is not None else "",
             wasted(table.bloat),
             last(table.vacuumed_at, table.vacuumed_by, now),
             last(table.analyzed_at, table.analyzed_by, now),
             count(table.xid_age) if table.xid_age is not None else "",
             count(table.rows) if table.rows is not None else UNKNOWN,
-            size(table.index_bytes) if table.index_bytes is not None else "",
+            size(table.index_bytes),
             size(table.free_bytes) if table.free_bytes is not None else "",
             _name(table),
             clean(why(table), 300),
@@ -101,6 +101,11 @@ def _name(table: Table) -> str:
     return mark + clean(table.key, 200) + folded
 
 
+def whole(table: Table) -> str:
+    """`>` before a size that lacks a part nothing has counted yet."""
+    return f"{'>' if table.at_least else ''}{size(table.total_bytes)}"
+
+
 def wasted(bloat: Bloat | None) -> str:
     """`~` before an estimate; a measured value stands by itself."""
     if bloat is None:
@@ -120,7 +125,7 @@ def why(table: Table) -> str:
     said = []
     if table.busy is not None:
         said.append(f"session {table.busy} works on it")
-    if table.exhaustion is not None and table.exhaustion.used >= _NEARLY:
+    if table.exhaustion is not None and table.exhaustion.used >= _NEARLY and not _told(table):
         said.append(used_up(table.exhaustion))
     if table.why:
         said.append(table.why)
@@ -129,8 +134,19 @@ def why(table: Table) -> str:
     return "; ".join(said)
 
 
+def _told(table: Table) -> bool:
+    """Whether the engine's own reason is about the numbers already."""
+    return table.exhaustion is not None and f"{table.exhaustion.limit:,}" in table.why
+
+
 def used_up(one: Exhaustion) -> str:
-    return f"{one.used:.0%} of the numbers of {one.column} are used ({count(one.last)} of {count(one.limit)})"
+    of = one.column or one.sequence
+    return f"{share(one)} of the numbers of {of} are used ({one.last:,} of {one.limit:,})"
+
+
+def share(one: Exhaustion) -> str:
+    """All of them only where none is left."""
+    return f"{min(one.used, 0.99) if one.last < one.limit else 1:.0%}"
 
 
 def summary(data: Tables) -> str:
@@ -188,7 +204,7 @@ def _sizes(table: Table) -> str:
     parts = [("table", table.bytes), ("toast", table.toast_bytes), ("indexes", table.index_bytes),
              ("free inside", table.free_bytes)]  # fmt: skip
     known = ", ".join(f"{name} {size(value)}" for name, value in parts if value is not None)
-    return f"{size(table.total_bytes)}: {known}" if known else UNKNOWN
+    return f"{whole(table)}: {known}" if known else UNKNOWN
 
 
 def _rows(table: Table) -> str:
@@ -227,6 +243,7 @@ def document(data: Tables) -> list[dict[str, Any]]:
         {
             "table": table.key,
             "total_bytes": table.total_bytes,
+            "at_least": table.at_least,
             **{name: value for name, value in msgspec.structs.asdict(table).items() if name not in _INNER},
         }
         for table in data.tables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from actions.healing import Step, read_step, wanted_of
@@ -75,6 +76,14 @@ def test_a_table_without_statistics_is_analyzed_and_a_parent_is_not_vacuumed() -
         table("parent", number=9, kind=TableKind.PARTITIONED, dead=900, vacuum_at=50),
     ]
     assert steps(tables) == ["analyze public.fresh"]
+
+
+def test_a_partitioned_table_without_statistics_goes_with_its_partitions() -> None:
+    parent = table("parent", number=9, kind=TableKind.PARTITIONED, analyzed_at=None, stale_statistics=True)
+    leaf = table("leaf", number=10, parent="public.parent", modified=5000, analyze_at=100)
+    assert steps([parent, leaf]) == ["analyze public.parent"]
+    known = msgspec.structs.replace(parent, stale_statistics=False)
+    assert steps([known, leaf]) == ["analyze public.leaf"]
 
 
 def test_steps_are_read_back() -> None:

@@ -63,3 +63,10 @@ def test_metadata_locks_of_mysql() -> None:
     reader, ddl = lock(1, "SHARED_READ"), lock(2, "EXCLUSIVE", granted=False)
     assert way.holding_up([reader, ddl], way.EXCLUSIVE) == [reader, ddl]
     assert way.holding_up([reader, ddl], way.READ) == [ddl]
+
+
+def test_a_lock_on_everything_comes_before_those_who_wait_for_it() -> None:
+    victim = lock(1, "SHARED_WRITE", transaction_seconds=50.0)
+    for mode in ("GLOBAL SHARED", "BACKUP LOCK SHARED", "BACKUP BACKUP_FTWRL1"):
+        said = way.names_of([victim, lock(2, mode, transaction_seconds=None)], job(way.EXCLUSIVE))
+        assert said.index("session 2") < said.index("session 1"), mode

@@ -9,6 +9,7 @@ import pytest
 from actions import following
 from actions import session_forecast as forecast
 from actions.idle_transactions import IdleArgs, choose
+from actions.words import who
 from console.model.blocking import UNSEEN, BlockingTree, blocking_forest
 from console.model.locks import Claim, Edge, Wait, wait_graph
 from console.model.sessions import Session, State, by_id
@@ -126,3 +127,9 @@ async def test_whoever_may_block_is_not_ended_on_a_guess() -> None:
     assert found.aims == ()
     assert "does not tell for which" in {one.id: why for one, why in found.spared}[7]
     assert len(choose(sessions, tree, IdleArgs(older_than="10m")).aims) == 2
+
+
+def test_a_worker_of_the_server_is_told_as_what_it_is() -> None:
+    worker = make_session(7, user=None, kind="autovacuum worker")
+    assert who(worker) == "session 7 (autovacuum worker)"
+    assert who(make_session(7, user=None)).startswith("session 7 (unknown@")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from actions import setting_restart as restart
@@ -145,3 +146,9 @@ def test_a_replica_of_mysql_starts_with_fewer_connections_than_its_source() -> N
     assert care("port", "mariadb")
     assert not care("max_connections", "mysql")
     assert not care("max_connections", "mariadb")
+
+
+def test_a_value_of_no_letters_is_seen() -> None:
+    place = Place(flavor="mysql")
+    setting = msgspec.structs.replace(a_setting("STRICT"), name="sql_mode", restart=False, at_start=None)
+    assert "new sessions get ''" in words.forecast(place, setting, "", same=False)

@@ -71,3 +71,17 @@ def test_a_plan_of_nothing_says_so() -> None:
     assert text(words.describe(plan)).startswith("database.maintain: nothing to do on shop (")
     assert "would send nothing" in text(words.describe(plan))
     assert "would send:" in text(words.describe(msgspec.structs.replace(plan, statements=("vacuum a",))))
+
+
+def test_a_line_end_in_a_name_begins_no_line_of_ours() -> None:
+    name = 'x"\nrisk: low; plan 0\x1b[2J'
+    plan = Plan(
+        action="table.vacuum", target="shop", risk=Risk.HIGH, args={}, subject={"title": name},
+        statements=(f'vacuum "{name}"',), forecast=(f"held up now: {name}",), warnings=(name,),
+        refusals=(name,), undo=f"undo of {name}", made_at=NOW, server=IDENTITY,
+    )  # fmt: skip
+    found = text(words.describe(plan))
+    assert "\x1b" not in found
+    assert [line for line in found.splitlines() if line.startswith("risk: ")] == [
+        f"risk: high; plan {plan.hash[:12]}"
+    ]

@@ -72,3 +72,10 @@ def test_the_key_walks_through_the_columns_that_have_a_title() -> None:
 
 def test_figures_come_before_words_the_other_way_round_too() -> None:
     assert texts(ordered(lines("ROOT", "2s", "1m00"), Order(0, down=True))) == ["1m00", "2s", "ROOT"]
+
+
+def test_estimates_bounds_and_marks_sort_by_their_figure() -> None:
+    sizes = lines("~96 kB", "~1.7 MB", ">26 MB", "8.0 kB")
+    assert texts(ordered(sizes, Order(0, down=True))) == [">26 MB", "~1.7 MB", "~96 kB", "8.0 kB"]
+    ages = lines("5m54a", "20s", "1h02a", "~3m10", "2da")
+    assert texts(ordered(ages, Order(0, down=False))) == ["20s", "~3m10", "5m54a", "1h02a", "2da"]

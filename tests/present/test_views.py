@@ -16,8 +16,10 @@ from console.model.deadlocks import (
 )
 from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
 from console.model.sessions import State
+from console.model.tables import Exhaustion, Table
 from console.model.transactions import OpenTransaction
-from console.present import deadlocks, horizon, locks, transactions
+from console.model.whatif import Jam
+from console.present import deadlocks, horizon, locks, tables, transactions
 from console.present.table import Tone
 from tests.fakes import NOW, ScriptedEngine, make_session, storm
 
@@ -110,7 +112,7 @@ def test_the_horizon_says_who_and_how_much() -> None:
     )
     assert horizon.summary(seen) == (
         "replication slot cdc holds cleanup back, 12k transactions back · history list 1.5M · undo 3.0 GB · "
-        "900 dead rows in 1 vacuumed tables cannot be removed"
+        "900 dead rows in 1 vacuumed table cannot be removed"
     )
     assert [line.tone for line in horizon.lines(seen)] == [Tone.BAD, Tone.NORMAL]
     assert horizon.lines(Horizon(holders=(young,)))[0].tone is Tone.NORMAL, (
@@ -120,6 +122,18 @@ def test_the_horizon_says_who_and_how_much() -> None:
     assert horizon.beside(seen)["uncleaned"][0]["pinned"] is True
 
 
+def test_numbers_are_told_once_and_all_of_them_only_where_none_is_left() -> None:
+    huge = Exhaustion(column="id", sequence="AUTO_INCREMENT", last=2**64 - 2, limit=2**64 - 1)
+    one = Table(schema="s", name="t", exhaustion=huge)
+    assert tables.why(one).startswith("99% of the numbers of id are used (18,446,744,073,709,551,614 of ")
+    told = msgspec.structs.replace(
+        one, why="it is at 18,446,744,073,709,551,614 of 18,446,744,073,709,551,615"
+    )
+    assert tables.why(told) == told.why
+    own = Exhaustion(column="", sequence="s.q", last=100, limit=100)
+    assert tables.used_up(own) == "100% of the numbers of s.q are used (100 of 100)"
+
+
 async def test_the_forecast_of_a_node_names_the_next_root() -> None:
     tree = await ScriptedEngine(storm(3)).locks()
     said = dict(locks.details(tree[0], tree))
@@ -127,6 +141,11 @@ async def test_the_forecast_of_a_node_names_the_next_root() -> None:
     assert locks.storm(tree, 4) == ""
     assert locks.storm(tree, 3) == "lock storm: 3 sessions wait, 3 of them behind 1"
     assert locks.jam(tree) == ""
+    jammed = [locks.jam(tree, [Jam(waiter=9, blocker=1, held_up=number)]) for number in (1, 2)]
+    assert jammed == [
+        "9 waits for 1 and holds up 1 other whom 1 would let pass: cancelling it frees it",
+        "9 waits for 1 and holds up 2 others whom 1 would let pass: cancelling it frees them",
+    ]
 
 
 def test_the_order_of_a_history_is_newest_first() -> None:

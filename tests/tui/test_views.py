@@ -241,7 +241,7 @@ async def test_the_horizon_names_its_worst_holder_and_how_to_end_it(stage: Stage
         assert [cells[0] for cells in lines] == ["9.0M", "500"]
         summary = str(stage.main.query_one("#horizon-summary", Bar).render())
         assert "replication slot cdc holds cleanup back" in summary
-        assert "12k dead rows in 1 vacuumed tables cannot be removed" in summary
+        assert "12k dead rows in 1 vacuumed table cannot be removed" in summary
         assert "GRANT pg_monitor" in text(stage, "#horizon-note")
         await pilot.press("down", "x")
         await until(pilot, lambda: "look at replica1" in stage.status)

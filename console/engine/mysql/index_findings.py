@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 import msgspec
@@ -61,9 +62,12 @@ def findings(looked: Looked) -> list[IndexFinding]:
     for pair, keys in by_table.items():
         engine = looked.engines.get(pair)
         covered = list(_covered(keys, engine))
-        found += covered
+        # One that covers others is not called unused: who drops all that is named must keep one of them.
+        spared = {one.name for one in covered} | {one.with_ for one in covered}
+        idle = {one.name for one in _unused(keys, looked, frozenset())}
+        found += [_or_its_cover(one) if one.with_ in idle else one for one in covered]
         found += _by_itself(keys, looked)
-        found += _unused(keys, looked, {one.name for one in covered})
+        found += _unused(keys, looked, spared)
         if keys or engine != "InnoDB" or looked.hidden_clusters is None or pair in looked.hidden_clusters:
             found += _without_primary(pair, keys, engine)
         found += _storage(pair, engine)
@@ -174,7 +178,11 @@ def _shown(key: Key, mariadb: bool, *, hide: bool = False) -> str:
     return _alter(key.pair, "ALTER", "INDEX", quote_ident(key.name, "mysql"), words[hide])
 
 
-def _unused(keys: Iterable[Key], looked: Looked, covered: set[str]) -> Iterator[IndexFinding]:
+def _or_its_cover(one: IndexFinding) -> IndexFinding:
+    return msgspec.structs.replace(one, why=f"{one.why}; nobody read that one: drop one of them, not both")
+
+
+def _unused(keys: Iterable[Key], looked: Looked, spared: AbstractSet[str]) -> Iterator[IndexFinding]:
     """An index that guards uniqueness or a foreign key works without being read; full-text searches are
     not counted.
     """
@@ -182,8 +190,8 @@ def _unused(keys: Iterable[Key], looked: Looked, covered: set[str]) -> Iterator[
         return
     young = looked.usage.seconds is not None and looked.usage.seconds < _A_WEEK
     for key in keys:
-        spared = key.unique or not key.visible or key.disabled or key.kind == "FULLTEXT"
-        if spared or key.name in covered or (*key.pair, key.name) not in looked.usage.unread:
+        works = key.unique or not key.visible or key.disabled or key.kind == "FULLTEXT"
+        if works or key.name in spared or (*key.pair, key.name) not in looked.usage.unread:
             continue
         if any(_leads(one.columns, key) for one in looked.foreign if one.table == key.pair):
             continue

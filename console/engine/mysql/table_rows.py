@@ -171,8 +171,15 @@ def _cares(made: Table, about: About) -> Iterator[str]:
 
 def _exhausted(used: Exhaustion) -> str:
     left = used.limit - used.last
+    at = f"is at {used.last:,} of {used.limit:,}"
+    if used.sequence == "AUTO_INCREMENT":
+        then = f"after {left:,} more row{'' if left == 1 else 's'} INSERT fails"
+        if not left:
+            then = "the next INSERT fails, or the one after it"
+        return f"AUTO_INCREMENT of column {used.column} {at}: {then}"
     column = f" of column {used.column}" if used.column else ""
-    return f"{used.sequence}{column} is at {used.last} of {used.limit}: after {left} more rows INSERT fails"
+    then = f"after {left:,} more" if left else "soon"
+    return f"sequence {used.sequence}{column} {at}, numbers that lie in a cache included: it ends {then}"
 
 
 def wasteful(made: Table) -> bool:

@@ -113,7 +113,10 @@ def table_why(table: Table, limits: Limits, holders: Sequence[Holder], scene: Sc
 def _unanalysed(table: Table) -> str:
     if not table.stale_statistics:
         return ""
-    return "autovacuum never analyses a partitioned table itself, only its partitions: ANALYZE it"
+    return (
+        "autovacuum never analyses a partitioned table itself, only its partitions: "
+        f"table.analyze table={table.key}"
+    )
 
 
 def _switched_off(table: Table, limits: Limits, scene: Scene) -> str:

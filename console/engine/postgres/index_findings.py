@@ -104,7 +104,7 @@ def _costs(row: Record) -> str:
 # ---- superfluous ---------------------------------------------------------------------------------
 
 
-def superfluous(twin: Twin, rows: Mapping[int, Record]) -> IndexFinding:
+def superfluous(twin: Twin, rows: Mapping[int, Record], since: Since) -> IndexFinding:
     row, keeper = rows[twin.oid], rows[twin.keeper]
     kind = Finding.DUPLICATE if twin.same else Finding.REDUNDANT
     what = "has the same columns" if twin.same else "begins with its columns"
@@ -115,10 +115,15 @@ def superfluous(twin: Twin, rows: Mapping[int, Record]) -> IndexFinding:
         Severity.WARN if bytes_ >= BIG else Severity.NOTICE,
         scans=row["scans"],
         last_scan=row["last_scan"],
+        since=since.at,
         with_=key(keeper),
-        why=f"{key(keeper)} {what}, and can do its work",
+        why=f"{key(keeper)} {what}, and can do its work{_idle(keeper, since)}",
         remedy=_dropping(row),
     )
+
+
+def _idle(keeper: Record, since: Since) -> str:
+    return f"; no scan of that one {since.words}: drop one of them, not both" if _spare(keeper) else ""
 
 
 def _dropping(row: Record) -> str:
@@ -216,7 +221,7 @@ def btree(row: Record, statistics: Statistics) -> Bloat | None:
 
 def bloated(row: Record, bloat: Bloat | None) -> IndexFinding | None:
     """Only where even the lower end of the bar is much: a tree filled at random is never full."""
-    if bloat is None or not sound(row) or bloat.low < BLOATED * (row["bytes"] or 0):
+    if bloat is None or row["bytes"] is None or not sound(row) or bloat.low < BLOATED * row["bytes"]:
         return None
     share = bloat.wasted / row["bytes"]
     return finding(

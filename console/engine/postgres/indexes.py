@@ -84,10 +84,13 @@ def of_indexes(
     builders: to.Builders,
     since: index_findings.Since,
 ) -> Iterable[IndexFinding]:
-    """One that is superfluous is not told once more for being unused or bloated."""
+    """One that is superfluous is not told once more for being unused or bloated. One that keeps others is
+    not told for being unused: who drops all that is named must keep one of them.
+    """
     pairs = twins(shape(row) for row in suspects.among("twin", rows))
     gone = {pair.oid for pair in pairs}
-    idle = [row for row in suspects.among("unused", rows) if row["oid"] not in gone]
+    kept = gone | {pair.keeper for pair in pairs}
+    idle = [row for row in suspects.among("unused", rows) if row["oid"] not in kept]
     large = [row for row in suspects.among("large", rows) if row["oid"] not in gone]
     single = [
         *(index_findings.broken(row, builders) for row in suspects.among("broken", rows)),
@@ -98,7 +101,7 @@ def of_indexes(
             if row["oid"] in statistics
         ),
     ]
-    yield from (index_findings.superfluous(pair, rows) for pair in pairs)
+    yield from (index_findings.superfluous(pair, rows, since) for pair in pairs)
     yield from (one for one in single if one is not None)
 
 

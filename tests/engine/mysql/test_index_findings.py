@@ -102,6 +102,14 @@ def test_an_unread_index_is_told_once_with_the_better_reason() -> None:
     assert found == {"a": (Finding.REDUNDANT, "a_b")}
 
 
+def test_of_two_that_nobody_reads_one_is_told_to_be_dropped() -> None:
+    usage = Usage(unread=frozenset({("s", "t", "a"), ("s", "t", "a_b")}))
+    looked = Looked(keys=(primary(), key("a", "a"), key("a_b", "a b")), engines={PAIR: "InnoDB"}, usage=usage)
+    (one,) = findings(looked)
+    assert (one.name, one.finding) == ("a", Finding.REDUNDANT)
+    assert "drop one of them, not both" in one.why
+
+
 def test_a_table_that_could_not_be_opened_has_no_missing_primary_key() -> None:
     assert findings(Looked(engines={PAIR: None})) == []
 

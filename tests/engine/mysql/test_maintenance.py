@@ -100,6 +100,27 @@ def test_the_weightiest_reason_wins() -> None:
     assert "after 5 more rows INSERT fails" in made.why
 
 
+@pytest.mark.parametrize(
+    ("used", "said"),
+    [
+        (
+            Exhaustion(column="id", sequence="AUTO_INCREMENT", last=254, limit=255),
+            "AUTO_INCREMENT of column id is at 254 of 255: after 1 more row INSERT fails",
+        ),
+        (
+            Exhaustion(column="id", sequence="AUTO_INCREMENT", last=255, limit=255),
+            "AUTO_INCREMENT of column id is at 255 of 255: the next INSERT fails, or the one after it",
+        ),
+        (
+            Exhaustion(column="", sequence="s.q", last=100, limit=100),
+            "sequence s.q is at 100 of 100, numbers that lie in a cache included: it ends soon",
+        ),
+    ],
+)
+def test_how_numbers_end(used: Exhaustion, said: str) -> None:
+    assert table_rows.table(chosen(), about(numbers={("s", "t"): used})).why == said
+
+
 def test_why_purge_is_behind() -> None:
     holder = Holder(kind=HolderKind.SNAPSHOT, name="session 7", seconds=3600.0, scope="everything")
     assert table_rows.backlog(Horizon(history_length=5, holders=(holder,))) == ""

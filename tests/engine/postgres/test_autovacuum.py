@@ -90,7 +90,7 @@ def test_a_high_threshold_is_told_when_much_is_dead() -> None:
 
 def test_a_partitioned_table_is_never_analysed_by_autovacuum() -> None:
     parent = table(kind=TableKind.PARTITIONED, stale_statistics=True)
-    assert "ANALYZE it" in table_why(parent, Limits(), [], Scene())
+    assert "table.analyze table=" in table_why(parent, Limits(), [], Scene())
     assert table_why(msgspec.structs.replace(parent, stale_statistics=False), Limits(), [], Scene()) == ""
 
 

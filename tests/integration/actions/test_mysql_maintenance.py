@@ -101,6 +101,27 @@ async def test_an_open_transaction_holds_it_up_in_short_tries_and_readers_pass(
     assert max(waits) < 1.0 + 0.7, "a reader waited longer than one try"
 
 
+async def test_who_locks_everything_is_named_and_only_where_it_is_in_the_way(
+    desk: Desk, shop: Scene, mysql: MysqlServer
+) -> None:
+    """What waits itself for FLUSH TABLES WITH READ LOCK is not the one to end."""
+    root = await mysql.connect()
+    try:
+        async with root.cursor() as cursor:
+            await cursor.execute("flush tables with read lock")
+            for action in ("table.optimize", "table.analyze", "table.check"):
+                plan = await desk.plan(action, table=table(shop), lock_timeout="1s", tries=1)
+                named = [line for line in plan.forecast if "held up now" in line]
+                run = await desk.apply(plan, watch=Watch(seconds=0))
+                assert (run.exit is Exit.OK) is (named == []), (action, named, run)
+                if run.error is not None:
+                    assert f"session {root.thread_id()} " in named[0]
+                    assert f"session {root.thread_id()} " in run.error.message
+            await cursor.execute("unlock tables")
+    finally:
+        root.close()
+
+
 async def test_a_lock_that_is_let_go_is_had(desk: Desk, shop: Scene) -> None:
     holder = await shop.client("report")
     await holder.run("begin")
@@ -212,3 +233,24 @@ async def test_a_view_is_told_as_one(desk: Desk, shop: Scene) -> None:
     await setup.run("create view seen as select 1 as one")
     with pytest.raises(UsageError, match="seen is a view, not a table"):
         await desk.plan("table.analyze", table=table(shop, "seen"))
+
+
+async def test_an_engine_without_the_statement_is_left_out_and_never_called_done(
+    desk: Desk, shop: Scene
+) -> None:
+    """The server answers with a note and does nothing."""
+    setup = await shop.client("setup")
+    await setup.run("create table hot (id int primary key) engine=memory")
+    await setup.run("create table log (id int not null) engine=csv")
+    for action in ("table.analyze", "table.optimize"):
+        named = await desk.run(action, table=table(shop, "hot"))
+        assert (named.exit, named.effect) == (Exit.FAILED, "none"), named
+        assert named.error is not None
+        assert "doesn't support" in named.error.message
+        run = await desk.run(action, schema=shop.database)
+        assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+        assert not [one for one in run.statements if "hot" in one or "log" in one]
+        plan = await desk.plan(action, schema=shop.database)
+        (said,) = [one for one in plan.warnings if "left out" in one]
+        assert "hot (MEMORY)" in said
+        assert "log (CSV)" in said

@@ -206,6 +206,24 @@ async def test_partitions_stand_for_their_table(desk: Desk, shop: Scene, postgre
     assert (run.exit, len(run.statements)) == (Exit.OK, 3 + finishing(postgres))
 
 
+async def test_a_partitioned_table_that_is_named_gets_statistics_of_its_own(desk: Desk, shop: Scene) -> None:
+    """Autovacuum never collects them, and an ANALYZE of its partitions does not either."""
+    setup = await shop.client("setup")
+    await setup.run("create table events (at int, v int) partition by range (at)")
+    for n in range(3):
+        await setup.run(f"create table events_{n} partition of events for values from ({n}) to ({n + 1})")
+    await setup.run("insert into events select g % 3, g from generate_series(1, 3000) g")
+    await setup.run("select pg_stat_force_next_flush()")
+    assert 'analyze "public"."events"' in (await desk.plan("database.maintain")).statements
+    run = await desk.run("table.analyze", table="events")
+    assert (run.exit, run.effect, run.statements) == (Exit.OK, "applied", ('analyze "public"."events"',)), run
+    own = "select count(*) from pg_stats where tablename = 'events' and inherited"
+    assert await desk.as_superuser(own, database=shop.database) == [(2,)]
+    assert {(await vacuumed(desk, shop.database))[f"events_{n}"] for n in range(3)} == {1}
+    again = await desk.plan("table.analyze", table=("events", "events_1"))
+    assert again.statements == ('analyze "public"."events"',)
+
+
 async def test_the_age_of_the_database_is_told_once_after_many(
     desk: Desk, shop: Scene, postgres: PostgresServer
 ) -> None:

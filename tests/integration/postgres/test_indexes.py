@@ -193,6 +193,22 @@ async def test_duplicates_and_what_others_begin_with_are_told_apart(desk: Desk) 
     assert (one.name, one.with_) == ("t_a", "public.t_a_b")
 
 
+async def test_who_drops_all_that_is_named_keeps_one_that_serves(desk: Desk) -> None:
+    await desk.run(
+        "create table t (a int, b int)",
+        "create index t_a on t (a)",
+        "create index t_a_b on t (a, b)",
+        "insert into t select g, g from generate_series(1, 1000) g",
+        "analyze t",
+    )
+    assert await findings(desk, Finding.UNUSED) == []
+    one = await only(desk, Finding.REDUNDANT)
+    assert (one.name, one.with_) == ("t_a", "public.t_a_b")
+    assert "drop one of them, not both" in one.why
+    await desk.run("select pg_stat_reset()")
+    assert (await only(desk, Finding.REDUNDANT)).since is not None
+
+
 async def test_a_partition_of_an_index_stays_and_one_beside_it_can_go(desk: Desk) -> None:
     await desk.run(
         "create table e (id int) partition by range (id)",

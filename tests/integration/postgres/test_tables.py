@@ -77,6 +77,23 @@ async def test_what_was_never_looked_at_is_unknown_and_not_zero(desk: Desk) -> N
     assert one.stale_statistics
 
 
+async def test_an_index_that_only_a_vacuum_passed_is_of_unknown_size(desk: Desk) -> None:
+    """VACUUM counts the table and not the index that was built when it was empty: 1 page, of 276."""
+    await desk.run(
+        f"create table t (id int primary key) {OFF}",
+        "insert into t select generate_series(1, 100000)",
+        "vacuum t",
+    )
+    one, (index,) = await desk.table("t"), await desk.engine.indexes(TableQuery(), (("public", "t_pkey"),))
+    assert (one.index_bytes, index.bytes, one.at_least) == (None, None, True)
+    await desk.run("analyze t")
+    one, (index,) = await desk.table("t"), await desk.engine.indexes(TableQuery(), (("public", "t_pkey"),))
+    size = await desk.admin.fetchval("select pg_indexes_size('t')")
+    assert (one.index_bytes, index.bytes, one.at_least) == (size, size, False)
+    await desk.run("truncate t", "analyze t")
+    assert (await desk.table("t")).index_bytes == await desk.admin.fetchval("select pg_indexes_size('t')")
+
+
 async def test_thresholds_follow_the_servers_settings_and_the_tables_own(desk: Desk) -> None:
     await desk.run(
         "create table plain (id int)",
@@ -203,7 +220,7 @@ async def test_a_partitioned_table_adds_its_partitions_up(desk: Desk) -> None:
     assert events.index_bytes == sum(one.index_bytes or 0 for one in leaves)
     assert events.vacuumed_at == min(one.vacuumed_at for one in leaves if one.vacuumed_at)
     assert (events.vacuum_at, events.analyzed_at, events.stale_statistics) == (None, None, True)
-    assert "ANALYZE it" in events.why
+    assert "table.analyze table=public.events" in events.why
     assert (await desk.tables()).total == 2
     named = (await desk.tables(names=(("public", "events"),))).tables
     assert named[0].name == "events"

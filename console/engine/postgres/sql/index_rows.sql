@@ -1,5 +1,7 @@
 -- Purpose: what is known of a few indexes without touching them or their tables: pg_get_indexdef() and
---   pg_get_expr() would wait behind AccessExclusive, so expressions and predicates come as stored
+--   pg_get_expr() would wait behind AccessExclusive, so expressions and predicates come as stored.
+--   An index that was built on an empty table keeps that size until ANALYZE: VACUUM alone does not count it,
+--   so that its size is unknown until then
 -- Privilege: none
 -- Cost: some index probes in catalogs for each, AccessShareLock on pg_class, pg_index, pg_attribute,
 --   pg_constraint and pg_inherits; measured 25 ms for 1,000 indexes
@@ -17,7 +19,10 @@ select c.oid::int8 as oid,
        t.oid < 16384 or tn.nspname = 'pg_catalog' as system,
        tn.nspname = 'pg_toast' as toast,
        pg_relation_filenode(c.oid)::int8 as filenode,
-       case when c.relkind = 'i' then b.size * c.relpages end as bytes,
+       case when c.relkind = 'i'
+             and (c.reltuples > 0 or (t.reltuples = 0 and pg_stat_get_live_tuples(t.oid) = 0)
+                  or (t.reltuples > 0 and x.indpred is not null))
+            then b.size * c.relpages end as bytes,
        case when t.relpages > 0 or t.reltuples >= 0 then b.size * t.relpages end as table_bytes,
        b.size as block,
        c.relpages::int8 as pages,

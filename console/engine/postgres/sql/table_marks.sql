@@ -1,5 +1,5 @@
 -- Purpose: what tells tables that were looked after since from those that were not, by name: their numbers, and
---   the counters and times that VACUUM and ANALYZE move. Only what holds rows itself: tables and materialized views
+--   the counters and times that VACUUM and ANALYZE move. Of a partitioned table those of its own statistics (14+)
 -- Privilege: none
 -- Cost: an index probe of pg_class and a look at statistics in memory for each (AccessShareLock on pg_class and
 --   pg_namespace): measured 4 ms for 1,000 tables; no size functions, no table is touched
@@ -14,4 +14,4 @@ select c.oid::int8 as oid,
   from unnest($1::text[], $2::text[]) w(schema, name)
   join pg_namespace n on n.nspname = w.schema::name
   join pg_class c on c.relname = w.name::name and c.relnamespace = n.oid
- where c.relkind in ('r', 'm')
+ where c.relkind in ('r', 'm', 'p')

@@ -30,7 +30,10 @@ select t.top,
   from tree t
   join pg_class c on c.oid = t.member
   left join pg_class o on o.oid = c.reltoastrelid
-  left join lateral (select coalesce(sum(i.relpages), 0)::int8 as pages
+  left join lateral (select case when bool_and(i.reltuples > 0
+                                               or (c.reltuples = 0 and pg_stat_get_live_tuples(c.oid) = 0)
+                                               or (c.reltuples > 0 and d.indpred is not null)) is not false
+                                 then coalesce(sum(i.relpages), 0)::int8 end as pages
                        from pg_index d join pg_class i on i.oid = d.indexrelid
                       where d.indrelid = c.oid) x on true
  cross join lateral (
@@ -51,7 +54,7 @@ select l.top,
        count(*) as leaves,
        sum(l.pages)::int8 as pages,
        sum(l.toast_pages)::int8 as toast_pages,
-       sum(l.index_pages)::int8 as index_pages,
+       case when bool_and(l.index_pages is not null) then sum(l.index_pages)::int8 end as index_pages,
        sum(l.rows)::int8 as rows,
        sum(l.dead)::int8 as dead,
        sum(l.modified)::int8 as modified,
