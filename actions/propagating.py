@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -100,7 +100,7 @@ def undone(rotations: Past | None, since: Past | None, label: str, hooks: Sequen
     """
     if rotations is None or since is None:
         return tuple(hooks)
-    newest = next((one for one in _newest(rotations) if label in _rotated(one)), None)
+    newest = next((one for one in _newest(rotations) if _rotated(one, label)), None)
     if newest is None:
         return ()
     # Whoever settled an open one did not see which were run, and propagate=false runs none.
@@ -112,9 +112,10 @@ def undone(rotations: Past | None, since: Past | None, label: str, hooks: Sequen
     return tuple(name for name in states if name in left)
 
 
-def _rotated(one: Mapping[str, Any]) -> Collection[str]:
-    """By a run that told its moves, or seen to be done by who settled it."""
-    return {*(one.get("moves") or ()), *(one.get(fingerprints.EVIDENCE) or ())}
+def _rotated(one: Mapping[str, Any], label: str) -> bool:
+    """Its rotation was done, by the run or as seen by who settled it: each of its rows has a mark then."""
+    marks = one.get(fingerprints.EVIDENCE) or ()
+    return any(part in marks for part in label.split(" and "))
 
 
 def _newest(past: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

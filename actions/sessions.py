@@ -55,21 +55,22 @@ class TerminateSession:
         )
 
     async def look(self, plan: Plan, engine: Engine) -> Look:
-        """A busy session is active one moment and between two statements the next: what it was planned in
-        counts, its transaction, and where it was planned in none that, whatever it has begun since.
+        """One that is still in the transaction that it was planned in may be at work again. Where the plan is
+        bound to none, it may not be idle in one: that has begun since.
         """
         server = await engine.identity()
         args = msgspec.convert(plan.args, SessionArgs)
         session = await identity.find(engine, server, SessionKey(args.id, args.started_at))
         pinned, now = plan.observed["transaction started"], session.transaction_started_at
-        moved = pinned is not None and not identity.same_transaction(
-            server, session, datetime.fromisoformat(pinned)
-        )
-        began = now.isoformat() if moved and now is not None else None
+        if pinned is None:
+            stays = now is None or session.state is State.ACTIVE
+        else:
+            stays = identity.same_transaction(server, session, datetime.fromisoformat(pinned))
+        began = now.isoformat() if now is not None else None
         return Look(
             observed={
                 "session": identity.identity(session),
-                "transaction started": began if moved else pinned,
+                "transaction started": pinned if stays else began,
             },
             refusals=forecast.protected(session),
             risk=self.risk,

@@ -107,7 +107,7 @@ async def _answer(process: asyncio.subprocess.Process, call: Call) -> bytes:
         return b""
     if call.both:
         async for line in _lines(process.stdout):
-            call.line(line)
+            call.line(without_verifiers(line))
         return b""
     kept = bytearray()
     while block := await process.stdout.read(1 << 16):
@@ -126,13 +126,20 @@ async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
 
 
 # mariadb-backup tells the grants of a login that lacks some, with the verifier of its password.
-_VERIFIED = re.compile(r"\bIDENTIFIED\b.*|\bPASSWORD\s+'.*", re.IGNORECASE)
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'|\b0x[0-9a-f]+", re.IGNORECASE)
+_VERIFIED = re.compile(r"\bIDENTIFIED\b.*|\bPASSWORD(?:\s+FOR\b[^=]*=)?\s*[=(]?\s*['\"].*", re.IGNORECASE)
+# A quote that psql cut off has no end.
+_QUOTED = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.|"")*(?:"|$)|\b0x[0-9a-f]+""", re.IGNORECASE
+)
+_SHAPES = re.compile(
+    r"SCRAM-SHA-256\$\S+|\*[0-9A-F]{40}\b|\bmd5[0-9a-f]{32}\b|\$A\$[0-9A-F]{3}\$\S+", re.IGNORECASE
+)
 
 
 def without_verifiers(line: str) -> str:
     """What a program says goes into messages and the ledger: a statement that sets a password does not."""
-    return _VERIFIED.sub(lambda found: _QUOTED.sub("<hidden>", found[0]), line)
+    told = _VERIFIED.sub(lambda found: _QUOTED.sub("<hidden>", found[0]), line)
+    return _SHAPES.sub("<hidden>", told)
 
 
 async def _lines(stream: asyncio.StreamReader) -> Any:

@@ -31,6 +31,13 @@ async def test_answer_and_complaint_are_kept_apart() -> None:
         ),
         ("CREATE USER u IDENTIFIED WITH 'p' AS 0x24412430", "IDENTIFIED WITH <hidden> AS <hidden>"),
         ("LINE 1: alter role x password 'it''s'", "password <hidden>"),
+        ("LINE 1: ALTER ROLE app WITH PASSWORD 'SCRAM-SHA-256$4096:abc...", "PASSWORD <hidden>"),
+        ("LINE 1: alter role app password 'cut off...", "password <hidden>"),
+        ("SET PASSWORD FOR 'a'@'%' = 'plain'", " = <hidden>"),
+        ("near 'PASSWORD('plain')'", "PASSWORD(<hidden>)<hidden>"),
+        ('CREATE USER a IDENTIFIED BY "plain"', "IDENTIFIED BY <hidden>"),
+        ("-- *6BB4837EB74329105EE4568DDA7DC67ED2CA2AD9 and md5" + "a" * 32, "-- <hidden> and <hidden>"),
+        ('password authentication failed for user "app"', 'failed for user "app"'),
         ("Access denied for user 'b'@'h' (using password: YES)", "user 'b'@'h' (using password: YES)"),
     ],
 )

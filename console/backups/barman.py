@@ -148,7 +148,7 @@ def complaint(answer: bytes) -> str:
     """What it says of an error on stdout: in its document where one was asked for."""
     try:
         said = msgspec.json.decode(answer, type=_Failed).errors
-    except msgspec.DecodeError:
+    except ValueError:  # msgspec's own, and bytes that are no text
         said = [answer.decode("utf-8", "replace").strip()]
     return "; ".join(said)[:300]
 

@@ -103,18 +103,16 @@ async def _target(target: Target, config: Config) -> Report:
     return Report(name=name, checks=(*checks, *operator, *drilled), exit=Exit.UNREACHABLE if bad else Exit.OK)
 
 
+_STOPPED = ("the receiver is stopped", "the applier is stopped")
+
+
 async def _role(target: Target, seen: ServerIdentity, engine: Engine) -> Check:
     """What it is beside what the config says it is: after a failover the two differ."""
     name, source = "role of the server", target.labels.get("replica_of")
     of = f" of {source}" if source else ""
     follows = await _follows(seen, engine)
     if follows is not None and seen.primary:
-        told = (
-            f"a replica{of} that takes writes: what is written here is nowhere else, and may stop its applier"
-        )
-        setting = "super_read_only" if seen.flavor == "mysql" else "read_only"
-        hint = f"SET GLOBAL {setting} = ON; and the same in its configuration"
-        return Check(name=name, ok=False, detail=f"{told}{_and(follows)}", hint=hint)
+        return _writable_replica(target, seen, follows)
     if seen.primary and source:
         told = f"primary, and the config calls it a replica of {source}"
         hint = (
@@ -131,6 +129,21 @@ async def _role(target: Target, seen: ServerIdentity, engine: Engine) -> Check:
         return Check(name=name, ok=True, detail=told)
     hint = "where it is meant to be one: `replica_of: NAME` among its labels, the target that is its primary"
     return Check(name=name, ok=False, detail="standby or read-only: actions may be refused", hint=hint)
+
+
+def _writable_replica(target: Target, seen: ServerIdentity, follows: str) -> Check:
+    """It has a source and takes writes: by mistake, or because it was promoted and kept its settings."""
+    name, source = "role of the server", target.labels.get("replica_of")
+    mysql = seen.flavor == "mysql"
+    if all(half in follows for half in _STOPPED):
+        label = f" and take `replica_of` from the labels of {target.name}" if source else ""
+        hint = f"where it was promoted: RESET {'REPLICA' if mysql else 'SLAVE'} ALL;{label}"
+        told = f"it takes writes, and has a source that it does not follow{_and(follows)}"
+        return Check(name=name, ok=False, detail=told, hint=hint)
+    of = f" of {source}" if source else ""
+    told = f"a replica{of} that takes writes: what is written here is nowhere else, and may stop its applier"
+    hint = f"SET GLOBAL {'super_read_only' if mysql else 'read_only'} = ON; and the same in its configuration"
+    return Check(name=name, ok=False, detail=f"{told}{_and(follows)}", hint=hint)
 
 
 async def _follows(seen: ServerIdentity, engine: Engine) -> str | None:

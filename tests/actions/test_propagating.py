@@ -13,11 +13,16 @@ LABEL = "app@%"
 
 def rotated(at: int, hooks: dict[str, str] | None = None, **over: Any) -> dict[str, Any]:
     told = {LABEL: [{"hook": name, "state": state} for name, state in hooks.items()]} if hooks else {}
-    return {"ended_at": f"2026-01-01T00:00:{at:02}", "moves": {LABEL: ["altered"]}, "hooks": told} | over
+    return {"ended_at": f"2026-01-01T00:00:{at:02}", "fingerprints": {LABEL: None}, "hooks": told} | over
 
 
 def handed(at: int, **hooks: str) -> dict[str, Any]:
     return rotated(at, hooks)
+
+
+def refused(at: int) -> dict[str, Any]:
+    """What it tried stands in it, and no mark."""
+    return {"ended_at": f"2026-01-01T00:00:{at:02}", "moves": {LABEL: ["stored"]}}
 
 
 SETTLED = {"ended_at": "2026-01-01T00:00:05", "fingerprints": {LABEL: None}}
@@ -39,6 +44,7 @@ OTHER = {"ended_at": "2026-01-01T00:00:05", "fingerprints": {"other@%": None}}
         ([rotated(1)], [handed(2, a="done", b="done")], ()),
         ([SETTLED, rotated(1, {"a": "done", "b": "done"})], [], ("a", "b")),
         ([SETTLED, rotated(1, {"a": "done", "b": "done"})], [handed(6, a="done")], ("b",)),
+        ([refused(5), rotated(1, {"a": "done", "b": "done"})], [], ()),
         ([OTHER, rotated(1, {"a": "done", "b": "done"})], [], ()),
         (None, [], ("a", "b")),
         ([], None, ("a", "b")),

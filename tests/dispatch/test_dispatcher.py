@@ -140,22 +140,39 @@ async def test_what_changed_since_the_plan_stops_it_without_an_intent(
     assert "intent" not in await bench.kinds()
 
 
+IDLE = {"state": State.IDLE, "transaction_started_at": None}
+BUSY = {"state": State.ACTIVE}
+BETWEEN = {"state": State.IDLE_IN_TRANSACTION}
+LATER = {"transaction_started_at": STARTED}
+
+
 @pytest.mark.parametrize(
-    ("planned", "then"),
+    ("planned", "then", "fits"),
     [
-        ({}, {"state": State.ACTIVE}),
-        ({"state": State.ACTIVE, "transaction_started_at": None}, {"state": State.IDLE}),
-        ({"state": State.ACTIVE}, {"state": State.IDLE_IN_TRANSACTION}),
+        (BETWEEN, BUSY, True),
+        (BUSY, IDLE, True),
+        (IDLE, BUSY, True),
+        (BUSY, BUSY | LATER, True),
+        (BETWEEN, BETWEEN | LATER, False),
+        (BETWEEN, BUSY | LATER, False),
+        (IDLE, BETWEEN, False),
+        (BUSY, BETWEEN | LATER, False),
     ],
-    ids=["at work again in its transaction", "between two statements", "in its transaction"],
 )
-async def test_a_session_that_works_in_between_is_the_one_that_was_planned_for(
-    bench: Bench, planned: dict[str, Any], then: dict[str, Any]
+async def test_a_session_may_work_in_between_and_not_begin_anew(
+    bench: Bench, planned: dict[str, Any], then: dict[str, Any], fits: bool
 ) -> None:
+    began = bench.engine.list[0].transaction_started_at
+    bench.engine.list = bench.engine.list[:1]  # nobody waits for it
     bench.engine.change(1, **planned)
     plan = await bench.plan()
-    bench.engine.change(1, **then)
-    assert (await bench.run(plan)).effect == "applied"
+    bench.engine.change(1, **({"transaction_started_at": began} | then))
+    if fits:
+        assert (await bench.run(plan)).effect == "applied"
+        return
+    with pytest.raises(Stale, match="nothing was executed"):
+        await bench.run(plan)
+    assert bench.operator.sent == []
 
 
 @pytest.mark.parametrize(

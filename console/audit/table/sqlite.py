@@ -273,7 +273,7 @@ class SqliteTable:
 
     def _count(self, up_to: int) -> int:
         with self._read() as connection:
-            found = connection.execute("select count(*) from entry where id <= ?", (up_to,)).fetchone()
+            found = connection.execute("select count(*) from entry where +id <= ?", (up_to,)).fetchone()
             return int(found[0])
 
     def _candidates(self) -> list[Candidate]:

@@ -19,6 +19,7 @@ from console.secrets import Secret
 
 # PgBouncer keeps the connection to the server, with this name, for the next client that has none: under our
 # own it would be protected as ours, and nobody could end it after a rotation.
+_AUTHENTICATION = "authentication failed"
 _LEFT = {"application_name": "login through PgBouncer (dbdeck)"}
 
 
@@ -27,8 +28,9 @@ async def login(way: Pooler, user: str, password: Secret) -> Probe:
     try:
         connection = await log_in(_target(way, user), Login(user=user), password, limits=_LEFT, purpose="")
     except asyncpg.ProtocolViolationError as error:
-        # PgBouncer's word for a wrong password, and for settings that it does not know: none was sent.
-        return Probe(answer=Answer.REJECTED, why=str(error))
+        # PgBouncer's word for a wrong password, and for much else, such as no room for another client.
+        refused = _AUTHENTICATION in str(error)
+        return Probe(answer=Answer.REJECTED if refused else Answer.UNKNOWN, why=str(error))
     except FAILURES as error:
         return classify(error)
     try:

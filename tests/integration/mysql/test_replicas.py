@@ -140,6 +140,17 @@ async def test_doctor_tells_a_replica_that_takes_writes_from_a_primary(
     assert (found["ok"], found["hint"]) == (True, ""), found
 
 
+async def test_one_that_was_promoted_is_not_to_be_made_read_only(copied: MysqlServer, tmp_path: Path) -> None:
+    """STOP REPLICA at a failover leaves the settings of its source behind."""
+    await superuser(copied, "stop replica")
+    found = await role(tmp_path, copied, replica_of="main")
+    assert found["ok"] is False
+    assert "it takes writes, and has a source that it does not follow" in found["detail"]
+    assert "where it was promoted: RESET " in found["hint"]
+    assert "`replica_of`" in found["hint"]
+    assert "read_only" not in found["hint"]
+
+
 async def test_doctor_tells_of_a_replica_that_has_stopped(
     logged_mysql: MysqlServer, copied: MysqlServer, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ select m.object_type as type,
        m.lock_status as status,
        t.processlist_id as session_id,  --: mysql
        cast(coalesce(t.processlist_id, (select p.id from information_schema.processlist p  --: mariadb
-                                    where p.tid = t.thread_os_id limit 1)) as unsigned) as session_id,  --: mariadb
+                                    where t.thread_os_id > 0 and p.tid = t.thread_os_id limit 1)) as unsigned) as session_id,  --: mariadb
        t.thread_id as thread_id,
        t.name as thread
   from performance_schema.metadata_locks m

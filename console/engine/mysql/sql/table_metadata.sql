@@ -4,7 +4,7 @@
 --   owner that has no number
 select t.processlist_id as session_id,  --: mysql
 select cast(coalesce(t.processlist_id, (select p.id from information_schema.processlist p  --: mariadb
-                                    where p.tid = t.thread_os_id limit 1)) as unsigned) as session_id,  --: mariadb
+                                    where t.thread_os_id > 0 and p.tid = t.thread_os_id limit 1)) as unsigned) as session_id,  --: mariadb
        t.thread_id as thread_id,
        t.name as thread,
        m.object_type as type,
