@@ -129,7 +129,7 @@ async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
 _VERIFIED = re.compile(r"\bIDENTIFIED\b.*|\bPASSWORD(?:\s+FOR\b[^=]*=)?\s*[=(]?\s*['\"].*", re.IGNORECASE)
 # A quote that psql cut off has no end.
 _QUOTED = re.compile(
-    r"""'(?:[^'\\]|\\.|'')*(?:'|$)|"(?:[^"\\]|\\.|"")*(?:"|$)|\b0x[0-9a-f]+""", re.IGNORECASE
+    r"""'(?:[^'\\]|\\.|'')*(?:'|\\?$)|"(?:[^"\\]|\\.|"")*(?:"|\\?$)|\b0x[0-9a-f]+""", re.IGNORECASE
 )
 _SHAPES = re.compile(
     r"SCRAM-SHA-256\$\S+|\*[0-9A-F]{40}\b|\bmd5[0-9a-f]{32}\b|\$A\$[0-9A-F]{3}\$\S+", re.IGNORECASE

@@ -33,6 +33,7 @@ async def test_answer_and_complaint_are_kept_apart() -> None:
         ("LINE 1: alter role x password 'it''s'", "password <hidden>"),
         ("LINE 1: ALTER ROLE app WITH PASSWORD 'SCRAM-SHA-256$4096:abc...", "PASSWORD <hidden>"),
         ("LINE 1: alter role app password 'cut off...", "password <hidden>"),
+        ("LINE 1: alter role app password 'cut off\\", "password <hidden>"),
         ("SET PASSWORD FOR 'a'@'%' = 'plain'", " = <hidden>"),
         ("near 'PASSWORD('plain')'", "PASSWORD(<hidden>)<hidden>"),
         ('CREATE USER a IDENTIFIED BY "plain"', "IDENTIFIED BY <hidden>"),
