@@ -100,8 +100,8 @@ async def follow(plan: Plan, engine: Engine, watch: Watch, *, settle: float = 0.
     """Look every half a second until all former waiters are released and nothing new was seen for a
     while, until `watch.stop`, or until the time is over. A read that fails ends it; what was seen counts.
 
-    `settle`: seconds given to those who are held at first, however short the watch is: locks are
-    handed on one after the other.
+    `settle`: seconds given to those who wait at first, however short the watch is: locks are handed on one
+    after the other, and who has just got his may meet the next holder a moment later. One look is none then.
     """
     told = msgspec.convert(plan.evidence.get("before", {}), Before)
     story = _Story(told, watch)
@@ -120,7 +120,7 @@ async def _look_on(story: _Story, engine: Engine, watch: Watch, settle: float) -
         if story.hear(now, clock() - start):
             moved = clock()
         quiet = not now.waiting and clock() - moved >= QUIET_SECONDS
-        seconds = max(watch.seconds, settle if now.held else 0.0)
+        seconds = max(watch.seconds, settle if now.waiting else min(settle, LOOK_SECONDS))
         if quiet or story.nothing_to_see or watch.stop.is_set() or clock() - start >= seconds:
             return
         await pause(watch.stop, min(LOOK_SECONDS, seconds))

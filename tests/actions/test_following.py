@@ -116,6 +116,15 @@ async def test_locks_that_are_handed_on_late_are_waited_for() -> None:
     assert "not_freed" not in found
 
 
+async def test_who_has_got_his_lock_and_meets_the_next_holder_is_not_called_free() -> None:
+    engine = ScriptedEngine(storm(2))
+    made, held = await plan(engine), engine.list
+    engine.end(1)
+    asyncio.get_running_loop().call_later(0.01, lambda: setattr(engine, "list", held))
+    found = await following.follow(made, engine, Watch(seconds=0), settle=1.0)
+    assert found["not_freed"] == [2, 3]
+
+
 async def test_a_client_that_comes_back_with_the_same_statement_is_seen() -> None:
     engine = ScriptedEngine([GONE, make_session(5, application="checkout", query="update  x")])
     made = await plan(engine)
