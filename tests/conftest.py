@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from zlib import crc32
@@ -122,15 +123,33 @@ def fleet() -> Iterator[Fleet]:
     started.close()
 
 
+@contextlib.contextmanager
+def _missing_is_told() -> Iterator[None]:
+    """What this machine lacks skips the tests that need it, with its name, and fails them in CI."""
+    try:
+        yield
+    except places.Missing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"in CI everything has to be there: {missing}")
+        pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    with _missing_is_told():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    with _missing_is_told():
+        return (yield)
+
+
 def _server(request: pytest.FixtureRequest, fleet: Fleet, name: str) -> Server:
     if name not in _selected(request.config):
         pytest.skip(f"{name} is not among --servers")
-    try:
-        return fleet.get(name)
-    except places.Missing as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"in CI every server has to be there: {missing}")
-        pytest.skip(str(missing))
+    return fleet.get(name)
 
 
 def _postgres(request: pytest.FixtureRequest, fleet: Fleet, name: str) -> PostgresServer:

@@ -36,7 +36,7 @@ SCALARS = (
 )
 BODIES = st.dictionaries(
     st.text(),
-    st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)),
+    st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20),
 )
 
 

@@ -35,12 +35,7 @@ asyncio.run(main())
 
 @pytest.fixture
 def binaries() -> Path:
-    try:
-        return places.postgres_binaries("pg18")
-    except places.Missing as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    return places.postgres_binaries("pg18")
 
 
 @pytest.fixture

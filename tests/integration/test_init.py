@@ -24,7 +24,6 @@ from tests.integration.test_kill import CHILD
 from tests.servers import accounts
 from tests.servers.fleet import Fleet, Server
 from tests.servers.mysql import MysqlServer
-from tests.servers.places import Missing
 from tests.servers.postgres import PostgresServer
 
 MASTER, CANARY = "a-l0ng-enough-master", "c4n4ry-4dm1n-pw"
@@ -57,12 +56,7 @@ def home(tmp_path: Path) -> Newcomer:
 def server(request: pytest.FixtureRequest, fleet: Fleet) -> Server:
     if request.param not in request.config.getoption("--servers"):
         pytest.skip(f"{request.param} is not among --servers")
-    try:
-        return fleet.get(request.param)
-    except Missing as missing:
-        if os.environ.get("CI") == "true":
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    return fleet.get(request.param)
 
 
 @pytest_asyncio.fixture

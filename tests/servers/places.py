@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from console.dispatch.fence import objection
+from console.dispatch.lease import unprivileged
 from console.dispatch.scratch import wheel_binaries
 from console.errors import UsageError
 
@@ -21,7 +23,7 @@ _DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 
 
 class Missing(Exception):
-    """This server is not installed on this machine."""
+    """This machine has no such server, or cannot do that: tests that need it are skipped, and fail in CI."""
 
 
 def cache() -> Path:
@@ -99,6 +101,14 @@ def mysql_tools(folder: Path) -> Path:
         script.write_text(f'#!/bin/sh\nfirst=$1\n[ $# -eq 0 ] || shift\nexec {start} "$first" {more} "$@"\n')
         script.chmod(0o755)
     return folder
+
+
+async def fence() -> None:
+    """Raises Missing where no restored server can be kept from the network: an ordinary user may not do that
+    on each machine, and hardly anybody in a container.
+    """
+    if why := await objection(unprivileged()):
+        raise Missing(f"a restored server cannot be kept from the network here: {why}")
 
 
 def version(name: str) -> str:

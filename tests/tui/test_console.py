@@ -271,8 +271,8 @@ async def test_open_intents_are_told_at_start(tmp_path: Path, monkeypatch: pytes
     async with shown(first) as pilot:
         await proposed(first, pilot, "t")
         await pilot.press(*"why", "enter")
-        await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))
-        assert "UNKNOWN" in first.status
+        await until(pilot, lambda: "UNKNOWN" in first.status)
+        assert isinstance(pilot.app.screen, TextScreen)
     second = Stage(tmp_path, monkeypatch, Environment.DEV)
     async with second.app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))

@@ -208,11 +208,16 @@ async def test_the_monitor_of_postgresql_reads_it_with_the_grant(
 
 
 class Unlocked(MemoryStore):
-    """A keyring without a lock: both look, both find nothing, both write."""
+    """A keyring without a lock: both look, both find nothing, both write, and then both go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = asyncio.Barrier(2)
 
     async def claim(self, name: str, secret: Secret) -> Secret | None:
-        await asyncio.sleep(0.05)
-        await self.put(name, secret)
+        async with self._both:
+            await self.put(name, secret)
+        await self._both.wait()
         return secret
 
 

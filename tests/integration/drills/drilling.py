@@ -20,6 +20,7 @@ from console.dispatch.enclosure import Enclosure, enclosure
 from console.engine.port import Row, Statement
 from console.model.backups import Backup, DrillRule, Source
 from console.model.drills import Check, Outcome
+from tests.servers import places
 
 
 class Drilled(NamedTuple):
@@ -78,6 +79,7 @@ async def drilled(
     watch: Watch | None = None,
 ) -> AsyncIterator[Drilled]:
     """As the drill does it: tools, media, restore."""
+    await places.fence()
     backup = (await found(source))[name]
     site = Site(rule(source, binaries), source, backup, watch or Watch())
     site.to_time = to_time

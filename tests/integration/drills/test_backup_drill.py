@@ -122,6 +122,7 @@ async def _done(argv: list[str]) -> None:
 
 @pytest_asyncio.fixture
 async def shop(postgres18: PostgresServer, tmp_path: Path) -> AsyncIterator[Shop]:
+    await places.fence()
     database = await postgres18.new_database()
     made = Shop(postgres18, database, tmp_path)
     await made.sql(_SCHEMA)

@@ -81,6 +81,7 @@ class Shop:
 
 @pytest_asyncio.fixture
 async def shop(postgres18: PostgresServer, tmp_path: Path) -> AsyncIterator[Shop]:
+    await places.fence()
     made = Shop(postgres18, await postgres18.new_database(), tmp_path)
     await made.dump()
     yield made

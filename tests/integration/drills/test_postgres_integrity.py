@@ -30,12 +30,9 @@ SHOP = (
 
 @pytest_asyncio.fixture(params=places.POSTGRES)
 async def copy(request: pytest.FixtureRequest) -> AsyncIterator[Copy]:
-    try:
-        async with copy_of(request.param) as made:
-            await made.run(*SHOP)
-            yield made
-    except places.Missing as missing:
-        pytest.skip(str(missing))
+    async with copy_of(request.param) as made:
+        await made.run(*SHOP)
+        yield made
 
 
 @pytest_asyncio.fixture

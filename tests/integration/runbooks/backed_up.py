@@ -41,6 +41,7 @@ async def backed_up(
     server: Server, folder: Path, patch: pytest.MonkeyPatch, *statements: str, **over: Any
 ) -> AsyncIterator[Command]:
     """A database made by `statements`, and a source `nightly` that a login of its own takes."""
+    await places.fence()
     patch.setenv("DBDECK_TEST_BACKUP", PASSWORD)
     database = await server.new_database()
     mysql = isinstance(server, MysqlServer)
