@@ -24,6 +24,7 @@ from console.dispatch import policy as rules
 from console.dispatch.action import (
     Action,
     Approval,
+    Binding,
     Keeping,
     Lasting,
     Look,
@@ -164,6 +165,8 @@ class Dispatcher:
         thinned = isinstance(action, Thinning)
         if isinstance(action, Thinning):
             action = action.among(saved)
+        elif isinstance(action, Binding):
+            action = action.bound_as(saved)
         try:
             fresh = await self._plan(action, engine, parsed)
         except UsageError as error:  # it could be planned once

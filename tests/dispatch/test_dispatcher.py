@@ -146,7 +146,7 @@ BETWEEN = {"state": State.IDLE_IN_TRANSACTION}
 LATER = {"transaction_started_at": STARTED}
 
 
-@pytest.mark.parametrize(
+MOVES = pytest.mark.parametrize(
     ("planned", "then", "fits"),
     [
         (BETWEEN, BUSY, True),
@@ -159,6 +159,9 @@ LATER = {"transaction_started_at": STARTED}
         (BUSY, BETWEEN | LATER, False),
     ],
 )
+
+
+@MOVES
 async def test_a_session_may_work_in_between_and_not_begin_anew(
     bench: Bench, planned: dict[str, Any], then: dict[str, Any], fits: bool
 ) -> None:
@@ -173,6 +176,36 @@ async def test_a_session_may_work_in_between_and_not_begin_anew(
     with pytest.raises(Stale, match="nothing was executed"):
         await bench.run(plan)
     assert bench.operator.sent == []
+
+
+@MOVES
+async def test_a_saved_plan_holds_as_long_as_one_in_the_console(
+    bench: Bench, planned: dict[str, Any], then: dict[str, Any], fits: bool
+) -> None:
+    """And its hash stays, by which others approved it."""
+    began = bench.engine.list[0].transaction_started_at
+    bench.engine.list = bench.engine.list[:1]  # nobody waits for it
+    bench.engine.change(1, **planned)
+    saved = msgspec.json.decode(msgspec.json.encode(await bench.plan()), type=Plan)
+    bench.engine.change(1, **({"transaction_started_at": began} | then))
+    if fits:
+        vouched = await bench.dispatcher.vouched(saved, bench.engine)
+        assert (vouched.hash, vouched.statements) == (saved.hash, saved.statements)
+        assert (await bench.run(vouched)).effect == "applied"
+        return
+    with pytest.raises(Stale, match="nothing was executed"):
+        await bench.dispatcher.vouched(saved, bench.engine)
+
+
+@pytest.mark.parametrize("began", [None, "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00", 7, "x"])
+async def test_a_saved_plan_is_bound_to_no_other_transaction_by_who_edits_it(
+    bench: Bench, began: object
+) -> None:
+    bench.engine.change(1, **BETWEEN)
+    plan = await bench.plan()
+    edited = msgspec.structs.replace(plan, observed={**plan.observed, "transaction started": began})
+    with pytest.raises((Refused, Stale), match="nothing was executed"):
+        await bench.dispatcher.vouched(edited, bench.engine)
 
 
 @pytest.mark.parametrize(
