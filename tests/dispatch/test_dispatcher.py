@@ -17,7 +17,7 @@ from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import Kind
 from console.dispatch import dispatcher as dispatching
 from console.dispatch import effect as module
-from console.dispatch.action import Approval, Plan, Risk
+from console.dispatch.action import Approval, Plan, Result, Risk, Verdict
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
@@ -176,6 +176,18 @@ async def test_a_session_may_work_in_between_and_not_begin_anew(
     with pytest.raises(Stale, match="nothing was executed"):
         await bench.run(plan)
     assert bench.operator.sent == []
+
+
+def test_what_the_last_look_missed_is_called_no_session() -> None:
+    """It may be a setting, a slot, an account."""
+    plan = Plan(
+        action="setting.set", target="shop", risk=Risk.LOW, args={}, subject={"title": "set work_mem"},
+        statements=(), server=IDENTITY, made_at=NOW,
+    )  # fmt: skip
+    verdict = Verdict(state="not_applied", summary="work_mem is 4MB")
+    end = module.conclude(plan, Result(matched=False), verdict, None)
+    assert end.error is not None
+    assert (end.error.kind, end.error.hint) == ("stale", "look again: it may have changed since the plan")
 
 
 @MOVES
