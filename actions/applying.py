@@ -101,7 +101,7 @@ class ApplyMigration:
         if args.begin_at > len(found) or (whole and args.begin_at > 1):
             why = "it is one transaction" if whole else f"it has {counted(len(found), 'statement')}"
             raise UsageError(f"begin_at={args.begin_at}: {why}; nothing was executed")
-        rehearsed, why = _rehearsed(await memory.past(REHEARSE, engine.target.name), script, args)
+        rehearsed, why = _rehearsed(await memory.ends(REHEARSE, engine.target.name), script, args)
         there, here = str(rehearsed.get("database") or ""), engine.target.database
         why = why or elsewhere(there, here)
         past = await _before(memory, engine.target.name, script, args)
@@ -189,9 +189,13 @@ async def _script(args: ApplyArgs, flavor: str) -> tuple[Script, list[Part]]:
 
 
 def _rehearsed(
-    past: Sequence[Mapping[str, Any]], script: Script, args: ApplyArgs
+    past: Sequence[Mapping[str, Any]] | None, script: Script, args: ApplyArgs
 ) -> tuple[Mapping[str, Any], str]:
-    """The newest rehearsal of exactly this script, and why it does not count; "" where it does."""
+    """The newest rehearsal of exactly this script, and why it does not count; "" where it does. `past` None:
+    the ledger does not tell.
+    """
+    if past is None:
+        return {}, "whether exactly this script was rehearsed is not known: the ledger does not tell"
     side = "down" if args.revert else "up"
     for one in past:
         kept = one.get("rehearsal")
@@ -216,17 +220,16 @@ def _rehearsed(
 
 async def _before(memory: Memory, target: str, script: Script, args: ApplyArgs) -> Before:
     """What the ledger knows of the same contents applied here, and of those that lead back from them."""
-    runs = await memory.earlier(APPLY, target, script.sha256)
     other = args.up if args.revert else args.down
-    if not other:
-        return before(runs, (), "")
+    back, unread = "", ""
     try:
-        opposite = await asyncio.to_thread(read_script, other)
+        back = (await asyncio.to_thread(read_script, other)).sha256 if other else ""
     except UsageError as error:
         unread = f"the other way: {error.message.removesuffix('; nothing was executed')}"
-        told = before(runs, (), "")
-        return Before(told.forecast, (*told.warnings, unread))
-    return before(runs, await memory.earlier(APPLY, target, opposite.sha256), Path(other).name)
+    found = await memory.earlier(APPLY, target, [one for one in (script.sha256, back) if one])
+    runs, since = (None, None) if found is None else (found.get(script.sha256, ()), found.get(back, ()))
+    told = before(runs, since, Path(other).name)
+    return Before(told.forecast, (*told.warnings, *([unread] if unread else [])))
 
 
 def _statement(search_path: str, part: Part, number: int) -> Statement:

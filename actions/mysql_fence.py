@@ -19,7 +19,8 @@ from console.engine.queries import quote_ident
 from console.errors import ActionFailed
 from console.model.drills import Area, Check, Outcome
 from console.model.login import EngineKind, Login
-from console.model.target import Environment, Target
+from console.model.replication import replica_word
+from console.model.target import Environment, ServerIdentity, Target
 from console.model.tls import TlsMode
 
 # Nobody's name on a real server. Inventories leave it out, so that a restored copy is not said to have
@@ -291,7 +292,6 @@ _OWN_ACCOUNTS = "SELECT user, host FROM mysql.user WHERE user IN ('root', 'mysql
 # ---- asking it ----------------------------------------------------------------------------------------
 
 _ASKED = "SELECT @@skip_networking, @@global.event_scheduler, @@datadir, @@log_bin"
-_REPLICAS = {"mariadb": "SHOW ALL SLAVES STATUS", "mysql": "SHOW REPLICA STATUS"}
 _THREADS = (
     "SELECT command, user FROM information_schema.processlist"
     " WHERE user = 'system user' AND command IN ('Connect', 'Slave_IO', 'Slave_SQL', 'Query')"
@@ -303,7 +303,7 @@ async def fence_checks(enclosure: Enclosure, restored: Restored) -> list[Check]:
     """By the server's own word. A server that reaches out has failed its fence, whatever the kernel does."""
     target = restored.target
     engine = await enclosure.reading(target)
-    flavor = (await engine.identity()).flavor
+    server = await engine.identity()
     row = (await told(enclosure, target, _ASKED))[0]
     facts = {
         "no network": _on(row[0]),
@@ -319,20 +319,21 @@ async def fence_checks(enclosure: Enclosure, restored: Restored) -> list[Check]:
     outcome = Outcome.PASSED if enclosure.closed else Outcome.SKIPPED
     kernel = "no route leads out" if enclosure.closed else "`network: open`: the kernel does not keep it in"
     checks.append(checked("closed by the kernel", outcome, kernel, Area.FENCE))
-    return [*checks, await _secrets_check(enclosure, target, flavor)]
+    return [*checks, await _secrets_check(enclosure, target, server)]
 
 
 def _on(value: object) -> bool:
     return str(value).upper() in ("1", "ON", "TRUE")
 
 
-async def _secrets_check(enclosure: Enclosure, target: Target, flavor: str) -> Check:
+async def _secrets_check(enclosure: Enclosure, target: Target, server: ServerIdentity) -> Check:
     """What it could log in with elsewhere is taken away, though nothing lets it out."""
-    replicas = await told(enclosure, target, _REPLICAS[flavor])
+    word = replica_word(server)
+    status = "SHOW ALL SLAVES STATUS" if server.flavor == "mariadb" else f"SHOW {word} STATUS"
+    replicas = await told(enclosure, target, status)
     servers = [str(row[0]) for row in await told(enclosure, target, _SERVERS)]
     if replicas:
-        reset = "RESET SLAVE ALL" if flavor == "mariadb" else "RESET REPLICA ALL"
-        await told(enclosure, target, reset)
+        await told(enclosure, target, f"RESET {word} ALL")
     for name in servers:
         await told(enclosure, target, f"DROP SERVER {quote_ident(name, 'mysql')}")
     said = f"{len(replicas)} replication source(s), {len(servers)} federated server(s)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,10 +19,13 @@ from console.dispatch.action import Look, Plan, Result, Risk, Verdict, Watch
 from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
-from console.errors import DbdeckError
+from console.errors import DbdeckError, Refused
 from console.model.sessions import Session, SessionKey, State
 from console.model.target import ServerIdentity
 from console.model.whatif import node_of
+
+_TRANSACTION = "transaction started"
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)] | None
 
 
 class TerminateSession:
@@ -38,50 +41,59 @@ class TerminateSession:
     )
     Args = SessionArgs
 
+    def __init__(self, saved: datetime | msgspec.UnsetType | None = msgspec.UNSET) -> None:
+        """`saved`: the transaction that a saved plan is bound to; None where it is bound to none."""
+        self._saved = saved
+
+    def bound_as(self, saved: Plan) -> TerminateSession:
+        try:
+            return TerminateSession(msgspec.convert(saved.observed[_TRANSACTION], _Moment))
+        except (KeyError, msgspec.ValidationError):
+            raise Refused(
+                f"the saved plan of {self.name} tells no transaction: it was edited; nothing was executed",
+                "plan anew",
+            ) from None
+
     async def plan(self, engine: Engine, args: SessionArgs) -> Plan:
         server, scene = await _look(engine, args)
         session = scene.session
-        in_queue = node_of(scene.tree, session.id) is not None
-        pinned = session.transaction_started_at if in_queue or session.state is not State.ACTIVE else None
+        pinned = self._pinned(server, scene)
         return _Draft(self.name, self.risk, engine.target.name, server, scene).plan(
             statements=(statements.terminate(server, session, pinned).shown,),
             observed={
                 "session": identity.identity(session),
-                "transaction started": pinned.isoformat() if pinned else None,
+                _TRANSACTION: pinned.isoformat() if pinned else None,
             },
             forecast=forecast.terminating(scene),
             refusals=forecast.protected(session),
             undo="nothing undoes it: the client sees a lost connection and its transaction is rolled back",
         )
 
+    def _pinned(self, server: ServerIdentity, scene: forecast.Scene) -> datetime | None:
+        """The transaction that is ended, and no other; None for a session at work that nobody waits for."""
+        session, saved = scene.session, self._saved
+        if not isinstance(saved, msgspec.UnsetType) and _stays(server, session, saved):
+            return saved
+        bound = session.state is not State.ACTIVE or node_of(scene.tree, session.id) is not None
+        return session.transaction_started_at if bound else None
+
     async def look(self, plan: Plan, engine: Engine) -> Look:
-        """One that is still in the transaction that it was planned in may be at work again. Where the plan is
-        bound to none, it may not be idle in one: that has begun since.
-        """
         server = await engine.identity()
         args = msgspec.convert(plan.args, SessionArgs)
         session = await identity.find(engine, server, SessionKey(args.id, args.started_at))
-        pinned, now = plan.observed["transaction started"], session.transaction_started_at
-        if pinned is None:
-            stays = now is None or session.state is State.ACTIVE
-        else:
-            stays = identity.same_transaction(server, session, datetime.fromisoformat(pinned))
-        began = now.isoformat() if now is not None else None
+        now, pinned = session.transaction_started_at, _bound_to(plan)
+        found = pinned if _stays(server, session, pinned) else now
         return Look(
             observed={
                 "session": identity.identity(session),
-                "transaction started": pinned if stays else began,
+                _TRANSACTION: found.isoformat() if found else None,
             },
             refusals=forecast.protected(session),
             risk=self.risk,
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
-        session = identity.session_of(plan)
-        pinned = plan.observed["transaction started"]
-        statement = statements.terminate(
-            plan.server, session, datetime.fromisoformat(pinned) if pinned else None
-        )
+        statement = statements.terminate(plan.server, identity.session_of(plan), _bound_to(plan))
         return statements.outcome(await operator.execute(statement), operator.user)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
@@ -100,6 +112,20 @@ class TerminateSession:
 
     def lock(self, plan: Plan) -> str:
         return f"session:{plan.subject['id']}"
+
+
+def _bound_to(plan: Plan) -> datetime | None:
+    pinned = plan.observed[_TRANSACTION]
+    return datetime.fromisoformat(pinned) if pinned else None
+
+
+def _stays(server: ServerIdentity, session: Session, pinned: datetime | None) -> bool:
+    """Whether a plan still holds. One that is in the transaction that it was planned in may be at work again.
+    Where the plan is bound to none, it may not be idle in one: that has begun since.
+    """
+    if pinned is not None:
+        return identity.same_transaction(server, session, pinned)
+    return session.transaction_started_at is None or session.state is State.ACTIVE
 
 
 class CancelQuery:

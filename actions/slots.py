@@ -80,12 +80,12 @@ class DropSlot:
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
-        """Raises ActionFailed where the consumer comes back each time; the slot is there then."""
+        """Raises ActionFailed where the consumer comes back each time, and Stale where one came to a slot
+        that had none; the slot is there then.
+        """
         slot = _slot_of(plan)
-        drop = statements.drop(slot, idle=slot.active_pid is None)
         if slot.active_pid is None:
-            rows = await operator.execute(drop)
-            return Result(matched=bool(rows) and bool(rows[0][1]))
+            return await _drop_idle(operator, slot)
         reader = slot.reader or Session(id=slot.active_pid, started_at=None)
         end = statements.end_reader(slot, reader)
         ended = _sent(await operator.execute(end))
@@ -115,6 +115,24 @@ class DropSlot:
 
     def lock(self, plan: Plan) -> str:
         return f"slot:{plan.subject['name']}"
+
+
+async def _drop_idle(operator: Operator, slot: Slot) -> Result:
+    """Only as it was seen: whoever has read from it since was not planned for. Raises Stale, ActionFailed."""
+    try:
+        rows = await operator.execute(statements.drop(slot, idle=True))
+    except ActionFailed as error:
+        if _IN_USE not in error.message:
+            raise
+        rows = [(True, False)]
+    active, dropped = rows[0] if rows else (False, True)
+    if not dropped:
+        what = "a consumer reads from it now" if active else "its position moved"
+        raise Stale(
+            f"the slot {slot.name} is not as it was planned for: {what}; it was not dropped",
+            "plan anew; while a consumer reads from it that wants terminate_consumer=true",
+        )
+    return Result(matched=bool(rows))
 
 
 async def _dropped(operator: Operator, slot: Slot) -> bool:

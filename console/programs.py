@@ -125,20 +125,29 @@ async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
     return "\n".join(kept)
 
 
-# mariadb-backup tells the grants of a login that lacks some, with the verifier of its password.
-_VERIFIED = re.compile(r"\bIDENTIFIED\b.*|\bPASSWORD(?:\s+FOR\b[^=]*=)?\s*[=(]?\s*['\"].*", re.IGNORECASE)
+# mariadb-backup tells the grants of a login that lacks some, with the verifier of its password; a restore the
+# statement that failed, of replication with the password of its source.
+_VERIFIED = re.compile(
+    r"\bIDENTIFIED\b.*|(?<![a-z])PASSWORD(?:\s+FOR\b[^=]*=)?\s*[=(]?\s*(?:E|U&)?['\"$].*", re.IGNORECASE
+)
 # A quote that psql cut off has no end.
 _QUOTED = re.compile(
-    r"""'(?:[^'\\]|\\.|'')*(?:'|\\?$)|"(?:[^"\\]|\\.|"")*(?:"|\\?$)|\b0x[0-9a-f]+""", re.IGNORECASE
+    r"""'(?:[^'\\]|\\.|'')*(?:'|\\?$)|"(?:[^"\\]|\\.|"")*(?:"|\\?$)|\$(\w*)\$.*?(?:\$\1\$|$)|\b0x[0-9a-f]+""",
+    re.IGNORECASE,
 )
+# In a connection string within a statement, whose quotes are doubled.
+_DOUBLED = re.compile(r"(?<=password=)''.+?''", re.IGNORECASE)
 _SHAPES = re.compile(
-    r"SCRAM-SHA-256\$\S+|\*[0-9A-F]{40}\b|\bmd5[0-9a-f]{32}\b|\$A\$[0-9A-F]{3}\$\S+", re.IGNORECASE
+    r"SCRAM-SHA-256\$\S+|\*[0-9A-F]{40}\b|\bmd5[0-9a-f]{32}\b|\$A\$[0-9A-F]{3}\$\S+"
+    r"|(?<=password=)(?!<hidden>)[^\s'\"]+|(?<=://)[^\s:/@]*:[^\s/@]+(?=@)",
+    re.IGNORECASE,
 )
 
 
 def without_verifiers(line: str) -> str:
     """What a program says goes into messages and the ledger: a statement that sets a password does not."""
-    told = _VERIFIED.sub(lambda found: _QUOTED.sub("<hidden>", found[0]), line)
+    told = _DOUBLED.sub("<hidden>", line)
+    told = _VERIFIED.sub(lambda found: _QUOTED.sub("<hidden>", found[0]), told)
     return _SHAPES.sub("<hidden>", told)
 
 

@@ -20,9 +20,18 @@ from console.config import Config
 from console.engine.drain_board import drain_board
 from console.engine.open import open_engine
 from console.engine.port import Engine
-from console.errors import DbdeckError, Exit, SecretsUnavailable, VaultLocked, WrongMaster
+from console.errors import (
+    DbdeckError,
+    Exit,
+    PrivilegeMissing,
+    SecretsUnavailable,
+    VaultLocked,
+    WrongMaster,
+)
 from console.keyrings import Pinned, current
 from console.model.accounts import Due, overdue
+from console.model.overview import REPLICA_UNKNOWN
+from console.model.replication import replica_word
 from console.model.target import Check, ServerIdentity, Target
 from console.present import drain as words
 from console.present.table import Tone
@@ -106,11 +115,21 @@ async def _target(target: Target, config: Config) -> Report:
 _STOPPED = ("the receiver is stopped", "the applier is stopped")
 
 
+_ROLE = "role of the server"
+
+
 async def _role(target: Target, seen: ServerIdentity, engine: Engine) -> Check:
+    try:
+        return _role_of(target, seen, await _follows(seen, engine))
+    except DbdeckError as error:
+        takes = "it takes writes" if seen.primary else "it is read-only"
+        return Check(name=_ROLE, ok=None, detail=f"{takes}; {error.message}", hint=error.hint)
+
+
+def _role_of(target: Target, seen: ServerIdentity, follows: str | None) -> Check:
     """What it is beside what the config says it is: after a failover the two differ."""
-    name, source = "role of the server", target.labels.get("replica_of")
+    name, source = _ROLE, target.labels.get("replica_of")
     of = f" of {source}" if source else ""
-    follows = await _follows(seen, engine)
     if follows is not None and seen.primary:
         return _writable_replica(target, seen, follows)
     if seen.primary and source:
@@ -133,11 +152,11 @@ async def _role(target: Target, seen: ServerIdentity, engine: Engine) -> Check:
 
 def _writable_replica(target: Target, seen: ServerIdentity, follows: str) -> Check:
     """It has a source and takes writes: by mistake, or because it was promoted and kept its settings."""
-    name, source = "role of the server", target.labels.get("replica_of")
+    name, source = _ROLE, target.labels.get("replica_of")
     mysql = seen.flavor == "mysql"
     if all(half in follows for half in _STOPPED):
         label = f" and take `replica_of` from the labels of {target.name}" if source else ""
-        hint = f"where it was promoted: RESET {'REPLICA' if mysql else 'SLAVE'} ALL;{label}"
+        hint = f"where it was promoted: RESET {replica_word(seen)} ALL;{label}"
         told = f"it takes writes, and has a source that it does not follow{_and(follows)}"
         return Check(name=name, ok=False, detail=told, hint=hint)
     of = f" of {source}" if source else ""
@@ -148,11 +167,14 @@ def _writable_replica(target: Target, seen: ServerIdentity, follows: str) -> Che
 
 async def _follows(seen: ServerIdentity, engine: Engine) -> str | None:
     """Of a server that can replicate and take writes: why it does not replicate, "" where it does; None where
-    it is no replica, or nobody can tell.
+    it is no replica. Raises PrivilegeMissing where this login may not know, and what a read raises.
     """
     if seen.flavor == "postgresql":
         return None
     pulse = await engine.pulse()
+    untold = next((one for one in pulse.unknown if one.startswith(REPLICA_UNKNOWN)), None)
+    if untold is not None:
+        raise PrivilegeMissing(REPLICA_UNKNOWN, untold.removeprefix(f"{REPLICA_UNKNOWN}: "))
     return pulse.halted if pulse.halted or pulse.lag_seconds is not None else None
 
 

@@ -310,6 +310,19 @@ class Thinning(Protocol):
 
 
 @runtime_checkable
+class Binding(Protocol):
+    """An action whose plan is bound to what its subject did at the time. A moment later it would be bound
+    otherwise; the saved one may hold all the same, as `look` says.
+    """
+
+    def bound_as(self, saved: Plan) -> Action[Any]:
+        """The action that binds its plan as `saved` is, where that holds. Raises Refused where that tells
+        nothing it is bound to.
+        """
+        ...
+
+
+@runtime_checkable
 class Resumable(Protocol):
     """An action on many subjects whose rest can be told from the server after it broke off."""
 

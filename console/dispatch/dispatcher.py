@@ -24,6 +24,7 @@ from console.dispatch import policy as rules
 from console.dispatch.action import (
     Action,
     Approval,
+    Binding,
     Keeping,
     Lasting,
     Look,
@@ -98,6 +99,7 @@ class Dispatcher:
         self.store = store
         self._locks = ledger.folder.parent / "locks"
         self.memory = Memory(store, ledger)
+        self._at_the_key = Memory(store, ledger, brief=True)
         self._lifeboats: dict[str, Lifeboat] = {}
 
     def lifeboat(self, target: Target) -> Lifeboat:
@@ -164,6 +166,8 @@ class Dispatcher:
         thinned = isinstance(action, Thinning)
         if isinstance(action, Thinning):
             action = action.among(saved)
+        elif isinstance(action, Binding):
+            action = action.bound_as(saved)
         try:
             fresh = await self._plan(action, engine, parsed)
         except UsageError as error:  # it could be planned once
@@ -389,7 +393,7 @@ class Dispatcher:
     async def _look(self, action: Action[Any], plan: Plan, engine: Engine) -> Plan | Look:
         if isinstance(action, Looking):
             return await action.look(plan, engine)
-        return await planned(action, engine, parse_args(action, plan.args), self.memory)
+        return await planned(action, engine, parse_args(action, plan.args), self._at_the_key)
 
     async def _may(self, action: Action[Any], plan: Plan, connection: OperatorConnection) -> Plan:
         """What the operator lacks is told before anything is recorded, where it can be."""

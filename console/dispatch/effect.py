@@ -217,7 +217,7 @@ def conclude(plan: Plan, result: Result, verdict: Verdict, failure: DbdeckError 
     missed = Failure(
         kind="stale" if not result.matched else "failed",
         message=f"{plan.title}: {verdict.summary}",
-        hint="look again: the session may have moved on" if not result.matched else "",
+        hint="look again: it may have changed since the plan" if not result.matched else "",
     )
     return Conclusion(status="failed", effect="none", exit=Exit.FAILED, error=told or missed)
 

@@ -63,22 +63,32 @@ class Earlier(NamedTuple):
     status: str
 
 
-async def earlier(ledger: Ledger, action: str, target: str, piece: str) -> Sequence[Earlier]:
-    """Runs of the action on this target whose intent has this piece of text, the newest first; not those that
-    did nothing, nor those that are open, by which the action is frozen.
+async def earlier(
+    ledger: Ledger, action: str, target: str, pieces: Collection[str]
+) -> Mapping[str, Sequence[Earlier]]:
+    """By piece of text the runs of the action on this target whose intent has it, the newest first; not those
+    that did nothing, nor those that are open, by which the action is frozen.
 
-    Raises AuditUnavailable, and PrivilegeMissing for a login that may only write.
+    One search of all intents, whatever the number of pieces; how they ended is found by their ids. Raises
+    AuditUnavailable, and PrivilegeMissing for a login that may only write.
     """
-    meant = await ledger.entries(kinds=(Kind.INTENT,), containing=piece)
-    wanted = {one.action_id for one in meant if _is_of(fields(one.body), action, target)}
-    if not wanted:
-        return ()
-    ends = await ledger.entries(
-        kinds=(Kind.OUTCOME, Kind.RESOLVED), newest_first=False, containing=f'"{action}"'
-    )
-    last = {one.action_id: one for one in ends if one.action_id in wanted}
-    found = [_ended(one) for one in last.values()]
-    return sorted((one for one in found if one.status not in _NOTHING), key=lambda one: one.at, reverse=True)
+    meant = await ledger.entries(kinds=(Kind.INTENT,), containing=f'"action":"{action}"')
+    mine = [one for one in meant if _is_of(fields(one.body), action, target)]
+    wanted = {piece: [one.action_id for one in mine if piece in (one.body or "")] for piece in pieces}
+    ends = {number: await _end(ledger, number) for number in {one for ids in wanted.values() for one in ids}}
+    return {piece: _newest([ends[number] for number in ids]) for piece, ids in wanted.items() if ids}
+
+
+async def _end(ledger: Ledger, action_id: UUID) -> Earlier | None:
+    """Its outcome, or what settled it later; None for one that is open."""
+    ends = await ledger.entries(limit=1, action_id=action_id, kinds=(Kind.OUTCOME, Kind.RESOLVED))
+    return _ended(ends[0]) if ends else None
+
+
+def _newest(ends: Iterable[Earlier | None]) -> list[Earlier]:
+    """Of those that did something."""
+    found = [one for one in ends if one is not None and one.status not in _NOTHING]
+    return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 _NOTHING = ("no_op", "failed", "not_applied")

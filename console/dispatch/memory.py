@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from console.audit.ledger import Ledger
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 
 class Memory:
-    """`store` None: there is no keyring here. Without a ledger what it would tell is unknown."""
+    """`store` None: there is no keyring here. Without a ledger what it would tell is unknown. `brief`: what a
+    plan only tells, and is not judged by, is not searched for.
+    """
 
-    def __init__(self, store: SecretStore | None = None, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, store: SecretStore | None = None, ledger: Ledger | None = None, *, brief: bool = False
+    ) -> None:
         self.store = store
         self._ledger = ledger
+        self._brief = brief
 
     async def judge(self, engine: Engine, found: Accounts) -> Accounts:
         """As the Accounts view has them, looked at anew. Raises nothing: what is not seen is noted."""
@@ -55,10 +60,18 @@ class Memory:
         except DbdeckError:
             return None
 
-    async def earlier(self, action: str, target: str, piece: str) -> Sequence[Earlier] | None:
-        """Its runs that did something and whose intent has this text, the newest first; None is unknown."""
+    async def earlier(
+        self, action: str, target: str, pieces: Collection[str]
+    ) -> Mapping[str, Sequence[Earlier]] | None:
+        """By piece its runs that did something and whose intent has this text, the newest first, where there
+        are any; None is unknown.
+        """
+        if self._ledger is None:
+            return None
+        if self._brief:
+            return {}
         try:
-            return await earlier(self._ledger, action, target, piece) if self._ledger is not None else None
+            return await earlier(self._ledger, action, target, pieces)
         except DbdeckError:
             return None
 

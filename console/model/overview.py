@@ -45,6 +45,9 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
 
 
+REPLICA_UNKNOWN = "whether this is a replica is unknown"  # what `unknown` begins with, with the GRANT
+
+
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """One short look. `at` and `started` are seconds of the server's own clock.
 

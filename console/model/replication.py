@@ -1,4 +1,4 @@
-"""Replication slots: what each keeps, who reads it, and what would be lost with it."""
+"""Replication: slots (what each keeps, who reads it, what would be lost with it), and its words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from console.model.sessions import Session
+from console.model.target import ServerIdentity
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,3 +36,9 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     invalidation: str | None = None
     synced: bool = False
     failover: bool = False
+
+
+def replica_word(server: ServerIdentity) -> str:
+    """What statements about replication call it: MySQL since 8.0.22 REPLICA; no statement has both words."""
+    new = server.flavor == "mysql" and server.version_num >= 80022
+    return "REPLICA" if new else "SLAVE"

@@ -36,7 +36,9 @@ class Started(_Event, tag="started", frozen=True, kw_only=True):
 class Begun(_Event, tag="begun", frozen=True, kw_only=True):
     """Before what a step does. `given` are its arguments as worked out; `attempt` counts from one.
 
-    `acts`: it changes something, so that what broke off here is looked for and never done again.
+    `acts`: it changes something, so that what broke off here is looked for and never done again. An attempt
+    that goes on with the rest of another has the arguments of the step here; those of the rest are in the
+    action's own intent.
     """
 
     step: str

@@ -127,7 +127,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
         if self._ssl_context is not None and not self.server_capabilities & CLIENT.SSL:
             raise TlsRefused(
                 f"{self._host}:{self._port} offers no TLS, and TLS was asked for; nothing was sent",
-                "enable TLS on the server, or write tls: off for this target in the config",
+                "enable TLS on the server, or write `tls: off` for it: of the target, or in audit.url",
             )
         if not self.server_capabilities & CLIENT.PLUGIN_AUTH:
             raise LoginRefused(f"{self._host} knows only the logins of MySQL before 5.5", _PLUGIN)

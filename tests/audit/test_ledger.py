@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -12,6 +14,8 @@ import pytest
 from console.audit.export import export_lines, verify_export
 from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Kind, canonical_json
+from console.audit.table.port import Query, sql
+from console.audit.table.sqlite import asked
 from console.errors import UsageError
 from console.secrets import Secret
 from tests.audit.sinks import PostgresSink, Sink, SqliteSink
@@ -43,6 +47,18 @@ async def test_a_row_reads_back_as_it_was_written(sink: Sink) -> None:
     assert read.body == canonical_json(HOSTILE)
     assert abs(read.at - datetime.now(UTC)) < timedelta(minutes=1)
     assert found.ok
+
+
+def test_a_file_finds_the_rows_of_an_action_by_an_index(tmp_path: Path) -> None:
+    """All rows were read for them: seconds at a million, and more than the deadline."""
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
+        connection.executescript(sql("sqlite.sql"))
+        for query in (Query(action_id=uuid4()), Query(action_id=uuid4(), kinds=(Kind.OUTCOME,), limit=1)):
+            text, values = asked(query)
+            plan = connection.execute(f"explain query plan {text}", values).fetchall()
+            assert any("SEARCH entry USING INDEX entry_action" in row[-1] for row in plan), plan
+        text, values = asked(Query())
+        assert connection.execute(text, values).fetchall() == []
 
 
 async def test_the_actions_of_a_run_are_found_by_it(sink: Sink) -> None:

@@ -17,7 +17,7 @@ from console.audit.ledger import Ledger, open_ledger
 from console.audit.record import Kind
 from console.dispatch import dispatcher as dispatching
 from console.dispatch import effect as module
-from console.dispatch.action import Approval, Plan, Risk
+from console.dispatch.action import Approval, Plan, Result, Risk, Verdict
 from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.effect import Run
 from console.dispatch.registry import Registry
@@ -146,7 +146,7 @@ BETWEEN = {"state": State.IDLE_IN_TRANSACTION}
 LATER = {"transaction_started_at": STARTED}
 
 
-@pytest.mark.parametrize(
+MOVES = pytest.mark.parametrize(
     ("planned", "then", "fits"),
     [
         (BETWEEN, BUSY, True),
@@ -159,6 +159,9 @@ LATER = {"transaction_started_at": STARTED}
         (BUSY, BETWEEN | LATER, False),
     ],
 )
+
+
+@MOVES
 async def test_a_session_may_work_in_between_and_not_begin_anew(
     bench: Bench, planned: dict[str, Any], then: dict[str, Any], fits: bool
 ) -> None:
@@ -173,6 +176,48 @@ async def test_a_session_may_work_in_between_and_not_begin_anew(
     with pytest.raises(Stale, match="nothing was executed"):
         await bench.run(plan)
     assert bench.operator.sent == []
+
+
+def test_what_the_last_look_missed_is_called_no_session() -> None:
+    """It may be a setting, a slot, an account."""
+    plan = Plan(
+        action="setting.set", target="shop", risk=Risk.LOW, args={}, subject={"title": "set work_mem"},
+        statements=(), server=IDENTITY, made_at=NOW,
+    )  # fmt: skip
+    verdict = Verdict(state="not_applied", summary="work_mem is 4MB")
+    end = module.conclude(plan, Result(matched=False), verdict, None)
+    assert end.error is not None
+    assert (end.error.kind, end.error.hint) == ("stale", "look again: it may have changed since the plan")
+
+
+@MOVES
+async def test_a_saved_plan_holds_as_long_as_one_in_the_console(
+    bench: Bench, planned: dict[str, Any], then: dict[str, Any], fits: bool
+) -> None:
+    """And its hash stays, by which others approved it."""
+    began = bench.engine.list[0].transaction_started_at
+    bench.engine.list = bench.engine.list[:1]  # nobody waits for it
+    bench.engine.change(1, **planned)
+    saved = msgspec.json.decode(msgspec.json.encode(await bench.plan()), type=Plan)
+    bench.engine.change(1, **({"transaction_started_at": began} | then))
+    if fits:
+        vouched = await bench.dispatcher.vouched(saved, bench.engine)
+        assert (vouched.hash, vouched.statements) == (saved.hash, saved.statements)
+        assert (await bench.run(vouched)).effect == "applied"
+        return
+    with pytest.raises(Stale, match="nothing was executed"):
+        await bench.dispatcher.vouched(saved, bench.engine)
+
+
+@pytest.mark.parametrize("began", [None, "2026-01-01T00:00:00+00:00", "2026-01-01T00:00:00", 7, "x"])
+async def test_a_saved_plan_is_bound_to_no_other_transaction_by_who_edits_it(
+    bench: Bench, began: object
+) -> None:
+    bench.engine.change(1, **BETWEEN)
+    plan = await bench.plan()
+    edited = msgspec.structs.replace(plan, observed={**plan.observed, "transaction started": began})
+    with pytest.raises((Refused, Stale), match="nothing was executed"):
+        await bench.dispatcher.vouched(edited, bench.engine)
 
 
 @pytest.mark.parametrize(

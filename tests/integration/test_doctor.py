@@ -183,6 +183,21 @@ async def test_a_monitor_without_rights_is_told_its_grant_and_the_grant_mends_it
     assert [one for one in checks(again).values() if one["vital"] and one["ok"] is not True] == []
 
 
+async def test_a_monitor_that_may_not_know_of_replication_is_not_told_it_is_on_a_primary(
+    any_server: Server, weak: str, tmp_path: Path
+) -> None:
+    done = await looked(tmp_path, any_server, monitor=login(weak))
+    found = checks(done)["role of the server"]
+    if not isinstance(any_server, MysqlServer):
+        assert (found["ok"], found["detail"]) == (True, "primary")
+        return
+    assert found["ok"] is None
+    assert found["detail"] == "it takes writes; whether this is a replica is unknown"
+    await superuser(any_server, found["hint"].rstrip(";"))
+    again = checks(await looked(tmp_path, any_server, monitor=login(weak)))["role of the server"]
+    assert (again["ok"], again["detail"]) == (True, "primary")
+
+
 async def test_an_operator_without_rights_is_told_its_grants_and_they_mend_it(
     any_server: Server, weak: str, tmp_path: Path
 ) -> None:

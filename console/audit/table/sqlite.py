@@ -251,16 +251,8 @@ class SqliteTable:
             return action_of(connection, where, values)
 
     def _entries(self, query: Query) -> list[Entry]:
-        text = sql("sqlite_entries.sql").format(order="desc" if query.newest_first else "asc")
-        values = {
-            "action_id": str(query.action_id) if query.action_id else None,
-            "parent": str(query.parent) if query.parent else None,
-            "kinds": f",{','.join(query.kinds)}," if query.kinds is not None else None,
-            "containing": query.containing,
-            "limit": -1 if query.limit is None else query.limit,
-        }
         with self._read() as connection:
-            return [to_entry(row) for row in _rows(connection, text, values)]
+            return [to_entry(row) for row in _rows(connection, *asked(query))]
 
     def _redact(self, writer: UUID, seq: int) -> bool:
         with self._one_at_a_time:
@@ -284,6 +276,30 @@ class SqliteTable:
             Candidate(intent=intent, outcome=outcome, alive=self._alive(intent.writer))
             for intent, outcome in intents
         ]
+
+
+_CONDITIONS: Final = {
+    "action_id": "action_id = :action_id",
+    "parent": "parent = :parent",
+    "kinds": "instr(:kinds, ',' || kind || ',')",
+    "containing": "instr(body, :containing)",
+}
+
+
+def asked(query: Query) -> tuple[str, Mapping[str, object]]:
+    """The statement with the conditions that there are, and its values: SQLite finds no row by an index where
+    one may be left out.
+    """
+    values = {
+        "action_id": str(query.action_id) if query.action_id else None,
+        "parent": str(query.parent) if query.parent else None,
+        "kinds": f",{','.join(query.kinds)}," if query.kinds is not None else None,
+        "containing": query.containing,
+    }
+    where = " and ".join(text for name, text in _CONDITIONS.items() if values[name] is not None)
+    order = "desc" if query.newest_first else "asc"
+    text = sql("sqlite_entries.sql").format(where=where or "true", order=order)
+    return text, {**values, "limit": -1 if query.limit is None else query.limit}
 
 
 def _page(connection: sqlite3.Connection, after: float) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from console.engine.mysql.link import Link
 from console.engine.mysql.look import look_at_all
 from console.engine.mysql.rows import account_literal
 from console.errors import PrivilegeMissing
+from console.model.overview import REPLICA_UNKNOWN
 from console.model.sessions import Protection, Session, State
 from console.model.table_locks import Load
 
@@ -51,7 +52,7 @@ async def lag(link: Link) -> Lag:
     except PrivilegeMissing:
         right = "SLAVE MONITOR" if identity.flavor == "mariadb" else "REPLICATION CLIENT"
         needed = f"GRANT {right} ON *.* TO {account_literal(identity.user)};"
-        return Lag(why=f"whether this is a replica is unknown: {needed}")
+        return Lag(why=f"{REPLICA_UNKNOWN}: {needed}")
     if not rows:
         return Lag(why=_ON_A_SOURCE, source=True)
     if (stopped := halt(rows)) is not None:

@@ -17,9 +17,9 @@ from console.model.probe import Answer, Probe
 from console.model.target import EngineKind, Login, Target
 from console.secrets import Secret
 
+_AUTHENTICATION = "authentication failed"
 # PgBouncer keeps the connection to the server, with this name, for the next client that has none: under our
 # own it would be protected as ours, and nobody could end it after a rotation.
-_AUTHENTICATION = "authentication failed"
 _LEFT = {"application_name": "login through PgBouncer (dbdeck)"}
 
 

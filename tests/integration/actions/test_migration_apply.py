@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 
 from actions.applying import ApplyMigration
-from console.audit.record import Kind
+from console.audit.record import Entry, Kind
 from console.audit.verify import fields
 from console.dispatch.action import Approval, Step
-from console.errors import Exit, Refused, UsageError
+from console.errors import Exit, PrivilegeMissing, Refused, UsageError
 from tests.integration.actions.attics import rows_logins
 from tests.integration.actions.conftest import Desk, desk_on, superuser
 from tests.servers.accounts import APP
@@ -220,6 +220,52 @@ async def test_a_script_that_was_applied_here_before_is_told_with_when_and_by_wh
     moved = bench.script("create table made (id int);")
     other = await bench.plan("migration.apply", up=moved, unrehearsed=True)
     assert any("applied here before" in one for one in other.warnings), "its contents count, not its name"
+
+
+async def test_all_intents_are_searched_once_for_what_was_applied_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger is long; and what is only told is not looked for again before it is applied."""
+    up, down = bench.script("create table made (id int);"), bench.script("drop table made;")
+    given = {"up": up, "down": down, "unrehearsed": True}
+    for revert in (False, True):
+        await bench.yes(await bench.plan("migration.apply", **given, revert=revert))
+    asked: list[dict[str, Any]] = []
+    entries = bench.ledger.entries
+
+    async def noted(**query: Any) -> list[Entry]:
+        asked.append(query)
+        return await entries(**query)
+
+    monkeypatch.setattr(bench.ledger, "entries", noted)
+
+    def searches() -> int:
+        return sum(one.get("kinds") == (Kind.INTENT,) and one.get("limit") is None for one in asked)
+
+    plan = await bench.plan("migration.apply", **given)
+    assert any("since then" in one for one in plan.forecast)
+    assert searches() == 1, asked
+    asked.clear()
+    assert (await bench.yes(plan)).effect == "applied"
+    assert searches() == 0, asked
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_ledger_that_does_not_tell_of_rehearsals_is_not_one_that_has_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    entries = bench.ledger.entries
+
+    async def forbidden(**query: Any) -> list[Entry]:
+        if query.get("containing"):
+            raise PrivilegeMissing("this login may only write")
+        return await entries(**query)
+
+    if not known:
+        monkeypatch.setattr(bench.ledger, "entries", forbidden)
+    plan = await bench.plan("migration.apply", up=bench.script(UP))
+    (said,) = plan.refusals
+    assert ("the ledger knows no rehearsal" in said, "the ledger does not tell" in said) == (known, not known)
 
 
 async def test_a_script_that_was_taken_back_is_no_warning(bench: Bench) -> None:

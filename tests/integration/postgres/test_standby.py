@@ -255,6 +255,16 @@ async def test_the_reader_that_stops_replay_is_ended_on_the_standby(couple: Coup
     await primary.close()
 
 
+async def test_how_far_a_replica_is_behind_that_is_hidden_is_unknown(couple: Couple) -> None:
+    """Its places are not told without pg_read_all_stats: it was 0 bytes behind."""
+    await caught_up(couple)
+    target = msgspec.structs.replace(couple.target(couple.primary), monitor=Login(user="reader"))
+    async with open_engine(target) as engine:
+        pulse = await engine.pulse()
+    assert (pulse.lag_seconds, pulse.lag_bytes) == (None, None)
+    assert "lag: GRANT pg_monitor" in pulse.unknown[0]
+
+
 @pytest.mark.parametrize("couple", ["pg15"], indirect=True)  # the others bring no pg_receivewal
 async def test_what_only_receives_is_as_far_as_it_has_written(couple: Couple) -> None:
     """It replays nothing: its replay lag grew for ever, and the Overview called it bad."""

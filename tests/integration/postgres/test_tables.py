@@ -94,6 +94,21 @@ async def test_an_index_that_only_a_vacuum_passed_is_of_unknown_size(desk: Desk)
     assert (await desk.table("t")).index_bytes == await desk.admin.fetchval("select pg_indexes_size('t')")
 
 
+async def test_a_partition_that_nobody_counted_is_no_part_of_a_size_that_is_exact(desk: Desk) -> None:
+    await desk.run(
+        "create table e (day int, v text) partition by range (day)",
+        f"create table e1 partition of e for values from (0) to (100) {OFF}",
+        f"create table e2 partition of e for values from (100) to (200) {OFF}",
+        "insert into e select g, 'x' from generate_series(0, 199) g",
+        "vacuum analyze e1",
+    )
+    one = next(one for one in (await desk.tables()).tables if one.name == "e")
+    assert (one.bytes, one.at_least) == (8192, True)
+    await desk.run("vacuum analyze e2")
+    one = next(one for one in (await desk.tables()).tables if one.name == "e")
+    assert (one.bytes, one.at_least) == (2 * 8192, False)
+
+
 async def test_thresholds_follow_the_servers_settings_and_the_tables_own(desk: Desk) -> None:
     await desk.run(
         "create table plain (id int)",

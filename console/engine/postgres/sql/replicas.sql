@@ -1,7 +1,7 @@
 -- Purpose: how far physical replicas are behind, and on a standby how far it is behind itself
+--   What only receives (pg_receivewal, Barman) replays nothing, and its replay_lag grows for ever: it is as far
+--   as it has written
 -- Privilege: pg_read_all_stats (in pg_monitor); without it replicas come without their places
--- What only receives (pg_receivewal, Barman) replays nothing, and its replay_lag grows for ever: it is as far
---   as it has written.
 -- Cost: one pass over the walsenders in memory, no catalog locks
 select w.pid,
        w.state,
@@ -10,7 +10,9 @@ select w.pid,
             when w.replay_lsn is not null and w.replay_lag is not null
               then extract(epoch from w.replay_lag)::float8
             when coalesce(w.replay_lsn, w.write_lsn) >= w.here then 0::float8 end as seconds,
-       greatest(w.here - coalesce(w.replay_lsn, w.write_lsn), 0)::int8 as bytes
+       -- greatest() leaves out what is null: of one that is hidden, or begins, the place is not known.
+       case when coalesce(w.replay_lsn, w.write_lsn) is not null
+            then greatest(w.here - coalesce(w.replay_lsn, w.write_lsn), 0)::int8 end as bytes
   from (select s.pid, s.state, s.replay_lsn, s.write_lsn, s.replay_lag, s.write_lag, a.application_name, a.datid,
                case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end as here
           from pg_stat_get_wal_senders() s

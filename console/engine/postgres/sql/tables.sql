@@ -53,7 +53,9 @@ added as (
 select l.top,
        count(*) as leaves,
        sum(l.pages)::int8 as pages,
-       sum(l.toast_pages)::int8 as toast_pages,
+       -- Null where a leaf was never counted, in whatever part: the sum of all is a lower bound then.
+       case when bool_and(l.pages is not null and l.toast_pages is not null)
+            then sum(l.toast_pages)::int8 end as toast_pages,
        case when bool_and(l.index_pages is not null) then sum(l.index_pages)::int8 end as index_pages,
        sum(l.rows)::int8 as rows,
        sum(l.dead)::int8 as dead,
