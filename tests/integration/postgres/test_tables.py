@@ -70,11 +70,32 @@ async def test_what_was_never_looked_at_is_unknown_and_not_zero(desk: Desk) -> N
     await desk.run(f"create table t (id int, v text) {OFF}", "insert into t select 1, 'x'")
     one = await desk.table("t")
     assert one.bytes is None
-    assert one.toast_bytes is None
     assert one.total_bytes is None
     assert (one.rows, one.dead) == (1, 0)
     assert (one.vacuumed_at, one.analyzed_at, one.bloat) == (None, None, None)
     assert one.stale_statistics
+
+
+async def test_what_is_kept_aside_is_none_where_nothing_was_ever_put_there(desk: Desk) -> None:
+    big = "(select string_agg(md5(n::text), '') from generate_series(1, 2000) n)"
+    await desk.run(
+        f"create table small (v text) {OFF}",
+        "insert into small select 'x' from generate_series(1, 100)",
+        f"create table large (v text) {OFF}",
+        f"insert into large values ({big})",
+        f"create table rewritten (v text) {OFF}",
+        f"insert into rewritten values ({big})",
+        "vacuum full rewritten",
+        "analyze small, large, rewritten",
+    )
+    await desk.admin.execute("select pg_stat_clear_snapshot()")
+    assert (await desk.table("small")).toast_bytes == 0
+    assert (await desk.table("large")).toast_bytes is None, "nobody counted it"
+    assert (await desk.table("rewritten")).toast_bytes is None, "its counters are those of another file"
+    await desk.run("vacuum large")
+    assert (await desk.table("large")).toast_bytes == await desk.admin.fetchval(
+        "select pg_relation_size(reltoastrelid) from pg_class where relname = 'large'"
+    )
 
 
 async def test_an_index_that_only_a_vacuum_passed_is_of_unknown_size(desk: Desk) -> None:

@@ -17,8 +17,12 @@ select t.top,
        case when c.relpages > 0 or c.reltuples >= 0 then c.relpages::int8 end as pages,  --: postgresql>=140000
        case when c.relpages > 0 or v.looked_at is not null then c.relpages::int8 end as pages,  --: postgresql<140000
        case when c.reltoastrelid = 0 then 0
-            when o.relpages > 0 or o.reltuples >= 0 then o.relpages::int8 end as toast_pages,  --: postgresql>=140000
-            when o.relpages > 0 then o.relpages::int8 end as toast_pages,  --: postgresql<140000
+            when o.relpages > 0 or o.reltuples >= 0 then o.relpages::int8  --: postgresql>=140000
+            when o.relpages > 0 then o.relpages::int8  --: postgresql<140000
+            -- ANALYZE passes it by, and vacuum has nothing to do in one that nothing was ever put into: the file
+            -- is the table's first, and all of its rows were counted as they came.
+            when c.relfilenode = c.oid and pg_stat_get_tuples_inserted(c.oid) >= greatest(c.reltuples, 1)
+                 and pg_stat_get_tuples_inserted(o.oid) = 0 then 0 end as toast_pages,
        x.pages as index_pages,
        case when s.rows > 0 or v.looked_at is not null then s.rows
             when c.reltuples > 0 then c.reltuples::int8 end as rows,
