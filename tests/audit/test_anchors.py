@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -250,6 +251,27 @@ async def test_a_syslog_is_told_the_digest(sink: Sink) -> None:
     assert signed.digest.hex() in told
     assert signed.signature in told
     assert told.startswith("<38>dbdeck: audit checkpoint ")  # auth.info
+    assert told.isprintable()
+
+
+async def test_a_syslog_over_tcp_gets_whole_lines(sqlite: SqliteSink) -> None:
+    signed = await marked(sqlite)
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def take() -> None:
+            with server.accept()[0] as collector:
+                collector.settimeout(10)
+                while part := collector.recv(65536):
+                    got.append(part)
+
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        keeping = anchors.keep(Anchor(syslog=address), signed, sqlite.journal, nothing)
+        await asyncio.gather(keeping, asyncio.to_thread(take))
+    told = b"".join(got).decode()
+    assert told.endswith("\n")
+    assert told[:-1].isprintable()
 
 
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:99999", "udp://a..b:514"])
