@@ -322,8 +322,15 @@ def checked(folder: Path, found: Mapping[str, Any], *words: str) -> tuple[int, s
 
 
 async def test_a_proof_holds_without_dbdeck(sink: Sink, tmp_path: Path) -> None:
-    code, said = checked(tmp_path, await proof(sink), "--key", PUBLIC)
-    assert (code, "2 rows proved" in said) == (0, True), said
+    found = await proof(sink)
+    code, said = checked(tmp_path, found, "--key", PUBLIC)
+    assert (code, f"2 rows of {found['action']} proved" in said) == (0, True), said
+
+
+async def test_a_proof_of_one_action_is_none_of_another(sqlite: SqliteSink, tmp_path: Path) -> None:
+    """Its rows are true ones; what they are said to be of is not."""
+    code, said = checked(tmp_path, {**await proof(sqlite), "action": str(uuid4())})
+    assert (code, "it is not of the action" in said) == (1, True), said
 
 
 ATTACKS: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -358,7 +365,8 @@ def test_what_is_no_proof_is_not_poured_out(tmp_path: Path) -> None:
     """The zip itself, as it was handed over: an auditor saw all its bytes, and no word of what to give."""
     (tmp_path / "proof.zip").write_bytes(bundle({"proof": "dbdeck/1"}) + b"\xff" * 5000)
     shutil.copy(proof_verifier.__file__, tmp_path / "verify.py")
-    for name in ("proof.zip", "absent.json"):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("proof.zip", "absent.json", "deep.json"):
         argv = [sys.executable, "-I", "-S", "verify.py", name]
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 2

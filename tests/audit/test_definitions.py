@@ -193,6 +193,17 @@ MYSQL = {
 }  # fmt: skip
 
 
+async def test_an_owner_as_whom_somebody_can_log_in_is_told_and_locked_again(mysql_sink: MysqlSink) -> None:
+    unlock = "alter user dbdeck_audit_owner@localhost account unlock"
+    # MySQL's accounts have comments, which stand in the same answer.
+    await mysql_sink.execute(
+        unlock + (" comment 'ACCOUNT LOCK'" if mysql_sink.server.flavor == "mysql" else "")
+    )
+    assert await wrong(mysql_sink) == {("owner", "dbdeck_audit_owner@localhost"): "changed"}
+    await install(mysql_sink.admin)
+    assert await wrong(mysql_sink) == {}
+
+
 @pytest.mark.parametrize("name", MYSQL)
 async def test_mysql(mysql_sink: MysqlSink, name: str) -> None:
     statement, part, state = MYSQL[name]
