@@ -11,6 +11,7 @@ from console.audit.checkpoint import Checkpoint
 from console.audit.record import Entry, Receipt, canonical_json, decode_entry, encode
 from console.audit.verify import NOTHING, Fault, Verification, verify
 from console.errors import UsageError
+from console.model.one_line import one_line
 
 
 def export_lines(entries: Iterable[Entry]) -> Iterator[str]:
@@ -19,7 +20,7 @@ def export_lines(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def line_of(entry: Entry) -> str:
-    return canonical_json(encode(entry))
+    return one_line(canonical_json(encode(entry)))
 
 
 def parse_line(line: bytes) -> Entry | None:

@@ -143,6 +143,8 @@ def faults_of(proof: dict[str, Any], key: str) -> Iterator[str]:
     for one in proof["rows"]:
         for fault in faults_of_row(one, roots):
             yield f"row {one['row']['id']}: {fault}"
+        if proof["action"] not in (one["row"]["action_id"], one["row"]["parent"]):
+            yield f"row {one['row']['id']}: it is not of the action {proof['action']}"
 
 
 def faults_of_row(one: dict[str, Any], roots: list[str]) -> Iterator[str]:
@@ -181,7 +183,7 @@ def main() -> int:
             text = json.loads(signed["text"])
             say(f"checkpoint of ledger {text['ledger']} at {text['at']}, signed by {signed['key']}")
         redacted = sum(one["row"]["body"] is None for one in proof["rows"])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         # The text of some of these is the whole of what was read.
         said = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} in it"
         sys.stderr.write(f"{given.proof} is no proof ({said}): give the proof.json that is in the zip\n")
@@ -192,7 +194,8 @@ def main() -> int:
         return 1
     if redacted:
         say(f"{redacted} of them are redacted: their text is gone, its hash is proved")
-    say(f"{len(proof['rows'])} rows proved" + ("" if given.key else "; compare the key yourself"))
+    proved = f"{len(proof['rows'])} rows of {proof['action']} proved"
+    say(proved + ("" if given.key else "; compare the key yourself"))
     return 0
 
 

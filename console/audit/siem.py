@@ -9,6 +9,7 @@ from console import __version__
 from console.audit.chain import microseconds
 from console.audit.record import Entry, Kind, canonical_json, iso
 from console.audit.verify import fields
+from console.model.one_line import one_line
 
 # CEF's severity, 0 to 10 (ArcSight Common Event Format, "Header"): by kind, then by risk and status.
 _KINDS: Final[Mapping[str, int]] = {
@@ -22,22 +23,24 @@ _SHOWN: Final = 1000
 
 def json_line(entry: Entry) -> str:
     """Flat fields, the body as an object; for `audit verify` take the plain export instead."""
-    return canonical_json(
-        {
-            "@timestamp": iso(entry.at),
-            "id": entry.id,
-            "writer": entry.writer,
-            "seq": entry.seq,
-            "kind": entry.kind,
-            "action_id": entry.action_id,
-            "parent": entry.parent,
-            "db_user": entry.db_user,
-            "peer": entry.peer,
-            "seal": entry.seal.hex(),
-            "redacted": entry.body is None,
-            "body": fields(entry.body),
-        }
-    )
+    return one_line(canonical_json(_flat(entry)))
+
+
+def _flat(entry: Entry) -> dict[str, object]:
+    return {
+        "@timestamp": iso(entry.at),
+        "id": entry.id,
+        "writer": entry.writer,
+        "seq": entry.seq,
+        "kind": entry.kind,
+        "action_id": entry.action_id,
+        "parent": entry.parent,
+        "db_user": entry.db_user,
+        "peer": entry.peer,
+        "seal": entry.seal.hex(),
+        "redacted": entry.body is None,
+        "body": fields(entry.body),
+    }
 
 
 def cef_line(entry: Entry) -> str:
@@ -86,16 +89,17 @@ def _is_address(peer: str) -> bool:
 
 
 def _header(text: str) -> str:
-    return _line(text).replace("\\", "\\\\").replace("|", "\\|")
+    return _printed(" ".join(text.split())).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _value(value: object) -> str:
-    text = str(value).replace("\\", "\\\\").replace("=", "\\=")
-    return text.replace("\r\n", "\\n").replace("\n", "\\n").replace("\r", "\\r")
+    lines = str(value).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\\n".join(_printed(line).replace("\\", "\\\\").replace("=", "\\=") for line in lines)
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
+def _printed(text: str) -> str:
+    """What does not print ends some collectors' lines, a terminal obeys it, and CEF has no word for it."""
+    return text if text.isprintable() else one_line(text)
 
 
 FORMATS: Final[Mapping[str, Callable[[Entry], str]]] = {"json": json_line, "cef": cef_line}

@@ -43,8 +43,11 @@ def _send(address: str, line: str) -> None:
         stream = socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
     handler = _Loud(where, facility=SysLogHandler.LOG_AUTH, socktype=stream)
     handler.ident = "dbdeck: "
+    handler.append_nul = False  # a log shows it as one character more
+    # By it a stream tells messages apart (RFC 6587, 3.4.2).
+    ended = f"{line}\n" if handler.socktype is socket.SOCK_STREAM else line
     try:
-        handler.emit(logging.LogRecord("dbdeck", logging.INFO, "", 0, line, None, None))
+        handler.emit(logging.LogRecord("dbdeck", logging.INFO, "", 0, ended, None, None))
     finally:
         handler.close()
 

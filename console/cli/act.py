@@ -55,7 +55,9 @@ CLOCKS = timedelta(minutes=5)  # by which those of two machines may differ
 LONGEST_KEY = 200
 APPROVAL_SECONDS = 2.0
 STDOUT = "-"
-_NO_PLAN = (OSError, msgspec.DecodeError, msgspec.ValidationError, TypeError, KeyError, RecursionError)
+PLAN = "dbdeck/plan/1"
+_NO_INTENT = range(Exit.USAGE, Exit.LOCKED + 1)
+_NO_PLAN = (msgspec.DecodeError, msgspec.ValidationError, TypeError, RecursionError)
 
 
 class PlanOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +177,7 @@ async def planned(services: Services, action: Action[Any], engine: Engine, args:
 
 
 def _document(plan: Plan) -> dict[str, Any]:
-    return {"schema": "dbdeck/plan/1", "hash": plan.hash, **msgspec.to_builtins(plan, str_keys=True)}
+    return {"schema": PLAN, "hash": plan.hash, **msgspec.to_builtins(plan, str_keys=True)}
 
 
 def _save(plan: Plan, name: str) -> None:
@@ -193,18 +195,24 @@ def _is_file(name: str) -> bool:
 
 
 def load_plan(path: Path) -> Plan:
-    """Raises UsageError for a file that is no plan, was edited or is of a time to come, Stale for an old one.
+    """Raises UsageError for a file that is no plan, was edited, is of another dbdeck's kind or of a time to
+    come, Stale for an old one.
 
     Who edits a file can make its hash and its time anew: what it says is looked at by `Dispatcher.vouched`.
     """
     if not path.exists():
         raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
-        document = msgspec.json.decode(path.read_bytes())
-        plan = msgspec.convert(document, Plan)
-        same = document["hash"] == plan.hash
+        document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        schema = document.get("schema")
+        plan = msgspec.convert(document, Plan) if schema == PLAN else None
+        same = plan is not None and document.get("hash") == plan.hash
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}; nothing was executed") from None
     except _NO_PLAN as error:
         raise UsageError(f"{path} is no saved plan: {error}; nothing was executed") from None
+    if plan is None:
+        raise UsageError(f"{path} is no {PLAN}, it says {schema!r}; nothing was executed", "plan anew")
     if not same:
         raise UsageError(f"the plan in {path} was changed after it was made; nothing was executed")
     age = datetime.now(UTC) - plan.made_at
@@ -316,7 +324,13 @@ def _saved(name: str, arguments: tuple[str, ...], options: ApplyOptions) -> Plan
         return None
     if arguments or options.args_from:
         raise UsageError("a saved plan takes no arguments; nothing was executed")
-    return load_plan(Path(name))
+    plan = load_plan(Path(name))
+    if options.target and options.target != plan.target:
+        raise UsageError(
+            f"the plan in {name} is for {plan.target}, not for {options.target}; nothing was executed",
+            f"leave `-t {options.target}` away, or plan for it",
+        )
+    return plan
 
 
 def _runner(
@@ -406,7 +420,7 @@ def _approve(plan: Plan, target: Target, options: ApplyOptions, ticket: bool) ->
         return given  # the dispatcher refuses, and says why
     if not options.yes:
         return _ask(plan, target, given, ticket and not given.ticket)
-    if not given.reason:
+    if not given.reason.strip():
         raise UsageError("no reason was given; nothing was executed", "say why with --reason TEXT")
     for line in plan.warnings:
         output.note(f"warning: {line}")
@@ -415,7 +429,7 @@ def _approve(plan: Plan, target: Target, options: ApplyOptions, ticket: bool) ->
 
 def _ask(plan: Plan, target: Target, given: Approval, ticket: bool) -> Approval:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        wanted = ["--yes"] + ([] if given.reason else ["--reason TEXT"])
+        wanted = ["--yes"] + ([] if given.reason.strip() else ["--reason TEXT"])
         wanted += ["--ticket T"] if ticket else []
         if must_type_name(plan, target):
             wanted.append(f"--confirm {target.name}")
@@ -445,6 +459,8 @@ def _fail(error: DbdeckError, shown: _Shown, options: ApplyOptions) -> int:
     code = int(getattr(error, "code", error.exit))
     if isinstance(error, AuditUnavailable):
         error = _unrecorded(error)
+    elif code in _NO_INTENT and "nothing was" not in error.message:
+        error.message += "; nothing was executed"
     if options.as_json:
         failure = Failure(kind=error.kind, message=error.message, hint=error.hint)
         output.document(_failed_document(shown, code, failure))

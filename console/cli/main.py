@@ -49,9 +49,6 @@ _NARROW, _WIDE = 50, 100
 
 def main(services: Services, arguments: list[str] | None = None) -> int:
     """The exit code; nothing but exit codes of the contract leaves, and no traceback for bad input."""
-    if sys.stdout is None:  # closed by the caller (>&-)
-        # Until the process ends; pathlib is a twentieth of what a look at --help takes.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     try:
         _refuse_no_text(sys.argv[1:] if arguments is None else arguments)
         result = cli.main(

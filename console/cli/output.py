@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.errors import DbdeckError
+from console.model.one_line import one_line
 from console.present.plain import Plain, codec_of
 from console.present.table import Column, Line, Tone, narrowest
 from console.present.units import cell_width, clean, clip, pad
@@ -43,16 +44,9 @@ def document(value: Any) -> None:
 def encoded(value: Any) -> str:
     """As JSON. Text of a server goes through JSON's own escapes, so it is safe as it is."""
     try:
-        return _ascii_controls(msgspec.json.encode(value, enc_hook=str).decode())
+        return one_line(msgspec.json.encode(value, enc_hook=str).decode())
     except UnicodeEncodeError:  # half a character, of bytes that were in no known encoding
         return json.dumps(msgspec.to_builtins(value, enc_hook=str), separators=(",", ":"))
-
-
-def _ascii_controls(text: str) -> str:
-    """JSON leaves DEL and the C1 controls as they are, and a terminal obeys them."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
 def csv_rows(fields: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -71,7 +65,7 @@ def _cell(value: Any) -> str:
         return clean(value)
     if isinstance(value, datetime):
         return value.isoformat()
-    return msgspec.json.encode(value, enc_hook=str).decode()
+    return encoded(value)
 
 
 def table(columns: Sequence[Column], lines: Sequence[Line]) -> None:

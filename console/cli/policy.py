@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,8 +14,8 @@ from console.dispatch.action import Offline, Plan, Risk
 from console.dispatch.approving import Asked, asked
 from console.dispatch.approving import approve as record_approval
 from console.dispatch.person import person
-from console.dispatch.policy import disabled, must_type_name, ruled_out, wants_ticket
-from console.dispatch.ruling import Case, Ruling, Who, failures, ruling
+from console.dispatch.policy import decided, disabled, failures, must_type_name, ruled_out, wants_ticket
+from console.dispatch.ruling import Case, Ruling, Who, ruling
 from console.engine.open import whoami
 from console.errors import Exit, Refused, UsageError
 from console.model.policy import Policy
@@ -43,24 +44,38 @@ def explain(services: Services, asked: Question) -> int:
     action = services.registry().get(asked.action)
     who = Who(user=asked.who, groups=asked.groups) if asked.who else person()
     risk, at = Risk(asked.risk) if asked.risk else action.risk, _moment(asked.at)
-    found = ruling(policy, Case(who=who, action=action.name, target=target, at=at, risk=risk))
+    found = decided(policy, Case(who=who, action=action.name, target=target, at=at, risk=risk))
     said = ruled_out if isinstance(action, Offline) else disabled
     against = said(policy, target, action.name, at, who, risk)
-    effect = "deny" if against is not None else "allow"
+    if against is not None and found.effect != "deny":
+        found = Ruling(effect="deny", rule=f"targets.{target.name}.operator")  # there is none
     reason = against.reason if against is not None else _said(found)
-    wanted = found.approvals if against is None else 0
+    limit = found.limit
+    row = {"action": action.name, "target": target.name, "who": who.user, "risk": risk, "at": at,
+           "effect": found.effect, "rule": found.rule, "reason": reason, "approvals": found.approvals,
+           "ticket": against is None and wants_ticket(policy, target),
+           "max_targets": limit and limit.max_targets, "per": limit and limit.per}  # fmt: skip
     if asked.as_json:
-        row = {"action": action.name, "target": target.name, "who": who.user, "risk": risk, "at": at,
-               "effect": effect, "rule": found.rule, "reason": reason, "approvals": wanted}  # fmt: skip
         output.document({"schema": "dbdeck/policy/1", "rows": [row]})
     else:
         tone = Tone.BAD if against is not None else Tone.GOOD
-        output.line(f"{effect}: {who.user}, {action.name} ({risk} risk) on {target.name}", tone)
+        output.line(f"{found.effect}: {who.user}, {action.name} ({risk} risk) on {target.name}", tone)
         output.line(f"  {reason}")
-        if wanted:
-            of = f" of {', '.join(found.approvers)}" if found.approvers else ""
-            output.line(f"  it takes the approval of {wanted} other{of}: `dbdeck approve HASH`", Tone.NOTICE)
+        for text in _conditions(found, ticket=row["ticket"] is True):
+            output.line(f"  {text}", Tone.NOTICE)
     return Exit.REFUSED if against is not None else Exit.OK
+
+
+def _conditions(found: Ruling, *, ticket: bool) -> Iterator[str]:
+    """What `apply` will want besides, or count."""
+    if found.approvals:
+        of = f" of {', '.join(found.approvers)}" if found.approvers else ""
+        yield f"it takes the approval of {found.approvals} other{of}: `dbdeck approve HASH`"
+    if ticket:
+        yield "it takes a ticket: --ticket"
+    if found.limit is not None:
+        most = found.limit.max_targets
+        yield f"at most {most} target{'' if most == 1 else 's'} in {found.limit.per}, whoever acts"
 
 
 def said_of(policy: Policy, plan: Plan, target: Target, *, offline: bool) -> str:

@@ -166,8 +166,6 @@ async def _names(vault: Vault) -> list[str]:
 
 
 async def _value(name: str) -> Secret:
-    if sys.stdin is None:
-        raise UsageError("stdin is closed; nothing was stored")
     if sys.stdin.isatty():
         return await ask_twice(f"value of {name}")
     data = await asyncio.to_thread(sys.stdin.buffer.read, _LONGEST + 1)

@@ -90,7 +90,7 @@ async def ask_twice(what: str) -> Secret:
 
 def interactive() -> bool:
     """A person is at the other end: of stdin or stderr at least, and we are in the foreground."""
-    if not any(one is not None and one.isatty() for one in (sys.stdin, sys.stderr)):
+    if not any(one.isatty() for one in (sys.stdin, sys.stderr)):
         return False
     try:
         with _terminal() as terminal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -11,7 +11,7 @@ import msgspec
 
 from console.dispatch.action import Risk
 from console.dispatch.selection import selects
-from console.model.policy import Policy, Rule, RuleTest, Window
+from console.model.policy import Policy, Rule, Window
 from console.model.target import Environment, Target
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -137,25 +137,3 @@ def is_open(window: Window, at: datetime) -> bool:
 
 def _on(window: Window, day: datetime) -> bool:
     return not window.days or _DAYS[day.weekday()] in window.days
-
-
-# ---- tests of rules ------------------------------------------------------------------------------
-
-
-def failures(policy: Policy, targets: dict[str, Target], now: datetime) -> Iterator[str]:
-    """A sentence for each test of the policy that does not hold."""
-    for number, one in enumerate(policy.tests, 1):
-        name = f"test {number} ({one.who} {one.action} on {one.target})"
-        if one.target not in targets:
-            yield f"{name}: there is no target {one.target!r}"
-            continue
-        found = ruling(policy, _case(one, targets[one.target], now))
-        if found.effect != one.expect:
-            yield f"{name}: {one.expect} was expected; {found.rule} says {found.effect}"
-        elif one.rule and found.rule != one.rule:
-            yield f"{name}: {one.rule!r} was expected to decide; {found.rule} does"
-
-
-def _case(one: RuleTest, target: Target, now: datetime) -> Case:
-    who = Who(user=one.who, groups=one.groups)
-    return Case(who=who, action=one.action, target=target, at=one.at or now, risk=Risk(one.risk))

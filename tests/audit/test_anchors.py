@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -250,6 +251,27 @@ async def test_a_syslog_is_told_the_digest(sink: Sink) -> None:
     assert signed.digest.hex() in told
     assert signed.signature in told
     assert told.startswith("<38>dbdeck: audit checkpoint ")  # auth.info
+    assert told.isprintable()
+
+
+async def test_a_syslog_over_tcp_gets_whole_lines(sqlite: SqliteSink) -> None:
+    signed = await marked(sqlite)
+    got: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+
+        def take() -> None:
+            with server.accept()[0] as collector:
+                collector.settimeout(10)
+                while part := collector.recv(65536):
+                    got.append(part)
+
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        keeping = anchors.keep(Anchor(syslog=address), signed, sqlite.journal, nothing)
+        await asyncio.gather(keeping, asyncio.to_thread(take))
+    told = b"".join(got).decode()
+    assert told.endswith("\n")
+    assert told[:-1].isprintable()
 
 
 @pytest.mark.parametrize("address", ["udp://127.0.0.1:99999", "udp://a..b:514"])
@@ -300,8 +322,15 @@ def checked(folder: Path, found: Mapping[str, Any], *words: str) -> tuple[int, s
 
 
 async def test_a_proof_holds_without_dbdeck(sink: Sink, tmp_path: Path) -> None:
-    code, said = checked(tmp_path, await proof(sink), "--key", PUBLIC)
-    assert (code, "2 rows proved" in said) == (0, True), said
+    found = await proof(sink)
+    code, said = checked(tmp_path, found, "--key", PUBLIC)
+    assert (code, f"2 rows of {found['action']} proved" in said) == (0, True), said
+
+
+async def test_a_proof_of_one_action_is_none_of_another(sqlite: SqliteSink, tmp_path: Path) -> None:
+    """Its rows are true ones; what they are said to be of is not."""
+    code, said = checked(tmp_path, {**await proof(sqlite), "action": str(uuid4())})
+    assert (code, "it is not of the action" in said) == (1, True), said
 
 
 ATTACKS: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -336,7 +365,8 @@ def test_what_is_no_proof_is_not_poured_out(tmp_path: Path) -> None:
     """The zip itself, as it was handed over: an auditor saw all its bytes, and no word of what to give."""
     (tmp_path / "proof.zip").write_bytes(bundle({"proof": "dbdeck/1"}) + b"\xff" * 5000)
     shutil.copy(proof_verifier.__file__, tmp_path / "verify.py")
-    for name in ("proof.zip", "absent.json"):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("proof.zip", "absent.json", "deep.json"):
         argv = [sys.executable, "-I", "-S", "verify.py", name]
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 2

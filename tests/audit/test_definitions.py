@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.audit.definitions import digest, earlier, mysql_objects, postgres_functions
-from console.audit.ledger import inspect
+from console.audit.ledger import inspect, install
 from console.audit.table.port import sql, statements
 from console.audit.table.sqlite_rows import as_made
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
@@ -110,6 +110,14 @@ POSTGRES = {
     ),
     "a right to write": (f"grant insert on {{entry}} to {APP}", ("right", APP), "foreign"),
     "a member of the owner": (f"grant dbdeck_audit_owner to {APP}", ("member", APP), "foreign"),
+    "a superuser who may append": (
+        f"alter role {OPERATOR} superuser", ("superuser", OPERATOR), "foreign",
+    ),
+    "a table of somebody's": (f"alter table {{entry}} owner to {APP}", ("owner", APP), "foreign"),
+    "a function that somebody has": (
+        f"alter function dbdeck_audit.find_key(text) owner to {APP}", ("owner", APP), "foreign",
+    ),
+    "a table that a crash empties": ("alter table {entry} set unlogged", ("table", "entry"), "changed"),
     "a rule": (
         "create rule swallow as on insert to {entry} do instead nothing", ("rule", "swallow"), "foreign",
     ),
@@ -135,7 +143,18 @@ async def test_postgres(postgres_sink: PostgresSink, name: str) -> None:
     try:
         assert await wrong(postgres_sink) == {part: state}
     finally:
-        await postgres_sink.execute(f"revoke dbdeck_audit_owner from {APP}")
+        await postgres_sink.execute(
+            f"revoke dbdeck_audit_owner from {APP}; alter role {OPERATOR} nosuperuser"
+        )
+
+
+async def test_a_table_of_somebodys_is_taken_back(postgres_sink: PostgresSink) -> None:
+    """What the remedy says, word by word."""
+    await postgres_sink.execute(f"alter table {{entry}} owner to {APP}")
+    told = [part for part in await inspect(postgres_sink.admin) if part.is_wrong]
+    assert [part.remedy.partition(" as ")[0] for part in told] == ["`dbdeck audit init`"]
+    await install(postgres_sink.admin)
+    assert await wrong(postgres_sink) == {}
 
 
 async def test_a_second_function_of_one_name_is_told(postgres_sink: PostgresSink) -> None:
@@ -172,6 +191,17 @@ MYSQL = {
         f"grant delete on {{entry}} to {APP}@'%'", ("right", f"'{APP}'@'%'"), "foreign",
     ),
 }  # fmt: skip
+
+
+async def test_an_owner_as_whom_somebody_can_log_in_is_told_and_locked_again(mysql_sink: MysqlSink) -> None:
+    unlock = "alter user dbdeck_audit_owner@localhost account unlock"
+    # MySQL's accounts have comments, which stand in the same answer.
+    await mysql_sink.execute(
+        unlock + (" comment 'ACCOUNT LOCK'" if mysql_sink.server.flavor == "mysql" else "")
+    )
+    assert await wrong(mysql_sink) == {("owner", "dbdeck_audit_owner@localhost"): "changed"}
+    await install(mysql_sink.admin)
+    assert await wrong(mysql_sink) == {}
 
 
 @pytest.mark.parametrize("name", MYSQL)

@@ -101,7 +101,7 @@ def in_a_file(folder: Path, subject: dict[str, Any]) -> tuple[Path, dict[str, An
         action="a", target="t", risk=Risk.LOW, args={}, subject=subject, statements=(), server=IDENTITY,
         made_at=datetime.now(UTC),
     )  # fmt: skip
-    document = {**msgspec.to_builtins(plan), "hash": plan.hash}
+    document = {**msgspec.to_builtins(plan), "schema": act.PLAN, "hash": plan.hash}
     path = folder / "plan.json"
     path.write_bytes(msgspec.json.encode(document))
     return path, document

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from console.cli import output, show
 from console.cli.subjects import SUBJECTS, Beside
@@ -89,3 +92,16 @@ def test_ascii_is_asked_for_by_flag_variable_and_config(
     if not config and words:
         usual = [one for one in command if one != "--ascii"]
         assert not subprocess.run(usual, env=environ, capture_output=True, check=True).stdout.isascii()
+
+
+@given(text=st.text())
+def test_a_document_is_one_line_and_says_the_same(text: str) -> None:
+    """Also with characters above U+FFFF that this Python does not know to print, such as a new emoji."""
+    found = output.encoded({"query": text})
+    assert found.isprintable()
+    assert json.loads(found) == {"query": text}
+
+
+@pytest.mark.parametrize("text", ["\U0001fae8", "\U000e0041", "\x7f", "\x85", "\u2028", "\U0010ffff"])
+def test_what_does_not_print_is_escaped_as_json_has_it(text: str) -> None:
+    assert json.loads(output.encoded([text])) == [text]

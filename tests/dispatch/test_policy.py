@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from console.dispatch.policy import check_selects, disabled, ruled_out
+from console.dispatch.action import Risk
+from console.dispatch.policy import (
+    NOBODY,
+    check_actions,
+    check_rules,
+    check_selects,
+    decided,
+    disabled,
+    failures,
+    ruled_out,
+)
+from console.dispatch.ruling import Case
 from console.dispatch.selection import parts, selects
 from console.errors import ConfigError, UsageError
-from console.model.policy import Deny, Freeze, Policy
+from console.model.policy import BreakGlass, Deny, Freeze, Policy, Rule, RuleTest
 from console.model.target import Environment
 from tests.fakes import NOW, TARGET
 
@@ -64,3 +78,110 @@ def test_a_rule_by_a_key_that_no_target_has_is_a_config_error() -> None:
     with pytest.raises(ConfigError) as fault:
         check_selects(Policy(deny=(rule,)), [PROD])
     assert "team" in fault.value.hint
+
+
+@pytest.mark.parametrize(
+    ("select", "near"), [("engine=postgresql", "postgres, mysql"), ("env=production", "prod, staging")]
+)
+def test_a_rule_for_an_engine_or_an_environment_that_there_is_not_is_a_config_error(
+    select: str, near: str
+) -> None:
+    rule = Deny(actions=("*",), reason="x", select=select)
+    with pytest.raises(ConfigError, match=select) as fault:
+        check_selects(Policy(deny=(rule,)), [PROD])
+    assert near in fault.value.hint
+    check_selects(Policy(deny=(Deny(actions=("*",), reason="x", select="env=st*,engine=my*"),)), [PROD])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(deny=(Deny(actions=("session.*", "sesion.terminate"), reason="x"),)),
+     Policy(rules=(Rule(name="r", effect="deny", actions=("sesion.terminate",)),)),
+     Policy(tests=(RuleTest(action="sesion.terminate", target="shop", expect="deny"),))],
+)  # fmt: skip
+def test_a_rule_about_an_action_that_there_is_not_is_a_config_error(policy: Policy) -> None:
+    with pytest.raises(ConfigError, match=r"sesion\.terminate") as fault:
+        check_actions(policy, lambda: ("session.cancel", "session.terminate"))
+    assert "'session.terminate'" in fault.value.hint
+    check_actions(Policy(deny=(Deny(actions=("session.*",), reason="x"),)), lambda: ("session.cancel",))
+
+
+def test_the_names_of_actions_are_not_asked_for_where_no_rule_has_one() -> None:
+    def loaded() -> tuple[str, ...]:
+        raise AssertionError
+
+    check_actions(Policy(rules=(Rule(name="r", effect="allow"),)), loaded)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (Policy(freeze=(Freeze(start=NOW, end=NOW, reason="backwards"),)), "backwards"),
+        (Policy(deny=(Deny(actions=(), reason="of nothing"),)), "of nothing"),
+        (Policy(rules=(Rule(name="r", effect="deny", who=("groups:dba",)),)), "groups:dba"),
+        (Policy(rules=(Rule(name="r", effect="deny", who=("group:",)),)), "group:"),
+        (Policy(break_glass=(BreakGlass(who=("user:ann",)),)), "user:ann"),
+        (Policy(rules=(Rule(name="r", effect="allow", approvals=1, expires="0m"),)), "0m"),
+        (Policy(rules=(Rule(name="r", effect="allow", max_targets=1, per="0h"),)), "0h"),
+        (Policy(rules=(Rule(name=" ", effect="allow"),)), "' '"),
+        (Policy(rules=(Rule(name="policy.deny", effect="allow"),)), r"policy\.deny"),
+    ],
+)
+def test_what_could_never_hold_as_it_was_meant_is_a_config_error(policy: Policy, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_rules(policy)
+
+
+def test_tests_of_a_policy_hear_its_denials_and_freezes() -> None:
+    policy = Policy(
+        deny=(Deny(actions=("session.terminate",), reason="ask first"),),
+        freeze=(Freeze(start=NOW, end=NOW + timedelta(hours=1), reason="sale"),),
+        tests=(
+            RuleTest(action="session.terminate", target="shop", expect="deny", at=NOW, rule="policy.deny"),
+            RuleTest(action="session.cancel", target="shop", expect="deny", at=NOW, rule="policy.freeze"),
+            RuleTest(action="session.cancel", target="shop", expect="allow", at=NOW),
+            RuleTest(action="session.cancel", target="shop", expect="allow", at=NOW - timedelta(hours=1)),
+        ),
+    )
+    found = list(failures(policy, {"shop": PROD}, NOW))
+    assert [text.partition(" (")[0] for text in found] == ["test 3"], found
+    assert "policy.freeze says deny" in found[0]
+
+
+_EFFECTS = st.sampled_from(["allow", "deny"])
+_GLOBS = st.sampled_from(["*", "session.*", "session.cancel", "table.*"])
+_SELECTS = st.sampled_from(["", "env=prod", "env=dev", "team=shop", "name=shop"])
+_SPANS = st.tuples(st.integers(-3, 3), st.integers(1, 3))
+
+
+@given(
+    denied=st.lists(st.tuples(_GLOBS, _SELECTS), max_size=2),
+    frozen=st.lists(st.tuples(_SPANS, _SELECTS), max_size=2),
+    rules=st.lists(st.tuples(_EFFECTS, _GLOBS, _SELECTS), max_size=3),
+    action=st.sampled_from(["session.cancel", "table.analyze"]),
+    risk=st.sampled_from(list(Risk)),
+)
+def test_what_decides_is_what_refuses(
+    denied: list[tuple[str, str]],
+    frozen: list[tuple[tuple[int, int], str]],
+    rules: list[tuple[Any, str, str]],
+    action: str,
+    risk: Risk,
+) -> None:
+    """`policy explain` tells by the one, `apply` goes by the other."""
+    hour = timedelta(hours=1)
+    policy = Policy(
+        deny=tuple(Deny(actions=(glob,), reason="d", select=select) for glob, select in denied),
+        freeze=tuple(
+            Freeze(start=NOW + begin * hour, end=NOW + (begin + long) * hour, reason="f", select=select)
+            for (begin, long), select in frozen
+        ),
+        rules=tuple(
+            Rule(name=f"r{n}", effect=effect, actions=(glob,), select=select)
+            for n, (effect, glob, select) in enumerate(rules)
+        ),
+    )
+    found = decided(policy, Case(who=NOBODY, action=action, target=PROD, at=NOW, risk=risk))
+    refusal = disabled(policy, PROD, action, NOW, NOBODY, risk)
+    assert (found.effect == "deny") is (refusal is not None)
+    assert found.effect is not None

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.dispatch.action import Risk
-from console.dispatch.policy import check_rules, disabled
-from console.dispatch.ruling import Case, Who, failures, is_open, over_the_limit, ruling
+from console.dispatch.policy import check_rules, disabled, failures
+from console.dispatch.ruling import Case, Who, is_open, over_the_limit, ruling
 from console.errors import ConfigError
 from console.model.policy import Policy, Rule, RuleTest, Window
 from console.model.target import Environment

@@ -59,7 +59,10 @@ class People:
 
     async def knows_the_ledger(self) -> None:
         """The refusal is a row of this machine."""
-        assert (await self.mine.run("apply", *SET[:-3], "--yes", "--reason", " ")).code == 4
+        before = self.mine.config.read_text()
+        self.policy(ticket=["dev"])
+        assert (await self.mine.run("apply", *SET)).code == 4
+        self.mine.config.write_text(before)
 
     async def undone(self) -> None:
         reset = ("setting.reset", "-t", "t", "name=work_mem", f"role={OPERATOR}", "--reason", "x", "--yes")

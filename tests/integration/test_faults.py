@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sqlite3
 import sys
@@ -296,6 +297,24 @@ async def test_a_stdout_that_breaks_changes_nothing_of_what_is_said(
     os.close(stdout)
     assert process.returncode == 0, err
     assert b"defect" not in err
+    assert await command.kinds() == ["intent", "step", "outcome"]
+
+
+@pytest.mark.parametrize("closed", ["<&- 2>&-", "<&- >&- 2>&-"])
+async def test_closed_streams_change_nothing_of_what_is_done(
+    shop: Scene, command: Command, closed: str
+) -> None:
+    """Their numbers are given to no file of dbdeck's, such as the journal; a message is lost, and no more."""
+    root = await command.root()
+    words = [sys.executable, "-m", "console", "--config", str(command.config)]
+    for more, code in (
+        (["apply", "session.terminate", "-t", "t", "--yes", "--reason", "x", *key(root)], 0),
+        (["apply", "session.terminate", "-t", "nowhere"], 2),
+        (["secret", "set", "a/b"], 2),
+    ):
+        line = f"{shlex.join([*words, *more])} {closed}"
+        ended = await (await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.DEVNULL)).wait()
+        assert ended == code, line
     assert await command.kinds() == ["intent", "step", "outcome"]
 
 

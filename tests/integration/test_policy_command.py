@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 from tests.command import Command
 from tests.servers.postgres import PostgresServer
 
-ME = getpass.getuser()
+ME = pwd.getpwuid(os.getuid()).pw_name
 TARGET = {"engine": "postgres", "monitor": {"user": "m"}, "operator": {"user": "o"}, "environment": "prod"}
 
 
@@ -37,6 +38,39 @@ async def test_tests_of_the_policy_are_tried(tmp_path: Path) -> None:
     bad = await ruled(tmp_path, rule, tests=[good, {**good, "expect": "allow"}]).run("policy", "test")
     assert (bad.code, "1 of 2 tests hold" in bad.out) == (1, True), bad
     assert (await ruled(tmp_path, rule).run("policy", "test")).code == 2
+
+
+async def test_what_decides_is_named_also_where_it_is_no_rule(tmp_path: Path) -> None:
+    allow = {"name": "mine", "effect": "allow", "max_targets": 1, "per": "2h"}
+    words = ("policy", "explain", "session.terminate", "-t", "t", "--json")
+    ever = {"start": "2020-01-01T00:00:00Z", "end": "2999-01-01T00:00:00Z", "reason": "sale"}
+    denial = {"actions": ["session.*"], "reason": "ask first"}
+    for more, rule in (
+        ({"deny": [denial], "freeze": [ever]}, "policy.deny"),
+        ({"freeze": [ever]}, "policy.freeze"),
+    ):
+        found = await ruled(tmp_path, allow, **more).run(*words)
+        row = found.rows[0]
+        assert (found.code, row["rule"], row["effect"]) == (4, rule, "deny"), found
+    found = await ruled(tmp_path, allow, ticket=["prod"]).run(*words)
+    row = found.rows[0]
+    assert (found.code, row["rule"], row["ticket"], row["max_targets"], row["per"]) == (
+        0,
+        "mine",
+        True,
+        1,
+        "2h",
+    )
+
+
+async def test_a_policy_with_a_slip_in_it_allows_nothing(tmp_path: Path) -> None:
+    deny = {"name": "no", "effect": "deny", "actions": ["sesion.*"]}
+    done = await ruled(tmp_path, deny).run("policy", "explain", "session.cancel", "-t", "t")
+    assert (done.code, "sesion.*" in done.err) == (2, True), done
+    done = await ruled(tmp_path, deny).run(
+        "apply", "session.cancel", "-t", "t", "--json", "--yes", "--reason", "x"
+    )
+    assert (done.code, done.document["effect"]) == (2, "none"), done
 
 
 async def test_what_a_rule_denies_is_recorded_and_not_done(

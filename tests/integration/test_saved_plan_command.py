@@ -211,3 +211,30 @@ async def test_a_saved_plan_that_broke_off_is_gone_on_with(
         action = msgspec.json.decode(out)["action_id"]
         rest = await bench.command.run("apply", "--resume", action, *APPLY)
         assert (rest.code, rest.document["effect"]) == (0, "applied"), rest
+
+
+@pytest.mark.parametrize("schema", ["dbdeck/plan/2", "dbdeck/run/1", None])
+async def test_a_file_of_another_schema_is_no_plan(bench: Bench, schema: str | None) -> None:
+    """Its fields may mean something else there."""
+    await bench.plan("table.analyze", "table=orders")
+    document = msgspec.json.decode(bench.file.read_bytes())
+    bench.file.write_bytes(msgspec.json.encode({**document, "schema": schema}))
+    done = await bench.apply()
+    assert (done.code, "dbdeck/plan/1" in done.err) == (2, True), done
+    assert await bench.command.kinds() == []
+
+
+async def test_a_plan_for_one_target_is_not_applied_where_another_is_named(bench: Bench) -> None:
+    await bench.plan("table.analyze", "table=orders")
+    done = await bench.command.run("apply", str(bench.file), "-t", "other", *APPLY[2:])
+    assert (done.code, "is for t, not for other" in done.err) == (2, True), done
+    assert await bench.command.kinds() == []
+    assert (await bench.command.run("apply", str(bench.file), *APPLY)).code == 0
+
+
+async def test_a_blank_reason_is_none(bench: Bench) -> None:
+    await bench.plan("table.analyze", "table=orders")
+    for reason in ("", "  "):
+        done = await bench.command.run("apply", str(bench.file), "--json", "--yes", "--reason", reason)
+        assert (done.code, "nothing was executed" in done.err) == (2, True), done
+    assert await bench.command.kinds() == []

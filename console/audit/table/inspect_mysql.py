@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ from console.wire.mysql import Connection
 
 _AGAIN: Final = "`dbdeck audit init` as the installer makes it again; then `audit verify`"
 _REMEDY: Final = "drop it and run `dbdeck audit init` as the installer; then `audit verify`"
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.|'')*'""")
+_OWNER: Final = "dbdeck_audit_owner@localhost"
 _INDEX: Final = (
     "look at why it is gone; make it again as the table of a new ledger has it, then `audit verify`"
 )
@@ -38,13 +41,26 @@ async def inspect_mysql(address: ServerAddress, password: Secret | None, deadlin
     connection: Connection | None = None
     try:
         connection = await channel.dial()
-        return judged((await connection.fetch(sql("mysql_inspect.sql"))).dicts())
+        parts = judged((await connection.fetch(sql("mysql_inspect.sql"))).dicts())
+        return [*parts, await _owner(connection)]
     except (NotTaken, MySQLError) as error:
         message = f"the ledger {address.sink} cannot be looked at: {words(error)}"
         raise AuditUnavailable(message, hint_of(error)) from None
     finally:
         if connection is not None:
             await connection.aclose()
+
+
+async def _owner(connection: Connection) -> Part:
+    """Whether somebody can log in as it, who may change everything."""
+    try:
+        ((text,),) = (await connection.fetch(sql("mysql_owner.sql"))).rows
+    except MySQLError:
+        return _hidden(Part(kind="owner", name=_OWNER, state="unknown"))
+    locked = "ACCOUNT LOCK" in _QUOTED.sub("", str(text))  # a comment of the account may say so, too
+    return Part(kind="owner", name=_OWNER, state="as made" if locked else "changed",
+                detail="" if locked else "somebody can log in as it",
+                remedy="" if locked else f"ALTER USER {_OWNER} ACCOUNT LOCK;")  # fmt: skip
 
 
 def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -61,7 +61,14 @@ def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
         wrong = {row["name"]: row["wrong"] for row in rows if row["kind"] == kind and row["wrong"]}
         told = compared(kind, made, found, _REMEDY, before.get(kind, {}))
         parts += [_with(part, wrong.get(part.name, "")) for part in told]
-    return [*parts, *(part for row in rows if (part := _other(row)) is not None)]
+    known = {f"function dbdeck_audit.{name}" for name in wanted["function"]}
+    others = [row for row in rows if not (row["kind"] == "owner" and _is_foreign(row["text"], known))]
+    return [*parts, *(part for row in others if (part := _other(row)) is not None)]
+
+
+def _is_foreign(text: str, known: Collection[str]) -> bool:
+    """A function that dbdeck did not make is told as such, whoever has it."""
+    return text.startswith("function ") and text not in known
 
 
 def _with(part: Part, wrong: str) -> Part:
@@ -75,14 +82,28 @@ def _with(part: Part, wrong: str) -> Part:
 def _other(row: Mapping[str, Any]) -> Part | None:
     """What need not be there at all."""
     kind, name, text, wrong = row["kind"], row["name"], row["text"], row["wrong"]
-    if kind in ("rule", "policy"):
-        return Part(kind=kind, name=name, state="foreign", detail=wrong, remedy="look at it, and drop it")
-    if kind == "right":
-        return Part(kind=kind, name=name, state="foreign", detail=text, remedy=f"REVOKE {text} FROM {name};")
-    if kind == "member":
-        return Part(kind=kind, name=name, state="foreign", detail=f"is a member of the owner {text}",
-                    remedy=f"REVOKE {text} FROM {name}; it may change everything")  # fmt: skip
-    if kind == "owner":
-        return Part(kind=kind, name=name, state="changed" if wrong else "as made", detail=wrong,
-                    remedy=f"ALTER ROLE {name} NOLOGIN;" if wrong else "")  # fmt: skip
-    return None
+    if kind in ("owner", "table"):
+        return _ours(kind, name, text, wrong)
+    detail, remedy = {
+        "rule": (wrong, "look at it, and drop it"),
+        "policy": (wrong, "look at it, and drop it"),
+        "right": (text, f"REVOKE {text} FROM {name};"),
+        "superuser": ("is a superuser, and may change everything", f"ALTER ROLE {name} NOSUPERUSER;"),
+        "member": (
+            f"is a member of the owner {text}",
+            f"REVOKE {text} FROM {name}; it may change everything",
+        ),
+    }.get(kind, ("", ""))
+    return Part(kind=kind, name=name, state="foreign", detail=detail, remedy=remedy) if remedy else None
+
+
+def _ours(kind: str, name: str, text: str, wrong: str) -> Part:
+    """Of what has to be there: whose it is, and whether it lasts."""
+    if text:
+        return Part(kind=kind, name=name, state="foreign", detail=f"may change the {text} as its owner",
+                    remedy=_REMEDY)  # fmt: skip
+    remedy = (
+        f"ALTER ROLE {name} NOLOGIN;" if kind == "owner" else f"ALTER TABLE dbdeck_audit.{name} SET LOGGED;"
+    )
+    return Part(kind=kind, name=name, state="changed" if wrong else "as made", detail=wrong,
+                remedy=remedy if wrong else "")  # fmt: skip

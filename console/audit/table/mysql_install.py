@@ -68,6 +68,7 @@ async def _install(
         f"create user if not exists {_OWNER} identified by %s account lock",
         (f"{secrets.token_urlsafe(32)}-aA1",),
     )
+    await connection.fetch(f"alter user {_OWNER} account lock")  # of one that was there
     existed, made = await _make(connection)
     for account in dict.fromkeys((*writers, *auditors, *redactors)):
         await _grant(connection, "mysql_reader.sql", account)

@@ -56,11 +56,32 @@ from pg_proc p
 where p.pronamespace = 'dbdeck_audit'::regnamespace
   and (p.proacl is null or exists (select from aclexplode(p.proacl) a where a.grantee = 0))
 union all
+select 'superuser', r.rolname::text, '', 'foreign'
+from pg_roles r
+where r.rolsuper and exists (
+    select from pg_proc p cross join lateral aclexplode(p.proacl) a
+    where p.pronamespace = 'dbdeck_audit'::regnamespace and a.grantee = r.oid and a.grantee <> p.proowner)
+union all
+select 'table', c.relname::text, '', case when c.relpersistence = 'p' then '' else 'a crash of the server empties it' end
+from pg_class c where c.relnamespace = 'dbdeck_audit'::regnamespace and c.relkind = 'r'
+union all
 select 'member', m.rolname::text, o.rolname::text, 'foreign'
 from pg_auth_members g
 join pg_roles o on o.oid = g.roleid
 join pg_roles m on m.oid = g.member
-where o.oid = (select c.relowner from pg_class c where c.oid = 'dbdeck_audit.entry'::regclass)
+where o.rolname = 'dbdeck_audit_owner'
 union all
 select 'owner', o.rolname::text, '', case when o.rolcanlogin then 'somebody can log in as it' else '' end
-from pg_roles o where o.oid = (select c.relowner from pg_class c where c.oid = 'dbdeck_audit.entry'::regclass)
+from pg_roles o where o.rolname = 'dbdeck_audit_owner'
+union all
+select 'owner', o.rolname::text, f.what, 'foreign'
+from (select n.nspowner as owner, 'schema dbdeck_audit' as what
+      from pg_namespace n where n.nspname = 'dbdeck_audit'
+      union all
+      select c.relowner, 'table dbdeck_audit.' || c.relname
+      from pg_class c where c.relnamespace = 'dbdeck_audit'::regnamespace and c.relkind = 'r'
+      union all
+      select p.proowner, 'function dbdeck_audit.' || p.proname
+      from pg_proc p where p.pronamespace = 'dbdeck_audit'::regnamespace) f
+join pg_roles o on o.oid = f.owner
+where o.rolname <> 'dbdeck_audit_owner'
