@@ -126,9 +126,10 @@ async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
 
 
 # mariadb-backup tells the grants of a login that lacks some, with the verifier of its password; a restore the
-# statement that failed, of replication with the password of its source.
+# statement that failed, of replication with the password of its source. No part of a pattern may begin at each
+# of many places and end far away: a line has up to a million characters.
 _VERIFIED = re.compile(
-    r"\bIDENTIFIED\b.*|(?<![a-z])PASSWORD(?:\s+FOR\b[^=]*=)?\s*[=(]?\s*(?:E|U&)?['\"$].*", re.IGNORECASE
+    r"\bIDENTIFIED\b.*|PASSWORD(?:\s+FOR\b[^=]{0,400}=)?(?:\s*[=(])?\s*(?:E|U&)?['\"$].*", re.IGNORECASE
 )
 # A quote that psql cut off has no end.
 _QUOTED = re.compile(
@@ -136,10 +137,11 @@ _QUOTED = re.compile(
     re.IGNORECASE,
 )
 # In a connection string within a statement, whose quotes are doubled.
-_DOUBLED = re.compile(r"(?<=password=)''.+?''", re.IGNORECASE)
+_DOUBLED = re.compile(r"(?<=password=)''(?:\\(?:''|.)|(?!'').)*(?:''|$)", re.IGNORECASE)
+_WORD = re.compile(r"(password\s*=\s*)(?!<hidden>)(?:\\(?:''|.|$)|[^\s'\"\\])+", re.IGNORECASE)
 _SHAPES = re.compile(
     r"SCRAM-SHA-256\$\S+|\*[0-9A-F]{40}\b|\bmd5[0-9a-f]{32}\b|\$A\$[0-9A-F]{3}\$\S+"
-    r"|(?<=password=)(?!<hidden>)[^\s'\"]+|(?<=://)[^\s:/@]*:[^\s/@]+(?=@)",
+    r"|(?<=://)[^\s:/@]*:[^\s/]+(?=@)",
     re.IGNORECASE,
 )
 
@@ -148,7 +150,7 @@ def without_verifiers(line: str) -> str:
     """What a program says goes into messages and the ledger: a statement that sets a password does not."""
     told = _DOUBLED.sub("<hidden>", line)
     told = _VERIFIED.sub(lambda found: _QUOTED.sub("<hidden>", found[0]), told)
-    return _SHAPES.sub("<hidden>", told)
+    return _SHAPES.sub("<hidden>", _WORD.sub(r"\1<hidden>", told))
 
 
 async def _lines(stream: asyncio.StreamReader) -> Any:

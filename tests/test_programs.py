@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -50,13 +51,30 @@ async def test_answer_and_complaint_are_kept_apart() -> None:
         ),
         ("CREATE SUBSCRIPTION s CONNECTION 'password=''pl ain'' user=u' P", "'password=<hidden> user=u' P"),
         ("SET PASSWORD=PASSWORD('plain')", "PASSWORD=<hidden>"),
+        ("CONNECTION 'password=''pl\\''ain'' user=u' P", "'password=<hidden> user=u' P"),
+        ("LINE 1: CREATE SUBSCRIPTION s CONNECTION 'password=''pl ain...", "'password=<hidden>"),
+        ("CONNECTION 'host=h password = plain user=u' P", "'host=h password = <hidden> user=u' P"),
+        ("CONNECTION 'password=pl\\ ain user=u' P", "'password=<hidden> user=u' P"),
+        ("PGPASSWORD='pl ain' psql", "PGPASSWORD=<hidden> psql"),
         ("postgresql://app:plain@h:5432/db: refused", "postgresql://<hidden>@h:5432/db: refused"),
+        ("postgresql://app:pl@in@h:5432/db: refused", "postgresql://<hidden>@h:5432/db: refused"),
+        ("http://h:80 said x@y", "http://h:80 said x@y"),
         ('password authentication failed for user "app"', 'failed for user "app"'),
         ("Access denied for user 'b'@'h' (using password: YES)", "user 'b'@'h' (using password: YES)"),
     ],
 )
 def test_no_verifier_gets_out_of_what_a_program_says(line: str, told: str) -> None:
     assert without_verifiers(line).endswith(told)
+
+
+@pytest.mark.parametrize("line", ["'password' + ' ' * 20_000 + 'x'", "'password for ' * 200_000"])
+def test_no_line_holds_everything_up(line: str) -> None:
+    """It is looked at while nothing else of the console goes on: such a line took minutes."""
+    script = (
+        f"import signal; from console.programs import without_verifiers as w; signal.alarm(20); w({line})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+    assert done.returncode == 0
 
 
 async def test_a_complaint_has_no_verifier() -> None:
