@@ -155,6 +155,7 @@ def explained(chosen: Chosen, look: horizon.Look, scene: autovacuum.Scene) -> tu
             columns=chosen.columns.get(row["oid"], ()),
             exhaustion=chosen.used.tables.get(row["oid"]),
             busy=busy.get(row["oid"]),
+            primary=look.primary is not False,
         )
         why = autovacuum.table_why(table, limits, holders, scene) if look.primary else ""
         told.append((msgspec.structs.replace(table, why=why), holders))
