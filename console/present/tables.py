@@ -163,10 +163,14 @@ def summary(data: Tables) -> str:
 
 
 def fuel(numbers: Numbers) -> str:
-    """`xid age 120M of 2144M, stop in 40d`: how far from the end, and when."""
+    """`xid age 120M of 2144M, stop in 40d`: how far from the end, and when; what is left, once it warns."""
     left = numbers.seconds_to(numbers.limits.stop)
     when = f", stop in {age(left)}" if left is not None and left < 3650 * _DAY else ""
-    return f"{numbers.kind} age {count(numbers.age)} of {count(numbers.limits.stop)}{when}"
+    rest = numbers.limits.stop - numbers.age
+    if rest <= 0:
+        return f"{numbers.kind}: none left, the server refuses what needs one (database {numbers.database})"
+    near = f", {count(rest)} left" if numbers.age >= numbers.limits.warn else ""
+    return f"{numbers.kind} age {count(numbers.age)} of {count(numbers.limits.stop)}{near}{when}"
 
 
 def note(data: Tables) -> str:
