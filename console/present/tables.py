@@ -229,6 +229,8 @@ def _looked_after(at: datetime | None, by: str, limit: int | None, of: str, tabl
     when = f"{at:%Y-%m-%d %H:%M:%S} UTC ({by or 'unknown by whom'})" if at else ""
     if table.xid_age is None:
         return when
+    if not when and table.analyzes is None:  # a standby counts nothing
+        return "known to the primary only"
     comes = f"autovacuum comes at {limit:,} {of}" if limit is not None else "autovacuum is off for it"
     return f"{when or 'never since the statistics began'}; {comes}"
 

@@ -132,6 +132,8 @@ class TableReader:
 
     def _notes(self, chosen: Chosen, look: horizon.Look) -> Iterable[str]:
         user = self._link.target.monitor.user
+        if not look.primary:
+            yield "this is a standby: dead rows, last vacuums and thresholds are known to the primary only"
         yield from bloat_notes(chosen, user)
         yield from chosen.used.notes
         if any(not session.visible for session in look.activity.sessions):
@@ -139,8 +141,6 @@ class TableReader:
                 "sessions of other roles are hidden: who vacuums and who holds the horizon may be missing: "
                 f"GRANT pg_read_all_stats TO {role_in_sql(user)};"
             )
-        if not look.primary:
-            yield "this is a standby: dead rows, last vacuums and thresholds are known to the primary only"
 
 
 def explained(chosen: Chosen, look: horizon.Look, scene: autovacuum.Scene) -> tuple[tuple[Table, ...], str]:
