@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from actions import draft, proof
+from actions import draft, held_back, proof
 from actions import table_statements as statements
 from actions.fact_words import BESIDE, MAINTAIN, READING, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
@@ -77,7 +77,10 @@ class Maintenance:
         return await perform(plan, operator)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
-        return await proof.verify(plan, engine, patience=patience)
+        seen = await proof.verify(plan, engine, patience=patience)
+        if plan.server.flavor != POSTGRES or seen.state not in ("applied", "partial"):
+            return seen
+        return seen.with_evidence(await held_back.left(plan, engine))
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
         """The arguments of what the server does not show as done; none where all of it is."""
@@ -142,7 +145,11 @@ class VacuumTable(TableWork):
         return draft.more(
             made,
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
-            warnings=(*_vacuum_warnings(args, tables), *(await revived(engine, tables) if args.full else ())),
+            warnings=(
+                *await held_back.warnings(engine, jobs),
+                *_vacuum_warnings(args, tables),
+                *(await revived(engine, tables) if args.full else ()),
+            ),
         )
 
 
@@ -281,6 +288,11 @@ def _vacuum_warnings(args: VacuumArgs, tables: Sequence[Table]) -> tuple[str, ..
         said.append(
             "at its end VACUUM may cut empty pages off under a short exclusive lock, which standbys replay "
             "and cancel queries for; truncate=false leaves them"
+        )
+    if args.full:
+        said.append(
+            "standbys get the whole new file, and replay the exclusive lock: there it cancels queries on the "
+            "table, or waits for them and falls behind (max_standby_streaming_delay)"
         )
     if args.index_cleanup == "off":
         said.append("without index cleanup dead rows stay, only their contents go")
