@@ -140,6 +140,7 @@ class VacuumTable(TableWork):
             confirm=args.full,
             undo="nothing undoes it; nothing is lost" if not args.full else "nothing undoes it",
         )
+        tables = draft.kept(made, tables)
         made = draft.finished_by(made, statements.finish(server) if options.one_of_many else None)
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
@@ -178,6 +179,7 @@ class AnalyzeTable(TableWork):
         many = len(tables) > 1
         jobs = [_analyze_job(server, table, lock, one_of_many=many) for table in tables]
         made = await draft.plan(on, args, jobs, undo="nothing undoes it; plans of queries may change")
+        tables = draft.kept(made, tables)
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
             made, forecast=_changes(tables), warnings=(*_analyze_warnings(server, tables), *unfit)

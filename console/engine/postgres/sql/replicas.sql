@@ -1,6 +1,6 @@
--- Purpose: how far physical replicas are behind, and on a standby how far it is behind itself
+-- Purpose: how far physical replicas are behind, and on a standby how far it is behind itself.
 --   What only receives (pg_receivewal, Barman) replays nothing, and its replay_lag grows for ever: it is as far
---   as it has written
+--   as it has written.
 --   Who has replayed all of it is not behind: the server goes on telling what the lag was for some seconds
 -- Privilege: pg_read_all_stats (in pg_monitor); without it replicas come without their places
 -- Cost: one pass over the walsenders in memory, no catalog locks
