@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from actions import draft, patience
+from actions import draft, held_back, patience
 from actions import table_statements as statements
 from actions.fact_words import BESIDE, MAINTAIN, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
@@ -101,7 +101,10 @@ class MaintainDatabase(Maintenance):
         return draft.more(
             made,
             forecast=(*_reasons(wanted), *await patience.forecast(engine, server, jobs)),
-            warnings=_advice(health),
+            warnings=(
+                *(await held_back.warnings(engine, jobs) if server.flavor == POSTGRES else ()),
+                *_advice(health),
+            ),
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:

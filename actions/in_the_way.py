@@ -88,6 +88,15 @@ def _users(locks: Sequence[TableLock]) -> str:
     return f"{counted(users, 'session')} on it now" if users else "nobody uses it now"
 
 
+def spared(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """Those that would be refused: a vacuum that keeps the server from stopping works on their table."""
+    return tuple(
+        job
+        for job, here in _beside(locks, jobs)
+        if any(one.session.protection is Protection.WRAPAROUND for one in in_its_way(here, job))
+    )
+
+
 def refusals(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]:
     """A vacuum that keeps the server from stopping is not waited for, and never ended by accident."""
     return _about(

@@ -68,6 +68,7 @@ class Reindex(Maintenance):
             risk=Risk.MEDIUM if exclusive else Risk.LOW,
             undo="nothing undoes it; the index is the same, only smaller",
         )
+        found, jobs = draft.kept(made, found), list(jobs_of(made))
         made = draft.with_subject(made, before=[index.number for index in await around(engine, found)])
         return draft.more(
             made,

@@ -57,7 +57,8 @@ class DropSlot:
 
     async def plan(self, engine: Engine, args: SlotArgs) -> Plan:
         server = await engine.identity()
-        slot = _find(await engine.slots(), args.name)
+        slots = await engine.slots()
+        slot = _find(slots, args.name)
         return Plan(
             action=self.name,
             target=engine.target.name,
@@ -69,7 +70,7 @@ class DropSlot:
                 "slot": msgspec.to_builtins(slot),
             },
             statements=tuple(one.shown for one in _statements(slot)),
-            forecast=_forecast(slot),
+            forecast=_forecast(slot, [one for one in slots if one.name != slot.name]),
             warnings=_warnings(slot),
             refusals=_refusals(server, slot, args),
             undo="nothing undoes it: a new slot of that name begins now, and what lies between is lost to it",
@@ -184,7 +185,7 @@ def _observed(slot: Slot) -> dict[str, Any]:
 def _refusals(server: ServerIdentity, slot: Slot, args: SlotArgs) -> tuple[str, ...]:
     found = []
     if slot.synced and server.primary is False:
-        found.append("it is synchronised from the primary: drop it there, or it comes back")
+        return ("it is synchronised from the primary: drop it there, or it comes back",)
     if slot.temporary:
         found.append("it is temporary and ends with its session: session.terminate ends that")
     if slot.active_pid and not args.terminate_consumer:
@@ -200,17 +201,34 @@ def _consumer(slot: Slot) -> str:
     return who(slot.reader) if slot.reader else f"pid {slot.active_pid}"
 
 
-def _forecast(slot: Slot) -> tuple[str, ...]:
+def _forecast(slot: Slot, others: Sequence[Slot]) -> tuple[str, ...]:
     what = f"{slot.kind} slot"
     if slot.plugin:
         what += f" of {slot.plugin} in database {slot.database}"
     lines = [what, _read_by(slot)]
     if slot.retained_bytes is not None:
-        lines.append(f"frees {size(slot.retained_bytes)} of WAL at the next checkpoint")
+        lines.append(_freed(slot.retained_bytes, others))
+    lost = slot.wal_status == "lost" or slot.invalidation
     pins = [f"{name} {number:,} transactions old" for name, number in _pins(slot) if number is not None]
+    pins = [] if lost else pins  # ReplicationSlotsComputeRequiredXmin passes over what is invalidated
     if pins:
         lines.append(f"it keeps vacuum back: {', '.join(pins)}")
     return tuple(lines)
+
+
+def _freed(kept: int, others: Sequence[Slot]) -> str:
+    """WAL that another slot keeps, too, stays."""
+    behind = [one for one in others if one.retained_bytes is not None]
+    most = max(behind, key=lambda one: one.retained_bytes or 0, default=None)
+    also = min(kept, most.retained_bytes or 0) if most is not None else 0
+    if not kept:
+        return "it keeps no WAL"
+    if most is None or not also:
+        return f"frees up to {size(kept)} of WAL at the next checkpoint"
+    if also == kept:
+        return f"frees no WAL: the slot {most.name} keeps the same {size(kept)}"
+    freed = f"frees up to {size(kept - also)} of WAL at the next checkpoint"
+    return f"{freed}; the slot {most.name} keeps {size(also)}"
 
 
 def _pins(slot: Slot) -> tuple[tuple[str, int | None], ...]:

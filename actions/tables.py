@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from actions import draft, proof
+from actions import draft, held_back, proof
 from actions import table_statements as statements
 from actions.fact_words import BESIDE, MAINTAIN, READING, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
@@ -77,7 +77,10 @@ class Maintenance:
         return await perform(plan, operator)
 
     async def verify(self, plan: Plan, engine: Engine, *, patience: float) -> Verdict:
-        return await proof.verify(plan, engine, patience=patience)
+        seen = await proof.verify(plan, engine, patience=patience)
+        if plan.server.flavor != POSTGRES or seen.state not in ("applied", "partial"):
+            return seen
+        return seen.with_evidence(await held_back.left(plan, engine))
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
         """The arguments of what the server does not show as done; none where all of it is."""
@@ -137,12 +140,17 @@ class VacuumTable(TableWork):
             confirm=args.full,
             undo="nothing undoes it; nothing is lost" if not args.full else "nothing undoes it",
         )
+        tables = draft.kept(made, tables)
         made = draft.finished_by(made, statements.finish(server) if options.one_of_many else None)
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
             made,
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
-            warnings=(*_vacuum_warnings(args, tables), *(await revived(engine, tables) if args.full else ())),
+            warnings=(
+                *await held_back.warnings(engine, jobs),
+                *_vacuum_warnings(args, tables),
+                *(await revived(engine, tables) if args.full else ()),
+            ),
         )
 
 
@@ -171,6 +179,7 @@ class AnalyzeTable(TableWork):
         many = len(tables) > 1
         jobs = [_analyze_job(server, table, lock, one_of_many=many) for table in tables]
         made = await draft.plan(on, args, jobs, undo="nothing undoes it; plans of queries may change")
+        tables = draft.kept(made, tables)
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
             made, forecast=_changes(tables), warnings=(*_analyze_warnings(server, tables), *unfit)
@@ -281,6 +290,11 @@ def _vacuum_warnings(args: VacuumArgs, tables: Sequence[Table]) -> tuple[str, ..
         said.append(
             "at its end VACUUM may cut empty pages off under a short exclusive lock, which standbys replay "
             "and cancel queries for; truncate=false leaves them"
+        )
+    if args.full:
+        said.append(
+            "standbys get the whole new file, and replay the exclusive lock: there it cancels queries on the "
+            "table, or waits for them and falls behind (max_standby_streaming_delay)"
         )
     if args.index_cleanup == "off":
         said.append("without index cleanup dead rows stay, only their contents go")

@@ -15,7 +15,7 @@ from console.errors import DbdeckError
 from console.model.backup_board import DrillBoard
 from console.model.overview import Outlook, Pulse, Rates, Standing, Track, by_trouble
 from console.model.target import Target
-from console.poll import Feed
+from console.poll import BUDGET, Feed
 
 OUTLOOK_SECONDS: Final = 60.0
 PATIENCE_SECONDS: Final = 1.0
@@ -31,13 +31,13 @@ Judge = Callable[[Standing], Standing]
 class _Look:
     """One target. Its slow part is read after its first pulse, and on the same connection."""
 
-    def __init__(self, target: Target, open_: Open, drills: Drills, every: float) -> None:
+    def __init__(self, target: Target, open_: Open, drills: Drills, every: float, budget: float) -> None:
         self.target = target
         self._open = open_
         self._drills = drills
         self._every = every
         self._track = Track()
-        self._pulse: Feed[Pulse] = Feed(self._read_pulse, every=every)
+        self._pulse: Feed[Pulse] = Feed(self._read_pulse, every=every, budget=budget)
         self._outlook: Feed[Outlook] = Feed(self._read_outlook, every=OUTLOOK_SECONDS)
         self._began: float | None = None  # when the first look began that has had no answer since
         self._ended = {"pulse": -1e9, "outlook": -1e9}
@@ -117,6 +117,7 @@ class _Look:
             engine=target.engine,
             environment=target.environment,
             address=target.address,
+            source=target.labels.get("replica_of", ""),
             pulse=None if outlived else reading.data,
             taken_at=None if outlived else reading.taken_at,
             problem=reading.problem,
@@ -155,9 +156,16 @@ class Overview:
     """Holds the last minutes of every target, whichever of them is open. `judge` says what is wrong."""
 
     def __init__(
-        self, targets: Sequence[Target], open_: Open, drills: Drills, judge: Judge, *, every: float
+        self,
+        targets: Sequence[Target],
+        open_: Open,
+        drills: Drills,
+        judge: Judge,
+        *,
+        every: float,
+        budget: float = BUDGET,
     ) -> None:
-        self._looks = [_Look(target, open_, drills, every) for target in targets]
+        self._looks = [_Look(target, open_, drills, every, budget) for target in targets]
         self._judge = judge
 
     async def look(self, patience: float = PATIENCE_SECONDS) -> tuple[Standing, ...]:

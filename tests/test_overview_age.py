@@ -14,6 +14,7 @@ from console.errors import UsageError
 from console.model.overview import Outlook, Pulse, Standing
 from console.model.table_locks import Disk
 from console.model.target import Target
+from console.poll import BUDGET
 
 TARGET = parse("targets: {t: {engine: postgres, monitor: {user: m}}}").target("t")
 
@@ -37,14 +38,14 @@ class Server:
         return Disk()
 
 
-def overview(server: Server, target: Target, every: float) -> overviews.Overview:
+def overview(server: Server, target: Target, every: float, budget: float = BUDGET) -> overviews.Overview:
     async def opened(_: Target) -> Any:
         return server
 
     async def drills(_: Target) -> Any:
         raise UsageError("no drills here")
 
-    return overviews.Overview([target], opened, drills, lambda one: one, every=every)
+    return overviews.Overview([target], opened, drills, lambda one: one, every=every, budget=budget)
 
 
 async def test_an_old_pulse_is_not_shown_as_if_it_were_now(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,5 +86,26 @@ async def test_between_two_refreshes_what_was_seen_stays() -> None:
         await asyncio.sleep(0.2)
         (again,) = await view.look(0.0)
         assert again.pulse is not None
+    finally:
+        await view.aclose()
+
+
+async def test_of_two_looks_the_second_is_not_put_off_by_a_slow_first() -> None:
+    """`show overview` had no rates of a server whose first answer took over a tenth of a second."""
+
+    class Slow(Server):
+        asked = 0
+
+        async def pulse(self) -> Pulse:
+            self.asked += 1
+            await asyncio.sleep(0.2)
+            return Pulse(at=float(self.asked), started=0.5, wal=100 * self.asked)
+
+    server = Slow()
+    view = overview(server, TARGET, every=0.0, budget=1.0)
+    try:
+        await view.look()
+        (second,) = await view.look()
+        assert second.rates.wal == 100.0
     finally:
         await view.aclose()

@@ -21,7 +21,7 @@ from console.model.backup_board import DrillBoard
 from console.model.overview import Standing
 from console.model.target import Target
 from console.overview import Overview
-from console.poll import DEADLINE_SECONDS
+from console.poll import BUDGET, DEADLINE_SECONDS
 from console.present import overview
 
 _SETTLE_SECONDS: Final = 0.5  # between the two looks that rates are made of
@@ -37,7 +37,7 @@ async def show(services: Services, options: ShowOptions) -> int:
     names = (options.target,) if options.target else ()
     chosen = choose(config, names, options.select)
     await unlock_for(chosen)
-    async with aclosing(Engines()) as engines, aclosing(_board(config, chosen, engines)) as board:
+    async with aclosing(Engines()) as engines, aclosing(_board(config, chosen, engines, options)) as board:
         await board.look(DEADLINE_SECONDS)
         while True:
             await asyncio.sleep(_SETTLE_SECONDS if options.watch is None else options.watch)
@@ -46,12 +46,15 @@ async def show(services: Services, options: ShowOptions) -> int:
                 return code
 
 
-def _board(config: Config, targets: Sequence[Target], engines: Engines) -> Overview:
+def _board(config: Config, targets: Sequence[Target], engines: Engines, options: ShowOptions) -> Overview:
+    """Of two looks alone the second is never put off, however long the first took: rates need both."""
+
     async def drills(target: Target) -> DrillBoard:
         return await read_drills(target, config.drills.targets, partial(past_drills, config))
 
     judge = overview.judge(config.thresholds.storm_waiters)
-    return Overview(targets, engines.of, drills, judge, every=0.0)
+    budget = 1.0 if options.watch is None else BUDGET
+    return Overview(targets, engines.of, drills, judge, every=0.0, budget=budget)
 
 
 def _tell(found: Sequence[Standing], form: str) -> int:

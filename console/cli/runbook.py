@@ -58,6 +58,7 @@ async def _run(services: Services, name: str, given: Sequence[str], options: Run
         )
         async with beginning(_ways(services, made, engine, decider), begins, order) as runner:
             shown.code = await _go(runner, begins, options)
+            _tell_unasked(runner, decider)
             return shown.code
 
 
@@ -88,7 +89,14 @@ async def _resume(services: Services, run_id: str, options: RunOptions, shown: S
                 return await _follow(made, chosen, recalled, options)
             _tell_holder(runner.run, order.by)
             shown.code = await _go(runner, resumed(order), options)
+            _tell_unasked(runner, decider)
             return shown.code
+
+
+def _tell_unasked(runner: Runner, decider: Decider) -> None:
+    """Where a run waits for an answer, one that was given under another name may be the one that is meant."""
+    if runner.waiting is not None and (unasked := decider.unasked):
+        output.note(f"dbdeck: nothing asked for {clean(', '.join(unasked))}")
 
 
 def _tell_holder(run: Run, by: str) -> None:

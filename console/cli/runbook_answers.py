@@ -12,7 +12,8 @@ import msgspec
 from console.cli import output
 from console.errors import UsageError
 from console.present import runs as words
-from console.runbook.runner import Answer
+from console.present.units import clean
+from console.runbook.runner import Answer, is_answer
 from console.runbook.steps import Ask, level_of
 
 
@@ -54,14 +55,27 @@ class Decider:
         self._attest = _answers("--attest", options.attest)
         self._decide = _answers("--decide", options.decide)
         self._used: set[tuple[str, str]] = set()
+        self._asked: set[str] = set()
 
     async def __call__(self, asked: Ask) -> Answer | None:
         given = self._given(asked)
+        if given is not None and not is_answer(asked, given):
+            if given.text:
+                output.note(f"dbdeck: {_not_taken(asked, given)}; it was not taken")
+            given = None
         if given is None and sys.stdin.isatty() and sys.stderr.isatty():
             return await asyncio.to_thread(_ask, asked)
         return given
 
+    @property
+    def unasked(self) -> list[str]:
+        """Answers to what was not asked, as they were given: of a step that comes later, or of none."""
+        given = [("--confirm", one) for one in self._confirm]
+        given += [("--attest", one) for one in self._attest] + [("--decide", one) for one in self._decide]
+        return [f"{flag} {key}" for flag, key in given if key not in self._asked]
+
     def _given(self, asked: Ask) -> Answer | None:
+        self._asked |= {asked.key, asked.key[len(level_of(asked.key)) :]}
         if asked.question == "manual":
             text = _of(self._attest, asked.key)
             return None if text is None else Answer(decision="done", text=text)
@@ -77,6 +91,13 @@ class Decider:
             return None  # one flag is one answer: what is asked again is not what was meant
         self._used.add(again)
         return Answer(decision=chosen, text=chosen)
+
+
+def _not_taken(asked: Ask, given: Answer) -> str:
+    """What an answer of the command line is not: else a script waits, and nobody knows for what."""
+    if asked.phrase and given.decision in asked.choices:
+        return f"{clean(given.text)!r} for {asked.key} is not the phrase {clean(asked.phrase)!r}"
+    return f"{clean(given.decision)!r} for {asked.key} is none of {', '.join(asked.choices)}"
 
 
 def _of(table: Mapping[str, str], key: str) -> str | None:

@@ -23,7 +23,8 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that keeps old row versions alive.
 
     `age` is in transactions begun since (PostgreSQL: age(xid)); `seconds` since it began, where known.
-    `scope` says which tables are pinned. `consumer` names who reads through it (a standby, a slot's
+    `scope` says which tables are pinned, `here` whether ordinary ones of the connected database are among
+    them. `consumer` names who reads through it (a standby, a slot's
     client); `target` is the configured target that consumer is, when it is one. `remedy` is the action
     with its arguments, or what to do in words.
     """
@@ -37,6 +38,7 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     consumer: str | None = None
     address: str | None = None
     remedy: str = ""
+    here: bool = True
 
     @property
     def key(self) -> str:

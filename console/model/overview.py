@@ -48,12 +48,25 @@ class Queue(msgspec.Struct, frozen=True, kw_only=True):
 REPLICA_UNKNOWN = "whether this is a replica is unknown"  # what `unknown` begins with, with the GRANT
 
 
+class Commits(msgspec.Struct, frozen=True, kw_only=True):
+    """Commits that are done when standbys have them: `wanted` have to confirm each, `there` of those that
+    may stream. `waiting` wait for that now, the statement of the first began `seconds` ago.
+    """
+
+    standbys: str
+    wanted: int
+    there: int
+    waiting: int = 0
+    seconds: float | None = None
+
+
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """One short look. `at` and `started` are seconds of the server's own clock.
 
     `work` counts transactions (by database) or statements since the server's start, `wal` bytes of WAL or
-    redo log, `xid` transaction numbers; `halted` says that it has a source and does not replicate now. None
-    is not known; `unknown` says why, with the GRANT.
+    redo log, `xid` transaction numbers; `halted` says that it has a source and does not replicate now.
+    `follows`: it is a replica. `commits`: None where no standby has to confirm any. None is not known;
+    `unknown` says why, with the GRANT.
     """
 
     at: float
@@ -69,6 +82,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     lag_bytes: int | None = None
     replica: str = ""
     halted: str = ""
+    follows: bool | None = None
+    commits: Commits | None = None
     unknown: tuple[str, ...] = ()
 
 
@@ -97,6 +112,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     engine: str
     environment: str
     address: str = ""
+    source: str = ""  # of which target the config says that it is a replica
     pulse: Pulse | None = None
     taken_at: datetime | None = None
     problem: Problem | None = None

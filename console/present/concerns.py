@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from console.model.overview import Concern, Standing, Trouble
+from console.model.reading import Problem
 from console.present.units import age, count
 
 LAG_NOTICE, LAG_WARN, LAG_BAD = 10.0, 30.0, 300.0  # seconds
@@ -22,9 +23,11 @@ def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
     """All that is wrong, the worst first; so many as `storm` who wait are one."""
     found = [
         *_reach(standing),
+        *_commits(standing, storm),
         *_waits(standing, storm),
         *_connections(standing),
         *_lag(standing),
+        *_role(standing),
         *_numbers(standing),
         *_outlook(standing),
     ]
@@ -33,18 +36,32 @@ def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
 
 def _reach(standing: Standing) -> Iterator[Concern]:
     problem = standing.problem
-    if problem is not None and problem.kind in ("privilege", "vault_locked"):
+    if problem is not None and problem.kind in _NOT_ASKED:
         yield Concern(trouble=Trouble.UNKNOWN, text=f"{problem.message} {problem.hint}".strip())
     elif problem is not None:
-        yield Concern(
-            trouble=Trouble.BAD, text=f"no answer for {age(coarse(standing.silent))}: {problem.message}"
-        )
+        yield Concern(trouble=Trouble.BAD, text=_unreached(standing, problem))
     elif standing.silent:
         yield Concern(trouble=Trouble.BAD, text=f"no answer for {age(coarse(standing.silent))}")
     elif standing.pulse is None:
         yield Concern(trouble=Trouble.UNKNOWN, text="not reached yet")
     elif standing.pulse.unknown:
         yield Concern(trouble=Trouble.UNKNOWN, text=f"not all is known: {standing.pulse.unknown[0]}")
+
+
+# Without the password, or a right, nobody knows how the server does.
+_NOT_ASKED: Final = ("privilege", "vault_locked", "secrets", "wrong_master", "config")
+
+
+def _unreached(standing: Standing, problem: Problem) -> str:
+    """Why first, since a narrow line has room for no more, and without the name that stands before it. Who
+    refuses a login has answered.
+    """
+    said = problem.message
+    for named in (f"{standing.name} ({standing.address}) ", f"{standing.name} ({standing.address}): "):
+        said = said.removeprefix(named)
+    said = said.removeprefix(f"{standing.name}: ").removeprefix(f"{standing.address} ")
+    lasting = age(coarse(standing.silent))
+    return f"no answer for {lasting}: {said}" if problem.kind == "silent" else f"{said}, for {lasting}"
 
 
 def coarse(seconds: float) -> float:
@@ -68,6 +85,34 @@ def _waits(standing: Standing, storm: int) -> Iterator[Concern]:
     warn = (seconds or 0.0) >= WAIT_WARN or many > 1
     trouble = Trouble.BAD if bad else Trouble.WARN if warn else Trouble.NOTICE
     yield Concern(trouble=trouble, text=f"{many} wait{'s' if many == 1 else ''}{behind}{lasting}")
+
+
+def _commits(standing: Standing, storm: int) -> Iterator[Concern]:
+    """Those that wait for a synchronous standby hold their locks, and do so for ever where none streams."""
+    found = standing.pulse and standing.pulse.commits
+    if not found:
+        return
+    many = f"{found.waiting} commit{' waits' if found.waiting == 1 else 's wait'} for a synchronous standby"
+    if found.there < found.wanted:
+        there = "none streams" if not found.there else f"{found.there} of {found.wanted} stream"
+        there = f"{there} ({found.standbys})"
+        if found.waiting:
+            yield Concern(trouble=Trouble.BAD, text=f"{many}, and {there}")
+        else:
+            yield Concern(
+                trouble=Trouble.WARN, text=f"of the synchronous standbys {there}: commits will wait"
+            )
+    elif found.waiting and (found.seconds or 0.0) >= WAIT_WARN:
+        bad = found.waiting >= storm or (found.seconds or 0.0) >= WAIT_BAD
+        text = f"{many} for up to {age(found.seconds)}"
+        yield Concern(trouble=Trouble.BAD if bad else Trouble.WARN, text=text)
+
+
+def _role(standing: Standing) -> Iterator[Concern]:
+    """After a failover the config may be of before, or the old primary be back beside the new one."""
+    if standing.source and standing.pulse is not None and standing.pulse.follows is False:
+        text = f"it is no replica, and the config calls it one of {standing.source}: see doctor"
+        yield Concern(trouble=Trouble.WARN, text=text)
 
 
 def _connections(standing: Standing) -> Iterator[Concern]:
@@ -113,13 +158,17 @@ def _numbers(
             trouble = Trouble.WARN
         else:
             continue
-        said = f"{_days(seconds)} left" if soon and seconds is not None else f"{count(max(0, left))} left"
-        yield Concern(trouble=trouble, text=f"{name}: {said}")
+        said = f"{_days(seconds)} left" if soon and seconds is not None else f"{count(left)} left"
+        said = said if left > 0 else "none left, the server refuses what needs one"
+        where = f" (database {one.database})" if one.database else ""
+        yield Concern(trouble=trouble, text=f"{name}: {said}{where}")
 
 
 def _days(seconds: float) -> str:
-    days = math.floor(seconds / DAY)
-    return f"{days} day{'' if days == 1 else 's'}" if days else f"{math.floor(seconds / 3600)} hours"
+    days, hours = math.floor(seconds / DAY), math.floor(seconds / 3600)
+    if days:
+        return f"{days} day{'' if days == 1 else 's'}"
+    return f"{hours} hour{'' if hours == 1 else 's'}" if hours else "less than an hour"
 
 
 def _outlook(standing: Standing) -> Iterator[Concern]:

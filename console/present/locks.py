@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from console.model.blocking import BlockingTree, LockNode
+from console.model.sessions import Protection
 from console.model.whatif import Aftermath, Jam, after, jams, node_of, queued_behind
 from console.present.sessions import key, reference, state, statement, text
 from console.present.table import Column, Line, Lines, Tone
@@ -113,10 +114,14 @@ def jam(tree: BlockingTree, found: Sequence[Jam] | None = None) -> str:
         return ""
     node = node_of(tree, worst.waiter)
     doing = f" ({clean(node.session.query or '', 60)})" if node and node.session.query else ""
-    blocker = _numbered(worst.blocker)
+    blocker, freed = _numbered(worst.blocker), "it" if worst.held_up == 1 else "them"
+    spared = node.session.protection if node else None
+    end = f"cancelling it frees {freed}"
+    if spared is not None:  # of a replica the applier: it would stop with an error
+        end = f"it is not to be cancelled ({spared.partition(':')[0]}); ending {blocker} frees {freed}, too"
     return (
         f"{worst.waiter}{doing} waits for {blocker} and holds up {counted(worst.held_up, 'other')} "
-        f"whom {blocker} would let pass: cancelling it frees {'it' if worst.held_up == 1 else 'them'}"
+        f"whom {blocker} would let pass: {end}"
     )
 
 
@@ -127,9 +132,21 @@ def _numbered(session: int) -> str:
     return "a prepared transaction" if session > -(1 << 61) else "an unseen session"
 
 
+def unconfirmed(tree: Iterable[LockNode]) -> str:
+    """The root that most wait for, where it has no lock to wait for but a standby to confirm its commit."""
+    found = [one for one in tree if one.root and one.session.protection is Protection.SYNC_REP]
+    worst = max(found, key=lambda one: one.blocks, default=None)
+    if worst is None:
+        return ""
+    return (
+        f"{worst.session.id} holds up {counted(worst.blocks, 'other')} because its commit waits for a "
+        "synchronous standby: the Overview and the runbook replication-lag tell whether one streams"
+    )
+
+
 def notes(tree: Iterable[LockNode]) -> list[str]:
-    said = jam(tree) if isinstance(tree, BlockingTree) else ""
-    return [said] if said else []
+    said = (jam(tree) if isinstance(tree, BlockingTree) else "", unconfirmed(tree))
+    return [one for one in said if one]
 
 
 def forecast(tree: BlockingTree, node: LockNode) -> str:

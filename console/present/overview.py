@@ -223,6 +223,8 @@ def _row(one: Standing) -> dict[str, Any]:
         "lag_seconds": pulse.lag_seconds,
         "lag_bytes": pulse.lag_bytes,
         "halted": pulse.halted,
+        "follows": pulse.follows,
+        "synchronous": None if pulse.commits is None else msgspec.to_builtins(pulse.commits),
         "disk_used": None if one.outlook.disk_used is None else round(one.outlook.disk_used, 4),
         "numbers": [
             {"kind": n.kind, "age": n.age, "left": n.limits.stop - n.age} for n in one.outlook.numbers

@@ -60,11 +60,16 @@ async def _backups(engine: Engine) -> list[dict[str, Any]]:
 
 
 async def _health(engine: Engine) -> list[dict[str, Any]]:
-    """One row: how far the replica that is furthest behind is behind, and how full the disk of the data is.
-    What is not known is null, with its reason.
+    """One row: how far the replica that is furthest behind is behind, how many commits wait for a synchronous
+    standby that is gone, how full the disk of the data is, and how old the oldest transaction numbers of all
+    databases are. What is not known is null, with its reason.
     """
     load = await engine.load()
     disk = await engine.disk(*_CATALOG["mysql" if engine.target.engine == "mysql" else "postgres"])
+    commits = (await engine.pulse()).commits
+    stuck = commits.waiting if commits is not None and commits.there < commits.wanted else 0
+    oldest = {one.kind: one for one in (await engine.numbers()).numbers}
+    xid, mxid = oldest.get("xid"), oldest.get("multixact")
     used = None if disk.free is None or not disk.size else round(1 - disk.free / disk.size, 4)
     return [
         {
@@ -73,10 +78,15 @@ async def _health(engine: Engine) -> list[dict[str, Any]]:
             "lag_bytes": load.lag_bytes,
             "lag_unknown": load.why,
             "halted": load.halted,
+            "stuck_commits": stuck,
             "disk": disk.place,
             "disk_free": disk.free,
             "disk_used": used,
             "disk_unknown": disk.why,
+            "xid_age": xid and xid.age,
+            "xid_database": xid and xid.database,
+            "mxid_age": mxid and mxid.age,
+            "mxid_database": mxid and mxid.database,
         }
     ]
 

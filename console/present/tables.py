@@ -163,10 +163,14 @@ def summary(data: Tables) -> str:
 
 
 def fuel(numbers: Numbers) -> str:
-    """`xid age 120M of 2144M, stop in 40d`: how far from the end, and when."""
+    """`xid age 120M of 2144M, stop in 40d`: how far from the end, and when; what is left, once it warns."""
     left = numbers.seconds_to(numbers.limits.stop)
     when = f", stop in {age(left)}" if left is not None and left < 3650 * _DAY else ""
-    return f"{numbers.kind} age {count(numbers.age)} of {count(numbers.limits.stop)}{when}"
+    rest = numbers.limits.stop - numbers.age
+    if rest <= 0:
+        return f"{numbers.kind}: none left, the server refuses what needs one (database {numbers.database})"
+    near = f", {count(rest)} left" if numbers.age >= numbers.limits.warn else ""
+    return f"{numbers.kind} age {count(numbers.age)} of {count(numbers.limits.stop)}{near}{when}"
 
 
 def note(data: Tables) -> str:
@@ -225,6 +229,8 @@ def _looked_after(at: datetime | None, by: str, limit: int | None, of: str, tabl
     when = f"{at:%Y-%m-%d %H:%M:%S} UTC ({by or 'unknown by whom'})" if at else ""
     if table.xid_age is None:
         return when
+    if not when and table.analyzes is None:  # a standby counts nothing
+        return "known to the primary only"
     comes = f"autovacuum comes at {limit:,} {of}" if limit is not None else "autovacuum is off for it"
     return f"{when or 'never since the statistics began'}; {comes}"
 

@@ -213,7 +213,7 @@ class Runner:
         answer = await self._unless_left(self._decide(ask))
         if answer is None and self._is_left:
             return None  # not for want of an answer
-        if answer is None or not _is_answer(ask, answer):
+        if answer is None or not is_answer(ask, answer):
             self.waiting = ask
             return None
         by = answer.by or self._order.by
@@ -272,7 +272,7 @@ class Runner:
         return self._documents[self.run.started.runbook]
 
 
-def _is_answer(ask: Ask, answer: Answer) -> bool:
+def is_answer(ask: Ask, answer: Answer) -> bool:
     """One of the choices, and where a phrase is to be typed, that phrase."""
     if answer.decision not in ask.choices:
         return False

@@ -8,9 +8,12 @@ from console.cli.runbook_answers import Decider, RunOptions, flag_for
 from console.errors import UsageError
 from console.runbook.steps import Ask
 
+CHOICES = {"manual": ("done", "no"), "failure": ("retry", "stop")}
+
 
 def ask(question: str, key: str = "each[0].act", phrase: str = "") -> Ask:
-    return Ask(key=key, question=question, text="?", choices=("yes", "no"), phrase=phrase)  # type: ignore[arg-type]
+    choices = CHOICES.get(question, ("yes", "no"))
+    return Ask(key=key, question=question, text="?", choices=choices, phrase=phrase)  # type: ignore[arg-type]
 
 
 async def decision(options: RunOptions, *asked: Ask) -> list[tuple[str, str] | None]:
@@ -25,7 +28,7 @@ async def decision(options: RunOptions, *asked: Ask) -> list[tuple[str, str] | N
         (ask("manual", "tell"), "--attest tell=TEXT"),
         (ask("manual", "each[0].tell"), "--attest 'each[0].tell=TEXT'"),
         (ask("confirm", "sure", "end it"), "--confirm 'sure=end it'"),
-        (ask("failure", "each"), "--decide 'each=yes|no'"),
+        (ask("failure", "each"), "--decide 'each=retry|stop'"),
         (ask("action", "each[1].act", "shop"), "--yes --confirm 'each[1].act=shop'"),
         (ask("action"), "--yes"),
     ],
@@ -62,3 +65,25 @@ async def test_a_yes_answers_neither_hand_nor_gate() -> None:
 async def test_what_names_no_step_is_refused() -> None:
     with pytest.raises(UsageError, match="STEP=TEXT"):
         Decider(RunOptions(attest=("done",)))
+
+
+@pytest.mark.parametrize(
+    ("options", "asked", "said"),
+    [
+        (RunOptions(decide=("act=skip",)), ask("failure"), "'skip' for each[0].act is none of retry, stop"),
+        (RunOptions(confirm=("act=end",)), ask("confirm", phrase="end it"), "is not the phrase 'end it'"),
+        (RunOptions(yes=True, confirm=("act=sohp",)), ask("action", phrase="shop"), "'sohp' for each[0].act"),
+    ],
+)
+async def test_an_answer_that_is_none_is_told(
+    options: RunOptions, asked: Ask, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script would see the run wait once more, and not why."""
+    assert await decision(options, asked) == [None]
+    assert said in capsys.readouterr().err
+
+
+async def test_answers_to_what_was_not_asked_are_known() -> None:
+    decider = Decider(RunOptions(decide=("act=retry", "atc=stop"), confirm=("sure=yes",)))
+    await decider(ask("failure"))
+    assert decider.unasked == ["--confirm sure", "--decide atc"]

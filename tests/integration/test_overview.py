@@ -12,6 +12,7 @@ import pytest_asyncio
 from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.model.overview import Pulse, Track, rates
+from console.present.reads import READS
 from tests.command import Command
 from tests.servers.accounts import APP, PASSWORDS
 from tests.servers.fleet import Server
@@ -90,10 +91,16 @@ async def test_a_login_without_rights_knows_that_it_does_not_know(
 
 async def test_numbers_are_old_only_where_they_can_run_out(any_server: Server, engine: Engine) -> None:
     found = (await engine.numbers()).numbers
+    (health,) = await READS["health"](engine)
     if isinstance(any_server, MysqlServer):
         assert found == ()
+        assert (health["xid_age"], health["xid_database"]) == (None, None)
     else:
         assert [one.kind for one in found] == ["xid", "multixact"]
+        connection = await any_server.connect()
+        oldest = "select datname::text from pg_database order by age(datfrozenxid) desc, datname limit 1"
+        assert found[0].database == health["xid_database"] == await connection.fetchval(oldest)
+        await connection.close()
         assert all(0 <= one.age < one.limits.stop for one in found)
 
 
@@ -116,4 +123,4 @@ async def test_the_command_tells_of_all_and_of_the_one_that_does_not_answer(
     there = next(row for row in rows if row["target"] == "t")
     assert there["waiting"] == 0
     assert there["work_per_second"] is not None
-    assert "no answer for" in rows[0]["reasons"][0]["text"]
+    assert "Connect call failed" in rows[0]["reasons"][0]["text"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from console.model.overview import (
     BUCKET_SECONDS,
     BUCKETS,
+    Commits,
     Outlook,
     Pulse,
     Queue,
@@ -38,10 +39,9 @@ def with_pulse(**over: Any) -> Standing:
     return standing(msgspec.structs.replace(WELL, **over))
 
 
-def numbers(age: int) -> Outlook:
-    return Outlook(
-        numbers=(Numbers(kind="xid", age=age, limits=xid_limits(170000, 200_000_000, 1_600_000_000)),)
-    )
+def numbers(age: int, database: str = "") -> Outlook:
+    limits = xid_limits(170000, 200_000_000, 1_600_000_000)
+    return Outlook(numbers=(Numbers(kind="xid", age=age, limits=limits, database=database),))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,31 @@ def numbers(age: int) -> Outlook:
         (with_pulse(lag_seconds=40.0, replica="db2"), Trouble.WARN, "replica db2 40s behind"),
         (with_pulse(halted="replication does not run"), Trouble.BAD, "replication does not run"),
         (
+            with_pulse(commits=Commits(standbys="db2", wanted=1, there=0)),
+            Trouble.WARN,
+            "of the synchronous standbys none streams (db2): commits will wait",
+        ),
+        (
+            with_pulse(commits=Commits(standbys="ANY 2 (a, b)", wanted=2, there=1, waiting=3, seconds=1.0)),
+            Trouble.BAD,
+            "3 commits wait for a synchronous standby, and 1 of 2 stream (ANY 2 (a, b))",
+        ),
+        (
+            with_pulse(commits=Commits(standbys="db2", wanted=1, there=1, waiting=1, seconds=2.0)),
+            Trouble.WELL,
+            "",
+        ),
+        (
+            with_pulse(commits=Commits(standbys="db2", wanted=1, there=1, waiting=1, seconds=7.0)),
+            Trouble.WARN,
+            "1 commit waits for a synchronous standby for up to 7s",
+        ),
+        (
+            standing(msgspec.structs.replace(WELL, follows=False), source="db1"),
+            Trouble.WARN,
+            "it is no replica, and the config calls it one of db1: see doctor",
+        ),
+        (
             with_pulse(lag_seconds=400.0, replica="this standby"),
             Trouble.BAD,
             "this standby up to 6m40 behind",
@@ -85,6 +110,16 @@ def numbers(age: int) -> Outlook:
             "XIDs: 3 days left",
         ),
         (standing(outlook=numbers(2_120_000_000)), Trouble.BAD, "XIDs: 24M left"),
+        (
+            standing(outlook=numbers(2_144_500_000, "other"), rates=Rates(xid=0.0)),
+            Trouble.BAD,
+            "XIDs: none left, the server refuses what needs one (database other)",
+        ),
+        (
+            standing(outlook=numbers(2_120_000_000, "other"), rates=Rates(xid=10_000.0)),
+            Trouble.BAD,
+            "XIDs: less than an hour left (database other)",
+        ),
         (standing(outlook=numbers(150_000_000), rates=Rates(xid=1e6)), Trouble.WELL, ""),
         (
             standing(outlook=Outlook(disk="/data", disk_used=0.96)),
@@ -109,6 +144,38 @@ def test_a_failure_is_said_with_its_age_and_the_last_figures_stay() -> None:
     (line,) = overview.lines([seen])
     assert line.cells[5] == "5/97"
     assert line.tone == "muted"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "trouble", "said"),
+    [
+        (
+            "unreachable",
+            "shop (db1:5432) cannot be reached: refused",
+            Trouble.BAD,
+            "cannot be reached: refused, for 10s",
+        ),
+        (
+            "tls",
+            "shop (db1:5432): the TLS handshake failed: certificate has expired",
+            Trouble.BAD,
+            "the TLS handshake failed: certificate has expired, for 10s",
+        ),
+        (
+            "login",
+            "shop: db1:5432 refused the login of m: no",
+            Trouble.BAD,
+            "refused the login of m: no, for 10s",
+        ),
+        ("secrets", "the keyring is locked", Trouble.UNKNOWN, "the keyring is locked"),
+        ("config", "the environment has no PW", Trouble.UNKNOWN, "the environment has no PW"),
+    ],
+)
+def test_a_line_says_first_why_nothing_is_known(kind: str, message: str, trouble: Trouble, said: str) -> None:
+    """At 80 columns only "no answer for 10s: shop (db1:54" was seen; and who refuses has answered."""
+    problem = Problem(kind=kind, message=message, since=datetime.now(UTC))
+    seen = standing(problem=problem, silent=12.0, address="db1:5432")
+    assert (seen.trouble, overview.reason(seen)) == (trouble, said)
 
 
 def test_a_missing_privilege_is_unknown_and_no_zero() -> None:

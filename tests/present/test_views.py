@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
+from console.model.blocking import BlockingTree, LockNode
 from console.model.deadlocks import (
     Deadlock,
     DeadlockHistory,
@@ -15,7 +16,8 @@ from console.model.deadlocks import (
     statement_shape,
 )
 from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
-from console.model.sessions import State
+from console.model.locks import WaitGraph
+from console.model.sessions import Protection, State
 from console.model.tables import Exhaustion, Table
 from console.model.transactions import OpenTransaction
 from console.model.whatif import Jam
@@ -146,6 +148,16 @@ async def test_the_forecast_of_a_node_names_the_next_root() -> None:
         "9 waits for 1 and holds up 1 other whom 1 would let pass: cancelling it frees it",
         "9 waits for 1 and holds up 2 others whom 1 would let pass: cancelling it frees them",
     ]
+
+
+def test_a_replicas_applier_is_not_advised_to_be_cancelled() -> None:
+    """Its statement comes from the source: cancelled, replication stops with an error."""
+    applier = LockNode(session=make_session(9, protection=Protection.REPLICA), blocked_by=(1,), edge="hard")
+    graph = WaitGraph(ids=(1, 9), hard={}, soft={})
+    tree = BlockingTree.of([LockNode(session=make_session(1), root=True, blocks=1), applier], graph, {})
+    said = locks.jam(tree, [Jam(waiter=9, blocker=1, held_up=2)])
+    assert "cancelling" not in said
+    assert said.endswith("it is not to be cancelled (a replica thread); ending 1 frees them, too")
 
 
 def test_the_order_of_a_history_is_newest_first() -> None:

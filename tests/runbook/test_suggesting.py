@@ -68,7 +68,18 @@ def test_a_server_that_has_no_slot_left_is_a_sign_too() -> None:
 
 
 def healthy(**more: Any) -> list[dict[str, Any]]:
-    return [{"lag_seconds": 1.0, "halted": False, "disk_free": 50 << 30, "disk_used": 0.5, **more}]
+    figures = {"lag_seconds": 1.0, "halted": False, "disk_free": 50 << 30, "disk_used": 0.5}
+    return [{**figures, "stuck_commits": 0, "xid_age": 1000, "mxid_age": None, **more}]
+
+
+def test_hanging_commits_and_another_databases_numbers_speak_for_their_runbooks() -> None:
+    """The one is no lag and no lock, the other in no table of the target's own database."""
+    both = [SHIPPED["wraparound"], SHIPPED["replication-lag"]]
+    assert suggested(both, names(health=healthy())) == []
+    (stuck,) = suggested(both, names(health=healthy(stuck_commits=3)))
+    assert (stuck.runbook, stuck.text.endswith(": 3")) == ("replication-lag", True)
+    (old,) = suggested(both, names(health=healthy(xid_age=600_000_000, xid_database="other")))
+    assert (old.runbook, "database other" in old.text) == ("wraparound", True)
 
 
 def test_lag_and_a_full_disk_speak_for_their_runbooks() -> None:
@@ -144,7 +155,7 @@ TROUBLE: dict[str, dict[str, Any]] = {
     "lock-storm": {"locks": [waiter(n) | {"holds_up": 0} for n in range(1, 5)]},
     "long-transaction": {"transactions": [{"state": "idle in transaction", "state_seconds": 700.0}]},
     "metadata-lock-pileup": {"locks": [waiter(1) | {"holds_up": 2}]},
-    "replication-lag": {"slots": [{"active_pid": None, "retained_bytes": 0}]},
+    "replication-lag": {"slots": [{"active_pid": None, "retained_bytes": 0, "synced": False}]},
     "runaway-query": {"transactions": [{"state": "active", "state_seconds": 2000.0}]},
     "scheduled-rotation": {"accounts": [{"due": "overdue"}]},
     "wraparound": {"tables": [{"xid_age": 600_000_000, "mxid_age": None}]},

@@ -40,6 +40,7 @@ async def pulse(link: Link) -> Pulse:
         lag_seconds=behind.seconds,
         replica=behind.replica,
         halted=behind.why if behind.halted else "",
+        follows=None if behind.why and not (behind.halted or behind.source) else not behind.source,
         unknown=tuple(one for one in (why, _untold(behind)) if one),
     )
 

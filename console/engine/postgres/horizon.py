@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -77,7 +78,10 @@ async def look(link: Link, waits: Waits) -> Look:
 
 async def read(link: Link, waits: Waits) -> Horizon:
     seen = await look(link, waits)
-    holders = ranked([one.holder for one in seen.held])
+    ordinary = {"system": False, "shared": False}
+    holders = ranked(
+        [msgspec.structs.replace(one.holder, here=_matters(one, ordinary, seen.here)) for one in seen.held]
+    )
     uncleaned, unread = await _uncleaned(link, seen)
     return Horizon(
         holders=holders,
@@ -184,8 +188,13 @@ def of_prepared(rows: Iterable[Record], names: to.Names) -> Iterator[Held]:
 
 
 def of_slots(rows: Iterable[Record], activity: Activity) -> Iterator[Held]:
+    """Without those that are lost, which hold nothing though their numbers are shown (slot.c,
+    ReplicationSlotsComputeRequiredXmin; tried on 15, 17 and 18).
+    """
     readers = {session.id: session for session in activity.sessions}
     for row in rows:
+        if row["wal_status"] == "lost" or row["invalidation"]:
+            continue
         xmin, catalog, reader = row["xmin_age"], row["catalog_xmin_age"], readers.get(row["active_pid"])
         if xmin is not None:
             yield Held(holder=_slot(row, xmin, EVERY_TABLE, reader))
@@ -199,7 +208,9 @@ def of_slots(rows: Iterable[Record], activity: Activity) -> Iterator[Held]:
 def _slot(row: Record, age: int, scope: str, reader: Session | None) -> Holder:
     consumer = reader.application if reader else None
     drop = f"slot.drop name={shlex.quote(row['name'])}"
-    if row["active_pid"] is None:
+    if row["synced"]:
+        remedy = "it is the primary's slot, synchronised to here: what ends it ends it there"
+    elif row["active_pid"] is None:
         remedy = f"{drop} (nobody reads from it now)"
     elif row["kind"] == "physical":
         remedy = f"{_on_standby(consumer or row['name'])}; {drop} only when it is not needed any more"
@@ -260,7 +271,7 @@ def uncleaned(rows: Iterable[Record], seen: Look) -> tuple[Uncleaned, ...]:
     )
 
 
-def _matters(one: Held, row: Record, here: int | None) -> bool:
+def _matters(one: Held, row: Record | Mapping[str, Any], here: int | None) -> bool:
     if one.catalogs:
         return bool(row["system"])
     return one.database is None or bool(row["shared"]) or one.database == here

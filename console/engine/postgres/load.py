@@ -34,10 +34,17 @@ def count(sessions: Iterable[Session]) -> int | None:
 
 def load(running: int, rows: Iterable[Record]) -> Load:
     """The replica furthest behind in bytes; a base backup is no replica, and replays nothing."""
+    rows = list(rows)
     known = [row for row in rows if row["bytes"] is not None and row["state"] != "backup"]
+    halted = next((row["halted"] for row in rows if row["halted"]), "")
     if not known:
-        return Load(running=running)
+        return Load(running=running, why=halted, halted=bool(halted))
     worst = max(known, key=lambda row: (row["bytes"], row["seconds"] or 0.0))
     return Load(
-        running=running, lag_seconds=worst["seconds"], lag_bytes=worst["bytes"], replica=worst["name"]
+        running=running,
+        lag_seconds=worst["seconds"],
+        lag_bytes=worst["bytes"],
+        replica=worst["name"],
+        why=halted,
+        halted=bool(halted),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from console.engine.postgres.link import Link
@@ -9,7 +10,7 @@ from console.engine.postgres.load import load
 from console.engine.postgres.remedies import role_in_sql
 from console.engine.postgres.rows import Record
 from console.engine.postgres.waits import Waits
-from console.model.overview import Outlook, Pulse, Queue, queue_of
+from console.model.overview import Commits, Outlook, Pulse, Queue, queue_of
 from console.model.wraparound import Numbers, xid_limits
 
 
@@ -39,7 +40,8 @@ async def numbers(link: Link) -> Outlook:
 
 def pulse(row: Record, replicas: Iterable[Record], queue: Queue | None, hidden: str) -> Pulse:
     """`hidden` is the GRANT that is missing: then who waits, and how many there are, is not known."""
-    behind = load(0, replicas)
+    rows = list(replicas)
+    behind = load(0, rows)
     return Pulse(
         at=row["at"],
         started=row["started"],
@@ -53,7 +55,32 @@ def pulse(row: Record, replicas: Iterable[Record], queue: Queue | None, hidden: 
         lag_seconds=behind.lag_seconds,
         lag_bytes=behind.lag_bytes,
         replica=behind.replica,
+        halted=behind.why if behind.halted else "",
+        follows=any(one["state"] == "standby" for one in rows),
+        commits=None if hidden else _commits(row),
         unknown=(f"who waits, connections and lag: {hidden}",) if hidden else (),
+    )
+
+
+_MANY = re.compile(r"\s*(?:first\s+|any\s+)?(\d+)\s*\(", re.IGNORECASE)
+
+
+def wanted(names: str) -> int:
+    """How many standbys have to confirm a commit, by synchronous_standby_names."""
+    found = _MANY.match(names)
+    return int(found[1]) if found else 1
+
+
+def _commits(row: Record) -> Commits | None:
+    names = row["synchronous"]
+    if not names or not (row["commits_wait"] or row["commits"]):
+        return None
+    return Commits(
+        standbys=names,
+        wanted=wanted(names),
+        there=row["confirming"],
+        waiting=row["commits"],
+        seconds=row["commit_seconds"],
     )
 
 
@@ -69,6 +96,7 @@ def oldest(row: Record, version: int) -> Outlook:
                 kind=kind,
                 age=row[f"{name}_age"],
                 limits=xid_limits(version, row[f"{name}_freeze"], row[f"{name}_failsafe"]),
+                database=row[f"{name}_database"],
             )
             for name, kind in kinds
         )

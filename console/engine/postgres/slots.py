@@ -21,7 +21,7 @@ async def read(link: Link, waits: Waits) -> tuple[Slot, ...]:
 
 
 def slot(row: Record, names: Names, sessions: Mapping[int, Session]) -> Slot:
-    """A lost slot keeps nothing: the server gives it no restart_lsn, so its bytes stay unknown."""
+    """A lost slot keeps nothing, whatever position it shows: its bytes stay unknown."""
     database = row["database"]
     return Slot(
         name=row["name"],

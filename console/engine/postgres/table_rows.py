@@ -67,8 +67,11 @@ def table(
     columns: Sequence[Column] = (),
     exhaustion: Exhaustion | None = None,
     busy: int | None = None,
+    primary: bool = True,
 ) -> Table:
-    """`why` comes later: it needs to know who is in the way."""
+    """`why` comes later: it needs to know who is in the way. A standby counts nothing, and its zeros are not
+    known.
+    """
     options = settings(row["options"])
     partitioned = row["kind"] == "p"
     analyzed_at, analyzed_by = _last(row["analyzed_at"], row["autoanalyzed_at"])
@@ -87,15 +90,15 @@ def table(
         index_bytes=row["index_bytes"],
         rows=row["rows"],
         dead=row["dead"],
-        modified=row["modified"],
-        inserted=row["inserted"],
+        modified=row["modified"] if primary else None,
+        inserted=row["inserted"] if primary else None,
         bloat=None if partitioned else _bloat(row, columns, options),
         vacuumed_at=vacuumed_at,
         vacuumed_by=("manual" if row["by_hand"] else "auto") if vacuumed_at else "",
-        vacuums=row["vacuums"],
+        vacuums=row["vacuums"] if primary else None,
         analyzed_at=analyzed_at,
         analyzed_by=analyzed_by,
-        analyzes=row["analyzes"],
+        analyzes=row["analyzes"] if primary else None,
         filenode=row["filenode"] or None,
         vacuum_at=limits.vacuum_at if limits.enabled else None,
         insert_at=limits.insert_at if limits.enabled else None,
@@ -105,7 +108,7 @@ def table(
         mxid_age=row["mxid_age"],
         settings=options,
         exhaustion=exhaustion,
-        stale_statistics=_stale(row, limits, analyzed_at),
+        stale_statistics=primary and _stale(row, limits, analyzed_at),
         busy=busy,
     )
 
@@ -117,6 +120,7 @@ def marks(row: Record) -> Table:
         name=row["name"],
         number=row["oid"],
         filenode=row["filenode"] or None,
+        dead=row["dead"],
         vacuums=row["vacuums"],
         vacuumed_at=row["vacuumed_at"],
         analyzes=row["analyzes"],

@@ -132,6 +132,8 @@ class TableReader:
 
     def _notes(self, chosen: Chosen, look: horizon.Look) -> Iterable[str]:
         user = self._link.target.monitor.user
+        if not look.primary:
+            yield "this is a standby: dead rows, last vacuums and thresholds are known to the primary only"
         yield from bloat_notes(chosen, user)
         yield from chosen.used.notes
         if any(not session.visible for session in look.activity.sessions):
@@ -139,8 +141,6 @@ class TableReader:
                 "sessions of other roles are hidden: who vacuums and who holds the horizon may be missing: "
                 f"GRANT pg_read_all_stats TO {role_in_sql(user)};"
             )
-        if not look.primary:
-            yield "this is a standby: dead rows, last vacuums and thresholds are known to the primary only"
 
 
 def explained(chosen: Chosen, look: horizon.Look, scene: autovacuum.Scene) -> tuple[tuple[Table, ...], str]:
@@ -155,6 +155,7 @@ def explained(chosen: Chosen, look: horizon.Look, scene: autovacuum.Scene) -> tu
             columns=chosen.columns.get(row["oid"], ()),
             exhaustion=chosen.used.tables.get(row["oid"]),
             busy=busy.get(row["oid"]),
+            primary=look.primary is not False,
         )
         why = autovacuum.table_why(table, limits, holders, scene) if look.primary else ""
         told.append((msgspec.structs.replace(table, why=why), holders))

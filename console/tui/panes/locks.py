@@ -68,7 +68,7 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
         if data.graph is not shape and data.graph != shape:
             found = jams(data)
             self._jams = data.graph, found
-        return locks.jam(data, found)
+        return locks.jam(data, found) or locks.unconfirmed(data)
 
     def details(self, item: LockNode) -> str:
         tree = self.reading.data

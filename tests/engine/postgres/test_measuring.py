@@ -136,7 +136,7 @@ def test_only_clients_that_work_are_counted() -> None:
 
 
 def replica(name: str, bytes_: int | None, seconds: float | None, state: str = "streaming") -> dict[str, Any]:
-    return {"pid": 1, "state": state, "name": name, "bytes": bytes_, "seconds": seconds}
+    return {"pid": 1, "state": state, "name": name, "bytes": bytes_, "seconds": seconds, "halted": ""}
 
 
 def test_the_replica_furthest_behind_is_told() -> None:

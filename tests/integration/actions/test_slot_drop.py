@@ -121,6 +121,52 @@ async def test_a_logical_slot_of_another_database_is_dropped_from_there(desk: De
     assert await desk.as_superuser("select count(*) from pg_replication_slots") == [(0,)]
 
 
+async def test_wal_that_another_slot_keeps_is_not_told_as_freed(desk: Desk) -> None:
+    """The plan promised all that a slot keeps, though the others keep it, too."""
+    await physical(desk, "first")
+    await physical(desk, "second")
+    for _ in range(2):
+        await desk.as_superuser("select pg_switch_wal()")
+        await desk.as_superuser("checkpoint")
+    assert any(line.startswith("frees no WAL: the slot ") for line in (await forecast(desk, "first")))
+    await physical(desk, "late")
+    assert (await desk.run("slot.drop", name="second")).exit is Exit.OK
+    (said,) = [line for line in await forecast(desk, "first") if line.startswith("frees up to")]
+    assert "of WAL at the next checkpoint" in said
+    assert (await desk.run("slot.drop", name="first")).exit is Exit.OK
+    assert not any("the slot" in line for line in await forecast(desk, "late"))
+
+
+async def forecast(desk: Desk, name: str) -> tuple[str, ...]:
+    return (await desk.plan("slot.drop", name=name)).forecast
+
+
+async def test_a_slot_that_is_lost_is_not_said_to_hold_vacuum(desk: Desk) -> None:
+    """The server shows its numbers still, and passes over them."""
+    await desk.as_superuser("alter system set max_slot_wal_keep_size = '1MB'")
+    await desk.as_superuser("select pg_reload_conf()")
+    await desk.as_superuser("select pg_create_logical_replication_slot('gone', 'pgoutput')")
+    try:
+
+        async def lost() -> bool:
+            await desk.as_superuser("select pg_current_xact_id()")
+            await desk.as_superuser("select pg_switch_wal()")
+            await desk.as_superuser("checkpoint")
+            seen = await desk.as_superuser("select wal_status from pg_replication_slots")
+            return seen == [("lost",)]
+
+        await until(lost)
+        shown = await desk.as_superuser("select age(catalog_xmin) from pg_replication_slots")
+        assert shown[0][0] > 0
+        held = [one.name for one in (await desk.engine.horizon()).holders]
+        assert "gone" not in held
+        told = await forecast(desk, "gone")
+        assert not any("keeps vacuum back" in line or "WAL" in line for line in told), told
+    finally:
+        await desk.as_superuser("alter system reset max_slot_wal_keep_size")
+        await desk.as_superuser("select pg_reload_conf()")
+
+
 async def test_a_slot_that_was_read_since_the_plan_is_stale(desk: Desk) -> None:
     name = await physical(desk)
     plan = await desk.plan("slot.drop", name=name)

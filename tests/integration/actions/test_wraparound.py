@@ -12,6 +12,7 @@ import pytest_asyncio
 import yaml
 
 import actions
+from actions.jobs import jobs_of
 from console.audit.ledger import open_ledger
 from console.config import parse
 from console.dispatch.action import Approval
@@ -19,7 +20,7 @@ from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.registry import Registry
 from console.dispatch.scratch import ScratchServer, scratch_postgres
 from console.engine.open import open_engine
-from console.errors import Refused
+from console.errors import Exit, Refused
 from console.model.policy import Policy
 from console.model.tables import TableQuery
 from console.model.target import Target
@@ -62,12 +63,13 @@ async def test_it_is_named_and_never_ended_by_accident(server: ScratchServer, tm
     rows = "select g as id, repeat('x', 500) as t from generate_series(1, 50000) g"
     await admin.execute(f"create table big as {rows}")
     await admin.execute(BURN)
+    await admin.execute("create table small as select 1 as id")
 
     async def at_work() -> bool:
         return bool(
             await admin.fetchval(
                 "select pid from pg_stat_activity"
-                " where query like 'autovacuum: VACUUM public.big%wraparound%'"
+                " where query like 'autovacuum: VACUUM%public.big%wraparound%'"
             )
         )
 
@@ -84,6 +86,11 @@ async def test_it_is_named_and_never_ended_by_accident(server: ScratchServer, tm
             assert any("against wraparound" in line for line in plan.refusals)
             with pytest.raises(Refused, match="against wraparound"):
                 await dispatcher.apply(plan, engine, Approval(reason="a test"))
+            plan = await dispatcher.plan(name, engine, {"all": True})
+            assert [job.subject for job in jobs_of(plan)] == ["public.small"]
+            assert [line for line in plan.warnings if line.endswith("must not be ended: public.big")]
+            run = await dispatcher.apply(plan, engine, Approval(reason="a test"))
+            assert (run.effect, run.exit) == ("applied", Exit.OK), run
         session = await engine.session(work[0].session)
         assert session is not None
         given = {"id": session.id, "started_at": session.started_at}

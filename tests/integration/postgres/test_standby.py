@@ -37,6 +37,9 @@ from console.model.inventory import Wanted, differences
 from console.model.policy import Policy
 from console.model.tables import TableQuery
 from console.model.target import EngineKind, Environment, Login, Target
+from console.present.locks import notes
+from console.present.reads import READS
+from console.present.tables import details
 from tests.command import Command
 from tests.servers import places
 
@@ -353,9 +356,12 @@ async def test_maintenance_reads_tell_on_both_sides_what_they_can(couple: Couple
         assert here.wraparound is not None
         assert there.wraparound.xid.age == here.wraparound.xid.age
         assert there.why == ""
-        assert any("standby" in note for note in there.notes)
+        assert "standby" in there.notes[0], "the pane has room for the first"
         orders = next(one for one in there.tables if one.name == "orders")
         assert (orders.rows, orders.dead, orders.why) == (1000, None, "")
+        assert (orders.modified, orders.inserted, orders.vacuums, orders.analyzes) == (None,) * 4
+        assert not orders.stale_statistics, "a standby counts nothing, and knows nothing of that"
+        assert dict(details(there, orders))["vacuum"] == "known to the primary only"
         assert (await standby.progress()).work == ()
         health = await standby.index_health()
         assert {one.table for one in health.findings} == {"wide", "fleeting"}  # without a primary key
@@ -487,3 +493,119 @@ async def test_doctor_compares_what_it_is_with_what_the_config_says(couple: Coup
     here, there = seen["main"]["accounts"]["hint"], seen["named"]["accounts"]["hint"]
     assert here.startswith("GRANT "), "watcher may not read how passwords are kept"
     assert there == f"on its primary: {here}"
+
+
+async def test_replay_that_is_paused_or_gets_nothing_is_told(couple: Couple) -> None:
+    """Its lag says nothing of it while the primary writes little."""
+    await caught_up(couple)
+    standby = await connect(couple.standby)
+    async with (
+        open_engine(couple.target(couple.standby)) as there,
+        open_engine(couple.target(couple.primary)) as here,
+    ):
+        assert ((await there.pulse()).halted, (await there.pulse()).follows) == ("", True)
+        assert (await here.pulse()).follows is False
+        await standby.execute("select pg_wal_replay_pause()")
+        assert (await there.pulse()).halted == "replay is paused on this standby"
+        load = await there.load()
+        assert (load.halted, load.why) == (True, "replay is paused on this standby")
+        await standby.execute("select pg_wal_replay_resume()")
+        await standby.execute("alter system set primary_conninfo = 'host=/nowhere'")
+        await standby.execute("select pg_reload_conf()")
+        async with asyncio.timeout(20):
+            while await standby.fetchval("select count(*) from pg_stat_wal_receiver"):
+                await asyncio.sleep(0.1)
+        assert (await there.pulse()).halted == "nothing streams to this standby"
+    await standby.close()
+
+
+async def test_a_standby_that_replayed_all_of_it_is_not_behind_any_more(couple: Couple) -> None:
+    """pg_stat_replication goes on telling for seconds how far behind it was."""
+    await caught_up(couple)
+    primary, standby = await connect(couple.primary), await connect(couple.standby)
+    level = """select replay_lag > '1 s' as old, replay_lsn >= pg_current_wal_lsn() as level
+                 from pg_stat_replication"""
+    await standby.execute("select pg_wal_replay_pause()")
+    await primary.execute("update orders set n = n + 1")
+    await asyncio.sleep(1.5)
+    await standby.execute("select pg_wal_replay_resume()")
+    async with open_engine(couple.target(couple.primary)) as engine, asyncio.timeout(30):
+        while not (row := await primary.fetchrow(level))["level"]:
+            await asyncio.sleep(0.02)
+        assert row["old"], "the server tells of a lag that is over"
+        load = await engine.load()
+        assert load.lag_bytes or load.lag_seconds == 0.0, load
+    await primary.close()
+    await standby.close()
+
+
+async def test_commits_that_wait_for_a_standby_that_is_gone_are_told(couple: Couple) -> None:
+    """They wait for no lock, so that nothing told of them; those behind their row locks did."""
+    primary, first, second = [await connect(couple.primary) for _ in range(3)]
+    await primary.execute("alter system set synchronous_standby_names = 'FIRST 2 (db3, ghost)'")
+    await primary.execute("select pg_reload_conf()")
+    async with open_engine(couple.target(couple.primary)) as engine, asyncio.timeout(30):
+        while (commits := (await engine.pulse()).commits) is None or commits.there != 1:
+            await asyncio.sleep(0.1)
+        assert (commits.wanted, commits.waiting, commits.seconds) == (2, 0, None)
+        waiting = [
+            asyncio.create_task(one.execute("update orders set n = 7 where id = 1"))
+            for one in (first, second)
+        ]
+        while (commits := (await engine.pulse()).commits) is None or not commits.waiting:
+            await asyncio.sleep(0.1)
+        assert (commits.standbys, commits.waiting) == ("FIRST 2 (db3, ghost)", 1)
+        assert commits.seconds is not None
+        while not (nodes := await engine.locks()):
+            await asyncio.sleep(0.1)
+        (health,) = await READS["health"](engine)
+        assert health["stuck_commits"] == 1
+        (said,) = notes(nodes)
+        assert "its commit waits for a synchronous standby" in said
+        await primary.execute("alter system reset synchronous_standby_names")
+        await primary.execute("select pg_reload_conf()")
+        await asyncio.gather(*waiting)
+        assert (await engine.pulse()).commits is None
+        assert notes(await engine.locks()) == []
+    for one in (primary, first, second):
+        await one.close()
+
+
+async def test_a_vacuum_that_a_standbys_query_keeps_from_its_work_says_so(
+    couple: Couple, tmp_path: Path
+) -> None:
+    """It was called done, and the plan told of dead rows as if they went."""
+    primary, standby = await connect(couple.primary), await connect(couple.standby)
+    reader = await connect(couple.standby)
+    await caught_up(couple)
+    await standby.execute("alter system set hot_standby_feedback = on")
+    await standby.execute("select pg_reload_conf()")
+    await reader.execute("begin isolation level repeatable read; select from orders")
+    await primary.execute("update orders set n = n + 1")
+    target = msgspec.structs.replace(couple.target(couple.primary), operator=Login(user="postgres"))
+    ledger = open_ledger(f"sqlite:///{tmp_path}/audit.db", tmp_path / "journal")
+    async with ledger as opened, open_engine(target) as engine:
+        dispatcher = Dispatcher(Registry(actions.ALL), opened, Policy())
+        await horizon_with(engine, HolderKind.STANDBY)
+        await primary.execute("update orders set n = n + 1")
+        plan = await dispatcher.plan("table.vacuum", engine, {"table": "orders"})
+        assert any("standby feedback db3 holds cleanup back" in one for one in plan.warnings), plan.warnings
+        run = await dispatcher.apply(plan, engine, Approval(reason="dead rows"), watch=Watch(seconds=0))
+        assert (run.effect, run.exit) == ("applied", Exit.OK), run.error
+        assert run.verify is not None
+        left = run.verify.evidence["dead_rows_left"]
+        assert left.endswith("in 1 table, which standby feedback db3 holds back")
+        full = await dispatcher.plan("table.vacuum", engine, {"table": "orders", "full": True})
+        assert any("are written again" in one for one in full.warnings)
+        await reader.execute("rollback")
+        async with asyncio.timeout(30):
+            while any(one.age for one in (await engine.horizon()).holders):
+                await asyncio.sleep(0.3)
+        plan = await dispatcher.plan("table.vacuum", engine, {"table": "orders"})
+        assert not any("holds cleanup back" in one for one in plan.warnings)
+        run = await dispatcher.apply(plan, engine, Approval(reason="dead rows"), watch=Watch(seconds=0))
+        assert run.verify is not None
+        assert "dead_rows_left" not in run.verify.evidence
+        await dispatcher.close()
+    for one in (primary, standby, reader):
+        await one.close()

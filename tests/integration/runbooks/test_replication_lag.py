@@ -136,6 +136,33 @@ async def test_a_pause_and_a_cut_are_told_apart(couple: Couple, tmp_path: Path) 
     await primary.close()
 
 
+@ONLY18
+async def test_commits_that_wait_for_a_standby_that_is_gone_are_named(couple: Couple, tmp_path: Path) -> None:
+    """It told that all is well: who streams is not behind."""
+    await caught_up(couple)
+    admin, client = await connect(couple.primary), await connect(couple.primary)
+    await admin.execute("alter system set synchronous_standby_names = 'ghost'")
+    await admin.execute("select pg_reload_conf()")
+    async with asyncio.timeout(20):
+        while await client.fetchval("show synchronous_standby_names") != "ghost":
+            await asyncio.sleep(0.1)
+    stuck = asyncio.create_task(client.execute("update orders set n = 1 where id = 1"))
+    waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
+    async with asyncio.timeout(20):
+        while not await admin.fetchval(waiting):
+            await asyncio.sleep(0.1)
+    done = await command_for(tmp_path, couple, standby=False).run(*RUN)
+    assert (end(done)["result"], end(done)["effects"]) == ("escalate", []), done
+    assert "1 commits wait for ever: of ghost 0 stream, and 1 have to confirm" in end(done)["text"]
+    # What it advises, as it stands there.
+    for one in ("ALTER SYSTEM SET synchronous_standby_names = ''", "SELECT pg_reload_conf()"):
+        assert one in end(done)["text"]
+        await admin.execute(one)
+    await asyncio.wait_for(stuck, 20)
+    for one in (admin, client):
+        await one.close()
+
+
 async def test_a_slot_that_nobody_reads_is_dropped(postgres18: PostgresServer, tmp_path: Path) -> None:
     await superuser(
         postgres18,
@@ -219,6 +246,28 @@ async def test_a_replica_that_was_stopped_says_what_is_stopped(
         assert (end(done)["result"], end(done)["effects"]) == ("escalate", []), done
         assert told in end(done)["text"]
     await superuser(replica, f"start {word}")
+
+
+async def test_a_replica_that_needs_purged_logs_is_not_told_to_start_again(
+    logged_mysql: MysqlServer, tmp_path: Path
+) -> None:
+    begin_anew(logged_mysql)
+    replica = await asyncio.to_thread(replica_of, logged_mysql)
+    try:
+        word = "replica" if replica.flavor == "mysql" else "slave"
+        await superuser(replica, f"stop {word}")
+        await superuser(logged_mysql, *["flush binary logs"] * 2)
+        last = (await superuser(logged_mysql, "show binary logs"))[-1][0]
+        await superuser(logged_mysql, f"purge binary logs to '{last}'")
+        await superuser(replica, f"start {word}")
+        command = Command(tmp_path, {"t": replica.target_dict()})
+        async with asyncio.timeout(30):
+            while "cannot send what" not in (said := end(await command.run(*RUN)))["text"]:
+                await asyncio.sleep(0.5)
+        assert (said["result"], said["effects"]) == ("escalate", [])
+        assert "build this replica anew" in said["text"]
+    finally:
+        replica.close()
 
 
 async def test_a_server_that_replicates_nothing_is_nothing_to_do(mysql: MysqlServer, tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ select s.slot_name::text as name,
        age(s.catalog_xmin)::int8 as catalog_xmin_age,
        s.restart_lsn::text as restart_lsn,
        s.confirmed_flush_lsn::text as confirmed_lsn,
-       (r.here - s.restart_lsn)::int8 as retained_bytes,
+       -- One that was invalidated may show a position, and no WAL is kept for it.
+       case when s.wal_status = 'lost' then null
+            when s.invalidation_reason is not null then null  --: postgresql>=170000
+            else (r.here - s.restart_lsn)::int8 end as retained_bytes,
        s.safe_wal_size::int8 as safe_bytes,
        s.wal_status,
        case when s.conflicting then 'conflicting' end as conflicting,  --: postgresql>=160000
