@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -10,6 +11,7 @@ from console.audit.definitions import digest, earlier, mysql_objects, postgres_f
 from console.audit.ledger import inspect, install
 from console.audit.table.port import sql, statements
 from console.audit.table.sqlite_rows import as_made
+from console.secrets import Secret
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 from tests.servers.accounts import APP, OPERATOR
 
@@ -151,10 +153,38 @@ async def test_postgres(postgres_sink: PostgresSink, name: str) -> None:
 async def test_a_table_of_somebodys_is_taken_back(postgres_sink: PostgresSink) -> None:
     """What the remedy says, word by word."""
     await postgres_sink.execute(f"alter table {{entry}} owner to {APP}")
-    told = [part for part in await inspect(postgres_sink.admin) if part.is_wrong]
+    told = [part for part in await postgres_sink.parts() if part.is_wrong]
     assert [part.remedy.partition(" as ")[0] for part in told] == ["`dbdeck audit init`"]
     await install(postgres_sink.admin)
     assert await wrong(postgres_sink) == {}
+
+
+async def test_a_superuser_among_the_logins_is_taken_out(postgres_sink: PostgresSink) -> None:
+    """What the remedy says. It may be the only superuser that there is, and stays one."""
+    root = postgres_sink.server.superuser
+    await install(postgres_sink.admin, writers=[root])
+    (told,) = [part for part in await postgres_sink.parts() if part.is_wrong]
+    assert (told.kind, told.name) == ("superuser", root)
+    await postgres_sink.execute(told.remedy.rpartition("; ")[2])
+    assert await wrong(postgres_sink) == {}
+
+
+async def test_an_installer_that_may_make_no_roles_is_told_once_and_what_mends_it_does(
+    postgres_sink: PostgresSink,
+) -> None:
+    server, name = postgres_sink.server, f"installer_{uuid4().hex[:8]}"
+    sink = PostgresSink(server, await server.new_database(), postgres_sink.journal)
+    await sink.execute(
+        f"create role {name} login password 'x'; grant create on database {sink.database} to {name}"
+    )
+    await install(f"postgresql://{name}@{sink.at}", password=Secret("x"))
+    (told,) = [part for part in await inspect(sink.admin) if part.name == name]
+    assert (told.kind, told.state) == ("owner", "foreign")
+    assert told.detail.startswith("may change as its owner: table dbdeck_audit.ledger, ")
+    assert told.detail.endswith(" and 10 more")
+    assert told.remedy.startswith("`dbdeck audit init` as a superuser")
+    await install(sink.admin)
+    assert await wrong(sink) == {}
 
 
 async def test_a_second_function_of_one_name_is_told(postgres_sink: PostgresSink) -> None:
@@ -200,6 +230,15 @@ async def test_an_owner_as_whom_somebody_can_log_in_is_told_and_locked_again(mys
         unlock + (" comment 'ACCOUNT LOCK'" if mysql_sink.server.flavor == "mysql" else "")
     )
     assert await wrong(mysql_sink) == {("owner", "dbdeck_audit_owner@localhost"): "changed"}
+    await install(mysql_sink.admin)
+    assert await wrong(mysql_sink) == {}
+
+
+@pytest.mark.filterwarnings("ignore:User .* is referenced as a definer account")
+async def test_an_owner_that_is_gone_is_told_and_made_again(mysql_sink: MysqlSink) -> None:
+    """Nobody can append then: its rights are those of the procedures."""
+    await mysql_sink.execute("drop user dbdeck_audit_owner@localhost")
+    assert (await wrong(mysql_sink))["owner", "dbdeck_audit_owner@localhost"] == "missing"
     await install(mysql_sink.admin)
     assert await wrong(mysql_sink) == {}
 

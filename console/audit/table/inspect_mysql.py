@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from pymysql.constants import ER
 from pymysql.err import MySQLError
 
 from console.audit.definitions import ASK, Part, compared, digest, earlier, mysql_objects
@@ -20,6 +21,7 @@ _AGAIN: Final = "`dbdeck audit init` as the installer makes it again; then `audi
 _REMEDY: Final = "drop it and run `dbdeck audit init` as the installer; then `audit verify`"
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.|'')*'""")
 _OWNER: Final = "dbdeck_audit_owner@localhost"
+_NO_ACCOUNT: Final = (ER.CANNOT_USER, ER.PASSWORD_NO_MATCH)  # as MySQL says it, and MariaDB
 _INDEX: Final = (
     "look at why it is gone; make it again as the table of a new ledger has it, then `audit verify`"
 )
@@ -55,8 +57,9 @@ async def _owner(connection: Connection) -> Part:
     """Whether somebody can log in as it, who may change everything."""
     try:
         ((text,),) = (await connection.fetch(sql("mysql_owner.sql"))).rows
-    except MySQLError:
-        return _hidden(Part(kind="owner", name=_OWNER, state="unknown"))
+    except MySQLError as error:
+        gone = Part(kind="owner", name=_OWNER, state="missing", remedy=_AGAIN)
+        return gone if error.args and error.args[0] in _NO_ACCOUNT else _hidden(gone)
     locked = "ACCOUNT LOCK" in _QUOTED.sub("", str(text))  # a comment of the account may say so, too
     return Part(kind="owner", name=_OWNER, state="as made" if locked else "changed",
                 detail="" if locked else "somebody can log in as it",

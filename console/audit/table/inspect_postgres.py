@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -15,6 +15,11 @@ from console.errors import AuditUnavailable
 from console.secrets import Secret
 
 _REMEDY: Final = "`dbdeck audit init` as the installer makes it again; then `audit verify`"
+_TAKEN_BACK: Final = (
+    "`dbdeck audit init` as a superuser, or as its owner where that may make roles; then `audit verify`"
+)
+_REVOKED: Final = "REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dbdeck_audit"
+_TOLD: Final = 3  # of what an owner has
 # pg_trigger.tgtype: 1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate.
 _DENY: Final = "dbdeck_audit.deny"
 _TRIGGERS: Final = {
@@ -61,14 +66,24 @@ def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
         wrong = {row["name"]: row["wrong"] for row in rows if row["kind"] == kind and row["wrong"]}
         told = compared(kind, made, found, _REMEDY, before.get(kind, {}))
         parts += [_with(part, wrong.get(part.name, "")) for part in told]
-    known = {f"function dbdeck_audit.{name}" for name in wanted["function"]}
-    others = [row for row in rows if not (row["kind"] == "owner" and _is_foreign(row["text"], known))]
-    return [*parts, *(part for row in others if (part := _other(row)) is not None)]
+    others = [part for row in rows if (part := _other(row)) is not None]
+    return [*parts, *others, *_owners(rows, wanted["function"])]
 
 
-def _is_foreign(text: str, known: Collection[str]) -> bool:
-    """A function that dbdeck did not make is told as such, whoever has it."""
-    return text.startswith("function ") and text not in known
+def _owners(rows: Sequence[Mapping[str, Any]], functions: Collection[str]) -> Iterator[Part]:
+    """Those that are not the one that dbdeck makes, each with all that is its own; a function that dbdeck did
+    not make is told as such, whoever has it.
+    """
+    known = {f"function dbdeck_audit.{name}" for name in functions}
+    owned: dict[str, list[str]] = {}
+    for row in rows:
+        text = row["text"]
+        if row["kind"] == "owner" and text and (text in known or not text.startswith("function ")):
+            owned.setdefault(row["name"], []).append(text)
+    for name, texts in owned.items():
+        rest = f" and {len(texts) - _TOLD} more" if len(texts) > _TOLD else ""
+        detail = f"may change as its owner: {', '.join(sorted(texts, reverse=True)[:_TOLD])}{rest}"
+        yield Part(kind="owner", name=name, state="foreign", detail=detail, remedy=_TAKEN_BACK)
 
 
 def _with(part: Part, wrong: str) -> Part:
@@ -83,12 +98,15 @@ def _other(row: Mapping[str, Any]) -> Part | None:
     """What need not be there at all."""
     kind, name, text, wrong = row["kind"], row["name"], row["text"], row["wrong"]
     if kind in ("owner", "table"):
-        return _ours(kind, name, text, wrong)
+        return None if text else _ours(kind, name, wrong)
     detail, remedy = {
         "rule": (wrong, "look at it, and drop it"),
         "policy": (wrong, "look at it, and drop it"),
         "right": (text, f"REVOKE {text} FROM {name};"),
-        "superuser": ("is a superuser, and may change everything", f"ALTER ROLE {name} NOSUPERUSER;"),
+        "superuser": (
+            "is a superuser, and may change everything",
+            f"name another login to `dbdeck audit init` and in audit.url; {_REVOKED} FROM {name};",
+        ),
         "member": (
             f"is a member of the owner {text}",
             f"REVOKE {text} FROM {name}; it may change everything",
@@ -97,11 +115,8 @@ def _other(row: Mapping[str, Any]) -> Part | None:
     return Part(kind=kind, name=name, state="foreign", detail=detail, remedy=remedy) if remedy else None
 
 
-def _ours(kind: str, name: str, text: str, wrong: str) -> Part:
-    """Of what has to be there: whose it is, and whether it lasts."""
-    if text:
-        return Part(kind=kind, name=name, state="foreign", detail=f"may change the {text} as its owner",
-                    remedy=_REMEDY)  # fmt: skip
+def _ours(kind: str, name: str, wrong: str) -> Part:
+    """Of what has to be there: whether nobody is its owner, and whether it lasts."""
     remedy = (
         f"ALTER ROLE {name} NOLOGIN;" if kind == "owner" else f"ALTER TABLE dbdeck_audit.{name} SET LOGGED;"
     )
