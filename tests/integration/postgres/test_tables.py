@@ -70,6 +70,7 @@ async def test_what_was_never_looked_at_is_unknown_and_not_zero(desk: Desk) -> N
     await desk.run(f"create table t (id int, v text) {OFF}", "insert into t select 1, 'x'")
     one = await desk.table("t")
     assert one.bytes is None
+    assert one.toast_bytes is None
     assert one.total_bytes is None
     assert (one.rows, one.dead) == (1, 0)
     assert (one.vacuumed_at, one.analyzed_at, one.bloat) == (None, None, None)
@@ -96,6 +97,34 @@ async def test_what_is_kept_aside_is_none_where_nothing_was_ever_put_there(desk:
     assert (await desk.table("large")).toast_bytes == await desk.admin.fetchval(
         "select pg_relation_size(reltoastrelid) from pg_class where relname = 'large'"
     )
+
+
+async def test_what_is_kept_aside_is_unknown_where_counters_were_reset(desk: Desk) -> None:
+    """A crash of the server resets them, too: what came before is in none of them."""
+    big = "select string_agg(md5(n::text), '') from generate_series(1, 20000) n group by n % 10"
+    reset = "select pg_stat_reset_single_table_counters(unnest(array[oid, reltoastrelid])) from pg_class"
+    await desk.run(
+        f"create table t (v text) {OFF}",
+        f"insert into t {big}",
+        "analyze t",
+        f"{reset} where relname = 't'",
+        "insert into t select 'x' from generate_series(1, 20)",
+    )
+    assert (await desk.table("t")).toast_bytes is None
+    await desk.run("analyze t", "insert into t select 'x' from generate_series(1, 50)")
+    assert (await desk.table("t")).toast_bytes is None
+
+
+async def test_what_is_kept_aside_stays_none_while_rows_come_and_go(desk: Desk) -> None:
+    await desk.run(
+        f"create table t (v text) {OFF}",
+        "insert into t select 'x' from generate_series(1, 100)",
+        "analyze t",
+        "delete from t where ctid <= '(0,10)'",
+        "insert into t select 'x' from generate_series(1, 5)",
+        "update t set v = 'y'",
+    )
+    assert (await desk.table("t")).toast_bytes == 0
 
 
 async def test_an_index_that_only_a_vacuum_passed_is_of_unknown_size(desk: Desk) -> None:

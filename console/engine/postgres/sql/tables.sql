@@ -20,8 +20,10 @@ select t.top,
             when o.relpages > 0 or o.reltuples >= 0 then o.relpages::int8  --: postgresql>=140000
             when o.relpages > 0 then o.relpages::int8  --: postgresql<140000
             -- ANALYZE passes it by, and vacuum has nothing to do in one that nothing was ever put into: the file
-            -- is the table's first, and all of its rows were counted as they came.
-            when c.relfilenode = c.oid and pg_stat_get_tuples_inserted(c.oid) >= greatest(c.reltuples, 1)
+            -- is the table's first, and all of the rows that were found in it were counted as they came, so that
+            -- no reset or crash has taken counts away.
+            when c.relfilenode = c.oid and v.looked_at is not null
+                 and pg_stat_get_tuples_inserted(c.oid) - pg_stat_get_tuples_deleted(c.oid) >= greatest(s.rows, 1)
                  and pg_stat_get_tuples_inserted(o.oid) = 0 then 0 end as toast_pages,
        x.pages as index_pages,
        case when s.rows > 0 or v.looked_at is not null then s.rows
