@@ -32,9 +32,8 @@ def _stand_in() -> None:
     """For those of stdin, stdout and stderr that the caller closed (`2>&-`): the next file that is opened, a
     journal for one, would get its number, and in it what anybody writes to that number.
     """
-    number = 0
-    while number <= _STDERR:
-        number = os.open(os.devnull, os.O_RDWR)
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(number, True)  # a program that is started here has the same need
     os.close(number)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -126,8 +126,8 @@ async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
 
 
 # mariadb-backup tells the grants of a login that lacks some, with the verifier of its password; a restore the
-# statement that failed, of replication with the password of its source. No part of a pattern may begin at each
-# of many places and end far away: a line has up to a million characters.
+# statement that failed, of replication with the password of its source. A line has up to a million
+# characters: no part of a pattern may begin at many places and end far away.
 _VERIFIED = re.compile(
     r"\bIDENTIFIED\b.*|PASSWORD(?:\s+FOR\b[^=]{0,400}=)?(?:\s*[=(])?\s*(?:E|U&)?['\"$].*", re.IGNORECASE
 )

@@ -47,7 +47,7 @@ def explain(services: Services, asked: Question) -> int:
     found = decided(policy, Case(who=who, action=action.name, target=target, at=at, risk=risk))
     said = ruled_out if isinstance(action, Offline) else disabled
     against = said(policy, target, action.name, at, who, risk)
-    if against is not None and found.effect != "deny":
+    if target.read_only and not isinstance(action, Offline):
         found = Ruling(effect="deny", rule=f"targets.{target.name}.operator")  # there is none
     reason = against.reason if against is not None else _said(found)
     limit = found.limit

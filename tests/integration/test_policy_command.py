@@ -63,6 +63,16 @@ async def test_what_decides_is_named_also_where_it_is_no_rule(tmp_path: Path) ->
     )
 
 
+async def test_what_has_no_operator_is_named_as_that_whatever_the_policy_says(tmp_path: Path) -> None:
+    command = ruled(tmp_path, deny=[{"actions": ["*"], "reason": "ask first"}])
+    values = yaml.safe_load(command.config.read_text())
+    del values["targets"]["t"]["operator"]
+    command.write(values)
+    row = (await command.run("policy", "explain", "session.cancel", "-t", "t", "--json")).rows[0]
+    assert (row["rule"], row["effect"], row["approvals"]) == ("targets.t.operator", "deny", 0)
+    assert row["reason"].startswith("t is read-only")
+
+
 async def test_a_policy_with_a_slip_in_it_allows_nothing(tmp_path: Path) -> None:
     deny = {"name": "no", "effect": "deny", "actions": ["sesion.*"]}
     done = await ruled(tmp_path, deny).run("policy", "explain", "session.cancel", "-t", "t")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,17 @@ async def test_a_process_that_is_killed_leaves_no_core_and_lets_nobody_look_into
         await process.communicate()
         await asyncio.wait_for(left.wait(), 20)
     assert list(tmp_path.rglob("core*")) == []
+
+
+def test_what_a_process_starts_has_streams_where_the_caller_closed_them() -> None:
+    """The first file that it opened would be its stderr."""
+    script = (
+        "import subprocess; from console.hardening import harden; harden();"
+        "subprocess.run(['/bin/sh', '-c', 'readlink /proc/self/fd/0 /proc/self/fd/2'], check=True)"
+    )
+    line = f"{shlex.join([sys.executable, '-c', script])} <&- 2>&-"
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [os.devnull, os.devnull]
 
 
 ANYBODY = 65534
