@@ -43,14 +43,12 @@ class Services:
     def config(self) -> Config:
         """Read once; it pins the keyring of this process."""
         from console.config import find, load
-        from console.dispatch.policy import check_actions, check_rules, check_selects
+        from console.dispatch.policy import check_policy
         from console.present.plain import FORCED
 
         if self._config is None:
             config = load(find(self.config_path))
-            check_selects(config.policy, config.all_targets())
-            check_rules(config.policy)
-            check_actions(config.policy, self.actions)
+            check_policy(config.policy, config.all_targets(), self.actions)
             self.pin(config.keyring)
             self._config = config
             if config.ui.ascii:

@@ -21,7 +21,7 @@ from console.cli.init_answers import Access, Answers, InitOptions
 from console.cli.secret import ready
 from console.config import Audit, Config, find, parse
 from console.dispatch.effect import Run
-from console.dispatch.policy import check_rules, check_selects
+from console.dispatch.policy import check_policy
 from console.errors import (
     AuditMissing,
     AuditUnavailable,
@@ -75,6 +75,7 @@ async def init(services: Services, options: InitOptions) -> int:
     answers = Answers(options)
     chosen, met = await _ask(answers, before)
     text, config = _written(before, chosen, options)
+    check_policy(config.policy, config.all_targets(), services.actions)
     services.use(config)
     missing = before.text is None or await _no_ledger(config)
     for line in _summary(before, chosen, config, ledger_made=missing):
@@ -329,8 +330,6 @@ def _written(before: Before, chosen: Chosen, options: InitOptions) -> tuple[str,
     if before.text is not None:
         _same_but_for(before.config, config, chosen.text.name)
         config = msgspec.structs.replace(config, policy=before.config.policy)
-    check_selects(config.policy, config.all_targets())
-    check_rules(config.policy)
     return text, config
 
 

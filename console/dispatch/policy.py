@@ -32,6 +32,13 @@ class Refusal(msgspec.Struct, frozen=True):
     hint: str = ""
 
 
+def check_policy(policy: Policy, targets: Sequence[Target], actions: Callable[[], Iterable[str]]) -> None:
+    """Before anything is judged by it. Raises ConfigError; `actions` gives the names of all there are."""
+    check_selects(policy, targets)
+    check_rules(policy)
+    check_actions(policy, actions)
+
+
 def check_selects(policy: Policy, targets: Sequence[Target]) -> None:
     """A rule that could never hold protects nothing, so it is refused rather than ignored.
 

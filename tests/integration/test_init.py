@@ -395,6 +395,18 @@ async def test_a_bad_config_is_not_written_over(home: Newcomer) -> None:
     assert home.config.read_text() == "targets: [\n"
 
 
+async def test_by_a_policy_with_a_slip_in_it_nothing_is_made(
+    home: Newcomer, postgres18: PostgresServer
+) -> None:
+    """It would be judged by it whether the logins may be made."""
+    text = "targets: {}\npolicy: {deny: [{actions: [acount.create], reason: not here}]}\n"
+    home.config.write_text(text)
+    words = ["--engine", "postgres", "--host", postgres18.host, "--port", str(postgres18.port), "--no-create"]
+    done = await home.init(*words, "--monitor", postgres18.superuser, "--name", "first", "--yes")
+    assert (done.code, "acount.create" in done.err) == (Exit.USAGE, True), done
+    assert home.config.read_text() == text
+
+
 async def test_a_ledger_of_an_existing_config_is_not_changed(home: Newcomer) -> None:
     home.config.write_text("targets: {}\n")
     done = await home.init(*BASE, "--create", "--yes", "--ledger", "sqlite:///~/other.db")
