@@ -129,7 +129,10 @@ async def _complaint(process: asyncio.subprocess.Process, call: Call) -> str:
 # statement that failed, of replication with the password of its source. A line has up to a million
 # characters: no part of a pattern may begin at many places and end far away.
 _VERIFIED = re.compile(
-    r"\bIDENTIFIED\b.*|PASSWORD(?:\s+FOR\b[^=]{0,400}=)?(?:\s*[=(])?\s*(?:E|U&)?['\"$].*", re.IGNORECASE
+    r"\bIDENTIFIED\b.*"
+    r"|PASSWORD(?!\"|(?<=-password)')"  # the name of an option ends in a quote, too
+    r"(?:\s+FOR\b[^=]{0,400}=)?(?:\s*[=(])?\s*(?:E|U&)?['\"$].*",
+    re.IGNORECASE,
 )
 # A quote that psql cut off has no end.
 _QUOTED = re.compile(
