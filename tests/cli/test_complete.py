@@ -196,15 +196,20 @@ def _commands(command: click.Command, path: tuple[str, ...]) -> list[tuple[tuple
 
 
 def test_a_tab_is_answered_in_a_fraction_of_a_second(config: Path) -> None:
-    """With a thousand targets; the best of three, as other work goes on beside."""
+    """With a thousand targets; the least of three, in seconds of a processor: other work goes on beside."""
     blocks = "".join(f"  t{i}:\n    engine: postgres\n    monitor: {{user: m}}\n" for i in range(1000))
     config.write_text(f"targets:\n{blocks}")
     best = 9.0
     for _ in range(3):
-        began = time.perf_counter()
+        began = _children_seconds()
         assert len(completed("dbdeck show locks -t t99", config)) == 11
-        best = min(best, time.perf_counter() - began)
+        best = min(best, _children_seconds() - began)
     assert best < 1.0
+
+
+def _children_seconds() -> float:
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 def test_zsh_is_answered_in_its_form(config: Path) -> None:
