@@ -70,7 +70,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class RuleTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the policy must say of one case; `dbdeck policy test` tries it. `rule` is which one must decide."""
+    """What the policy must say of one case; `dbdeck policy test` tries it. `rule`: which one must decide."""
 
     action: str
     target: str
