@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 # Tests mostly wait for servers, so more of them than cores run side by side, each set with servers of its own.
-JOBS ?= 5
+JOBS ?= 4
 # Tests start hundreds of commands: without bytecode each of them compiles all of it again.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from console.errors import ConfigError, UsageError
 
+MOST_BYTES = 16 << 20  # of what is read as a whole: a device has no end
+
 
 def write_new(name: str | Path, data: str | bytes, mode: int = 0o600) -> None:
     """Only where there is nothing yet. Raises UsageError."""
@@ -69,12 +71,15 @@ def write_again(path: Path, before: str, after: str) -> None:
 
 def read_trusted(path: Path, what: str) -> str:
     """The text of a file that says what dbdeck does. Raises ConfigError where everybody may write it or put
-    another one in its place, and where it cannot be read.
+    another one in its place, and where it cannot be read or is longer than MOST_BYTES.
     """
     try:
         with path.open("rb") as file:
             _refuse_anybodys(path, what, os.fstat(file.fileno()).st_mode)
-            return file.read().decode("utf-8")
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ConfigError(f"cannot read {what}{path}: it is longer than {MOST_BYTES >> 20} MB")
+        return text.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(f"cannot read {what}{path}: it is not UTF-8") from None
     except FileNotFoundError:

@@ -1,6 +1,6 @@
 """Tries tests that failed beside others once more, one after the other, and says which ones that were.
 
-Five workers with five servers each on two cores starve one another now and then: a storm of sessions here
+Four workers with five servers each on two cores starve one another now and then: a storm of sessions here
 makes a deadline pass there. What fails alone as well has failed; so has a run in which many tests fail.
 
     python -m tests.alone STATUS [arguments of pytest]     STATUS is what pytest ended with

@@ -139,3 +139,8 @@ def test_rules_do_not_stand_in_two_places(tmp_path: Path) -> None:
     config.write_text(f"policy_file: {policy}\npolicy: {{ticket: [prod]}}\n")
     with pytest.raises(ConfigError, match="policy and in policy_file"):
         load(config)
+
+
+def test_a_file_without_an_end_is_refused() -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: it is longer than 16 MB"):
+        load(Path("/dev/zero"))
