@@ -39,6 +39,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 def explain(services: Services, asked: Question) -> int:
     """The rule that decides, and what else stands against the action. Exit 4 where it would be refused."""
+    if asked.groups and not asked.who:
+        raise UsageError("--group is a group of --who, and no user is named", "add --who USER")
     config = services.config()
     target, policy = one(config, asked.target), config.policy
     action = services.registry().get(asked.action)

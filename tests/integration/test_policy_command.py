@@ -31,6 +31,14 @@ async def test_the_deciding_rule_is_named(tmp_path: Path) -> None:
     assert (denied.code, "no rule allows high risk in prod" in denied.out) == (4, True), denied
 
 
+async def test_a_group_of_nobody_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    command = ruled(tmp_path, {"name": "dbas", "effect": "allow", "who": ["group:dba"]})
+    words = ("policy", "explain", "session.terminate", "-t", "t", "--group", "dba")
+    done = await command.run(*words)
+    assert (done.code, "--who" in done.err) == (2, True), done
+    assert (await command.run(*words, "--who", "eve")).code == 0
+
+
 async def test_tests_of_the_policy_are_tried(tmp_path: Path) -> None:
     good = {"action": "session.cancel", "target": "t", "who": "ann", "risk": "high", "expect": "deny"}
     rule = {"name": "mine", "effect": "allow", "who": [ME]}
