@@ -80,7 +80,7 @@ class Maintenance:
         seen = await proof.verify(plan, engine, patience=patience)
         if plan.server.flavor != POSTGRES or seen.state not in ("applied", "partial"):
             return seen
-        return seen.with_evidence(await held_back.left(plan, engine))
+        return seen.with_evidence(await held_back.left(plan, engine, partly=seen.state == "partial"))
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
         """The arguments of what the server does not show as done; none where all of it is."""
