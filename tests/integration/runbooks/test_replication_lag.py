@@ -29,14 +29,14 @@ FREE = ("--confirm", "replay_agreed=end them", "--decide", "replay_each=rest")
 ONLY18 = pytest.mark.parametrize("couple", ["pg18"], indirect=True)
 
 
-def command_for(folder: Path, couple: Couple, *, standby: bool) -> Command:
+def command_for(folder: Path, couple: Couple, *, standby: bool, monitor: str = "watcher") -> Command:
     server = couple.standby if standby else couple.primary
     return Command(
         folder,
         {
             "t": {
                 "engine": "postgres", "host": str(server.socket_dir), "port": server.port,
-                "database": "postgres", "environment": "dev", "monitor": {"user": "watcher"},
+                "database": "postgres", "environment": "dev", "monitor": {"user": monitor},
                 "operator": {"user": "operator"},
             }
         },
@@ -161,6 +161,16 @@ async def test_commits_that_wait_for_a_standby_that_is_gone_are_named(couple: Co
     await asyncio.wait_for(stuck, 20)
     for one in (admin, client):
         await one.close()
+
+
+@ONLY18
+async def test_a_login_that_sees_nobody_does_not_call_a_primary_well(couple: Couple, tmp_path: Path) -> None:
+    """Neither who streams nor who waits is told without pg_monitor: it ended as ok, with 0 that stream."""
+    await caught_up(couple)
+    command = command_for(tmp_path, couple, standby=False, monitor="reader")
+    done = await command.run(*RUN)
+    assert end(done)["result"] == "failed", done
+    assert "GRANT pg_monitor" in done.out
 
 
 async def test_a_slot_that_nobody_reads_is_dropped(postgres18: PostgresServer, tmp_path: Path) -> None:
