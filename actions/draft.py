@@ -13,7 +13,7 @@ from actions import in_the_way, limits
 from actions import jobs as job_list
 from actions.jobs import Job, jobs_of
 from actions.limits import WorkArgs, limits_of
-from actions.names import show_name
+from actions.names import Name, show_name
 from actions.table_statements import POSTGRES
 from actions.words import counted, some
 from console import __version__
@@ -21,13 +21,12 @@ from console.dispatch.action import Action, Look, Plan, Risk
 from console.engine.port import Engine, Need, Statement
 from console.errors import Refused, UsageError
 from console.model.indexes import Index
-from console.model.table_locks import TableLock
 from console.model.tables import Table, TableOrder, TableQuery
 from console.model.target import ServerIdentity
 from console.present.units import size
 
 LISTED = 3
-Named = TypeVar("Named", Table, Index)
+Named = TypeVar("Named", Table, Index, Job)
 _LOCKS = {
     in_the_way.SHARE_UPDATE_EXCLUSIVE: "reads and writes go on; DDL and other maintenance of it wait",
     in_the_way.SHARE: "reads go on; writes wait",
@@ -107,14 +106,11 @@ async def plan(
     **parts: Any,
 ) -> Plan:
     """`args` is frozen to the objects that were found, so that a later look finds the same ones; to
-    `again` where given. Of objects that were chosen and not named, one that has to be left alone is no reason
-    not to do the others: `kept` tells which are in the plan.
+    `again` where given.
     """
     bounds = limits_of(args)
-    tables = list(dict.fromkeys((job.schema, job.table or job.name) for job in jobs))
-    locks = await on.engine.table_locks(tables)
-    jobs, left_out = _without_spared(args, jobs, locks)
     patient = [job for job in jobs if job.patient]
+    locks = await on.engine.table_locks(tables_of(jobs))
     return Plan(
         action=on.action.name,
         target=on.engine.target.name,
@@ -131,7 +127,7 @@ async def plan(
             *in_the_way.forecast(locks, jobs),
             *limits.words(bounds, patient=len(patient), others=len(jobs) - len(patient)),
         ),
-        warnings=(*left_out, *in_the_way.warnings(locks, jobs)),
+        warnings=in_the_way.warnings(locks, jobs),
         refusals=in_the_way.refusals(locks, jobs),
         observed=job_list.observed(jobs),
         pieces=job_list.pieces(jobs),
@@ -143,24 +139,31 @@ async def plan(
     )
 
 
-def _without_spared(
-    args: WorkArgs, jobs: Sequence[Job], locks: Sequence[TableLock]
-) -> tuple[Sequence[Job], tuple[str, ...]]:
+async def free(
+    on: Ground, args: WorkArgs, objects: Sequence[Named]
+) -> tuple[tuple[Named, ...], tuple[str, ...]]:
+    """Without those on whose table an autovacuum against wraparound works, and a warning that names them.
+
+    Of objects that were chosen and not named, one that has to be left alone is no reason not to do the
+    others. All of them where no other is left: then the plan is refused.
+    """
     named = any(getattr(args, way, None) for way in ("table", "index", "leftover", "step"))
-    held = () if named else in_the_way.spared(locks, jobs)
-    if not held or len(held) == len(jobs):
-        return jobs, ()
-    ids = {job.id for job in held}
-    said = some([job.subject for job in held])
-    return [job for job in jobs if job.id not in ids], (
-        f"left out, an autovacuum against wraparound works there, and must not be ended: {said}",
-    )
+    if named or not objects or on.server.flavor != POSTGRES:
+        return tuple(objects), ()
+    spared = in_the_way.spared(await on.engine.table_locks(tables_of(objects)))
+    left = tuple(one for one in objects if ".".join(_table_of(one)) not in spared)
+    if not left or len(left) == len(objects):
+        return tuple(objects), ()
+    said = some([show_name(one.schema, one.name) for one in objects if ".".join(_table_of(one)) in spared])
+    return left, (f"left out, an autovacuum against wraparound works there, and must not be ended: {said}",)
 
 
-def kept(made: Plan, objects: Sequence[Named]) -> tuple[Named, ...]:
-    """Those of the objects that the plan is about."""
-    subjects = {job.subject for job in jobs_of(made)}
-    return tuple(one for one in objects if show_name(one.schema, one.name) in subjects)
+def tables_of(objects: Sequence[Table | Index | Job]) -> tuple[Name, ...]:
+    return tuple(dict.fromkeys(_table_of(one) for one in objects))
+
+
+def _table_of(one: Table | Index | Job) -> Name:
+    return one.schema, one.name if isinstance(one, Table) else one.table or one.name
 
 
 def more(

@@ -94,14 +94,15 @@ class MaintainDatabase(Maintenance):
         given = (args.step,) if isinstance(args.step, str) else args.step
         steps = [read_step(one) for one in given if one]
         wanted = steps or wanted_of(server, tables, health)[: args.most]
-        jobs = await _jobs(engine, server, wanted)
+        jobs, left_out = await draft.free(on, args, await _jobs(engine, server, wanted))
         made = await draft.plan(on, args, jobs, risk=self.risk, undo="nothing undoes it; nothing is lost")
-        found = await engine.indexes(draft.of_names(_tables_of(jobs)), ()) if jobs else ()
+        found = await engine.indexes(draft.of_names(draft.tables_of(jobs)), ()) if jobs else ()
         made = draft.with_subject(made, before=[one.number for one in found])
         return draft.more(
             made,
-            forecast=(*_reasons(wanted), *await patience.forecast(engine, server, jobs)),
+            forecast=(*_reasons(wanted, jobs), *await patience.forecast(engine, server, jobs)),
             warnings=(
+                *left_out,
                 *(await held_back.warnings(engine, jobs) if server.flavor == POSTGRES else ()),
                 *_advice(health),
             ),
@@ -258,12 +259,10 @@ def _table_job(server: ServerIdentity, verb: str, table: Table) -> Job:
     return draft.table_job(table, verb, statements.analyze(server, *name), lock)
 
 
-def _tables_of(jobs: Sequence[Job]) -> tuple[Name, ...]:
-    return tuple(dict.fromkeys((job.schema, job.table or job.name) for job in jobs))
-
-
-def _reasons(steps: Sequence[Step]) -> list[str]:
-    """Every step with its reason: the plan is read before it is approved."""
+def _reasons(wanted: Sequence[Step], jobs: Sequence[Job]) -> list[str]:
+    """Every step that is done with its reason: the plan is read before it is approved."""
+    doing = {job.id for job in jobs}
+    steps = [one for one in wanted if one.shown in doing]
     said = [f"{place}. {one.shown}: {one.why}" for place, one in enumerate(steps, start=1) if one.why]
     rest = len(said) - TOLD
     return [*said[:TOLD], *([f"and {counted(rest, 'step')} more"] if rest > 0 else [])]

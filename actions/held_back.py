@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from actions import draft
+from actions import draft, proof
 from actions.jobs import Job, jobs_of
 from actions.words import counted
 from console.dispatch.action import Plan
@@ -16,7 +16,8 @@ from console.present.units import count
 
 LEFT = "dead_rows_left"  # evidence: what was vacuumed and is not clean
 YOUNG = 5.0  # seconds: a session that began since may be gone before the vacuum comes
-_VERBS = ("vacuum", "vacuum freeze", "vacuum full")
+_LAZY = ("vacuum", "vacuum freeze")  # what does not write the table anew
+_VERBS = (*_LAZY, "vacuum full")
 
 
 async def warnings(engine: Engine, jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -36,10 +37,14 @@ async def warnings(engine: Engine, jobs: Sequence[Job]) -> tuple[str, ...]:
     )
 
 
-async def left(plan: Plan, engine: Engine) -> dict[str, Any]:
-    """After it: dead rows that are still there while somebody holds them. Nothing where that is not known."""
-    jobs = [job for job in jobs_of(plan) if job.verb in ("vacuum", "vacuum freeze")]
+async def left(plan: Plan, engine: Engine, *, partly: bool) -> dict[str, Any]:
+    """After it: dead rows that are still there while somebody holds them. Nothing where that is not known.
+
+    `partly`: some of it was not done, whose dead rows are nobody's fault.
+    """
     try:
+        undone = {job.id for job in await proof.left(plan, engine)} if partly else set()
+        jobs = [one for one in jobs_of(plan) if one.verb in _LAZY and one.id not in undone]
         found = await draft.marks(engine, tuple((job.schema, job.name) for job in jobs))
         dead = [one.dead for one in found if one.dead]
         holder = await _oldest(engine, jobs) if dead else None

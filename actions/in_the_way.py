@@ -88,13 +88,10 @@ def _users(locks: Sequence[TableLock]) -> str:
     return f"{counted(users, 'session')} on it now" if users else "nobody uses it now"
 
 
-def spared(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[Job, ...]:
-    """Those that would be refused: a vacuum that keeps the server from stopping works on their table."""
-    return tuple(
-        job
-        for job, here in _beside(locks, jobs)
-        if any(one.session.protection is Protection.WRAPAROUND for one in in_its_way(here, job))
-    )
+def spared(locks: Iterable[TableLock]) -> frozenset[str]:
+    """The tables on which a vacuum works that keeps the server from stopping: maintenance waits for it."""
+    held = holding_up(locks, SHARE_UPDATE_EXCLUSIVE)
+    return frozenset(one.table for one in held if one.session.protection is Protection.WRAPAROUND)
 
 
 def refusals(locks: Sequence[TableLock], jobs: Sequence[Job]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ class Reindex(Maintenance):
     async def plan(self, engine: Engine, args: IndexArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        found = await choose(engine, args)
+        found, left_out = await draft.free(on, args, await choose(engine, args))
         left = await named(engine, several(args.leftover))
         jobs = [drop_job(server, index, arg="leftover") for index in left if index.state == "invalid"]
         jobs += [reindex_job(server, index, concurrently=args.concurrently) for index in found]
@@ -68,12 +68,11 @@ class Reindex(Maintenance):
             risk=Risk.MEDIUM if exclusive else Risk.LOW,
             undo="nothing undoes it; the index is the same, only smaller",
         )
-        found, jobs = draft.kept(made, found), list(jobs_of(made))
         made = draft.with_subject(made, before=[index.number for index in await around(engine, found)])
         return draft.more(
             made,
             forecast=(*await copies(engine, found), *await patience.forecast(engine, server, jobs)),
-            warnings=reindex_warnings(found, args),
+            warnings=(*left_out, *reindex_warnings(found, args)),
             refusals=reindex_refusals(server, found, jobs),
         )
 

@@ -80,7 +80,7 @@ class Maintenance:
         seen = await proof.verify(plan, engine, patience=patience)
         if plan.server.flavor != POSTGRES or seen.state not in ("applied", "partial"):
             return seen
-        return seen.with_evidence(await held_back.left(plan, engine))
+        return seen.with_evidence(await held_back.left(plan, engine, partly=seen.state == "partial"))
 
     async def rest(self, plan: Plan, engine: Engine) -> dict[str, object]:
         """The arguments of what the server does not show as done; none where all of it is."""
@@ -129,7 +129,7 @@ class VacuumTable(TableWork):
     async def plan(self, engine: Engine, args: VacuumArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables = await select(engine, args)
+        tables, left_out = await draft.free(on, args, await select(engine, args))
         options = msgspec.structs.replace(args.options, one_of_many=len(tables) > 1)
         jobs = [_vacuum_job(server, table, options) for table in tables]
         made = await draft.plan(
@@ -140,13 +140,13 @@ class VacuumTable(TableWork):
             confirm=args.full,
             undo="nothing undoes it; nothing is lost" if not args.full else "nothing undoes it",
         )
-        tables = draft.kept(made, tables)
         made = draft.finished_by(made, statements.finish(server) if options.one_of_many else None)
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
             made,
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
             warnings=(
+                *left_out,
                 *await held_back.warnings(engine, jobs),
                 *_vacuum_warnings(args, tables),
                 *(await revived(engine, tables) if args.full else ()),
@@ -174,15 +174,17 @@ class AnalyzeTable(TableWork):
     async def plan(self, engine: Engine, args: TableArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables, unfit = able(await select(engine, args, whole=True), "ANALYZE", args)
+        chosen, unfit = able(await select(engine, args, whole=True), "ANALYZE", args)
+        tables, left_out = await draft.free(on, args, chosen)
         lock = SHARE_UPDATE_EXCLUSIVE if server.flavor == POSTGRES else READ
         many = len(tables) > 1
         jobs = [_analyze_job(server, table, lock, one_of_many=many) for table in tables]
         made = await draft.plan(on, args, jobs, undo="nothing undoes it; plans of queries may change")
-        tables = draft.kept(made, tables)
         made = draft.settled_by(made, statements.settle(job.statement for job in jobs))
         return draft.more(
-            made, forecast=_changes(tables), warnings=(*_analyze_warnings(server, tables), *unfit)
+            made,
+            forecast=_changes(tables),
+            warnings=(*left_out, *_analyze_warnings(server, tables), *unfit),
         )
 
 

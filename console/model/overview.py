@@ -50,7 +50,7 @@ REPLICA_UNKNOWN = "whether this is a replica is unknown"  # what `unknown` begin
 
 class Commits(msgspec.Struct, frozen=True, kw_only=True):
     """Commits that are done when standbys have them: `wanted` have to confirm each, `there` of those that
-    may stream. `waiting` wait for that now, the statement of the first began `seconds` ago.
+    may stream. `waiting` wait for that now, for `seconds` at most.
     """
 
     standbys: str

@@ -10,7 +10,7 @@ import msgspec
 
 from console.model.overview import Concern, Standing, Trouble
 from console.model.reading import Problem
-from console.present.units import age, count
+from console.present.units import age, count, counted
 
 LAG_NOTICE, LAG_WARN, LAG_BAD = 10.0, 30.0, 300.0  # seconds
 WAIT_WARN, WAIT_BAD = 5.0, 60.0  # seconds
@@ -88,23 +88,22 @@ def _waits(standing: Standing, storm: int) -> Iterator[Concern]:
 
 
 def _commits(standing: Standing, storm: int) -> Iterator[Concern]:
-    """Those that wait for a synchronous standby hold their locks, and do so for ever where none streams."""
+    """Those that wait for a synchronous standby hold their locks, and do so for ever where too few stream.
+    How many there are stands first: a narrow line has room for little more.
+    """
     found = standing.pulse and standing.pulse.commits
     if not found:
         return
-    many = f"{found.waiting} commit{' waits' if found.waiting == 1 else 's wait'} for a synchronous standby"
+    many = counted(found.waiting, "commit")
     if found.there < found.wanted:
-        there = "none streams" if not found.there else f"{found.there} of {found.wanted} stream"
-        there = f"{there} ({found.standbys})"
-        if found.waiting:
-            yield Concern(trouble=Trouble.BAD, text=f"{many}, and {there}")
-        else:
-            yield Concern(
-                trouble=Trouble.WARN, text=f"of the synchronous standbys {there}: commits will wait"
-            )
+        named = f"{counted(found.wanted, 'synchronous standby')} stream{'s' if found.wanted == 1 else ''}"
+        there = f"{found.there} of {named} ({found.standbys})"
+        hang = f"{many} hang{'s' if found.waiting == 1 else ''}" if found.waiting else "commits will hang"
+        yield Concern(trouble=Trouble.BAD if found.waiting else Trouble.WARN, text=f"{hang}: {there}")
     elif found.waiting and (found.seconds or 0.0) >= WAIT_WARN:
         bad = found.waiting >= storm or (found.seconds or 0.0) >= WAIT_BAD
-        text = f"{many} for up to {age(found.seconds)}"
+        lasting = f"wait{'s' if found.waiting == 1 else ''} up to {age(found.seconds)}"
+        text = f"{many} {lasting} for a synchronous standby"
         yield Concern(trouble=Trouble.BAD if bad else Trouble.WARN, text=text)
 
 

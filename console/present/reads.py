@@ -11,6 +11,7 @@ from console.backups.board import nothing_past, read_backups
 from console.engine.drain_board import drain_board
 from console.engine.plain import plain
 from console.engine.port import Engine
+from console.model.overview import Pulse
 from console.model.tables import TableQuery
 from console.present import (
     accounts,
@@ -62,23 +63,21 @@ async def _backups(engine: Engine) -> list[dict[str, Any]]:
 async def _health(engine: Engine) -> list[dict[str, Any]]:
     """One row: how far the replica that is furthest behind is behind, how many commits wait for a synchronous
     standby that is gone, how full the disk of the data is, and how old the oldest transaction numbers of all
-    databases are. What is not known is null, with its reason.
+    databases are. What is not known is null, with its reason; one that is hidden hides none of the others.
     """
-    load = await engine.load()
+    pulse = await engine.pulse()
     disk = await engine.disk(*_CATALOG["mysql" if engine.target.engine == "mysql" else "postgres"])
-    commits = (await engine.pulse()).commits
-    stuck = commits.waiting if commits is not None and commits.there < commits.wanted else 0
     oldest = {one.kind: one for one in (await engine.numbers()).numbers}
     xid, mxid = oldest.get("xid"), oldest.get("multixact")
     used = None if disk.free is None or not disk.size else round(1 - disk.free / disk.size, 4)
     return [
         {
-            "replica": load.replica,
-            "lag_seconds": load.lag_seconds,
-            "lag_bytes": load.lag_bytes,
-            "lag_unknown": load.why,
-            "halted": load.halted,
-            "stuck_commits": stuck,
+            "replica": pulse.replica,
+            "lag_seconds": pulse.lag_seconds,
+            "lag_bytes": pulse.lag_bytes,
+            "lag_unknown": pulse.halted or ("; ".join(pulse.unknown) if pulse.lag_seconds is None else ""),
+            "halted": bool(pulse.halted),
+            "stuck_commits": _stuck(pulse),
             "disk": disk.place,
             "disk_free": disk.free,
             "disk_used": used,
@@ -89,6 +88,14 @@ async def _health(engine: Engine) -> list[dict[str, Any]]:
             "mxid_database": mxid and mxid.database,
         }
     ]
+
+
+def _stuck(pulse: Pulse) -> int | None:
+    """None where those who wait are hidden: then nobody was seen to."""
+    if pulse.waiting is None:
+        return None
+    commits = pulse.commits
+    return commits.waiting if commits is not None and commits.there < commits.wanted else 0
 
 
 _CATALOG: Final = {"postgres": ("pg_catalog", "pg_class"), "mysql": ("mysql", "db")}  # lies with the data

@@ -70,12 +70,12 @@ def numbers(age: int, database: str = "") -> Outlook:
         (
             with_pulse(commits=Commits(standbys="db2", wanted=1, there=0)),
             Trouble.WARN,
-            "of the synchronous standbys none streams (db2): commits will wait",
+            "commits will hang: 0 of 1 synchronous standby streams (db2)",
         ),
         (
             with_pulse(commits=Commits(standbys="ANY 2 (a, b)", wanted=2, there=1, waiting=3, seconds=1.0)),
             Trouble.BAD,
-            "3 commits wait for a synchronous standby, and 1 of 2 stream (ANY 2 (a, b))",
+            "3 commits hang: 1 of 2 synchronous standbys stream (ANY 2 (a, b))",
         ),
         (
             with_pulse(commits=Commits(standbys="db2", wanted=1, there=1, waiting=1, seconds=2.0)),
@@ -85,7 +85,7 @@ def numbers(age: int, database: str = "") -> Outlook:
         (
             with_pulse(commits=Commits(standbys="db2", wanted=1, there=1, waiting=1, seconds=7.0)),
             Trouble.WARN,
-            "1 commit waits for a synchronous standby for up to 7s",
+            "1 commit waits up to 7s for a synchronous standby",
         ),
         (
             standing(msgspec.structs.replace(WELL, follows=False), source="db1"),

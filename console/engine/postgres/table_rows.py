@@ -69,8 +69,8 @@ def table(
     busy: int | None = None,
     primary: bool = True,
 ) -> Table:
-    """`why` comes later: it needs to know who is in the way. A standby counts nothing, and its zeros are not
-    known.
+    """`why` comes later: it needs to know who is in the way. A standby counts nothing: neither its zeros nor
+    what it counted while it was a primary are known.
     """
     options = settings(row["options"])
     partitioned = row["kind"] == "p"
@@ -89,7 +89,7 @@ def table(
         toast_bytes=row["toast_bytes"],
         index_bytes=row["index_bytes"],
         rows=row["rows"],
-        dead=row["dead"],
+        dead=row["dead"] if primary else None,
         modified=row["modified"] if primary else None,
         inserted=row["inserted"] if primary else None,
         bloat=None if partitioned else _bloat(row, columns, options),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from actions import held_back
 from console.dispatch.action import Watch
 from console.errors import Exit, Refused, Stale, UsageError
 from tests.integration.actions.conftest import Desk, desk_on, until
@@ -195,6 +196,29 @@ async def test_many_tables_side_by_side_some_blocked_and_the_rest_resumed(desk: 
     assert rest.exit is Exit.OK
     counts = await vacuumed(desk, shop.database)
     assert {counts[f"t{n}"] for n in range(12)} == {1}
+
+
+async def test_dead_rows_of_what_was_not_vacuumed_are_nobodys_who_holds_the_horizon(
+    desk: Desk, shop: Scene
+) -> None:
+    setup = await shop.client("setup")
+    for name in ("v1", "v2"):
+        await setup.run(f"create table {name} with (autovacuum_enabled = off) as select 1 as n")
+    old, holder = await shop.client("report"), await shop.client("ddl")
+    await old.run("begin isolation level repeatable read")
+    await old.run("select count(*) from v1")
+    for name in ("v1", "v2"):
+        await setup.run(f"update {name} set n = 2")
+    await setup.run("select pg_stat_force_next_flush()")
+    await holder.run("begin")
+    await holder.run("lock table v2 in share mode")
+    await asyncio.sleep(held_back.YOUNG + 0.5)
+    run = await desk.run("table.vacuum", pattern="v*", lock_timeout="100ms", tries=2)
+    assert (run.exit, run.effect) == (Exit.PARTIAL, "applied"), run
+    assert run.verify is not None
+    assert run.verify.evidence["dead_rows_left"].startswith("1 in 1 table, which session ")
+    await old.run("rollback")
+    await holder.run("rollback")
 
 
 async def test_partitions_stand_for_their_table(desk: Desk, shop: Scene, postgres: PostgresServer) -> None:

@@ -264,8 +264,15 @@ async def test_how_far_a_replica_is_behind_that_is_hidden_is_unknown(couple: Cou
     target = msgspec.structs.replace(couple.target(couple.primary), monitor=Login(user="reader"))
     async with open_engine(target) as engine:
         pulse = await engine.pulse()
+        (health,) = await READS["health"](engine)
     assert (pulse.lag_seconds, pulse.lag_bytes) == (None, None)
     assert "lag: GRANT pg_monitor" in pulse.unknown[0]
+    assert health["stuck_commits"] is None, "who waits is hidden: none of them was seen to wait"
+    standby = msgspec.structs.replace(couple.target(couple.standby), monitor=Login(user="reader"))
+    async with open_engine(standby) as engine:
+        pulse = await engine.pulse()
+    # Whether it streams is hidden, too: after a quiet hour it was called an hour behind.
+    assert (pulse.lag_seconds, pulse.lag_bytes, pulse.halted, pulse.follows) == (None, 0, "", True)
 
 
 @pytest.mark.parametrize("couple", ["pg15"], indirect=True)  # the others bring no pg_receivewal
@@ -568,6 +575,29 @@ async def test_commits_that_wait_for_a_standby_that_is_gone_are_told(couple: Cou
         assert (await engine.pulse()).commits is None
         assert notes(await engine.locks()) == []
     for one in (primary, first, second):
+        await one.close()
+
+
+async def test_a_commit_in_a_long_statement_has_not_waited_since_that_began(couple: Couple) -> None:
+    """A procedure that commits batch after batch was called bad, as if its commits hung since it began."""
+    primary, batches = await connect(couple.primary), await connect(couple.primary)
+    await primary.execute("alter system set synchronous_standby_names = 'ghost'")
+    await primary.execute("select pg_reload_conf()")
+    work = "do $$ begin perform pg_sleep(2); commit; update orders set n = 8 where id = 2; end $$"
+    async with open_engine(couple.target(couple.primary)) as engine, asyncio.timeout(30):
+        while (await engine.pulse()).commits is None:
+            await asyncio.sleep(0.1)
+        running = asyncio.create_task(batches.execute(work))
+        while (commits := (await engine.pulse()).commits) is None or not commits.waiting:
+            await asyncio.sleep(0.1)
+        since = "select extract(epoch from clock_timestamp() - xact_start)::float8 from pg_stat_activity"
+        lasting = await primary.fetchval(f"{since} where pid = $1", batches.get_server_pid())
+        assert commits.seconds is not None
+        assert 0.0 <= commits.seconds <= lasting
+        await primary.execute("alter system reset synchronous_standby_names")
+        await primary.execute("select pg_reload_conf()")
+        await running
+    for one in (primary, batches):
         await one.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,14 +30,14 @@ FREE = ("--confirm", "replay_agreed=end them", "--decide", "replay_each=rest")
 ONLY18 = pytest.mark.parametrize("couple", ["pg18"], indirect=True)
 
 
-def command_for(folder: Path, couple: Couple, *, standby: bool) -> Command:
+def command_for(folder: Path, couple: Couple, *, standby: bool, monitor: str = "watcher") -> Command:
     server = couple.standby if standby else couple.primary
     return Command(
         folder,
         {
             "t": {
                 "engine": "postgres", "host": str(server.socket_dir), "port": server.port,
-                "database": "postgres", "environment": "dev", "monitor": {"user": "watcher"},
+                "database": "postgres", "environment": "dev", "monitor": {"user": monitor},
                 "operator": {"user": "operator"},
             }
         },
@@ -163,6 +164,16 @@ async def test_commits_that_wait_for_a_standby_that_is_gone_are_named(couple: Co
         await one.close()
 
 
+@ONLY18
+async def test_a_login_that_sees_nobody_does_not_call_a_primary_well(couple: Couple, tmp_path: Path) -> None:
+    """Neither who streams nor who waits is told without pg_monitor: it ended as ok, with 0 that stream."""
+    await caught_up(couple)
+    command = command_for(tmp_path, couple, standby=False, monitor="reader")
+    done = await command.run(*RUN)
+    assert end(done)["result"] == "failed", done
+    assert "GRANT pg_monitor" in done.out
+
+
 async def test_a_slot_that_nobody_reads_is_dropped(postgres18: PostgresServer, tmp_path: Path) -> None:
     await superuser(
         postgres18,
@@ -246,6 +257,29 @@ async def test_a_replica_that_was_stopped_says_what_is_stopped(
         assert (end(done)["result"], end(done)["effects"]) == ("escalate", []), done
         assert told in end(done)["text"]
     await superuser(replica, f"start {word}")
+
+
+async def test_of_two_sources_the_one_that_sends_nothing_is_named(
+    logged_mysql: MysqlServer, replica: MysqlServer, tmp_path: Path
+) -> None:
+    """It was the first one, with no error: as if somebody had stopped what runs."""
+    mysql = replica.flavor == "mysql"
+    word, channel = ("source", "for channel 'b'") if mysql else ("master", "'b'")
+    to = f"to {word}_host = 'nowhere.invalid', {word}_user = 'x'"
+    change = f"change replication source {to} {channel}" if mysql else f"change master {channel} {to}"
+    of = "replica" if mysql else "slave"
+    with warnings.catch_warnings():  # MySQL's, of what it keeps and sends
+        warnings.simplefilter("ignore")
+        await superuser(replica, change, f"start {of} {channel}")
+    try:
+        command = Command(tmp_path, {"t": replica.target_dict()})
+        async with asyncio.timeout(30):
+            while "nowhere.invalid:3306" not in (said := end(await command.run(*RUN)))["text"]:
+                await asyncio.sleep(0.5)
+        assert said["text"].startswith("it does not fetch from nowhere.invalid: ")
+    finally:
+        reset = f"reset replica all {channel}" if mysql else f"reset slave {channel} all"
+        await superuser(replica, f"stop {of} {channel}", reset)
 
 
 async def test_a_replica_that_needs_purged_logs_is_not_told_to_start_again(

@@ -21,16 +21,19 @@ select w.pid,
  where w.datid is null
  union all
 select null, 'standby', 'this standby',
-       -- Who has replayed all it received is up to date only while it receives.
-       case when pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn()
-             and exists (select from pg_stat_get_wal_receiver() r where r.status = 'streaming') then 0::float8
+       -- Who has replayed all it received is up to date only while it receives, which may be hidden.
+       case when pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn() and r.status = 'streaming' then 0::float8
+            when pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn() and r.pid is not null and r.status is null
+              then null
             else extract(epoch from clock_timestamp() - pg_last_xact_replay_timestamp())::float8 end,
        (pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn())::int8,
        case when pg_get_wal_replay_pause_state() <> 'not paused' then 'replay is paused on this standby'  --: postgresql>=140000
        case when pg_is_wal_replay_paused() then 'replay is paused on this standby'  --: postgresql<140000
-            when exists (select from pg_stat_get_wal_receiver() r where r.pid is not null) then ''
+            when r.pid is not null then ''
             -- Without primary_conninfo it lives from an archive.
             when not pg_has_role('pg_read_all_settings', 'usage') then ''
             when current_setting('primary_conninfo') <> '' then 'nothing streams to this standby'
             else '' end
+  from (select) this
+  left join pg_stat_get_wal_receiver() r on r.pid is not null
  where pg_is_in_recovery()
