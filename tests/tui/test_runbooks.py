@@ -17,7 +17,6 @@ from console.config import Runbooks
 from console.dispatch.registry import Registry
 from console.errors import NoSlot, ServerSilent
 from console.model.sessions import Protection
-from console.model.table_locks import Load
 from console.model.target import Environment
 from console.runbook.loader import load_folders
 from console.runbook.suggesting import BESIDE, matches
@@ -205,7 +204,7 @@ async def test_lag_is_looked_at_by_itself(library: Stage, monkeypatch: pytest.Mo
     from console.tui.screens import main
 
     monkeypatch.setattr(main, "_FIRST_GLANCE_SECONDS", 0.5)
-    library.engine.pressure = Load(running=1, lag_seconds=90.0, replica="db2")
+    library.engine.beat = msgspec.structs.replace(library.engine.beat, lag_seconds=90.0, replica="db2")
     async with shown(library, WIDE) as pilot:
         await opened(pilot, library)
         told = "replication is more than a minute behind"

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.parametrize("server_name", ["pg18", "mysql"])
 
 async def test_a_storm_suggests_its_runbook_and_a_quiet_server_none(shop: Scene, command: Command) -> None:
     quiet = await command.run("runbook", "list", "--suggest", "-t", "t", "--json")
-    assert (quiet.code, quiet.rows) == (0, []), quiet
+    # A deadlock of another test on this server is told for a while.
+    assert (quiet.code, {row["id"] for row in quiet.rows} - {"deadlocks"}) == (0, set()), quiet
     await shop.chain(4)
     await waiting(command, 4)
     found = await command.run("runbook", "list", "--suggest", "-t", "t", "--json")
