@@ -11,6 +11,7 @@ from console.engine.postgres.bloat import Column, Heap, estimate
 from console.engine.postgres.rows import Record
 from console.model.tables import Bloat, Exhaustion, Table, TableKind, TableQuery
 
+_UNCOUNTED = dict.fromkeys(("dead", "modified", "inserted", "vacuums", "analyzes"))
 KINDS = {"r": TableKind.TABLE, "p": TableKind.PARTITIONED, "m": TableKind.MATERIALIZED_VIEW}
 
 
@@ -72,8 +73,7 @@ def table(
     """`why` comes later: it needs to know who is in the way. A standby counts nothing: neither its zeros nor
     what it counted while it was a primary are known.
     """
-    options = settings(row["options"])
-    partitioned = row["kind"] == "p"
+    options, counted = settings(row["options"]), row if primary else _UNCOUNTED
     analyzed_at, analyzed_by = _last(row["analyzed_at"], row["autoanalyzed_at"])
     vacuumed_at = row["vacuumed_at"]
     return Table(
@@ -89,16 +89,16 @@ def table(
         toast_bytes=row["toast_bytes"],
         index_bytes=row["index_bytes"],
         rows=row["rows"],
-        dead=row["dead"] if primary else None,
-        modified=row["modified"] if primary else None,
-        inserted=row["inserted"] if primary else None,
-        bloat=None if partitioned else _bloat(row, columns, options),
+        dead=counted["dead"],
+        modified=counted["modified"],
+        inserted=counted["inserted"],
+        bloat=None if row["kind"] == "p" else _bloat(row, columns, options),
         vacuumed_at=vacuumed_at,
         vacuumed_by=("manual" if row["by_hand"] else "auto") if vacuumed_at else "",
-        vacuums=row["vacuums"] if primary else None,
+        vacuums=counted["vacuums"],
         analyzed_at=analyzed_at,
         analyzed_by=analyzed_by,
-        analyzes=row["analyzes"] if primary else None,
+        analyzes=counted["analyzes"],
         filenode=row["filenode"] or None,
         vacuum_at=limits.vacuum_at if limits.enabled else None,
         insert_at=limits.insert_at if limits.enabled else None,
