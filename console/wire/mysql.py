@@ -32,7 +32,7 @@ from console.errors import (
 )
 from console.secrets import Secret
 from console.wire.alive import keep_alive
-from console.wire.mysql_rows import DECODERS, Result
+from console.wire.mysql_rows import DECODERS, Result, plain
 from console.wire.tls import is_local, refused, ssl_context
 
 # A server may choose among these and no other: they never show the password to an eavesdropper.
@@ -45,6 +45,7 @@ _GOODBYE_SECONDS: Final = 0.5
 _UNREADABLE: Final = (RuntimeError, AssertionError, ArithmeticError, AttributeError, LookupError, TypeError,
                       ValueError, struct.error)  # fmt: skip
 _LOST: Final = 2013
+_PIECE: Final = 2**17  # bytes; what asyncio's reader holds at most
 _MALFORMED: Final = 2027
 
 _LISTENING: Final = "is the server running and listening there?"
@@ -121,6 +122,8 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
     encrypted: bool = False
     _public_key: bytes | None = None
     _closing: asyncio.StreamWriter | None = None
+    _ahead: bytes = b""  # of an answer, read and not looked at yet
+    _next_seq_id: int
 
     async def _request_authentication(self) -> None:
         """Raises TlsRefused before anything secret, the user name included, is sent."""
@@ -171,7 +174,28 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
         """Raises OperationalError for what was closed while somebody still read from it."""
         if self._reader is None:
             raise OperationalError(_LOST, "the connection was closed during the query")
-        return await super()._read_bytes(num_bytes)
+        if not self._ahead:
+            return await super()._read_bytes(num_bytes)
+        found, self._ahead = self._ahead[:num_bytes], self._ahead[num_bytes:]
+        left = num_bytes - len(found)
+        return found + await super()._read_bytes(left) if left else found
+
+    async def rows_at_hand(self) -> list[bytes]:
+        """Packets of the answer's next rows; while there are rows something follows. May be none."""
+        if self._reader is None:
+            return []
+        try:
+            block = self._ahead or await self._reader.read(_PIECE)
+        except asyncio.CancelledError:
+            self._close_on_cancel()
+            raise
+        except OSError as error:
+            self.close()
+            raise OperationalError(_LOST, f"the connection was lost during the query: {error}") from error
+        found, end = plain(block, self._next_seq_id)
+        self._ahead = block[end:]
+        self._next_seq_id = (self._next_seq_id + len(found)) % 256
+        return found
 
     async def _read_query_result(self, unbuffered: bool = False) -> None:
         """Raises OperationalError for an answer that is none, such as a demand for a file of ours."""
@@ -196,6 +220,7 @@ class Connection(aiomysql.Connection):  # type: ignore[misc]  # aiomysql is unty
 
     def close(self) -> None:
         self._closing = self._writer or self._closing
+        self._ahead = b""
         super().close()
 
     @property

@@ -16,7 +16,7 @@ from pymysql.err import MySQLError, ProgrammingError
 
 from console.errors import ConfigError, LoginRefused, ServerSilent, TlsRefused, Unreachable
 from console.secrets import Secret
-from console.wire.mysql import Address, _build, connect_mysql
+from console.wire.mysql import Address, Connection, _build, connect_mysql
 from tests.servers.mysql import MysqlServer
 from tests.servers.proxy import tcp_proxy
 from tests.wire.rogue import CAPABILITIES, Rogue, greeting, rogue, switch
@@ -256,3 +256,99 @@ async def test_closed_at_any_moment_of_a_query_it_is_a_lost_connection(mysql: My
         with contextlib.suppress(MySQLError):
             await reading
         await connection.aclose()
+
+
+async def superuser(server: MysqlServer) -> Connection:
+    return await connect_mysql(
+        Address(user=server.superuser, unix_socket=str(server.socket), connect_timeout=10, several=True)
+    )
+
+
+DIGITS = "(select 0 n union all select 1 union all select 2 union all select 3 union all select 4)"
+MANY = f"{DIGITS} a, {DIGITS} b, {DIGITS} c, {DIGITS} d, {DIGITS} e"  # 3,125 rows
+
+
+async def test_answers_of_every_length(mysql: MysqlServer) -> None:
+    connection = await superuser(mysql)
+    try:
+        wide = "repeat('x', a.n * 4000 + b.n)"
+        sql = f"select {wide}, length({wide}), null from {MANY}"
+        rows = (await connection.fetch(sql)).rows
+        assert len(rows) == 5**5
+        assert all(len(text) == size and nothing is None for text, size, nothing in rows)
+        assert sum(size for _, size, _ in rows) == 5**5 * 8002
+        assert (await connection.fetch("select 1 where 1 = 0")).rows == ()
+        assert (await connection.fetch("select 7")).rows == ((7,),)
+    finally:
+        await connection.aclose()
+
+
+async def test_a_row_of_many_packets_among_others(mysql: MysqlServer) -> None:
+    connection = await superuser(mysql)
+    try:
+        await connection.fetch("set global max_allowed_packet = 67108864")
+        await connection.aclose()
+        connection = await superuser(mysql)
+        sql = f"select repeat('x', if(a.n = 2, {2**24 + 5}, a.n)) from {DIGITS} a order by a.n"
+        rows = (await connection.fetch(sql)).rows
+        assert [len(text) for (text,) in rows] == [0, 1, 2**24 + 5, 3, 4]
+        assert (await connection.fetch("select 7")).rows == ((7,),)
+    finally:
+        await connection.fetch("set global max_allowed_packet = default")
+        await connection.aclose()
+
+
+async def test_several_answers_that_come_at_once(mysql: MysqlServer) -> None:
+    connection = await superuser(mysql)
+    try:
+        cursor = await connection.cursor()
+        await cursor.execute(f"select n from {DIGITS} a; select n + 10 from {DIGITS} a; select 7")
+        found = [await cursor.fetchall()]
+        while await cursor.nextset():
+            found.append(await cursor.fetchall())
+        assert [[row[0] for row in rows] for rows in found] == [[*range(5)], [*range(10, 15)], [7]]
+        await cursor.close()
+    finally:
+        await connection.aclose()
+
+
+async def test_an_error_among_the_rows(mysql: MysqlServer) -> None:
+    """What comes of a statement before it fails is no answer, and the connection goes on."""
+    connection = await superuser(mysql)
+    try:
+        fails = f"select if(a.n * 3125 + b.n > 9000, (select n from {DIGITS} z), 'x') from {MANY}"
+        with pytest.raises(MySQLError, match="more than 1 row"):
+            await connection.fetch(fails)
+        assert (await connection.fetch("select 7")).rows == ((7,),)
+    finally:
+        await connection.aclose()
+
+
+async def test_given_up_among_the_rows_it_is_closed(mysql: MysqlServer) -> None:
+    connection = await superuser(mysql)
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await connection.fetch(f"select repeat('x', 9000), sleep(0.001) from {MANY}")
+        assert not connection.usable
+        with pytest.raises(MySQLError):
+            await connection.fetch("select 7")
+    finally:
+        await connection.aclose()
+
+
+async def test_lost_among_the_rows(mysql: MysqlServer) -> None:
+    async with tcp_proxy("127.0.0.1", mysql.port) as wire:
+        user = await account(mysql)
+        connection = await connect_mysql(msgspec.structs.replace(address(mysql, user), port=wire.port))
+        try:
+            slow = asyncio.create_task(
+                connection.fetch(f"select repeat('x', 9000), sleep(0.001) from {MANY}")
+            )
+            await asyncio.sleep(0.3)
+            wire.kill()
+            with pytest.raises(MySQLError):
+                await slow
+            assert not connection.usable
+        finally:
+            await connection.aclose()

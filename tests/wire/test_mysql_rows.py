@@ -14,7 +14,7 @@ from pymysql.converters import convert_datetime
 from pymysql.protocol import MysqlPacket
 
 from console.wire.mysql import _UNREADABLE
-from console.wire.mysql_rows import Column, Result, moment, values
+from console.wire.mysql_rows import Column, Result, moment, plain, values
 
 TEXT: Column = ("utf8", None)
 BYTES: Column = (None, None)
@@ -103,3 +103,41 @@ def test_a_moment_is_what_pymysql_makes_of_it(at: clock.datetime, digits: int) -
 )
 def test_a_day_that_no_calendar_has_stays_text(text: str) -> None:
     assert moment(text) == convert_datetime(text) == text
+
+
+packets = st.lists(st.binary(min_size=1, max_size=300).filter(lambda data: data[0] < 254), max_size=20)
+
+
+def framed(data: bytes, number: int) -> bytes:
+    return len(data).to_bytes(3, "little") + bytes([number % 256]) + data
+
+
+@given(packets, st.integers(0, 255), st.integers(0, 6000))
+def test_rows_at_the_front_of_a_block_are_those_that_are_whole(
+    rows: list[bytes], number: int, cut: int
+) -> None:
+    block = b"".join(framed(row, number + place) for place, row in enumerate(rows))[:cut]
+    found, end = plain(block, number)
+    assert found == rows[: len(found)]
+    assert end == sum(4 + len(row) for row in found)
+    assert len(block) - end < (4 + len(rows[len(found)]) if len(found) < len(rows) else 1)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param(framed(b"\xfe\x00\x00\x02\x00", 3), id="the end of the rows"),
+        pytest.param(framed(b"\xff\x48\x04#HY000no", 3), id="an error"),
+        pytest.param(framed(b"\x01a", 4), id="not the next one"),
+        pytest.param(framed(b"", 3), id="nothing"),
+        pytest.param(b"\xff\xff\xff\x03\x01a", id="of many packets"),
+    ],
+)
+def test_what_is_no_row_is_left_to_the_driver(then: bytes) -> None:
+    row = framed(b"\x01a", 2)
+    assert plain(row + then + framed(b"\x01b", 4), 2) == ([b"\x01a"], len(row))
+
+
+def test_a_value_of_16_mb_is_no_end_of_rows() -> None:
+    wide = b"\xfe" + (2**24).to_bytes(8, "little") + b"x" * 20
+    assert plain(framed(wide, 0), 0) == ([wide], len(wide) + 4)
