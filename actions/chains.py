@@ -12,6 +12,7 @@ import msgspec
 from actions import following, several
 from actions import session_forecast as forecast
 from actions import session_identity as identity
+from actions import session_rights as rights
 from actions.chain_costs import Choice, untouchable
 from actions.chain_scene import Chain, ChainArgs, look
 from actions.fact_words import SESSIONS
@@ -64,7 +65,7 @@ class BreakChain:
             },
             statements=tuple(several.statement(chain.server, aim).shown for aim in aims),
             forecast=_forecast(chain, aims),
-            warnings=_warnings(chain, aims, others),
+            warnings=(*await _barred(engine, chain, aims), *_warnings(chain, aims, others)),
             refusals=refusals,
             undo="nothing undoes it: what is ended has to be run again by its clients",
             observed={"sessions": [_key(aim) for aim in aims]},
@@ -145,6 +146,13 @@ def _unseen(chain: Chain) -> tuple[str, ...]:
     if not who_waits:
         return ()
     return (f"{who_waits}, so no chain is known to be broken here; session.terminate ends one of them",)
+
+
+async def _barred(engine: Engine, chain: Chain, aims: Sequence[Aim]) -> tuple[str, ...]:
+    """Each of them has to end."""
+    users = {aim.session.user: aim.session for aim in aims}
+    found = [await rights.warning(engine, chain.server, (one,)) for one in users.values()]
+    return tuple(dict.fromkeys(line for lines in found for line in lines))
 
 
 def _way(chain: Chain, number: int) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from actions import following, several
 from actions import session_forecast as forecast
+from actions import session_rights as rights
 from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS
 from actions.session_proof import Aim, Verb, prove, verdict_on
@@ -96,7 +97,11 @@ class TerminateIdle:
             subject=_subject(found.aims, older),
             statements=tuple(several.statement(server, aim).shown for aim in found.aims),
             forecast=_forecast(found, tree, server.flavor),
-            warnings=(*_left_alone(found, self._only), *_warnings(found, sessions)),
+            warnings=(
+                *await rights.warning(engine, server, subjects),
+                *_left_alone(found, self._only),
+                *_warnings(found, sessions),
+            ),
             undo="nothing undoes it: clients see lost connections and their transactions are rolled back",
             evidence=following.before(tree, subjects, sessions, [one.query for one in subjects]),
             server=server,

@@ -10,6 +10,7 @@ import msgspec
 from actions import following
 from actions import session_forecast as forecast
 from actions import session_identity as identity
+from actions import session_rights as rights
 from actions import session_statements as statements
 from actions.fact_words import SESSIONS
 from actions.session_identity import FLAVORS, SessionArgs
@@ -59,6 +60,7 @@ class TerminateSession:
         session = scene.session
         pinned = self._pinned(server, scene)
         return _Draft(self.name, self.risk, engine.target.name, server, scene).plan(
+            warnings=await _warnings(engine, server, scene),
             statements=(statements.terminate(server, session, pinned).shown,),
             observed={
                 "session": identity.identity(session),
@@ -145,6 +147,7 @@ class CancelQuery:
         server, scene = await _look(engine, args)
         session = scene.session
         return _Draft(self.name, self.risk, engine.target.name, server, scene).plan(
+            warnings=await _warnings(engine, server, scene),
             statements=(statements.cancel(server, session).shown,),
             observed={
                 "session": identity.identity(session),
@@ -223,6 +226,10 @@ async def _standbys(engine: Engine, server: ServerIdentity, session: Session) ->
     return found.server_value if found else ""
 
 
+async def _warnings(engine: Engine, server: ServerIdentity, scene: forecast.Scene) -> tuple[str, ...]:
+    return (*await rights.warning(engine, server, (scene.session,)), *forecast.warnings(scene))
+
+
 class _Draft(msgspec.Struct, frozen=True):
     """What the plans of both actions have in common."""
 
@@ -241,7 +248,6 @@ class _Draft(msgspec.Struct, frozen=True):
             risk=self.risk,
             args={"id": session.id, "started_at": subject["started_at"]},
             subject=subject,
-            warnings=forecast.warnings(scene),
             evidence=following.before(scene.tree, [session], scene.others, [scene.statement]),
             likeness=following.likeness(self.action, session, scene.statement),
             server=self.server,

@@ -54,6 +54,8 @@ def lacking(lines: Sequence[str], needs: Sequence[Need], account: str) -> tuple[
         return ()
     said = []
     for need in needs:
+        if need.sessions_of and _of(account) in need.sessions_of:
+            continue  # its own
         held = frozenset[str]().union(*(grant.covers(need) for grant in grants))
         if held & {*need.enough, "ALL PRIVILEGES"}:
             continue
@@ -63,6 +65,11 @@ def lacking(lines: Sequence[str], needs: Sequence[Need], account: str) -> tuple[
             rights = ", ".join(missing)
             said.append(f"{rights} on {table}: GRANT {rights} ON {table} TO {account};")
     return tuple(said)
+
+
+def _of(account: str) -> str:
+    """The user of an account as it is written in a statement."""
+    return account.rpartition("@")[0][1:-1].replace("''", "'")
 
 
 def _shown(need: Need) -> str:

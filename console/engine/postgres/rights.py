@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from console.engine.port import Need
 from console.engine.postgres.link import Link
 from console.engine.postgres.remedies import role_in_sql, to_set_passwords
 from console.engine.postgres.rows import Record
 from console.engine.queries import quote_ident
+
+Read: TypeAlias = "Callable[..., Awaitable[Sequence[Record]]]"  # by the name of a query, with its arguments
 
 
 async def lacking(link: Link, needs: Sequence[Need]) -> tuple[str, ...]:
@@ -17,25 +20,24 @@ async def lacking(link: Link, needs: Sequence[Need]) -> tuple[str, ...]:
     if operator is None or not needs:
         return ()
     _, identity = await link.connected()
-    what, tables, roles = "the operator's rights", of_tables(needs), of_roles(needs)
-    rows = await link.fetch("rights", what, *asked(tables), operator.user) if tables else ()
-    found = await link.fetch("password_rights", what, roles, operator.user) if roles else ()
-    return in_words(rows, found, operator.user, identity.version_num)
+
+    async def read(name: str, *args: object) -> Sequence[Record]:
+        return await link.fetch(name, "the operator's rights", *args, operator.user)
+
+    return await missing(needs, read, operator.user, identity.version_num)
 
 
-def of_tables(needs: Sequence[Need]) -> list[Need]:
-    return [one for one in needs if not one.role]
-
-
-def of_roles(needs: Sequence[Need]) -> list[str]:
-    """Whose password is to be set."""
-    return [one.role for one in needs if one.role]
-
-
-def in_words(tables: Sequence[Record], roles: Sequence[Record], user: str, version: int) -> tuple[str, ...]:
-    """From the rows of `rights` and `password_rights`."""
-    lacking = (may_not_set(row, user, version) for row in roles)
-    return (*words(tables, user, version), *(one for one in lacking if one))
+async def missing(needs: Sequence[Need], read: Read, user: str, version: int) -> tuple[str, ...]:
+    """In words, by the reads named `rights`, `password_rights` and `session_rights`."""
+    tables = [one for one in needs if not one.role and not one.sessions_of]
+    roles = [one.role for one in needs if one.role]
+    ended = [one.sessions_of for one in needs if one.sessions_of]
+    rows = await read("rights", *asked(tables)) if tables else ()
+    set_for = await read("password_rights", roles) if roles else ()
+    ends = await read("session_rights", [one for users in ended for one in users]) if ended else ()
+    lacking = [may_not_set(row, user, version) for row in set_for]
+    lacking += [may_not_end([row for row in ends if row["name"] in users], user) for users in ended]
+    return (*words(rows, user, version), *(one for one in dict.fromkeys(lacking) if one))
 
 
 def asked(needs: Sequence[Need]) -> tuple[list[str], list[str]]:
@@ -71,3 +73,13 @@ def may_not_set(row: Record, user: str, version: int) -> str:
     if row["me_createrole"] and row["admin"]:
         return ""
     return f"set the password of {name}: {to_set_passwords(name, user, version)}"
+
+
+def may_not_end(rows: Sequence[Record], user: str) -> str:
+    """What keeps a role from ending any session of these roles. A superuser's ends a superuser alone."""
+    if not rows or any(row["may"] for row in rows):
+        return ""
+    name = role_in_sql(rows[0]["name"])
+    if rows[0]["powerful"]:
+        return f"end sessions of {name}, a superuser: only a superuser may"
+    return f"end sessions of {name}: GRANT pg_signal_backend TO {role_in_sql(user)};"

@@ -68,3 +68,16 @@ def test_one_of_several_rights_is_enough() -> None:
     assert lacking(["GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `op`@`%`"], [need], ACCOUNT) == ()
     (said,) = lacking(["GRANT USAGE ON *.* TO `op`@`%`"], [need], ACCOUNT)
     assert said.endswith("GRANT APPLICATION_PASSWORD_ADMIN ON *.* TO `op`@`%`;")
+
+
+def test_ending_a_session_takes_a_right_but_for_ones_own() -> None:
+    need = Need(
+        schema="*", name="*", privileges=("CONNECTION_ADMIN",), enough=("SUPER",), sessions_of=("app",)
+    )
+    (said,) = lacking(["GRANT PROCESS ON *.* TO `op`@`%`"], [need], "'op'@'%'")
+    assert said == "CONNECTION_ADMIN on *.*: GRANT CONNECTION_ADMIN ON *.* TO 'op'@'%';"
+    for enough in ("SUPER", "CONNECTION_ADMIN", "ALL PRIVILEGES"):
+        assert lacking([f"GRANT {enough} ON *.* TO `op`@`%`"], [need], "'op'@'%'") == ()
+    assert lacking(["GRANT PROCESS ON *.* TO `app`@`10.%`"], [need], "'app'@'10.%'") == ()
+    its = Need(schema="*", name="*", privileges=("CONNECTION_ADMIN",), sessions_of=("o'brien@x",))
+    assert lacking(["GRANT USAGE ON *.* TO x"], [its], "'o''brien@x'@'%'") == ()

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from console.dispatch.action import Plan, Stop, Watch
+from console.engine.open import open_operator
 from console.errors import Exit, Refused, UsageError
 from tests.command import Command
 from tests.integration.actions.conftest import Desk, desk_on, superuser, until
@@ -21,6 +22,7 @@ from tests.servers.fleet import Server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
 from tests.situations import Client, Scene, scene, touch
+from tests.targets import target_of
 
 
 async def idle(shop: Scene, desk: Desk, *orders: int, seconds: float = 1.0) -> list[Client]:
@@ -162,9 +164,13 @@ async def test_without_the_right_nothing_ends_and_the_grant_is_named(shop: Scene
     clients = await idle(shop, desk, 1, 2, 3, 4)
     await weaken(shop.server)
     try:
-        run = await desk.run("session.terminate_idle", older_than=1, database=shop.database)
+        plan = await desk.plan("session.terminate_idle", older_than=1, database=shop.database)
+        run = await desk.apply(plan)
     finally:
         await restore(shop.server)
+    if not desk.mysql:  # there the monitor may not read what the operator's account may do
+        assert plan.warnings[0].endswith("; the server will refuse it"), "it is told before the key"
+        assert "GRANT pg_signal_backend" in plan.warnings[0]
     assert (run.effect, run.exit) == ("none", Exit.FAILED), run
     assert run.error is not None
     assert ("CONNECTION" if desk.mysql else "GRANT pg_signal_backend") in run.error.hint
@@ -179,12 +185,55 @@ async def test_a_superusers_session_is_refused_and_the_others_end(
         root = await postgres.connect(database=shop.database)
         await root.execute("begin; select 1")
         (client,) = await idle(shop, desk, 1)
-        run = await desk.run("session.terminate_idle", older_than=1, database=shop.database)
+        plan = await desk.plan("session.terminate_idle", older_than=1, database=shop.database)
+        assert not any("refuse" in line for line in plan.warnings), "one of them can be ended"
+        run = await desk.apply(plan)
         assert (run.effect, run.exit) == ("applied", Exit.PARTIAL), run
         assert run.error is not None
         assert "superuser" in run.error.hint
         assert await gone(desk, client.id)
         await root.close()
+
+
+@pytest.mark.parametrize("action", ["session.terminate", "session.cancel"])
+async def test_that_only_a_superuser_ends_a_superusers_is_told_before_the_key(
+    postgres: PostgresServer, tmp_path: Path, action: str
+) -> None:
+    async with scene(postgres) as shop, desk_on(postgres, tmp_path) as desk:
+        root = await postgres.connect(database=shop.database)
+        number = await root.fetchval("select pg_backend_pid()")
+        plan = await desk.plan(action, **await desk.key(number))
+        superuser = postgres.superuser
+        assert plan.warnings[0] == (
+            f"{accounts.OPERATOR} may not: end sessions of {superuser}, a superuser: only a superuser may; "
+            "the server will refuse it"
+        )
+        await root.close()
+
+
+async def test_a_login_that_is_monitor_and_operator_knows_what_it_may_not(
+    shop: Scene, any_server: Server, tmp_path: Path
+) -> None:
+    weak = {"user": accounts.MONITOR, "password": "env:DBDECK_TEST_MONITOR"}
+    async with desk_on(any_server, tmp_path, operator=weak) as desk:
+        (client,) = await idle(shop, desk, 1)
+        plan = await desk.plan("session.terminate", **await desk.key(client.id))
+        right = "CONNECTION" if desk.mysql else "GRANT pg_signal_backend"
+        assert right in plan.warnings[0]
+        run = await desk.apply(plan)
+        assert (run.effect, run.exit) == ("none", Exit.FAILED)
+        assert not await gone(desk, client.id)
+
+
+async def test_ones_own_sessions_need_no_right(shop: Scene, desk: Desk) -> None:
+    async with open_operator(target_of(shop.server)) as own:
+        await weaken(shop.server)
+        try:
+            plan = await desk.plan("session.terminate", **await desk.key(own.session_id))
+        finally:
+            await restore(shop.server)
+    assert plan.refusals, "it is one of ours"
+    assert not any("refuse" in line for line in plan.warnings)
 
 
 async def test_the_command_ends_them(shop: Scene, desk: Desk, command: Command) -> None:
