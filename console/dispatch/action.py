@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -58,22 +58,32 @@ _MEASURED_OF = (
 )
 
 
+_NESTS: Final = (dict, list, tuple)
+
+
 def _lasting(value: Any) -> Any:
     """A subject without what another look at the same thing sees differently; of a session no more than which
     one it is. Whatever of it an effect depends on stands in the statements or in `observed`.
     """
     if isinstance(value, list | tuple):
-        return [_lasting(one) for one in value]
+        return [_lasting(one) if isinstance(one, _NESTS) else one for one in value]
     if not isinstance(value, dict):
         return value
     if "query_seconds" in value:
         return {name: value.get(name) for name in ("id", "started_at")}
-    measured = _MEASURED.union(*(names for marks, names in _MEASURED_OF if marks <= value.keys()))
+    measured: set[str] = set()
+    for marks, names in _MEASURED_OF:
+        if marks <= value.keys():
+            measured |= names
     if value.get("active_pid"):
         measured |= {"restart_lsn", "active_pid", "reader"}  # whose it is stands in `observed`
     if value.get("chosen") is False:
         measured |= {"files"}  # the server chooses
-    return {name: _lasting(one) for name, one in value.items() if name not in measured}
+    return {
+        name: _lasting(one) if isinstance(one, _NESTS) else one
+        for name, one in value.items()
+        if name not in _MEASURED and name not in measured
+    }
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
