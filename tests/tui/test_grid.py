@@ -6,6 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.color import ColorSystem
 from textual.app import App, ComposeResult
+from textual.events import Key
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Input
@@ -37,6 +38,7 @@ class Desk(App[None]):
         super().__init__()
         self.seen: list[str | None] = []
         self.chosen: list[str] = []
+        self.keys: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield Grid(id="grid", empty="No session waits on a lock.")
@@ -48,6 +50,9 @@ class Desk(App[None]):
     @property
     def grid(self) -> Grid:
         return self.query_one(Grid)
+
+    def on_key(self, event: Key) -> None:
+        self.keys.append(event.key)
 
     def on_grid_highlighted(self, event: Grid.Highlighted) -> None:
         self.seen.append(event.key)
@@ -78,6 +83,24 @@ async def test_the_cursor_stays_on_its_key_when_lines_move() -> None:
         assert app.grid.key == "2"
         assert app.seen == ["1", "2"]
         assert [text.split()[1] for text in under_cursor(app.grid)] == ["2"]
+
+
+async def test_what_is_bound_here_is_done_here_and_the_rest_goes_up() -> None:
+    app = Desk()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.grid.set_table(COLUMNS, lines(1, 2, 3))
+        await pilot.press("down", "down", "k", "z", "enter")
+        assert (app.grid.key, app.keys) == ("2", ["z"])
+        assert app.chosen == ["2"]
+
+
+async def test_keys_that_were_changed_are_done_here_too() -> None:
+    app = Desk()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.set_keymap({"grid.down": "n"})
+        app.grid.set_table(COLUMNS, lines(1, 2, 3))
+        await pilot.press("n", "down", "j")
+        assert (app.grid.key, app.keys) == ("2", ["down", "j"])
 
 
 async def test_a_vanished_line_leaves_the_cursor_at_the_nearest_place() -> None:

@@ -91,6 +91,7 @@ class MainScreen(GuidedScreen):
         self._latency = bar.Latency()
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
+        self._due = 0.0  # when the next reading is, while all is well
         self._count_at = time.monotonic() + _FIRST_SUGGEST_SECONDS  # which belong to the panes
         self._waits = 0
         self._trouble: Problem | None = None
@@ -156,7 +157,7 @@ class MainScreen(GuidedScreen):
         self.query_one(TabLine).choose("locks")
         self.pane.grid.focus()
         self.pane.start()
-        self.set_interval(0.5, self._tick)
+        self.set_interval(0.5, self._watch)
         self.set_timer(_FIRST_GLANCE_SECONDS, self.glance)  # the first seconds belong to the panes
         self.set_interval(_GLANCE_SECONDS, self.glance)
         self._tick()
@@ -187,8 +188,13 @@ class MainScreen(GuidedScreen):
         """The pane whose readings tell how fresh the screen is; ledger and backups are not of this server."""
         return self.pane if self.pane.of_server else self._panes["locks"]
 
+    def _watch(self) -> None:
+        """Every half second, but for the time in which nothing is due: a reading says itself what it is."""
+        if time.monotonic() >= self._due or self.waiting_runs() != self._waits:
+            self._tick()
+
     def _tick(self) -> None:
-        """Every half second, but drawn only when a word changed."""
+        """Drawn only when a word changed."""
         if not self._switcher.is_attached:
             return  # left meanwhile
         pane, watching = self._looked_at, self._panes["locks"]
@@ -199,6 +205,8 @@ class MainScreen(GuidedScreen):
             pane.reading.taken_at, datetime.now(UTC), problem, late, outdated=pane.outdated
         )
         right = words_ if stale else f"{words_} · {self._latency}"
+        well = problem is None and not late and not stale and not pane.paused
+        self._due = time.monotonic() + pane.feed.delay if well else 0.0
         if pane.paused:
             right = f"PAUSED · {right}"
         self._target_bar.show(bar.title(self.target, self._identity), right, stale=stale)
@@ -219,6 +227,7 @@ class MainScreen(GuidedScreen):
                 self._prepared = True
                 self.query_one(DeadlocksPane).poll_on()  # they share the connection that the first rows need
                 self.call_after_refresh(self.app.prepare)  # type: ignore[attr-defined]
+            self._due = 0.0 if reading.problem else self._due  # what it says of the server counts everywhere
             self._latency.feed(None if reading.stale else reading.latency_ms)
             if reading.problem is not None:
                 self._known = False  # whoever answers next may be another server

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
-from textual.events import Click, Resize
+from textual.events import Click, Key, Resize
 from textual.message import Message
 
 from console.present.table import Column, Line
@@ -172,6 +172,16 @@ class Grid(Sheet, can_focus=True):
         return None
 
     # Keys.
+
+    async def on_key(self, event: Key) -> None:
+        """Do what is bound here at once: Textual does it in the app, to which a key goes by the queues of all
+        parts of the screen above.
+        """
+        node, bindings = self.screen._modal_binding_chain[0]  # noqa: SLF001 - with the keys that were changed
+        for binding in bindings.key_to_bindings.get(event.key, ()) if node is self else ():
+            if not binding.priority and await self.app.run_action(binding.action, self):
+                event.stop()
+                return
 
     def action_move(self, rows: int) -> None:
         """Move the cursor by some lines."""
