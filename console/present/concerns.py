@@ -10,6 +10,7 @@ import msgspec
 
 from console.model.overview import Concern, Standing, Trouble
 from console.model.reading import Problem
+from console.present.slot_concerns import slot_concerns
 from console.present.units import age, count, counted
 
 LAG_NOTICE, LAG_WARN, LAG_BAD = 10.0, 30.0, 300.0  # seconds
@@ -19,8 +20,10 @@ LEFT_WARN, LEFT_BAD = 0.15, 0.05  # shares of the connections
 DAY: Final = 86_400.0
 
 
-def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
-    """All that is wrong, the worst first; so many as `storm` who wait are one."""
+def concerns(standing: Standing, storm: int, unread: float) -> tuple[Concern, ...]:
+    """All that is wrong, the worst first; so many as `storm` who wait are one. `unread` are GB of WAL that a
+    slot without a reader may keep.
+    """
     found = [
         *_reach(standing),
         *_commits(standing, storm),
@@ -29,6 +32,7 @@ def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
         *_lag(standing),
         *_role(standing),
         *_numbers(standing),
+        *slot_concerns(standing.outlook.slots or (), unread),
         *_outlook(standing),
     ]
     return tuple(sorted(found, key=lambda one: -one.trouble))
