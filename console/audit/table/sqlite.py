@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import sqlite3
 import stat
@@ -41,6 +40,7 @@ from console.audit.table.port import (
 from console.audit.table.sqlite_rows import action_of, existing, insert, prepare, repair
 from console.errors import AuditMissing, AuditUnavailable
 from console.named_file import refuse_no_file
+from console.os_user import os_user
 
 _CHUNK: Final = 1000
 _CLOSE_SECONDS: Final = 1.0
@@ -177,7 +177,7 @@ class SqliteTable:
         connection.row_factory = sqlite3.Row
         prepare(connection, time.monotonic() + self._deadline * 0.8)
         self._inode = self.path.stat().st_ino
-        self._user = getpass.getuser()
+        self._user = os_user()
         self._identify()
         note = network_note("the ledger", self.path)
         self.notes = (note,) if note else ()
