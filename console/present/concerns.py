@@ -112,9 +112,11 @@ def _commits(standing: Standing, storm: int) -> Iterator[Concern]:
 
 
 def _role(standing: Standing) -> Iterator[Concern]:
-    """After a failover the config may be of before, or the old primary be back beside the new one."""
+    """After a failover the config may be of before, or the old primary be back beside the new one. A narrow
+    line has room for no more than what stands before the bracket.
+    """
     if standing.source and standing.pulse is not None and standing.pulse.follows is False:
-        text = f"it is no replica, and the config calls it one of {standing.source}: see doctor"
+        text = f"no replica, against the config (replica_of: {standing.source}); see doctor"
         yield Concern(trouble=Trouble.WARN, text=text)
 
 

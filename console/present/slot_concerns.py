@@ -8,7 +8,7 @@ from typing import Final
 
 from console.model.overview import Concern, Trouble
 from console.model.replication import Slot
-from console.present.units import age, counted, size
+from console.present.units import age, size
 
 SHORT_WARN, SHORT_BAD = 0.25, 0.10  # shares of max_slot_wal_keep_size that are left
 GB: Final = 1 << 30
@@ -26,30 +26,26 @@ def slot_concerns(slots: Sequence[Slot], unread: float) -> Iterator[Concern]:
     alone = [one for one in kept if _unread(one) and (one.retained_bytes or 0) >= unread * GB]
     alone.sort(key=lambda one: -(one.retained_bytes or 0))
     if lost:
-        yield _concern(True, lost, f"{_why_lost(lost[0])}: its reader has to be rebuilt")
+        reason = f" ({lost[0].invalidation})" if lost[0].invalidation else ""
+        yield _concern(True, lost, f"slot lost{reason}", "; its reader has to be rebuilt")
     if losing:
-        yield _concern(True, losing, "will lose WAL at the next checkpoint")
+        yield _concern(True, losing, "slot about to lose WAL", ", at the next checkpoint")
     if short:
-        left = f"is lost after {size(max(0, short[0].safe_bytes or 0))} more of WAL"
-        yield _concern(_left(short[0]) <= SHORT_BAD, short, left)
+        left = size(max(0, short[0].safe_bytes or 0))
+        yield _concern(_left(short[0]) <= SHORT_BAD, short, f"slot lost in {left} more of WAL")
     if alone:
-        yield _concern(
-            False, alone, f"keeps {size(alone[0].retained_bytes)} of WAL, unread{_since(alone[0])}"
-        )
+        kept_bytes = size(alone[0].retained_bytes)
+        yield _concern(False, alone, f"unread slot keeps {kept_bytes} of WAL", _since(alone[0]))
 
 
-def _concern(bad: bool, slots: Sequence[Slot], what: str) -> Concern:
-    more = f" (and {counted(len(slots) - 1, 'other slot')})" if len(slots) > 1 else ""
-    trouble = Trouble.BAD if bad else Trouble.WARN
-    return Concern(trouble=trouble, text=f"slot {slots[0].name} {what}{more}")
+def _concern(bad: bool, slots: Sequence[Slot], what: str, more: str = "") -> Concern:
+    """What is wrong stands before the name, which may be longer than a narrow line has room for."""
+    names = f"{slots[0].name}{f' and {len(slots) - 1} more' if len(slots) > 1 else ''}"
+    return Concern(trouble=Trouble.BAD if bad else Trouble.WARN, text=f"{what}: {names}{more}")
 
 
 def _lost(slot: Slot) -> bool:
     return slot.wal_status == "lost" or bool(slot.invalidation)
-
-
-def _why_lost(slot: Slot) -> str:
-    return f"is lost ({slot.invalidation})" if slot.invalidation else "is lost"
 
 
 def _left(slot: Slot) -> float:
@@ -69,4 +65,4 @@ def _since(slot: Slot) -> str:
     if slot.inactive_since is None:
         return ""
     seconds = (datetime.now(UTC) - slot.inactive_since).total_seconds()
-    return f" for {age(seconds // 60 * 60)}" if seconds >= 60 else " now"
+    return f", for {age(seconds // 60 * 60)}" if seconds >= 60 else ", now"

@@ -100,7 +100,7 @@ def numbers(age: int, database: str = "") -> Outlook:
         (
             standing(msgspec.structs.replace(WELL, follows=False), source="db1"),
             Trouble.WARN,
-            "it is no replica, and the config calls it one of db1: see doctor",
+            "no replica, against the config (replica_of: db1); see doctor",
         ),
         (
             with_pulse(lag_seconds=400.0, replica="this standby"),
@@ -139,41 +139,41 @@ def numbers(age: int, database: str = "") -> Outlook:
         (
             slots(slot(wal_status="lost"), slot("cdc", invalidation="idle_timeout")),
             Trouble.BAD,
-            "slot db2 is lost: its reader has to be rebuilt (and 1 other slot)",
+            "slot lost: db2 and 1 more; its reader has to be rebuilt",
         ),
         (
             slots(slot("cdc", wal_status="lost", invalidation="wal_removed", retained_bytes=90 * GB)),
             Trouble.BAD,
-            "slot cdc is lost (wal_removed): its reader has to be rebuilt",
+            "slot lost (wal_removed): cdc; its reader has to be rebuilt",
         ),
         (
             slots(slot(wal_status="unreserved", active_pid=7, safe_bytes=-5, retained_bytes=30 * GB)),
             Trouble.BAD,
-            "slot db2 will lose WAL at the next checkpoint",
+            "slot about to lose WAL: db2, at the next checkpoint",
         ),
         (
             slots(
                 slot("well", safe_bytes=4 * GB, retained_bytes=GB), slot(safe_bytes=GB, retained_bytes=4 * GB)
             ),
             Trouble.WARN,
-            "slot db2 is lost after 1.0 GB more of WAL",
+            "slot lost in 1.0 GB more of WAL: db2",
         ),
         (
             slots(slot(safe_bytes=GB, retained_bytes=12 * GB, active_pid=7)),
             Trouble.BAD,
-            "slot db2 is lost after 1.0 GB more of WAL",
+            "slot lost in 1.0 GB more of WAL: db2",
         ),
         (
             slots(slot(retained_bytes=12 * GB), slot("db3", retained_bytes=14 * GB, wal_status="reserved")),
             Trouble.WARN,
-            "slot db3 keeps 14 GB of WAL, unread (and 1 other slot)",
+            "unread slot keeps 14 GB of WAL: db3 and 1 more",
         ),
         (
             slots(
                 slot(retained_bytes=12 * GB, inactive_since=datetime.now(UTC) - timedelta(hours=3, minutes=2))
             ),
             Trouble.WARN,
-            "slot db2 keeps 12 GB of WAL, unread for 3h02",
+            "unread slot keeps 12 GB of WAL: db2, for 3h02",
         ),
         (
             slots(slot(retained_bytes=9 * GB), slot("db3", retained_bytes=12 * GB, active_pid=7)),
