@@ -37,6 +37,7 @@ from console.model.inventory import (
 from console.model.rehearsals import Rehearsal, Script, Stretch
 from console.model.tables import TableQuery
 from console.model.target import EngineKind
+from console.named_file import read_named
 
 MOST_BYTES = 64 << 20  # of a script
 MOST_TABLES = 5000  # whose locks are looked at
@@ -85,7 +86,7 @@ def read_text(path: str) -> tuple[Script, str]:
             raise UsageError(
                 f"{where} has {size} bytes, and a script {MOST_BYTES} at most; nothing was executed"
             )
-        data = where.read_bytes()
+        data = read_named(where)
         text = data.decode("utf-8")
     except OSError as error:
         raise UsageError(f"{where} cannot be read: {error.strerror}; nothing was executed") from None
@@ -348,7 +349,7 @@ def _client(engine: EngineKind) -> Client:
 def _same(script: Script) -> str:
     """Its text. Raises ActionFailed where it changed since it was planned."""
     try:
-        data = Path(script.path).read_bytes()
+        data = read_named(script.path)
     except OSError as error:
         raise ActionFailed(f"{script.path} cannot be read: {error.strerror}; it was not run") from None
     if hashlib.sha256(data).hexdigest() != script.sha256:

@@ -70,6 +70,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     followed at most.
 
     `storm_waiters`: so many sessions waiting for locks are a storm, called out as `alert` says.
+    `unread_wal`: GB of WAL that a replication slot may keep while nobody reads from it.
     `ended`: how the end of a job calls that took at least `long` seconds. `title`: the terminal's title
     tells what runs.
     """
@@ -78,6 +79,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     budget: Annotated[float, msgspec.Meta(ge=1, le=100)] = 20.0
     watch: Annotated[float, msgspec.Meta(ge=0, le=600)] = 30.0
     storm_waiters: Annotated[int, msgspec.Meta(ge=1)] = 20
+    unread_wal: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     alert: Alert = Alert.SCREEN
     long: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 10.0
     ended: Alert = Alert.BELL

@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from console.errors import ConfigError, UsageError
+from console.named_file import open_named
 
 MOST_BYTES = 16 << 20  # of what is read as a whole: a device has no end
 
@@ -74,7 +75,7 @@ def read_trusted(path: Path, what: str) -> str:
     another one in its place, and where it cannot be read or is longer than MOST_BYTES.
     """
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             _refuse_anybodys(path, what, os.fstat(file.fileno()).st_mode)
             text = file.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:

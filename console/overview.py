@@ -84,6 +84,10 @@ class _Look:
         except DbdeckError as error:
             unknown.append(f"transaction numbers: {error.message}")
         try:
+            found = msgspec.structs.replace(found, slots=await engine.slots())
+        except DbdeckError as error:
+            unknown.append(f"replication slots: {error.message}")
+        try:
             disk = await engine.disk(*_CATALOG["mysql" if self.target.engine == "mysql" else "postgres"])
         except DbdeckError as error:
             unknown.append(f"disk: {error.message}")
@@ -133,7 +137,7 @@ class _Look:
         found = reading.data or Outlook()
         if reading.problem is None:
             return found
-        why = f"numbers, disk and drills, read anew: {reading.problem.message}"
+        why = f"numbers, slots, disk and drills, read anew: {reading.problem.message}"
         return msgspec.structs.replace(found, unknown=(*found.unknown, why))
 
     def _outlived(self, taken_at: datetime | None) -> bool:

@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple
 from console.errors import ActionFailed
 
 TERM_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
 KEPT_LINES = 40  # of what it complained, from the end
 MOST = 64 << 20  # bytes of its answer
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -85,6 +86,23 @@ async def hear(call: Call) -> Heard:
 
 
 async def _start(call: Call) -> asyncio.subprocess.Process:
+    """Cancelled, it is ended with its group as soon as it runs: asyncio itself would kill the program alone,
+    and wait until all that it has started by then let go of its output.
+    """
+    starting = asyncio.ensure_future(_started(call))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.shield(_end_started(starting, call.end))
+        raise
+
+
+async def _end_started(starting: asyncio.Future[asyncio.subprocess.Process], first: int) -> None:
+    with contextlib.suppress(ActionFailed):
+        await end(await starting, first)
+
+
+async def _started(call: Call) -> asyncio.subprocess.Process:
     try:
         return await asyncio.create_subprocess_exec(
             *call.argv,
@@ -170,18 +188,36 @@ async def _lines(stream: asyncio.StreamReader) -> Any:
 
 
 async def end(process: asyncio.subprocess.Process, first: int = signal.SIGTERM) -> None:
-    """The program, and what it started that is still in its group."""
+    """The program, and what it started that is still in its group. Nothing is heard of it any more, whoever
+    else has its output open.
+    """
     for number in (first, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+        _signal(process, number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TERM_SECONDS):
-                await process.wait()
-        if process.returncode is not None and number != signal.SIGKILL:
-            # Its children may have outlived it; SIGKILL to the group finds them, or nobody.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            return
+                await _gone(process)
+        if process.returncode is not None:
+            break
+    # Its children may have outlived it; SIGKILL to the group finds them, or nobody.
+    _signal(process, signal.SIGKILL)
+    await _let_go(process)
+
+
+def _signal(process: asyncio.subprocess.Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Its own `wait` also waits for whoever else has its output open, and for a pipe that nobody reads."""
+    while process.returncode is None:  # noqa: ASYNC110 - nothing else tells
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _let_go(process: asyncio.subprocess.Process) -> None:
+    """Close our ends of its pipes: what reads them would else be left behind, open."""
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way
+    await asyncio.sleep(0)  # asyncio closes them in its next round
 
 
 def clean_environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import NoReturn, final
 import msgspec
 
 from console.errors import ConfigError
+from console.named_file import open_named
 
 KINDS = ("keyring", "env", "file", "command")
 COMMAND_SECONDS = 10
@@ -95,14 +96,14 @@ def _env(name: str) -> Secret:
 def _file(text: str) -> Secret:
     path = Path(text).expanduser()
     try:
-        with path.open(encoding="utf-8") as file:
+        with open_named(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if mode & 0o077:
                 raise ConfigError(
                     f"{path} holds a secret and has mode {mode:04o}: others may read it",
                     f"chmod 0600 {shlex.quote(str(path))}",
                 )
-            return Secret(file.read().rstrip("\r\n"))
+            return Secret(file.read().decode("utf-8").rstrip("\r\n"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"cannot read the secret file {path}: {reason}") from None

@@ -54,11 +54,13 @@ class Command:
         env: Mapping[str, str] | None = None,
         stdin: int = asyncio.subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
+        by: str = "",
     ) -> asyncio.subprocess.Process:
+        """`by`: as another account of this machine."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "console",
+            *(("tests.somebody", by) if by else ("console",)),
             "--config",
             str(self.config),
             *words,
@@ -76,10 +78,11 @@ class Command:
         env: Mapping[str, str] | None = None,
         text: str | None = None,
         pass_fds: Sequence[int] = (),
+        by: str = "",
     ) -> Done:
         """`text` comes on stdin; without, nothing does."""
         stdin = asyncio.subprocess.DEVNULL if text is None else asyncio.subprocess.PIPE
-        process = await self.start(*words, env=env, stdin=stdin, pass_fds=pass_fds)
+        process = await self.start(*words, env=env, stdin=stdin, pass_fds=pass_fds, by=by)
         try:
             async with asyncio.timeout(SECONDS):
                 out, err = await process.communicate(text.encode() if text is not None else None)

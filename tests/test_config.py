@@ -141,6 +141,11 @@ def test_rules_do_not_stand_in_two_places(tmp_path: Path) -> None:
         load(config)
 
 
-def test_a_file_without_an_end_is_refused() -> None:
-    with pytest.raises(ConfigError, match="/dev/zero: it is longer than 16 MB"):
+def test_a_file_without_an_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="/dev/zero: it is a device, and no file"):
         load(Path("/dev/zero"))
+    path = tmp_path / "config.yaml"
+    with path.open("wb") as file:
+        file.truncate((16 << 20) + 1)
+    with pytest.raises(ConfigError, match="it is longer than 16 MB"):
+        load(path)

@@ -12,6 +12,7 @@ from console import overview as overviews
 from console.config import parse
 from console.errors import UsageError
 from console.model.overview import Outlook, Pulse, Standing
+from console.model.replication import Slot
 from console.model.table_locks import Disk
 from console.model.target import Target
 from console.poll import BUDGET
@@ -33,6 +34,9 @@ class Server:
 
     async def numbers(self) -> Outlook:
         return Outlook()
+
+    async def slots(self) -> tuple[Slot, ...]:
+        return ()
 
     async def disk(self, *_: str) -> Disk:
         return Disk()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -125,6 +126,46 @@ async def test_a_cancelled_run_leaves_no_child(tmp_path: Path) -> None:
         await task
     for pid in map(int, pids.read_text().split()):
         assert gone(pid)
+
+
+@pytest.mark.parametrize("rounds", range(12))
+async def test_a_run_that_is_cancelled_while_it_starts_leaves_no_child(tmp_path: Path, rounds: int) -> None:
+    """After so many rounds of the loop: asyncio starts the program in the first, and hears it some later."""
+    pids = tmp_path / "pids"
+    script = f"sleep 300 & echo $! >{pids}; echo $$ >>{pids}; wait"
+    before = opened()
+    task = asyncio.create_task(hear(Call(["/bin/sh", "-c", script])))
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await task
+    for pid in map(int, pids.read_text().split() if pids.exists() else ()):
+        assert gone(pid)
+    assert opened() <= before
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["setsid sleep 30 & sleep 60", f"{sys.executable} -c 'while True: print(\"x\" * 4_000_000)' >&2"],
+    ids=["who left the group", "a flood"],
+)
+async def test_nothing_is_left_open_of_one_that_was_ended(script: str) -> None:
+    """Its output is open elsewhere still, or was not read to its end."""
+    before = opened()
+    heard = await hear(Call(["/bin/sh", "-c", script], seconds=0.5))
+    assert heard.code is None
+    assert opened() <= before
+
+
+def opened() -> set[str]:
+    """Our pipes."""
+    found = set()
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.add(str(one.readlink()))
+    return {name for name in found if name.startswith("pipe:")}
 
 
 def gone(pid: int) -> bool:

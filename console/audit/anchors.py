@@ -19,6 +19,7 @@ from console.audit.marks import is_own, signed_of
 from console.audit.record import Kind, canonical_json
 from console.errors import AuditUnavailable, ConfigError, LedgerFault
 from console.model.anchors import Anchor
+from console.named_file import open_named
 from console.secrets import Secret
 
 SECONDS: Final = 10.0
@@ -75,7 +76,7 @@ def sift_file(name: str) -> tuple[list[Signed], list[ConfigError]]:
     found: list[Signed] = []
     junk: list[ConfigError] = []
     try:
-        with path.open("rb") as lines:
+        with open_named(path) as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     found.append(msgspec.json.decode(line, type=Signed))

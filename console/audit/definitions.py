@@ -19,6 +19,11 @@ _SPACE: Final = re.compile(r"\s+")
 _PG_FUNCTION: Final = re.compile(
     r"^create or replace function dbdeck_audit\.(\w+)\(.*?\nas \$\$(.*?)\$\$;", re.MULTILINE | re.DOTALL
 )
+_PG_TRAITS: Final = re.compile(
+    r"^create or replace function dbdeck_audit\.(\w+)\([^$]*?"
+    r"\nlanguage (\w+)( stable| immutable)?( security definer)? set",
+    re.MULTILINE,
+)
 _MYSQL_OBJECT: Final = re.compile(r"create (?:definer = \S+ )?(procedure|trigger) (\w+)(.*)", re.DOTALL)
 
 
@@ -45,6 +50,14 @@ def digest(text: str) -> str:
 def postgres_functions(ddl: str) -> dict[str, str]:
     """Name to digest of the body, as pg_proc.prosrc holds it."""
     return {name: digest(body) for name, body in _PG_FUNCTION.findall(ddl)}
+
+
+def postgres_traits(ddl: str) -> dict[str, str]:
+    """Name to what a function is beside its body, as postgres_inspect.sql words it."""
+    return {
+        name: f"{language} {volatility.strip() or 'volatile'} {'definer' if definer else 'invoker'}"
+        for name, language, volatility, definer in _PG_TRAITS.findall(ddl)
+    }
 
 
 def mysql_objects(statements: Iterable[str]) -> dict[tuple[str, str], str]:

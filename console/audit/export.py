@@ -12,6 +12,7 @@ from console.audit.record import Entry, Receipt, canonical_json, decode_entry, e
 from console.audit.verify import NOTHING, Fault, Verification, verify
 from console.errors import UsageError
 from console.model.one_line import one_line
+from console.named_file import open_named
 
 
 def export_lines(entries: Iterable[Entry]) -> Iterator[str]:
@@ -43,7 +44,7 @@ def verify_export(
     Raises UsageError for a file that cannot be read or has no row.
     """
     try:
-        with path.open("rb") as file:
+        with open_named(path) as file:
             found = [parse_line(line) for line in file]
     except OSError as error:
         raise UsageError(f"cannot read the export {path}: {error.strerror or error}") from None

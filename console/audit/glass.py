@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -32,6 +31,7 @@ from console.audit.unmerged import known_ledger, of_all
 from console.audit.url import FileAddress, parse_url
 from console.audit.writer import Draft, Late, Writer, begin_journal, draft
 from console.errors import AuditForbidden, AuditUnavailable, Refused
+from console.os_user import os_user
 from console.secrets import Secret
 
 LONGEST: Final = 30 * 60.0  # seconds
@@ -236,7 +236,7 @@ async def open_glass(
         opened = GlassLedger(address.sink, table, writer, file.path, receipts)
         claims = {"version": __version__, "code_hash": who.code_hash(), "who": who.claims(), "glass": True}
         await opened.append(Kind.OPEN, writer.id, claims)
-        login = getpass.getuser() if isinstance(address, FileAddress) else address.user
+        login = os_user() if isinstance(address, FileAddress) else address.user
         beginning = {
             **msgspec.to_builtins(terms),
             "event": Event.BEGIN,

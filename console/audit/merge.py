@@ -22,6 +22,7 @@ from console.audit.readback import Ack, line_of
 from console.audit.record import Entry, Kind, Row
 from console.audit.table.port import Forbidden, NotTaken, Table, Undecided
 from console.errors import AuditForbidden, AuditUnavailable, Refused, UsageError
+from console.named_file import refuse_no_file
 
 _DIED = "where you know that its writer died, merge what there is: --died"
 
@@ -175,7 +176,13 @@ def _of_this_ledger(path: Path, whole: Whole, ledger: UUID, sink: str) -> None:
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[int]:
-    """A descriptor with the lock that its writer has while it lives. Raises Refused, AuditUnavailable."""
+    """A descriptor with the lock that its writer has while it lives. Raises UsageError for what is no file,
+    Refused, AuditUnavailable.
+    """
+    try:
+        refuse_no_file(path)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; nothing was merged") from None
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
     except OSError:

@@ -7,7 +7,6 @@ PostgreSQL, the socket itself for MySQL).
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import msgspec
 
 from console.errors import ConfigError
+from console.os_user import os_user
 from console.wire.tls import MODES, is_local
 
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306}
@@ -99,7 +99,7 @@ def _server(parts: SplitResult, port: int) -> ServerAddress:
         raise ConfigError(f"audit.url has an unknown TLS mode {tls!r}", ", ".join(MODES))
     return ServerAddress(
         engine=parts.scheme,
-        user=unquote(parts.username or "") or getpass.getuser(),
+        user=unquote(parts.username or "") or os_user(),
         host=host,
         port=port,
         database=database,

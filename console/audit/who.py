@@ -1,8 +1,7 @@
-"""Who runs this process. Claims: only the login at the ledger's own server is verified."""
+"""Who runs this process. Claims of this machine: only the login at the ledger's own server is verified."""
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import socket
@@ -12,18 +11,23 @@ from pathlib import Path
 from typing import Final
 
 import console
+from console.os_user import account_name, os_user
 
 _UNSET_LOGIN: Final = str(2**32 - 1)  # the kernel's "no login": services, cron, some containers
 _SOURCES: Final = (".py", ".sql", ".yaml", ".tcss")
 
 
 def claims() -> dict[str, object]:
-    """`loginuid` is set by the kernel at login and survives sudo and su; the others are the
-    environment's word. None where a claim is absent."""
+    """`os_user` is the account of `uid`, by the kernel, as `login_user` is of `loginuid`, which is set at
+    login and survives sudo and su: it tells who became root. `sudo_user` and `ssh_connection` are the
+    environment's word. None where there is none.
+    """
+    login = _loginuid()
     return {
-        "os_user": getpass.getuser(),
+        "os_user": os_user(),
         "uid": os.getuid(),
-        "loginuid": _loginuid(),
+        "loginuid": login,
+        "login_user": None if login is None else account_name(login),
         "sudo_user": os.environ.get("SUDO_USER"),
         "ssh_connection": os.environ.get("SSH_CONNECTION"),
         "host": socket.gethostname(),

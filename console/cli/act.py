@@ -44,6 +44,7 @@ from console.errors import (
     UsageError,
 )
 from console.model.target import Target
+from console.named_file import read_named
 from console.new_file import write_over
 from console.present import actions as about
 from console.present import plan as words
@@ -134,10 +135,11 @@ def _given(arguments: tuple[str, ...], source: str | None) -> dict[str, object]:
     if arguments:
         raise UsageError("either key=value or --args, not both; nothing was executed")
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).expanduser().read_text(encoding="utf-8")
+        text = sys.stdin.read() if source == "-" else read_named(Path(source).expanduser())
         given: dict[str, object] = msgspec.json.decode(text, type=dict[str, object])
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-        raise UsageError(f"--args {source}: {error}; nothing was executed") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"--args {source}: {why}; nothing was executed") from None
     return given
 
 
@@ -203,7 +205,7 @@ def load_plan(path: Path) -> Plan:
     if not path.exists():
         raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
-        document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        document = msgspec.json.decode(read_named(path), type=dict[str, Any])
         schema = document.get("schema")
         plan = msgspec.convert(document, Plan) if schema == PLAN else None
         same = plan is not None and document.get("hash") == plan.hash

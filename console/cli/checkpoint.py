@@ -128,7 +128,10 @@ def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes,
 
 def given(files: Iterable[str], trusted: Collection[str], own: UUID | None = None) -> dict[bytes, Checkpoint]:
     """What files hold that were named on the command line; of the ledger `own`, where it is known."""
-    found = [signed for name in files for signed in anchors.read_file(name)]
+    try:
+        found = [signed for name in files for signed in anchors.read_file(name)]
+    except AuditUnavailable as error:
+        raise UsageError(error.message, error.hint) from None
     if own is not None:
         return _of(own, found, trusted)
     points = anchors.points_of(found, None, trusted)

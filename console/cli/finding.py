@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from console.model import found, option_file
 from console.model.found import Candidate
 from console.model.login_path import text_of
+from console.named_file import open_named
 
 _SYSTEM_SERVICES = ("/etc/postgresql-common", "/etc")
 _SOCKETS = (
@@ -146,10 +145,6 @@ def _text(path: Path) -> str:
 
 
 def small(path: Path) -> bytes:
-    """The beginning of a file. Raises OSError, also for what is no file: a pipe would be waited for, and a
-    device need not end.
-    """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no file", str(path))
+    """The beginning of a file. Raises OSError, also for a pipe: others wait for what it gives."""
+    with open_named(path, pipes=False) as file:
         return file.read(MOST_BYTES)

@@ -52,7 +52,7 @@ def _board(config: Config, targets: Sequence[Target], engines: Engines, options:
     async def drills(target: Target) -> DrillBoard:
         return await read_drills(target, config.drills.targets, partial(past_drills, config))
 
-    judge = overview.judge(config.thresholds.storm_waiters)
+    judge = overview.judge(config.thresholds.storm_waiters, config.thresholds.unread_wal)
     budget = 1.0 if options.watch is None else BUDGET
     return Overview(targets, engines.of, drills, judge, every=0.0, budget=budget)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from console.dispatch.registry import pairs, parse_args
 from console.engine.open import open_engine
 from console.errors import Exit
 from console.new_file import write_new
+from console.os_user import os_user
 from console.present import runs as words
 from console.present.reads import READS
 from console.present.table import Column, Line, Tone
@@ -155,7 +155,7 @@ def new(name: str, out: str) -> int:
     """A skeleton, on stdout or in a new file."""
     from console.runbook.skeleton import skeleton
 
-    text = skeleton(name, getpass.getuser(), datetime.now(UTC).date())
+    text = skeleton(name, os_user(), datetime.now(UTC).date())
     if out == "-":
         sys.stdout.write(text)
         sys.stdout.flush()

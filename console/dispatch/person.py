@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import grp
 import os
-import pwd
 from functools import cache
 
 from console.dispatch.ruling import Who
+from console.os_user import os_user
 
 
 @cache
 def person() -> Who:
-    """The account of this process and its groups, as the kernel has them: LOGNAME says what anybody likes.
+    """The account of this process and its groups, as the kernel has them.
 
     The primary group need not be among the others. Groups without a name are left out.
     """
     groups = {os.getgid(), os.getegid(), *os.getgroups()}
-    return Who(
-        user=_account(os.getuid()), groups=tuple(name for one in sorted(groups) if (name := _name(one)))
-    )
-
-
-def _account(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)  # of a container, say: it has a number and no name
+    return Who(user=os_user(), groups=tuple(name for one in sorted(groups) if (name := _name(one))))
 
 
 def _name(group: int) -> str:

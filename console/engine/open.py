@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +11,7 @@ from typing import Protocol
 from console.engine.port import Engine, OperatorConnection
 from console.errors import Refused
 from console.model.target import EngineKind, Login, Target
+from console.os_user import os_user
 
 
 class _Opened(Engine, Protocol):
@@ -104,5 +104,5 @@ async def _mysql_operator(target: Target, login: Login) -> AsyncIterator[Operato
 
 
 def whoami() -> str:
-    """The person as this machine knows them: a claim, shown to others who meet our lock."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:40]
+    """The person as this machine's kernel knows them: a claim, shown to others who meet our lock."""
+    return f"{os_user()}@{socket.gethostname()}"[:40]

@@ -11,6 +11,7 @@ import msgspec
 
 from console.model.blocking import BlockingTree, LockNode
 from console.model.reading import Problem
+from console.model.replication import Slot
 from console.model.wraparound import Numbers
 
 BUCKET_SECONDS: Final = 15.0
@@ -88,12 +89,15 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
-    """What changes slowly. `disk_used` is a share of 1; `overdue` are sources of backups without proof."""
+    """What changes slowly. `disk_used` is a share of 1; `overdue` are sources of backups without proof.
+    `slots` is None where they are not known.
+    """
 
     numbers: tuple[Numbers, ...] = ()
     disk: str = ""
     disk_used: float | None = None
     overdue: tuple[str, ...] = ()
+    slots: tuple[Slot, ...] | None = None
     unknown: tuple[str, ...] = ()
 
 

@@ -123,11 +123,16 @@ def _said(entry: Entry) -> str:
         error = fields.get("error") or {}
         return f"{fields.get('status')}: {error.get('message') or verdict.get('summary') or ''}"
     if entry.kind == Kind.OPEN:
-        who = fields.get("who") or {}
-        return f"dbdeck {fields.get('version', '')} started by {who.get('os_user', '')}".strip()
+        return f"dbdeck {fields.get('version', '')} started by {started_by(fields.get('who') or {})}".strip()
     if entry.kind in _OWN_WORDS:
         return _OWN_WORDS[entry.kind](entry)
     return str(fields.get("reason") or fields.get("text") or "")
+
+
+def started_by(who: Mapping[str, Any]) -> str:
+    """With who became that account by sudo or su, where the row tells: by the kernel, or else by sudo."""
+    user, login = who.get("os_user", ""), who.get("login_user") or who.get("sudo_user")
+    return f"{user} (logged in as {login})" if login and login != user else str(user)
 
 
 def _checkpoint(entry: Entry) -> str:

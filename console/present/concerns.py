@@ -10,6 +10,7 @@ import msgspec
 
 from console.model.overview import Concern, Standing, Trouble
 from console.model.reading import Problem
+from console.present.slot_concerns import slot_concerns
 from console.present.units import age, count, counted
 
 LAG_NOTICE, LAG_WARN, LAG_BAD = 10.0, 30.0, 300.0  # seconds
@@ -19,8 +20,10 @@ LEFT_WARN, LEFT_BAD = 0.15, 0.05  # shares of the connections
 DAY: Final = 86_400.0
 
 
-def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
-    """All that is wrong, the worst first; so many as `storm` who wait are one."""
+def concerns(standing: Standing, storm: int, unread: float) -> tuple[Concern, ...]:
+    """All that is wrong, the worst first; so many as `storm` who wait are one. `unread` are GB of WAL that a
+    slot without a reader may keep.
+    """
     found = [
         *_reach(standing),
         *_commits(standing, storm),
@@ -29,6 +32,7 @@ def concerns(standing: Standing, storm: int) -> tuple[Concern, ...]:
         *_lag(standing),
         *_role(standing),
         *_numbers(standing),
+        *slot_concerns(standing.outlook.slots or (), unread),
         *_outlook(standing),
     ]
     return tuple(sorted(found, key=lambda one: -one.trouble))
@@ -108,9 +112,11 @@ def _commits(standing: Standing, storm: int) -> Iterator[Concern]:
 
 
 def _role(standing: Standing) -> Iterator[Concern]:
-    """After a failover the config may be of before, or the old primary be back beside the new one."""
+    """After a failover the config may be of before, or the old primary be back beside the new one. A narrow
+    line has room for no more than what stands before the bracket.
+    """
     if standing.source and standing.pulse is not None and standing.pulse.follows is False:
-        text = f"it is no replica, and the config calls it one of {standing.source}: see doctor"
+        text = f"no replica, against the config (replica_of: {standing.source}); see doctor"
         yield Concern(trouble=Trouble.WARN, text=text)
 
 

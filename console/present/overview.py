@@ -9,10 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from console.model.overview import Pulse, Standing, Trouble
+from console.model.replication import Slot
 from console.present.concerns import concerns
 from console.present.plots import sparkline
 from console.present.table import Column, Line, Tone
-from console.present.units import UNKNOWN, age, clean, count, size
+from console.present.units import UNKNOWN, age, clean, count, counted, size
 
 EMPTY: Final = "the config has no targets"
 _TONES: Final = {
@@ -58,12 +59,13 @@ def columns(spark: int = SPARK) -> tuple[Column, ...]:
     )
 
 
-def judged(standing: Standing, storm: int) -> Standing:
-    return msgspec.structs.replace(standing, concerns=concerns(standing, storm))
+def judged(standing: Standing, storm: int, unread: float) -> Standing:
+    return msgspec.structs.replace(standing, concerns=concerns(standing, storm, unread))
 
 
-def judge(storm: int) -> Callable[[Standing], Standing]:
-    return partial(judged, storm=storm)
+def judge(storm: int, unread: float) -> Callable[[Standing], Standing]:
+    """`storm` and `unread` are `storm_waiters` and `unread_wal` of the config."""
+    return partial(judged, storm=storm, unread=unread)
 
 
 def lines(standings: Sequence[Standing], spark: int = SPARK) -> list[Line]:
@@ -183,6 +185,8 @@ def details(one: Standing) -> list[tuple[str, str]]:
             ("lag", f"{lag(one) or 'none'}{f' ({pulse.replica})' if pulse.replica else ''}"),
         ]
         told += [("unknown", why) for why in (*pulse.unknown, *outlook.unknown)]
+    if outlook.slots:
+        told.append(("slots", _slots(outlook.slots)))
     if outlook.disk_used is not None:
         told.append(("disk", f"{outlook.disk}: {outlook.disk_used:.0%} full"))
     told += [
@@ -190,6 +194,14 @@ def details(one: Standing) -> list[tuple[str, str]]:
          f"{count(n.limits.stop)}") for n in outlook.numbers
     ]  # fmt: skip
     return [(label, clean(value, 600)) for label, value in told]
+
+
+def _slots(slots: Sequence[Slot]) -> str:
+    many, most = counted(len(slots), "replication slot"), max(slots, key=lambda one: one.retained_bytes or 0)
+    kept = (
+        f"{most.name} keeps {size(most.retained_bytes)} of WAL" if most.retained_bytes else "none keeps WAL"
+    )
+    return f"{many}; {kept}{', more than the others' if most.retained_bytes and len(slots) > 1 else ''}"
 
 
 def document(standings: Sequence[Standing]) -> list[dict[str, Any]]:
@@ -229,8 +241,22 @@ def _row(one: Standing) -> dict[str, Any]:
         "numbers": [
             {"kind": n.kind, "age": n.age, "left": n.limits.stop - n.age} for n in one.outlook.numbers
         ],
+        "slots": None if one.outlook.slots is None else [_slot(slot) for slot in one.outlook.slots],
         "drills_overdue": list(one.outlook.overdue),
         "unknown": [*pulse.unknown, *one.outlook.unknown],
+    }
+
+
+def _slot(one: Slot) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "active": one.active_pid is not None,
+        "wal_status": one.wal_status,
+        "retained_bytes": one.retained_bytes,
+        "safe_bytes": one.safe_bytes,
+        "invalidation": one.invalidation,
+        "inactive_since": one.inactive_since,
     }
 
 

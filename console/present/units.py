@@ -74,6 +74,22 @@ def clean(text: str, limit: int = _LINE_LIMIT) -> str:
     return text if text.isascii() else _INVISIBLE.sub("", text)
 
 
+def visible(text: str) -> str:
+    """Character by character, as long as it was: what draws nothing, or elsewhere, has a picture instead."""
+    if text.isprintable() and not _INVISIBLE.search(text):
+        return text
+    return "".join(one if one.isprintable() and not _INVISIBLE.match(one) else _picture(one) for one in text)
+
+
+def _picture(char: str) -> str:
+    if char in "\x85\u2028\u2029":
+        return "\u2424"  # a line end: ␤
+    found = _VISIBLE[ord(char)]
+    if isinstance(found, int) and found != ord(char):
+        return chr(found)  # a control character
+    return found if isinstance(found, str) else REPLACEMENT
+
+
 def clean_block(text: str, limit: int = _BLOCK_LIMIT) -> str:
     """Do what `clean` does and keep the line ends (as `\\n`), for a statement shown as a whole."""
     text = _LINE_ENDS.sub("\n", _cut(text, limit)).replace("\t", _TAB).translate(_VISIBLE_BLOCK)

@@ -63,7 +63,7 @@ class Desk:
             self.config.all_targets(),
             self.engine,
             self._drills,
-            judge(self.config.thresholds.storm_waiters),
+            judge(self.config.thresholds.storm_waiters, self.config.thresholds.unread_wal),
             every=self.config.thresholds.refresh,
         )
 

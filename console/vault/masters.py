@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from console.errors import UsageError, VaultLocked, WrongMaster
+from console.named_file import read_named
 from console.secrets import Secret, from_line
 from console.vault.sealed import Header, Key, derive, new_kdf
 
@@ -119,7 +120,7 @@ def from_credential(environment: Mapping[str, str]) -> Source:
             return None
         path = Path(folder) / CREDENTIAL
         try:
-            return _text(path.read_bytes(), f"the credential {path}")
+            return _text(read_named(path), f"the credential {path}")
         except FileNotFoundError:
             return None
         except OSError as error:

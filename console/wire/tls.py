@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Final
 
 from console.errors import ConfigError
+from console.named_file import refuse_no_file
 
 # What OpenSSL calls these (x509_vfy.h), by what mends them.
 _TOO_EARLY: Final = 9
@@ -36,6 +37,8 @@ def ssl_context(tls: str, ca_file: str | None = None) -> ssl.SSLContext | None:
         context.verify_mode = ssl.CERT_NONE
         return context
     try:
+        if ca_file is not None:  # OpenSSL would wait for a pipe, and each connection reads it anew
+            refuse_no_file(ca_file)
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         # SSLError is an OSError too, whose text is of OpenSSL's own sources.

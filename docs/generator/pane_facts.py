@@ -80,7 +80,7 @@ FACTS: dict[str, Facts] = {
             ),
             ("an answer", "`■ BAD` with what the driver said; the last figures stay, with their age"),
         ),
-        ("oldest_numbers disk", "data_files disks"),
+        ("oldest_numbers slots disk", "data_files disks"),
     ),
     "locks": Facts(
         "locks.md",

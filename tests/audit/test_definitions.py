@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from console.audit.definitions import digest, earlier, mysql_objects, postgres_functions
+from console.audit.definitions import digest, earlier, mysql_objects, postgres_functions, postgres_traits
 from console.audit.ledger import inspect, install
 from console.audit.table.port import sql, statements
 from console.audit.table.sqlite_rows import as_made
@@ -102,6 +104,20 @@ POSTGRES = {
     "a function whose search_path is open": (
         "alter function dbdeck_audit.find_key(text) reset search_path", ("function", "find_key"), "changed",
     ),
+    "a function with its caller's rights": (
+        "alter function dbdeck_audit.candidates() security invoker", ("function", "candidates"), "changed",
+    ),
+    "a function with its owner's rights": (
+        "alter function dbdeck_audit.digest(text, text[]) security definer",
+        ("function", "digest"), "changed",
+    ),
+    "a function that gives nothing for nothing": (
+        "alter function dbdeck_audit.append(uuid, bigint, text, uuid, uuid, text, text, bytea, bytea) strict",
+        ("function", "append"), "changed",
+    ),
+    "a function that is said not to write": (
+        "alter function dbdeck_audit.redact(uuid, bigint) stable", ("function", "redact"), "changed",
+    ),
     "a function that everybody may call": (
         "grant execute on function dbdeck_audit.find_key(text) to public", ("right", "PUBLIC"), "foreign",
     ),
@@ -187,6 +203,75 @@ async def test_an_installer_that_may_make_no_roles_is_told_once_and_what_mends_i
     assert await wrong(sink) == {}
 
 
+@pytest.fixture
+async def no_owner(postgres_sink: PostgresSink) -> AsyncIterator[PostgresSink]:
+    """On a server where nobody made an owner yet: that of other tests has another name meanwhile."""
+    server = postgres_sink.server
+    sink = PostgresSink(server, await server.new_database(), postgres_sink.journal)
+    await sink.execute("alter role dbdeck_audit_owner rename to owner_of_others")
+    yield sink
+    if await value(sink, "select 1 from pg_roles where rolname = 'dbdeck_audit_owner'"):
+        await sink.execute("drop owned by dbdeck_audit_owner cascade", "drop role dbdeck_audit_owner")
+    await sink.execute("alter role owner_of_others rename to dbdeck_audit_owner")
+
+
+@pytest.mark.parametrize("self_grant", ["", "set, inherit"])
+async def test_an_installer_gives_up_its_membership(no_owner: PostgresSink, self_grant: str) -> None:
+    """It makes the owner, mends what is the owner's, and is no member of it but while it does so."""
+    sink, name = no_owner, f"maker_{uuid4().hex[:8]}"
+    modern = int(await value(sink, "show server_version_num")) >= 160000
+    if self_grant and not modern:
+        pytest.skip("createrole_self_grant came with 16")
+    await sink.execute(
+        f"create role {name} login createrole password 'x'",
+        f"grant create on database {sink.database} to {name}",
+        *([f"alter role {name} set createrole_self_grant = '{self_grant}'"] if self_grant else []),
+    )
+    url, root = f"postgresql://{name}@{sink.at}", sink.server.superuser
+    revoke = f"REVOKE dbdeck_audit_owner FROM {name} GRANTED BY {root};"
+    said = "may make itself a member of the owner dbdeck_audit_owner (ADMIN OPTION); as a superuser:"
+    stays = [f"{name} {said} {revoke}"] if modern else []
+    first = await install(url, password=Secret("x"))
+    assert first == ["schema dbdeck_audit, owned by dbdeck_audit_owner", *stays]
+    for right in ("USAGE", *(["SET"] if modern else [])):
+        assert not await value(sink, f"select pg_has_role('{name}', 'dbdeck_audit_owner', '{right}')")
+    left = {("member", name): "foreign"} if modern else {}
+    assert await wrong(sink) == left
+    await sink.execute("alter function dbdeck_audit.redact(uuid, bigint) stable")
+    assert await install(url, password=Secret("x")) == stays
+    assert await wrong(sink) == left
+    await sink.execute(*(part.remedy for part in await sink.parts() if part.is_wrong))
+    assert await wrong(sink) == {}
+
+
+async def test_an_installer_that_others_made_a_member_is_told(postgres_sink: PostgresSink) -> None:
+    """It may mend the ledger, and may not take from itself what a superuser gave it."""
+    name = f"helper_{uuid4().hex[:8]}"
+    await postgres_sink.execute(
+        f"create role {name} login password 'x'",
+        f"grant dbdeck_audit_owner to {name}",
+        f"grant create on database {postgres_sink.database} to {name}",
+    )
+    try:
+        told = await install(f"postgresql://{name}@{postgres_sink.at}", password=Secret("x"))
+        (part,) = [part for part in await postgres_sink.parts() if part.is_wrong]
+        assert (part.kind, part.name) == ("member", name)
+        assert part.detail == "is a member of the owner dbdeck_audit_owner, and may change everything"
+        assert told == [f"{name} {part.detail}; as a superuser: {part.remedy}"]
+        await postgres_sink.execute(part.remedy)
+        assert await wrong(postgres_sink) == {}
+    finally:
+        await postgres_sink.execute(f"revoke dbdeck_audit_owner from {name}")
+
+
+async def value(sink: PostgresSink, query: str) -> Any:
+    connection = await sink.server.connect(database=sink.database)
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
 async def test_a_second_function_of_one_name_is_told(postgres_sink: PostgresSink) -> None:
     await postgres_sink.execute(
         "create function dbdeck_audit.is_approved(a text, b text) returns boolean language sql"
@@ -196,7 +281,36 @@ async def test_a_second_function_of_one_name_is_told(postgres_sink: PostgresSink
     assert ("function", "is_approved(a text, b text)") in await wrong(postgres_sink)
 
 
+def test_each_function_has_traits() -> None:
+    ddl = sql("postgres.sql")
+    traits = postgres_traits(ddl)
+    assert traits.keys() == postgres_functions(ddl).keys()
+    assert traits["append"] == "plpgsql volatile definer"
+    assert traits["digest"] == "plpgsql immutable invoker"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter function dbdeck_audit.candidates() security invoker",
+        "alter function dbdeck_audit.digest(text, text[]) security definer",
+        "alter function dbdeck_audit.find_key(text) reset search_path",
+        "alter function dbdeck_audit.redact(uuid, bigint) stable",
+        "alter function dbdeck_audit.append(uuid, bigint, text, uuid, uuid, text, text, bytea, bytea) strict",
+        f"alter function dbdeck_audit.find_key(text) owner to {APP}",
+    ],
+)
+async def test_init_mends_what_was_altered(postgres_sink: PostgresSink, statement: str) -> None:
+    await postgres_sink.execute(statement)
+    assert await wrong(postgres_sink) != {}
+    await install(postgres_sink.admin)
+    assert await wrong(postgres_sink) == {}
+
+
 MYSQL = {
+    "a procedure with its caller's rights": (
+        "alter procedure append_entry sql security invoker", ("procedure", "append_entry"), "changed",
+    ),
     "a trigger that guards something else": (
         ("create table theirs like {entry}", "drop trigger entry_no_delete",
          "create trigger entry_no_delete before delete on theirs for each row"
@@ -277,4 +391,30 @@ async def test_init_tells_what_it_made_again(mysql_sink: MysqlSink) -> None:
         "trigger entry_no_update, which was missing or another one",
         *granted,
     ]
+    assert await wrong(mysql_sink) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["append_entry", "find_key", "open_candidates", "find_approvals", "redact_entry"]
+)
+async def test_init_gives_a_procedure_its_rights_again(mysql_sink: MysqlSink, name: str) -> None:
+    """The text is as it was made: only what stands beside it tells. Who may call it may do so after it."""
+    granted = await mysql_sink.install()
+    await mysql_sink.execute(f"alter procedure {name} sql security invoker")
+    (part,) = [part for part in await inspect(mysql_sink.admin) if part.is_wrong]
+    assert (part.name, part.detail) == (name, "it no longer has its definer's rights")
+    assert part.remedy.startswith("`dbdeck audit init` as the installer makes it again")
+    told = f"procedure {name}, which was missing or another one"
+    assert await mysql_sink.install() == [told, *granted]
+    assert await wrong(mysql_sink) == {}
+    assert await mysql_sink.install() == granted
+    async with mysql_sink.open() as ledger:
+        assert await ledger.entries() != []
+
+
+async def test_init_makes_a_trigger_that_was_moved_again(mysql_sink: MysqlSink) -> None:
+    statements, part, _ = MYSQL["a trigger that guards something else"]
+    await mysql_sink.execute(*statements)
+    assert part in await wrong(mysql_sink)
+    await mysql_sink.install()
     assert await wrong(mysql_sink) == {}

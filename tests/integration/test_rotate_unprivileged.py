@@ -73,10 +73,12 @@ class Unprivileged(Deck):
         env: Mapping[str, str] | None = None,
         stdin: int = asyncio.subprocess.DEVNULL,
         pass_fds: Sequence[int] = (),
+        by: str = "",
     ) -> asyncio.subprocess.Process:
         own = {"HOME": str(self.folder), "PYTHONPATH": sysconfig.get_paths()["purelib"], "COLUMNS": "200"}
         return await asyncio.create_subprocess_exec(
-            interpreter(), "-m", "console", "--config", str(self.config), *words,
+            interpreter(), "-m", *(("tests.somebody", by) if by else ("console",)),
+            "--config", str(self.config), *words,
             stdin=stdin, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, pass_fds=pass_fds,
             env={**os.environ, **own, **(env or {})},
             cwd=REPOSITORY, user=NOBODY.uid, group=NOBODY.gid, extra_groups=[],

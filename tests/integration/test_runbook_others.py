@@ -16,9 +16,7 @@ from tests.running import START, end, happened, rows_of, with_documents
 from tests.servers.accounts import APP, OPERATOR, PASSWORDS
 from tests.servers.postgres import PostgresServer
 
-BOB = {"LOGNAME": "bob"}
-ANN = {"LOGNAME": "ann"}
-CAROL = {"LOGNAME": "carol"}
+BOB, ANN, CAROL = "bob", "ann", "carol"
 OWN = """apiVersion: runbook/v1
 id: own
 title: Own
@@ -65,18 +63,18 @@ async def own(postgres18: PostgresServer, tmp_path: Path) -> Command:
 
 
 async def begun(own: Command, *words: str) -> str:
-    done = await own.run("runbook", "run", "own", *START, *words, env=ANN)
+    done = await own.run("runbook", "run", "own", *START, *words, by=ANN)
     run: str = end(done)["run"]
     return run
 
 
 async def test_a_run_is_handed_over_and_the_other_goes_on(own: Command) -> None:
     run = await begun(own)
-    done = await own.run("runbook", "handover", run, "--to", "bob", "--note", "they know", env=ANN)
+    done = await own.run("runbook", "handover", run, "--to", "bob", "--note", "they know", by=ANN)
     assert (done.code, "to bob: they know" in done.out) == (0, True), done
     (row,) = (await own.run("runbook", "status", "--json")).rows
     assert (row["state"].partition("@")[0], row["holder"]) == ("not ended, handed over to bob by ann", "bob")
-    mine = await own.run("runbook", "resume", run, "--json", env=BOB)
+    mine = await own.run("runbook", "resume", run, "--json", by=BOB)
     assert ("handed over" in mine.err, happened(mine)[0]) == (False, ("resumed", "")), mine
     (row,) = (await own.run("runbook", "status", "--json")).rows
     assert (row["state"], row["holder"]) == ("not ended", None)
@@ -84,8 +82,8 @@ async def test_a_run_is_handed_over_and_the_other_goes_on(own: Command) -> None:
 
 async def test_another_than_the_one_it_was_handed_to_is_told_and_may(own: Command) -> None:
     run = await begun(own)
-    await own.run("runbook", "handover", run, "--to", "bob", env=ANN)
-    done = await own.run("runbook", "resume", run, "--attest", "tell=told", "--json", env=CAROL)
+    await own.run("runbook", "handover", run, "--to", "bob", by=ANN)
+    done = await own.run("runbook", "resume", run, "--attest", "tell=told", "--json", by=CAROL)
     assert "was handed over to bob by ann" in done.err
     resumed = [row for row in await rows_of(own, run) if row["event"] == "resumed"]
     assert [row["by"].partition("@")[0] for row in resumed] == ["carol"]
@@ -107,7 +105,7 @@ async def test_a_stopped_run_that_changed_nothing_ends_with_1(own: Command) -> N
     run = await begun(own)
     without = await own.run("runbook", "stop", run)
     assert (without.code, "no reason" in without.err) == (2, True)
-    done = await own.run("runbook", "stop", run, "--reason", "not ours", "--json", env=BOB)
+    done = await own.run("runbook", "stop", run, "--reason", "not ours", "--json", by=BOB)
     assert (done.code, end(done)["result"], end(done)["effects"]) == (1, "stopped", []), done
     assert "bob" in end(done)["text"]
     again = await own.run("runbook", "stop", run, "--reason", "not ours")
@@ -139,17 +137,17 @@ async def test_a_refusal_is_a_document_as_well(own: Command) -> None:
 
 
 async def test_another_approves_it_and_the_starter_does_not(own: Command) -> None:
-    first = await own.run("runbook", "run", "approved", *START, env=ANN)
+    first = await own.run("runbook", "run", "approved", *START, by=ANN)
     run = end(first)["run"]
     assert (first.code, end(first)["waiting"]["question"]) == (4, "approval"), first
     assert f"somebody else: `dbdeck runbook approve {run} --reason TEXT`" in first.err, first
-    herself = await own.run("runbook", "approve", run, "--reason", "fine", env=ANN)
+    herself = await own.run("runbook", "approve", run, "--reason", "fine", by=ANN)
     assert (herself.code, "does not approve it" in herself.err) == (4, True), herself
-    other = await own.run("runbook", "approve", run, "--reason", "looked at the locks", env=BOB)
+    other = await own.run("runbook", "approve", run, "--reason", "looked at the locks", by=BOB)
     assert (other.code, "verifies no login" in other.err) == (0, True), other
-    again = await own.run("runbook", "approve", run, "--reason", "fine", env=BOB)
+    again = await own.run("runbook", "approve", run, "--reason", "fine", by=BOB)
     assert (again.code, "wants no approval now" in again.err) == (2, True), again
-    done = await own.run("runbook", "resume", run, "--json", env=ANN)
+    done = await own.run("runbook", "resume", run, "--json", by=ANN)
     assert (done.code, end(done)["result"]) == (0, "ok"), done
 
 
@@ -164,7 +162,7 @@ async def test_on_a_server_two_logins_are_two_people(
     first, second = [_as(tmp_path, login, at, targets) for login in logins]
     env = {name: PASSWORDS[name] for name in logins}
     run = end(await first.run("runbook", "run", "approved", *START, env=env))["run"]
-    same = await first.run("runbook", "approve", run, "--reason", "fine", env=env | BOB)
+    same = await first.run("runbook", "approve", run, "--reason", "fine", env=env, by=BOB)
     assert (same.code, f"for the ledger you both are {OPERATOR}" in same.err) == (4, True), same
     other = await second.run("runbook", "approve", run, "--reason", "fine", env=env)
     assert (other.code, "verifies no login" in other.err) == (0, False), other

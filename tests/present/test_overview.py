@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -24,19 +24,29 @@ from console.model.overview import (
     by_trouble,
 )
 from console.model.reading import Problem
+from console.model.replication import Slot
 from console.model.wraparound import Numbers, xid_limits
 from console.present import overview
 
+GB = 1 << 30
 WELL = Pulse(at=10.0, started=0.0, waiting=0, connections=5, most=97)
 
 
 def standing(pulse: Pulse | None = WELL, **over: Any) -> Standing:
     found = Standing(name="shop", engine="postgres", environment="prod", pulse=pulse, **over)
-    return overview.judged(found, storm=20)
+    return overview.judged(found, storm=20, unread=10.0)
 
 
 def with_pulse(**over: Any) -> Standing:
     return standing(msgspec.structs.replace(WELL, **over))
+
+
+def slots(*found: Slot) -> Standing:
+    return standing(outlook=Outlook(slots=found))
+
+
+def slot(name: str = "db2", **over: Any) -> Slot:
+    return Slot(name=name, kind="physical", **{"wal_status": "extended", **over})
 
 
 def numbers(age: int, database: str = "") -> Outlook:
@@ -90,7 +100,7 @@ def numbers(age: int, database: str = "") -> Outlook:
         (
             standing(msgspec.structs.replace(WELL, follows=False), source="db1"),
             Trouble.WARN,
-            "it is no replica, and the config calls it one of db1: see doctor",
+            "no replica, against the config (replica_of: db1); see doctor",
         ),
         (
             with_pulse(lag_seconds=400.0, replica="this standby"),
@@ -125,6 +135,59 @@ def numbers(age: int, database: str = "") -> Outlook:
             standing(outlook=Outlook(disk="/data", disk_used=0.96)),
             Trouble.BAD,
             "the disk of /data is 96% full",
+        ),
+        (
+            slots(slot(wal_status="lost"), slot("cdc", invalidation="idle_timeout")),
+            Trouble.BAD,
+            "slot lost: db2 and 1 more; its reader has to be rebuilt",
+        ),
+        (
+            slots(slot("cdc", wal_status="lost", invalidation="wal_removed", retained_bytes=90 * GB)),
+            Trouble.BAD,
+            "slot lost (wal_removed): cdc; its reader has to be rebuilt",
+        ),
+        (
+            slots(slot(wal_status="unreserved", active_pid=7, safe_bytes=-5, retained_bytes=30 * GB)),
+            Trouble.BAD,
+            "slot about to lose WAL: db2, at the next checkpoint",
+        ),
+        (
+            slots(
+                slot("well", safe_bytes=4 * GB, retained_bytes=GB), slot(safe_bytes=GB, retained_bytes=4 * GB)
+            ),
+            Trouble.WARN,
+            "slot lost in 1.0 GB more of WAL: db2",
+        ),
+        (
+            slots(slot(safe_bytes=GB, retained_bytes=12 * GB, active_pid=7)),
+            Trouble.BAD,
+            "slot lost in 1.0 GB more of WAL: db2",
+        ),
+        (
+            slots(slot(retained_bytes=12 * GB), slot("db3", retained_bytes=14 * GB, wal_status="reserved")),
+            Trouble.WARN,
+            "unread slot keeps 14 GB of WAL: db3 and 1 more",
+        ),
+        (
+            slots(
+                slot(retained_bytes=12 * GB, inactive_since=datetime.now(UTC) - timedelta(hours=3, minutes=2))
+            ),
+            Trouble.WARN,
+            "unread slot keeps 12 GB of WAL: db2, for 3h02",
+        ),
+        (
+            slots(slot(retained_bytes=9 * GB), slot("db3", retained_bytes=12 * GB, active_pid=7)),
+            Trouble.WELL,
+            "",
+        ),
+        (
+            slots(
+                slot(retained_bytes=12 * GB, temporary=True),
+                slot("copy", retained_bytes=12 * GB, synced=True),
+                slot("copy2", wal_status="lost", synced=True),
+            ),
+            Trouble.WELL,
+            "",
         ),
         (
             standing(outlook=Outlook(overdue=("nightly", "wal"))),

@@ -17,6 +17,7 @@ from console.present.units import (
     size,
     skip,
     span,
+    visible,
     waited,
 )
 
@@ -44,6 +45,18 @@ def test_a_cleaned_line_holds_nothing_a_terminal_would_obey(text: str) -> None:
 @given(HOSTILE)
 def test_a_cleaned_block_keeps_only_line_ends(text: str) -> None:
     assert unsafe(clean_block(text), "\n") == []
+
+
+@given(st.text())
+def test_what_is_made_visible_is_as_long_and_can_be_printed(text: str) -> None:
+    seen = visible(text)
+    assert len(seen) == len(text)
+    assert seen.isprintable()
+    assert all(new == old for old, new in zip(text, seen, strict=True) if old.isascii() and old.isprintable())
+
+
+def test_line_ends_and_controls_have_pictures() -> None:
+    assert visible("a\nb\tc\x1b\u2028d\u202ee\u3164") == "a␊b␉c␛␤d\ufffde\ufffd"
 
 
 @given(HOSTILE, st.integers(0, 20))

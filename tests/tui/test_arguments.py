@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from textual import events
 from textual.app import App
 from textual.widgets import Input, Static
 
@@ -47,3 +48,36 @@ async def test_it_tells_locks_rights_and_undo_of_the_engine_at_hand() -> None:
         assert "locks: ShareUpdateExclusiveLock on the table" in text
         assert "undo: drop it" in text
         assert "metadata lock" not in text
+
+
+async def test_a_name_with_a_line_end_is_seen_whole_and_given_as_it_is() -> None:
+    """It was cut at the line end: what was seen, and what was pasted."""
+    app: App[None] = App()
+    action = next(one for one in actions.ALL if one.name == "table.vacuum")
+    name = '"odd\nname"'
+    async with app.run_test(size=(80, 24)) as pilot:
+        given: list[dict[str, object] | None] = []
+        await app.push_screen(ArgumentsScreen(action, {"table": name}, EngineKind.POSTGRES), given.append)
+        await pilot.pause()
+        entry = app.screen.query_one(Input)
+        assert "'table=\"odd␊name\"'" in entry.render_line(0).text
+        await pilot.press("end", *" jobs=2")
+        assert "'table=\"odd␊name\"' jobs=2" in entry.render_line(0).text
+        await pilot.press("enter")
+        await pilot.pause()
+        assert given == [{"table": name, "jobs": "2"}]
+
+
+@pytest.mark.parametrize("pasted", ["'table=odd\nname' jobs=2", "'table=odd\r\nname'\rjobs=2\r"])
+async def test_what_is_pasted_keeps_its_lines(pasted: str) -> None:
+    app: App[None] = App()
+    action = next(one for one in actions.ALL if one.name == "table.vacuum")
+    async with app.run_test(size=(80, 24)) as pilot:
+        given: list[dict[str, object] | None] = []
+        await app.push_screen(ArgumentsScreen(action, {}, EngineKind.POSTGRES), given.append)
+        await pilot.pause()
+        app.screen.query_one(Input).post_message(events.Paste(pasted))
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert given == [{"table": "odd\nname", "jobs": "2"}]

@@ -101,7 +101,7 @@ SEEN = (
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 def test_all_targets_side_by_side(stage: Stage, snap_compare: Any, size: tuple[int, int]) -> None:
     """Of fixed standings: what is measured between looks is not the same twice."""
-    seen = by_trouble([judged(one, 20) for one in SEEN])
+    seen = by_trouble([judged(one, 20, 10.0) for one in SEEN])
 
     async def look(*_: object) -> tuple[Standing, ...]:
         return seen

@@ -18,7 +18,6 @@ from console.secrets import Secret
 from console.wire.mysql import Connection
 
 _AGAIN: Final = "`dbdeck audit init` as the installer makes it again; then `audit verify`"
-_REMEDY: Final = "drop it and run `dbdeck audit init` as the installer; then `audit verify`"
 _QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.|'')*'""")
 _OWNER: Final = "dbdeck_audit_owner@localhost"
 _NO_ACCOUNT: Final = (ER.CANNOT_USER, ER.PASSWORD_NO_MATCH)  # as MySQL says it, and MariaDB
@@ -84,7 +83,7 @@ def _of(kind: str, wanted: Mapping[str, str], rows: Sequence[Mapping[str, Any]],
     before = earlier(sql("earlier.json"), "mysql")
     parts = [
         part if part.is_wrong or part.name not in wrong else
-        Part(kind=kind, name=part.name, state="changed", detail=wrong[part.name], remedy=_REMEDY)
+        Part(kind=kind, name=part.name, state="changed", detail=wrong[part.name], remedy=_AGAIN)
         for part in compared(kind, wanted, found, remedy, before.get(kind, {}))
     ]  # fmt: skip
     return (

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from console.audit.definitions import Part, compared, digest, earlier, postgres_functions
+from console.audit.definitions import Part, compared, digest, earlier, postgres_functions, postgres_traits
 from console.audit.table.port import NotTaken, hint_of, sql
 from console.audit.table.postgres import LOST, Connection, PostgresChannel
 from console.audit.url import ServerAddress
@@ -43,7 +43,8 @@ async def inspect_postgres(address: ServerAddress, password: Secret | None, dead
     connection: Connection | None = None
     try:
         connection = await channel.dial()
-        return judged(await connection.fetch(sql("postgres_inspect.sql")))
+        rows = await connection.fetch(sql("postgres_inspect.sql"))
+        return judged([*rows, *await connection.fetch(sql("postgres_members.sql"))])
     except (NotTaken, asyncpg.PostgresError, *LOST) as error:
         message = f"the ledger {address.sink} cannot be looked at: {error}"
         raise AuditUnavailable(message, hint_of(error)) from None
@@ -53,7 +54,7 @@ async def inspect_postgres(address: ServerAddress, password: Secret | None, dead
 
 
 def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """Rows of postgres_inspect.sql."""
+    """Rows of postgres_inspect.sql and postgres_members.sql."""
     wanted = {
         "function": postgres_functions(sql("postgres.sql")),
         "trigger": {name: digest(text) for name, text in _TRIGGERS.items()},
@@ -64,10 +65,21 @@ def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     for kind, made in wanted.items():
         found = {row["name"]: digest(row["text"] or "") for row in rows if row["kind"] == kind}
         wrong = {row["name"]: row["wrong"] for row in rows if row["kind"] == kind and row["wrong"]}
+        wrong |= _altered(rows) if kind == "function" else {}
         told = compared(kind, made, found, _REMEDY, before.get(kind, {}))
         parts += [_with(part, wrong.get(part.name, "")) for part in told]
     others = [part for row in rows if (part := _other(row)) is not None]
     return [*parts, *others, *_owners(rows, wanted["function"])]
+
+
+def _altered(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Functions with the text that dbdeck gave them, and other rights or another behaviour."""
+    made = postgres_traits(sql("postgres.sql"))
+    return {
+        name: f"it is {row['text']}, and was made {made[name]}"
+        for row in rows
+        if row["kind"] == "traits" and (name := row["name"]) in made and row["text"] != made[name]
+    }
 
 
 def _owners(rows: Sequence[Mapping[str, Any]], functions: Collection[str]) -> Iterator[Part]:
@@ -107,10 +119,7 @@ def _other(row: Mapping[str, Any]) -> Part | None:
             "is a superuser, and may change everything",
             f"name another login to `dbdeck audit init` and in audit.url; {_REVOKED} FROM {name};",
         ),
-        "member": (
-            f"is a member of the owner {text}",
-            f"REVOKE {text} FROM {name}; it may change everything",
-        ),
+        "member": (text, wrong),
     }.get(kind, ("", ""))
     return Part(kind=kind, name=name, state="foreign", detail=detail, remedy=remedy) if remedy else None
 

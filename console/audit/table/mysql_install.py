@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from pymysql.err import MySQLError
@@ -25,6 +25,18 @@ _HAS_LEDGER: Final = (
     "select count(*) from information_schema.tables where table_schema = database() and table_name = 'ledger'"
 )
 _STRICT: Final = "set sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+
+
+class _Object(NamedTuple):
+    """`digest` is that of its text, None where it may not be read. `wrong`: its rights or its table were
+    changed, which the text does not tell.
+    """
+
+    digest: str | None
+    wrong: bool
+
+    def is_made_of(self, made: str) -> bool:
+        return self.digest in (None, made) and not self.wrong
 
 
 async def install_mysql(
@@ -97,7 +109,7 @@ async def _make(connection: Connection) -> tuple[bool, list[str]]:
     made: list[str] = []
     for text in statements("mysql.sql"):
         kind, named = _object(text)
-        if named in there and there[named] not in (None, mysql_objects([text])[kind, named]):
+        if named in there and not there[named].is_made_of(mysql_objects([text])[kind, named]):
             lost += await _drop(connection, kind, named)
             del there[named]
         if named not in there:
@@ -110,12 +122,13 @@ async def _make(connection: Connection) -> tuple[bool, list[str]]:
     return existed, made
 
 
-async def _objects(connection: Connection) -> dict[str, str | None]:
-    """Triggers and routines, which know no IF NOT EXISTS everywhere, with the digest of their text; None
-    where it may not be read.
-    """
+async def _objects(connection: Connection) -> dict[str, _Object]:
+    """Triggers and routines, which know no IF NOT EXISTS everywhere."""
     found = await connection.fetch(sql("mysql_objects.sql"))
-    return {str(name): None if text is None else digest(text) for name, text in found.rows}
+    return {
+        str(name): _Object(None if text is None else digest(text), bool(wrong))
+        for name, text, wrong in found.rows
+    }
 
 
 async def _drop(connection: Connection, kind: str, name: str) -> list[str]:

@@ -47,6 +47,7 @@ async def _install(
     encoding = await connection.fetchval("show server_encoding")
     if encoding != "UTF8":
         raise NotTaken(f"its encoding is {encoding}, and records are UTF-8")
+    await _as_may(connection, "postgres_join.sql")
     there = [one for one in _TABLES if await connection.fetchval(_IS_THERE, one)]
     if there:
         # The strongest lock first: with a weaker one, a writer amid its row and this wait for each other.
@@ -61,23 +62,39 @@ async def _install(
         await _grant(connection, "postgres_auditor.sql", role)
     for role in redactors:
         await _grant(connection, "postgres_redactor.sql", role)
+    await _as_may(connection, "postgres_leave.sql")
     return [
         *([] if "dbdeck_audit.entry" in there else [f"schema dbdeck_audit, owned by {owner}"]),
         *([NEW_ID] if there == ["dbdeck_audit.entry"] else []),
         *(f"{role} may append" for role in writers),
         *(f"{role} may read" for role in auditors),
         *(f"{role} may redact" for role in redactors),
+        *await _still_a_member(connection),
     ]
 
 
 async def _give_away(connection: Connection) -> str:
     """The new owner: nobody's login, or the installer where it may not make roles."""
+    if await _as_may(connection, "postgres_owner.sql"):
+        return "dbdeck_audit_owner"
+    return str(await connection.fetchval("select current_user"))
+
+
+async def _as_may(connection: Connection, name: str) -> bool:
+    """Whether this login had the right to; without, nothing of it was done."""
     try:
         async with connection.transaction():
-            await connection.execute(sql("postgres_owner.sql"))
+            await connection.execute(sql(name))
     except asyncpg.InsufficientPrivilegeError:
-        return str(await connection.fetchval("select current_user"))
-    return "dbdeck_audit_owner"
+        return False
+    return True
+
+
+async def _still_a_member(connection: Connection) -> list[str]:
+    """What of the installer's own is left that it may not take from itself, with what does."""
+    me = str(await connection.fetchval("select current_user"))
+    found = await connection.fetch(sql("postgres_members.sql"))
+    return [f"{me} {row['text']}; as a superuser: {row['wrong']}" for row in found if row["name"] == me]
 
 
 async def _grant(connection: Connection, name: str, role: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import sqlite3
 import stat
@@ -40,6 +39,8 @@ from console.audit.table.port import (
 )
 from console.audit.table.sqlite_rows import action_of, existing, insert, prepare, repair
 from console.errors import AuditMissing, AuditUnavailable
+from console.named_file import refuse_no_file
+from console.os_user import os_user
 
 _CHUNK: Final = 1000
 _CLOSE_SECONDS: Final = 1.0
@@ -176,12 +177,19 @@ class SqliteTable:
         connection.row_factory = sqlite3.Row
         prepare(connection, time.monotonic() + self._deadline * 0.8)
         self._inode = self.path.stat().st_ino
-        self._user = getpass.getuser()
+        self._user = os_user()
         self._identify()
         note = network_note("the ledger", self.path)
         self.notes = (note,) if note else ()
 
+    def _refuse_no_file(self) -> None:
+        try:
+            refuse_no_file(self.path)
+        except OSError as error:
+            raise self._unavailable(_reason(error)) from None
+
     def _refuse_unsafe(self) -> None:
+        self._refuse_no_file()
         if not os.access(self.path, os.W_OK) or not os.access(self.path.parent, os.W_OK):
             raise self._unavailable("it or its folder is read-only here")
         mode = stat.S_IMODE(self.path.stat().st_mode)
@@ -193,6 +201,7 @@ class SqliteTable:
             raise AuditMissing(
                 self._unavailable("there is none yet").message, "create it with: dbdeck audit init"
             )
+        self._refuse_no_file()
         with self._read() as connection:
             found = connection.execute("select id, version from ledger").fetchone()
         if found is None or found["version"] > VERSION:

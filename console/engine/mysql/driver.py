@@ -18,6 +18,7 @@ from console.errors import DatabaseRefused, LoginRefused, Unreachable
 from console.model.option_file import options
 from console.model.sessions import APPLICATION
 from console.model.target import Login, Target
+from console.named_file import open_named
 from console.secrets import Secret, pending, resolve
 from console.wire.mysql import Address, Connection, connect_mysql
 
@@ -189,9 +190,9 @@ def _from_my_cnf(target: Target, user: str) -> Secret | None:
     """
     path = Path("~/.my.cnf").expanduser()
     try:
-        with path.open(encoding="utf-8") as file:
+        with open_named(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            client = options(file.read(), "client")
+            client = options(file.read().decode("utf-8"), "client")
     except (OSError, UnicodeDecodeError):
         return None
     if "password" not in client or client.get("user", user) != user:

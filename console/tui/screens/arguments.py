@@ -19,6 +19,7 @@ from console.errors import UsageError
 from console.model.target import EngineKind
 from console.present.actions import beforehand
 from console.tui.hints import hint
+from console.tui.widgets.entry import Entry
 
 
 class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
@@ -53,7 +54,7 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
             box.border_title = self._action.name
             yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), markup=False)
             written = " ".join(_word(key, value) for key, value in self._given.items())
-            yield Input(written, id="arguments", select_on_focus=False)
+            yield Entry(written, id="arguments", select_on_focus=False)
             yield Static("", id="wrong", markup=False)
             yield Static(
                 hint(self, "Enter plans it, nothing is executed yet; {arguments.leave} leaves"),

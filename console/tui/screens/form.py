@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from console.tui.hints import hint
+from console.tui.widgets.entry import Entry
 
 
 def _fine(_: str) -> str:
@@ -63,7 +64,7 @@ class FormScreen(ModalScreen[dict[str, str] | None]):
                     yield Static(self._about, markup=False)
                 for field in self._fields.values():
                     yield Static(field.label, classes="label", markup=False)
-                    yield Input(field.value, id=f"field-{field.name}", select_on_focus=False)
+                    yield Entry(field.value, id=f"field-{field.name}", select_on_focus=False)
                     yield Static("", id=f"wrong-{field.name}", classes="wrong", markup=False)
             keys = hint(self, "({form.go} at once); {form.leave} leaves")
             foot = f"Enter: the next field, then {self._goes_on} {keys}"

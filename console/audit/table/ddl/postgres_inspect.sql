@@ -4,10 +4,16 @@ select 'function' as kind,
        p.proname || case when count(*) over (partition by p.proname) = 1 then ''
                          else '(' || pg_get_function_identity_arguments(p.oid) || ')' end as name,
        p.prosrc as text,
-       case when p.proname = 'append' and not p.prosecdef then 'it no longer has its owner''s rights'
-            when p.proconfig is distinct from array['search_path=pg_catalog, pg_temp']
+       case when p.proconfig is distinct from array['search_path=pg_catalog, pg_temp']
             then 'its search_path is not fixed' else '' end as wrong
 from pg_proc p where p.pronamespace = 'dbdeck_audit'::regnamespace
+union all
+-- What ALTER FUNCTION changes without touching the text: a strict one gives null for a null, and runs nothing.
+select 'traits', p.proname::text,
+       concat_ws(' ', l.lanname, case p.provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
+                 case when p.prosecdef then 'definer' else 'invoker' end,
+                 case when p.proisstrict then 'strict' end, case when p.proleakproof then 'leakproof' end), ''
+from pg_proc p join pg_language l on l.oid = p.prolang where p.pronamespace = 'dbdeck_audit'::regnamespace
 union all
 select 'trigger', c.relname || '.' || t.tgname, t.tgfoid::regproc::text || ' ' || t.tgtype,
        case when t.tgenabled = 'D' then 'it is disabled'
@@ -64,12 +70,6 @@ where r.rolsuper and exists (
 union all
 select 'table', c.relname::text, '', case when c.relpersistence = 'p' then '' else 'a crash of the server empties it' end
 from pg_class c where c.relnamespace = 'dbdeck_audit'::regnamespace and c.relkind = 'r'
-union all
-select 'member', m.rolname::text, o.rolname::text, 'foreign'
-from pg_auth_members g
-join pg_roles o on o.oid = g.roleid
-join pg_roles m on m.oid = g.member
-where o.rolname = 'dbdeck_audit_owner'
 union all
 select 'owner', o.rolname::text, '', case when o.rolcanlogin then 'somebody can log in as it' else '' end
 from pg_roles o where o.rolname = 'dbdeck_audit_owner'
