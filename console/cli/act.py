@@ -273,7 +273,7 @@ def _tell(run: Run, options: ApplyOptions) -> int:
     except OSError as error:
         output.lost(error)
     if not run.recorded and not options.break_glass:
-        output.note("dbdeck: the outcome row waits in the journal: the ledger could not be reached")
+        output.note("dbdeck: the outcome row waits in the journal: the ledger has not taken it")
     if run.error and options.as_json:
         output.note(f"dbdeck: {run.error.message}")
     return run.exit
