@@ -11,7 +11,8 @@ Costs are points, to be compared and not to be believed to the digit:
       longer it ran the nearer is its end, and all of it has to be done again
  6    end a waiter that holds what others wait for; plus the undo
 20    cancel a waiter that holds nobody up: its own work is what the chain is to be broken for
-NEVER protected sessions, hidden ones, those told to end already, and whatever has no session
+NEVER protected sessions, hidden ones, those told to end already, those whose XA transaction is prepared and
+      would outlive them, and whatever has no session
 
 PostgreSQL frees a transaction's locks when its statement is cancelled (all but those taken before a
 savepoint), MySQL and MariaDB keep them: there whoever holds something is terminated.
@@ -24,7 +25,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from actions.session_forecast import hard_waiters, undo_seconds
+from actions.session_forecast import detaches, hard_waiters, undo_seconds
 from actions.session_proof import Verb
 from actions.words import counted
 from console.model.blocking import BlockingTree, LockNode
@@ -68,6 +69,9 @@ class Facts(msgspec.Struct, frozen=True):
         barred = untouchable(session)
         if barred:
             return Choice(verb=None, cost=NEVER, why=barred)
+        known = self.transactions.get(session.id)
+        if known is not None and known.session.prepared is not None:
+            return Choice(verb=None, cost=NEVER, why=detaches(known.session.prepared))
         if node.edge is not None or node.blocked_by:
             return self._waiting(session, held_up)
         if session.state in _IDLE_STATES:

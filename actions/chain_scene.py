@@ -57,6 +57,10 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
         known = {one.session.id: one for one in self.transactions}
         return Facts(self.server.flavor, self.tree, known).choices()
 
+    def prepared_by(self, number: int) -> str | None:
+        """The XA transaction that a session which is still connected has prepared."""
+        return next((one.session.prepared for one in self.transactions if one.session.id == number), None)
+
     def node(self, number: int) -> Session:
         """The session of a graph id; prepared transactions are known by their number."""
         if number > 0:

@@ -171,8 +171,10 @@ def _way(chain: Chain, number: int) -> str:
     barred = untouchable(session)
     if barred:
         return f"{who(session)}: {barred}"
+    xa = chain.prepared_by(number)
+    told = f"{who(session)}: {forecast.detaches(xa)}; " if xa is not None else f"{who(session)}: "
     start = session.started_at.isoformat() if session.started_at else "?"
-    return f"{who(session)}: session.terminate id={session.id} started_at={start}"
+    return f"{told}session.terminate id={session.id} started_at={start}"
 
 
 def _key(aim: Aim) -> str:

@@ -29,7 +29,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What a forecast is made of: one session among the others, and the queues as they are.
 
     `statement` is the running or last one as far as it is known. `standbys` is the value of
-    synchronous_standby_names, where the session commits and the server has such a setting.
+    synchronous_standby_names, where the session commits and the server has such a setting. `prepared` names
+    the XA transaction that the session has prepared and not finished.
     """
 
     flavor: str
@@ -38,6 +39,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Session, ...] = ()
     statement: str | None = None
     standbys: str = ""
+    prepared: str | None = None
 
 
 # ---- forecasts ---------------------------------------------------------------------------------
@@ -45,7 +47,17 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
 def terminating(scene: Scene) -> tuple[str, ...]:
     """What comes of ending the session."""
+    if scene.prepared is not None:
+        return (detaches(scene.prepared),)
     return (*queue_forecast(scene.tree, {scene.session.id}), *_jam(scene, "ending"), *_undo(scene))
+
+
+def detaches(name: str) -> str:
+    """A prepared XA transaction outlives its session."""
+    return (
+        f"frees nobody and undoes nothing: its XA transaction {name} is prepared and stays, with its locks; "
+        "once its session is gone, transaction.rollback_prepared ends it"
+    )
 
 
 def cancelling(scene: Scene) -> tuple[str, ...]:

@@ -23,9 +23,12 @@ from console.engine.port import Engine
 from console.errors import DbdeckError, Refused
 from console.model.sessions import Session, SessionKey, State
 from console.model.target import ServerIdentity
+from console.model.transactions import OpenTransaction
 from console.model.whatif import node_of
 
 _TRANSACTION = "transaction started"
+_LOST = "nothing undoes it: the client sees a lost connection and its transaction is rolled back"
+_DETACHED = "nothing undoes it: the client sees a lost connection; its prepared transaction stays"
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)] | None
 
 
@@ -68,7 +71,7 @@ class TerminateSession:
             },
             forecast=forecast.terminating(scene),
             refusals=forecast.protected(session),
-            undo="nothing undoes it: the client sees a lost connection and its transaction is rolled back",
+            undo=_LOST if scene.prepared is None else _DETACHED,
         )
 
     def _pinned(self, server: ServerIdentity, scene: forecast.Scene) -> datetime | None:
@@ -194,26 +197,32 @@ async def _look(engine: Engine, args: SessionArgs) -> tuple[ServerIdentity, fore
     """The session of the key among the others. Raises Stale."""
     server = await engine.identity()
     session = await identity.find(engine, server, SessionKey(args.id, args.started_at))
+    own = await _transaction(engine, session)
     return server, forecast.Scene(
         flavor=server.flavor,
         session=session,
         tree=await engine.locks(),
         others=tuple(one for one in await engine.sessions() if one.id != session.id),
-        statement=await last_statement(engine, session),
+        statement=_last_statement(session, own),
         standbys=await _standbys(engine, server, session),
+        prepared=own.session.prepared if own else None,
     )
 
 
-async def last_statement(engine: Engine, session: Session) -> str | None:
-    """The running or last statement. MySQL and MariaDB show that of an idle session elsewhere, if at all."""
+async def _transaction(engine: Engine, session: Session) -> OpenTransaction | None:
+    """What MySQL and MariaDB tell of an idle session elsewhere, if at all."""
     if session.query or not session.in_transaction:
-        return session.query
+        return None
     try:
         found = await engine.transactions()
     except DbdeckError:
         return None
-    texts = next((one.statements for one in found if one.session.id == session.id), ())
-    return texts[0] if texts else None
+    return next((one for one in found if one.session.id == session.id), None)
+
+
+def _last_statement(session: Session, own: OpenTransaction | None) -> str | None:
+    """The running or last statement."""
+    return own.statements[0] if own and own.statements else session.query
 
 
 async def _standbys(engine: Engine, server: ServerIdentity, session: Session) -> str:

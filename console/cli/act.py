@@ -55,7 +55,7 @@ PLAN_MINUTES = 30
 CLOCKS = timedelta(minutes=5)  # by which those of two machines may differ
 LONGEST_KEY = 200
 APPROVAL_SECONDS = 2.0
-STDOUT = "-"
+STDOUT = STDIN = "-"
 PLAN = "dbdeck/plan/1"
 _NO_INTENT = range(Exit.USAGE, Exit.LOCKED + 1)
 _NO_PLAN = (msgspec.DecodeError, msgspec.ValidationError, TypeError, RecursionError)
@@ -193,7 +193,7 @@ def _as_file(name: str) -> str:
 
 
 def _is_file(name: str) -> bool:
-    return "/" in name or name.endswith(".json")
+    return name == STDIN or "/" in name or name.endswith(".json")
 
 
 def load_plan(path: Path) -> Plan:
@@ -275,7 +275,7 @@ def _tell(run: Run, options: ApplyOptions) -> int:
     except OSError as error:
         output.lost(error)
     if not run.recorded and not options.break_glass:
-        output.note("dbdeck: the outcome row waits in the journal: the ledger could not be reached")
+        output.note("dbdeck: the outcome row waits in the journal: the ledger has not taken it")
     if run.error and options.as_json:
         output.note(f"dbdeck: {run.error.message}")
     return run.exit
@@ -326,7 +326,7 @@ def _saved(name: str, arguments: tuple[str, ...], options: ApplyOptions) -> Plan
         return None
     if arguments or options.args_from:
         raise UsageError("a saved plan takes no arguments; nothing was executed")
-    plan = load_plan(Path(name))
+    plan = load_plan(Path("/dev/stdin" if name == STDIN else name))
     if options.target and options.target != plan.target:
         raise UsageError(
             f"the plan in {name} is for {plan.target}, not for {options.target}; nothing was executed",

@@ -14,6 +14,8 @@ from console.dispatch import wrong_argument
 from console.dispatch.action import Action
 from console.errors import UsageError
 
+_SHOWN = 60  # characters of a word that is no argument: a whole file may have been pasted
+
 
 class Registry:
     """Raises ValueError when two actions have one name. A function that gives them is asked when needed.
@@ -113,7 +115,8 @@ def pairs(words: Sequence[str]) -> dict[str, object]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key:
-            raise UsageError(f"{word!r} is not key=value; nothing was executed")
+            shown = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}…"
+            raise UsageError(f"{shown!r} is not key=value; nothing was executed")
         if key not in given:
             given[key] = value
         else:

@@ -25,6 +25,7 @@ SHORT = {
     State.ABORTED: "aborted tx",
     State.PREPARED: "prepared tx",
 }
+_CLIENTS = ("client backend", "unknown")
 IN_TRANSACTION = (State.IDLE_IN_TRANSACTION, State.ABORTED, State.PREPARED)
 
 
@@ -75,14 +76,18 @@ def text(value: str | None) -> str:
 
 
 def statement(session: Session) -> str:
-    """The running statement; of an idle session the last one, marked as such."""
+    """The running statement; of an idle session the last one, marked as such. Of a process of the server that
+    runs none, what it is: it has no application and no client to be known by.
+    """
     if not session.visible:
         unseen = session.kind == UNSEEN_KIND
         return "(the server does not tell whose it is)" if unseen else "(no privilege to see it)"
-    if not session.query:
-        return f"prepared transaction {text(session.prepared)}" if session.prepared else ""
-    shown = clean(session.query, 1000)
-    return shown if session.state is State.ACTIVE else f"(last) {shown}"
+    if session.query:
+        shown = clean(session.query, 1000)
+        return shown if session.state is State.ACTIVE else f"(last) {shown}"
+    if session.prepared:
+        return f"prepared transaction {text(session.prepared)}"
+    return f"({text(session.kind)})" if session.kind not in _CLIENTS else ""
 
 
 def document(sessions: Iterable[Session]) -> list[dict[str, Any]]:

@@ -100,7 +100,7 @@ def details(one: OpenTransaction) -> list[tuple[str, str]]:
         ("modified", "" if one.rows_modified is None else counted(one.rows_modified, "row")),
         ("holds", _holds(one)),
         ("blocks", counted(one.blocks, "session") if one.blocks else ""),
-        ("pins", "" if one.pins is None else f"old rows of {count(one.pins)} transactions begun since"),
+        ("pins", "" if one.pins is None else f"old rows of {counted(one.pins, 'transaction')} begun since"),
         ("protected", str(session.protection or "")),
         ("resolve", clean(one.resolve or "", 300)),
     ]

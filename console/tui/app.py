@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -310,10 +311,15 @@ async def run(config: Config, registry: Registry, runbooks: Shipped = tuple, fir
         await app.run_async()
     finally:
         if app.desk.busy:
-            sys.stderr.write("finishing and recording what is under way …\n")
+            _say("finishing and recording what is under way …")
         await app.desk.close()
         for left in app.desk.runs.left:
-            sys.stderr.write(
-                f"the run {left} has not ended: `dbdeck runbook resume {left}` goes on with it\n"
-            )
+            _say(f"the run {left} has not ended: `dbdeck runbook resume {left}` goes on with it")
     return Exit.OK
+
+
+def _say(text: str) -> None:
+    """To the terminal that was left, which may be gone: that is no reason to record nothing."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

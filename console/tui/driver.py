@@ -1,15 +1,22 @@
-"""A driver that sleeps until a key is pressed, where Textual's wakes ten times a second to look.
+"""A driver that sleeps until a key is pressed, where Textual's wakes ten times a second to look, and that
+begins anew after SIGCONT only what it has ended.
 
 Its wakes cost 1 to 1.5 ms of CPU a second, measured by the thread's own clock. Textual 8's
 `LinuxDriver.run_input_thread` looks for two things: whether it is to end, which a pipe tells it here, and
 whether an escape sequence is not continued, which the parser says the time of.
+
+SIGCONT comes after SIGTSTP, for which Textual leaves the terminal first. It also comes after SIGSTOP, for
+which nobody leaves anything, and with each SIGHUP of a terminal that goes away. Textual's driver then starts
+a second thread that reads keys; at the end one of the two stays, and the process with it.
 """
 
 from __future__ import annotations
 
 import os
 import selectors
+import sys
 from codecs import getincrementaldecoder
+from contextlib import suppress
 from inspect import signature
 from threading import Event
 from typing import Any
@@ -18,6 +25,8 @@ from textual._parser import Parser
 from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+from console.tui.terminal import hung_up
 
 _READ_BYTES = 4096
 
@@ -64,6 +73,20 @@ class PatientDriver(LinuxDriver):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self.exit_event: Bell = Bell()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """In the loop, and not here: a signal comes in the middle of anything, with any lock held."""
+        with suppress(RuntimeError):  # the loop is closed: nothing is to go on
+            self._loop.call_soon_threadsafe(self._go_on)
+
+    def _go_on(self) -> None:
+        """A shell may have changed the terminal and written on it while we were stopped."""
+        if hung_up(sys.__stdin__) or not self._auto_restart:
+            return
+        if self._key_thread is not None and self._key_thread.is_alive():
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        self.resume_application_mode()
 
     def run_input_thread(self) -> None:
         """Read until the bell rings."""

@@ -38,8 +38,8 @@ from console.wire.tls import is_local, refused, ssl_context
 # A server may choose among these and no other: they never show the password to an eavesdropper.
 # sha256_password and the full caching_sha2 login send it inside TLS, a unix socket, or under RSA.
 PLUGINS: Final = frozenset({"mysql_native_password", "caching_sha2_password", "sha256_password"})
-_LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1862, 2059,
-                                  3118, 3159, 3878, 4151})  # fmt: skip
+_LOGIN_ERRORS: Final = frozenset({1044, 1045, 1049, 1130, 1227, 1251, 1396, 1524, 1698, 1820, 1862,
+                                  2059, 3118, 3159, 3878, 3955, 4150, 4151})  # fmt: skip
 _GOODBYE_SECONDS: Final = 0.5
 # What reading an answer ends in that is none: a decimal that is no number is an ArithmeticError.
 _UNREADABLE: Final = (RuntimeError, AssertionError, ArithmeticError, AttributeError, LookupError, TypeError,
@@ -52,6 +52,7 @@ _LISTENING: Final = "is the server running and listening there?"
 _ACCOUNT: Final = "check the password reference, and the host part of the account ('user'@'host')"
 _DATABASE: Final = "check the name of the database, and the account's grants on it"
 _LOCKED: Final = "ALTER USER … ACCOUNT UNLOCK;"
+_EXPIRED: Final = "the password has expired: ALTER USER … IDENTIFIED BY …"
 _PLUGIN: Final = f"give the account one of {', '.join(sorted(PLUGINS))}"
 _SLOTS: Final = "free a connection slot, or raise the server's or the account's limit"
 _DIRECT: Final = "dbdeck sets its limits at login and needs a direct connection, not a proxy or a pooler"
@@ -62,8 +63,9 @@ _HINTS: Final = {
     1130: "the server has no account for this machine: check the host part of the account ('user'@'host')",
     1193: _DIRECT, 1231: _DIRECT,
     1251: _PLUGIN, 1524: _PLUGIN, 2059: _PLUGIN,
-    1862: "the password has expired: ALTER USER … IDENTIFIED BY …",
+    1820: _EXPIRED, 1862: _EXPIRED,
     3118: _LOCKED, 4151: _LOCKED,
+    3955: "after its time, or: ALTER USER … ACCOUNT UNLOCK;", 4150: "FLUSH PRIVILEGES; lets it in again",
     3159: "the server wants TLS: write a `tls` other than off",
 }  # fmt: skip
 

@@ -39,7 +39,7 @@ from tests.audit.outage import ON_SERVERS, ON_SQLITE, outage
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
 from tests.audit.test_journal import largest_file
 from tests.audit.test_unavailable import can_mount, mounted
-from tests.servers.accounts import APP, PASSWORDS
+from tests.servers.accounts import APP, OPERATOR, PASSWORDS
 
 ROOT = Path(__file__).resolve().parents[2]
 TERMS = Terms(reason="the shop is down", target="shop", operator="ann", allowed_by={}, seconds=60.0)
@@ -146,6 +146,46 @@ async def test_a_login_that_was_turned_away_gets_no_glass(sink: Sink, what: str)
         pytest.skip("on MySQL it is the same answer")
     with pytest.raises(Refused, match="turns this login away"):
         async with broken(sink):
+            pass
+
+
+async def turned_away(sink: Sink, login: str, word: str) -> None:
+    """Of a login of its own, which the others on this server do not have."""
+    sink.url, sink.password = sink.url.replace(f"//{OPERATOR}@", f"//{login}@"), Secret(word)
+    with pytest.raises(Refused, match="turns this login away"):
+        async with broken(sink):
+            pass
+
+
+@pytest.mark.parametrize("how", ["account lock", "password expire", "blocked"])
+async def test_a_login_that_mysql_does_not_let_in_gets_no_glass(mysql_sink: MysqlSink, how: str) -> None:
+    await known(mysql_sink)
+    login = f"dbdeck_test_{uuid4().hex[:8]}"
+    await mysql_sink.execute(
+        f"create user {login}@'%' identified by 'pw'",
+        f"grant select on {mysql_sink.database}.* to {login}@'%'",
+    )
+    try:
+        if how != "blocked":
+            await mysql_sink.execute(f"alter user {login}@'%' {how}")
+        elif mysql_sink.server.flavor == "mysql":
+            await mysql_sink.execute(f"alter user {login}@'%' failed_login_attempts 2 password_lock_time 1")
+        else:
+            await mysql_sink.execute("set global max_password_errors = 2")
+        for _ in range(2 if how == "blocked" else 0):
+            await turned_away(mysql_sink, login, "not the one")
+        await turned_away(mysql_sink, login, "pw")
+    finally:
+        await mysql_sink.execute(f"drop user {login}@'%'")
+        if mysql_sink.server.flavor == "mariadb":
+            await mysql_sink.execute("set global max_password_errors = default", "flush privileges")
+
+
+async def test_a_login_that_may_not_enter_the_database_gets_no_glass(postgres_sink: PostgresSink) -> None:
+    await known(postgres_sink)
+    await postgres_sink.execute(f"revoke connect on database {postgres_sink.database} from public")
+    with pytest.raises(Refused, match="turns this login away"):
+        async with broken(postgres_sink):
             pass
 
 

@@ -134,6 +134,51 @@ async def test_mysql_that_alters_rows(mysql_sink: MysqlSink) -> None:
         await recovers(ledger)
 
 
+# What an append answers that is another one than dbdeck made, and that stores nothing.
+NOT_THE_ROW = {
+    "nothing": "where false",
+    "the newest row": "order by e.id desc limit 1",
+}
+_FORGED_ON_POSTGRES = """create or replace function dbdeck_audit.append(_writer uuid, _seq bigint, _kind text,
+    _action uuid, _parent uuid, _key text, _body text, _prev bytea, _link bytea) returns dbdeck_audit.entry
+    language sql security definer set search_path = pg_catalog, pg_temp as $$ {answer} $$"""
+_FORGED_ON_MYSQL = """create definer = dbdeck_audit_owner@localhost procedure append_entry(
+    in _writer char(36), in _seq bigint unsigned, in _kind varchar(16), in _action char(36),
+    in _parent char(36), in _key varbinary(800), in _body longblob, in _prev varbinary(32),
+    in _link varbinary(32)) sql security definer {answer}"""
+
+
+async def an_append_that_stores_nothing(sink: ServerSink, *replacing: str) -> None:
+    """No answer of its is taken for a record, neither before an effect nor after it."""
+    async with sink.open() as ledger:
+        await ledger.append(Kind.NOTE, uuid4(), {})
+        await sink.execute(*replacing)
+        await refused(ledger, "no sure answer", "not the row that was sent")
+        assert not (await ledger.append_late(Kind.OUTCOME, uuid4(), {"status": "applied"})).recorded
+        waiting = ledger.pending
+        await sink.install()
+        assert await ledger.flush() == waiting == 3
+        await recovers(ledger)
+
+
+@pytest.mark.parametrize("answer", NOT_THE_ROW)
+async def test_postgres_whose_append_stores_nothing(postgres_sink: PostgresSink, answer: str) -> None:
+    text = f"select e.* from dbdeck_audit.entry e {NOT_THE_ROW[answer]}"
+    await an_append_that_stores_nothing(postgres_sink, _FORGED_ON_POSTGRES.replace("{answer}", text))
+
+
+@pytest.mark.parametrize("answer", [*NOT_THE_ROW, "no rows", "other columns"])
+async def test_mysql_whose_append_stores_nothing(mysql_sink: MysqlSink, answer: str) -> None:
+    other = {"no rows": "begin end", "other columns": "select 1 as one"}
+    text = other.get(answer) or f"select e.* from entry e {NOT_THE_ROW[answer]}"
+    await an_append_that_stores_nothing(
+        mysql_sink,
+        "drop procedure append_entry",
+        _FORGED_ON_MYSQL.replace("{answer}", text),
+        f"grant execute on procedure append_entry to {OPERATOR}, dbdeck_audit_owner@localhost",
+    )
+
+
 async def test_sqlite_that_swallows_rows(sqlite: SqliteSink) -> None:
     async with sqlite.open() as ledger:
         eat = "create trigger eat before insert on entry begin select raise(ignore); end"

@@ -1,4 +1,4 @@
-"""A console whose terminal goes away ends, also where no SIGHUP tells it."""
+"""A console whose terminal goes away ends, told by SIGHUP or not, and one that was stopped goes on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ import contextlib
 import fcntl
 import os
 import pty
+import signal
 import struct
 import sys
 import termios
+from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.command import Command
+from tests.integration.test_maintenance_command import on
+from tests.servers.postgres import PostgresServer
+from tests.situations import scene
 
 NOBODY = {
     "engine": "postgres", "host": "127.0.0.1", "port": 1, "environment": "dev", "tls": "off",
@@ -29,23 +37,76 @@ async def drawn(master: int, text: bytes) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_terminal_that_is_closed_ends_the_console(tmp_path: Path) -> None:
-    command = Command(tmp_path, {"t": NOBODY})
+@contextlib.asynccontextmanager
+async def console(
+    command: Command, *, controlled: bool = True
+) -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """The other end of its terminal, which sends SIGHUP at its end only if it is the controlling one."""
     master, terminal = pty.openpty()
     os.set_blocking(master, False)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "console", "--config", str(command.config),
         stdin=terminal, stdout=terminal, stderr=terminal,
-        start_new_session=True,  # it has no controlling terminal then, and gets no SIGHUP
+        start_new_session=True,
+        preexec_fn=partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0) if controlled else None,
         env={**os.environ, "TERM": "xterm-256color"},
     )  # fmt: skip
     os.close(terminal)
     try:
         await drawn(master, b"Locks")
-        os.close(master)
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        yield master, process
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@pytest.mark.parametrize("controlled", [False, True])
+async def test_a_terminal_that_is_closed_ends_the_console(tmp_path: Path, *, controlled: bool) -> None:
+    """With SIGHUP comes SIGCONT, which is no reason to begin anew."""
+    async with console(Command(tmp_path, {"t": NOBODY}), controlled=controlled) as (master, process):
+        os.close(master)
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_a_console_that_was_stopped_goes_on_and_can_be_left(tmp_path: Path) -> None:
+    async with console(Command(tmp_path, {"t": NOBODY})) as (master, process):
+        for _ in range(3):
+            process.send_signal(signal.SIGSTOP)
+            process.send_signal(signal.SIGCONT)
+            await drawn(master, b"Locks")  # all of it, because a shell has written on it meanwhile
+        os.write(master, b"q")
+        assert await asyncio.wait_for(ended(master, process), 30) == 0
+
+
+async def test_what_is_under_way_is_recorded_though_nobody_can_be_told(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    async with scene(postgres18) as shop:
+        command = on(shop, postgres18, tmp_path)
+        blocker = await shop.client("blocker")
+        await blocker.run("begin")
+        await blocker.run("lock table orders in access exclusive mode")
+        async with console(command) as (master, process):
+            # each key when what it is for has been drawn
+            for keys, seen in (("3", b"orders"), ("v", b"Enter plans it"), ("\r", b"held up now")):
+                os.write(master, keys.encode())
+                await drawn(master, seen)
+            os.write(master, b"why\r")
+            async with asyncio.timeout(60):
+                while "step" not in await command.kinds():
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(master, 65536)
+            os.close(master)
+            assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert await command.kinds() == ["intent", "step", "outcome"]
+
+
+async def ended(master: int, process: asyncio.subprocess.Process) -> int:
+    """Somebody reads what it says at its end."""
+    while process.returncode is None:
+        with contextlib.suppress(BlockingIOError, OSError):
+            os.read(master, 65536)
+        await asyncio.sleep(0.05)
+    return process.returncode

@@ -54,6 +54,9 @@ class Bench:
         plan = msgspec.convert(document, Plan)
         self.file.write_bytes(msgspec.json.encode({**document, "hash": plan.hash}))
 
+    async def apply_from_stdin(self) -> Done:
+        return await self.command.run("apply", "-", *APPLY[2:], text=self.file.read_text())
+
     async def apply(self) -> Done:
         return await self.command.run("apply", str(self.file), *APPLY[2:])
 
@@ -95,6 +98,17 @@ def riskless(document: dict[str, Any]) -> None:
 
 def unconfirmed(document: dict[str, Any]) -> None:
     document["confirm"] = False
+
+
+async def test_a_plan_comes_on_stdin_and_is_looked_at_as_one_in_a_file(bench: Bench) -> None:
+    await bench.plan("table.vacuum", "table=orders")
+    done = await bench.apply_from_stdin()
+    assert (done.code, done.document["effect"]) == (0, "applied"), done
+    bench.edit(shown)
+    refused = await bench.apply_from_stdin()
+    assert (refused.code, refused.document["effect"]) == (4, "none"), refused
+    nothing = await bench.command.run("apply", "-", *APPLY[2:], text="")
+    assert (nothing.code, "is no saved plan" in nothing.err) == (2, True), nothing
 
 
 @pytest.mark.parametrize(

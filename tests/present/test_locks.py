@@ -37,6 +37,12 @@ async def test_a_hidden_session_is_unknown_and_not_zero() -> None:
     assert "(no privilege to see it)" in line.cells
 
 
+async def test_a_process_of_the_server_says_what_it_is_and_a_silent_client_nothing() -> None:
+    applier = make_session(1, kind="logical replication apply worker", query=None, application=None)
+    shown = locks.lines(await ScriptedEngine([applier, make_session(2, query=None)]).locks())
+    assert [line.cells[-1] for line in shown] == ["(logical replication apply worker)", ""]
+
+
 async def test_the_document_has_the_fields_of_the_contract() -> None:
     rows = locks.document(await ScriptedEngine(storm(2)).locks())
     assert [row["root"] for row in rows] == [True, False, False]

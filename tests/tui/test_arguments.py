@@ -26,6 +26,24 @@ async def test_the_entry_is_in_view_on_a_small_screen_for_every_action(engine: E
             await app.pop_screen()
 
 
+@pytest.mark.parametrize("pasted", ["x", "\x1b[2Jx", "x=", "table=x rows="], ids=ascii)
+async def test_what_is_wrong_with_a_pasted_file_leaves_the_entry_in_view(pasted: str) -> None:
+    app: App[None] = App()
+    action = next(one for one in actions.ALL if one.name == "table.vacuum")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(ArgumentsScreen(action, {}, EngineKind.POSTGRES))
+        await pilot.pause()
+        entry = app.screen.query_one(Input)
+        entry.value = pasted + "x" * 100_000
+        await pilot.press("enter")
+        await pilot.pause()
+        wrong = str(app.screen.query_one("#wrong", Static).render())
+        assert "nothing was executed" in wrong
+        assert "\x1b" not in wrong
+        assert app.screen.region.contains_region(entry.region)
+        assert app.screen.query_one("#wrong", Static).region.height <= 6
+
+
 def test_defaults_are_shown_as_they_are_typed() -> None:
     """`concurrently=True` was shown, and is refused."""
     for action in actions.ALL:

@@ -14,6 +14,7 @@ from pymysql.err import InterfaceError, MySQLError, OperationalError
 from console.audit.record import Entry, Row
 from console.audit.table.channel import GOODBYE_SECONDS, Channel
 from console.audit.table.port import (
+    ADDED,
     APPENDS,
     COLUMNS,
     Barred,
@@ -23,6 +24,7 @@ from console.audit.table.port import (
     NotTaken,
     Query,
     Unreadable,
+    answered,
     in_time,
     ordered,
     readable,
@@ -118,7 +120,7 @@ class MysqlTable(ServerTable[Connection]):
                 raise Forbidden(words(error), APPENDS) from None
             kind = Barred if any(one in str(error) for one in _BARRED) else NotTaken
             raise kind(words(error)) from None
-        return _entry(rows[0])
+        return answered(row, map(_zoned, rows))
 
     async def find_idempotency(self, key: str) -> UUID | None:
         rows = await self._read("call find_key(unhex(%s))", _hex(key))
@@ -191,11 +193,19 @@ def _entry(row: Fields) -> Entry:
 
 def _plain(row: Sequence[Any]) -> list[Any]:
     there = list(row)
-    if isinstance(at := row[_AT], datetime):  # a date of zeros is none
-        there[_AT] = at.replace(tzinfo=UTC)
+    there[_AT] = _in_utc(row[_AT])
     if (key := row[_KEY]) is not None:
         there[_KEY] = key.decode(errors="replace")
     return there
+
+
+def _zoned(row: Fields) -> dict[str, Any]:
+    return {name: _in_utc(row[name]) for name in ADDED}
+
+
+def _in_utc(value: object) -> object:
+    """A time of ours; a date of zeros is none."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
 
 
 def _text(value: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Protocol, TypeVar
@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from console.audit import chain
 from console.audit.record import Entry, Row
 from console.errors import LedgerFault
 
@@ -20,6 +21,9 @@ _ID = COLUMNS.index("id")
 ADDED = tuple(name for name in COLUMNS if name not in Row.__struct_fields__)
 Alive = Callable[[UUID], bool]
 T = TypeVar("T")
+_NOT_THE_ROW: Final = (
+    "what the server answers is not the row that was sent: look with `dbdeck audit doctor`, as the installer"
+)
 NEW_ID: Final = (
     "table ledger, which was missing, with a new id: journals and checkpoints of before are of the old one"
 )
@@ -186,6 +190,24 @@ def sealed(row: Row, added: Fields) -> Entry:
     """A row as its writer made it, which is what the sink has taken, with what the sink added."""
     own = {name: getattr(row, name) for name in Row.__struct_fields__}
     return Entry(**own, **{name: added[name] for name in ADDED})
+
+
+def answered(row: Row, rows: Iterable[Fields]) -> Entry:
+    """What a server answers to an append is a record only where its seal is one of this very row: an append
+    that somebody replaced may store nothing, and still answer. Raises Undecided.
+    """
+    try:
+        (added,) = rows
+        found = readable([added[name] if name in ADDED else getattr(row, name) for name in COLUMNS])
+    except (ValueError, LookupError):
+        raise Undecided(_NOT_THE_ROW) from None
+    if isinstance(found, Unreadable) or found.seal != _seal(found):
+        raise Undecided(_NOT_THE_ROW)
+    return found
+
+
+def _seal(entry: Entry) -> bytes:
+    return chain.seal(entry.link, entry.witness, entry.at, entry.db_user, entry.peer)
 
 
 @cache

@@ -22,9 +22,9 @@ from console.audit.table.port import (
     NotTaken,
     Query,
     Unreadable,
+    answered,
     in_time,
     readable,
-    sealed,
     sql,
     to_entry,
 )
@@ -60,6 +60,8 @@ LOST: Final = (
     asyncpg.CrashShutdownError,
     OSError,
 )
+# Of a login, of which nothing but the server's word is known yet: the second is CONNECT, taken away.
+_TURNED_AWAY: Final = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError)
 _ABSENT: Final = (
     asyncpg.InvalidSchemaNameError,
     asyncpg.UndefinedTableError,
@@ -82,7 +84,7 @@ class PostgresChannel(Channel[Connection]):
         except ssl.SSLError as error:
             reason, hint = refused(error)
             raise NotTaken(f"TLS failed: {reason}", hint) from None
-        except asyncpg.InvalidAuthorizationSpecificationError as error:
+        except _TURNED_AWAY as error:
             raise Forbidden(str(error)) from None
         except (asyncpg.PostgresError, asyncpg.InternalClientError, *LOST) as error:
             no_tls = isinstance(error, ConnectionError) and "SSL" in str(error)
@@ -148,7 +150,7 @@ class PostgresTable(ServerTable[Connection]):
         except asyncpg.PostgresError as error:
             kind = Barred if error.sqlstate == _BARRED else NotTaken
             raise kind(str(error)) from None
-        return sealed(row, rows[0])
+        return answered(row, rows)
 
     async def find_idempotency(self, key: str) -> UUID | None:
         rows = await self._read("select dbdeck_audit.find_key($1) as action_id", key)

@@ -93,7 +93,8 @@ class ServerTable(abc.ABC, Generic[C]):
         try:
             return await call
         except PrivilegeMissing as error:
-            message = f"the ledger {self._sink} may not be written: {error.message}"
+            why = error.message.partition("may not be read: ")[2] or error.message
+            message = f"the ledger {self._sink} may not be written: {why}"
             raise AuditForbidden(message, APPENDS) from None
 
     async def _read(self, text: str, *args: object) -> Sequence[Fields]:

@@ -125,6 +125,18 @@ async def xa_names(link: Link, identity: ServerIdentity) -> xa.Names:
         return xa.names(rows)
 
 
+async def prepared_sessions(link: Link) -> frozenset[int]:
+    """Whose transaction InnoDB's report calls prepared: of a session at work it may be an ordinary commit."""
+    from console.engine.mysql.innodb_status import purge
+
+    try:
+        rows = await link.fetch("innodb_status", "XA transactions")
+    except PrivilegeMissing:
+        return frozenset()
+    report = purge(str(rows[0]["Status"])) if rows else None
+    return report.prepared if report else frozenset()
+
+
 async def records_metadata_locks(link: Link) -> bool:
     """Whether the server records all of them. Raises PrivilegeMissing."""
     rows = await link.fetch("metadata_instrument", "metadata locks")

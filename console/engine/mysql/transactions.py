@@ -10,7 +10,7 @@ import msgspec
 from console.engine.mysql import xa
 from console.engine.mysql.graph import lock_tree
 from console.engine.mysql.link import Link
-from console.engine.mysql.look import Seen, look_at_all, records_metadata_locks, xa_names
+from console.engine.mysql.look import Seen, look_at_all, prepared_sessions, records_metadata_locks, xa_names
 from console.engine.mysql.rows import Transaction
 from console.errors import PrivilegeMissing
 from console.model.blocking import BlockingTree
@@ -30,12 +30,15 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Extras(msgspec.Struct, frozen=True, kw_only=True):
-    """What other views add, by connection id. `held` and `tree` are None where nobody can tell."""
+    """What other views add, by connection id. `held` and `tree` are None where nobody can tell. `prepared`
+    are those of whom InnoDB's report says so.
+    """
 
     statements: Mapping[int, tuple[str, ...]] = {}
     held: Mapping[int, Held] | None = None
     tree: BlockingTree | None = None
     names: xa.Names = xa.Names()
+    prepared: frozenset[int] = frozenset()
 
 
 async def open_transactions(link: Link) -> tuple[OpenTransaction, ...]:
@@ -46,11 +49,13 @@ async def open_transactions(link: Link) -> tuple[OpenTransaction, ...]:
         tree = await lock_tree(link, seen)
     except PrivilegeMissing:
         tree = None
+    names = await xa_names(link, seen.identity)
     extras = Extras(
         statements=last_statements(await _optional(link, "last_statements", ids)),
         held=await _held(link, ids),
         tree=tree,
-        names=await xa_names(link, seen.identity),
+        names=names,
+        prepared=await prepared_sessions(link) if names.free else frozenset(),
     )
     return oldest_first(transactions(seen, extras))
 
@@ -77,6 +82,9 @@ async def _held(link: Link, ids: tuple[int, ...]) -> dict[int, Held] | None:
 
 def transactions(seen: Seen, extras: Extras) -> tuple[OpenTransaction, ...]:
     sessions = by_id(seen.sessions)
+    idle = {one.id for one in seen.sessions if one.state is State.IDLE_IN_TRANSACTION}
+    names = xa.of_sessions(extras.names, extras.prepared & idle)
+    extras = msgspec.structs.replace(extras, names=names)
     blocks = _blocks(extras.tree)
     found = [
         _of_session(one, sessions[one.session], blocks, extras)

@@ -1,6 +1,7 @@
 """Prepared XA transactions: their names, and what is left of them without a session. Pure.
 
-Nothing relates a name of XA RECOVER to a row of INNODB_TRX. While the session that prepared one is
+Nothing relates a name of XA RECOVER to a row of INNODB_TRX; InnoDB's report tells of which sessions the
+transaction is prepared. While the session that prepared one is
 connected only it can end it (others get XAER_NOTA); MySQL detaches it at once where
 xa_detach_on_prepare is ON (the default since 8.0.29).
 """
@@ -8,7 +9,7 @@ xa_detach_on_prepare is ON (the default since 8.0.29).
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,12 +27,14 @@ _LISTED = 5
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
     """Names of prepared XA transactions as XA ROLLBACK takes them: `free` ones, and those of connected
-    sessions where MySQL tells. `known` is False where the list may not be read.
+    sessions where that is told. `known` is False where the list may not be read. `shared` connected sessions
+    have one of the free names, and nothing tells which.
     """
 
     free: tuple[str, ...] = ()
     connected: Mapping[int, str] = {}
     known: bool = True
+    shared: int = 0
 
 
 def xid(row: Record) -> str:
@@ -65,6 +68,20 @@ def names(rows: Iterable[Record] | None, sessions: Iterable[Record] = ()) -> Nam
     connected = {session: name for session, name in connected.items() if name in listed}
     left = sorted(set(listed) - set(connected.values()))
     return Names(free=tuple(left), connected=connected)
+
+
+def of_sessions(names: Names, sessions: Collection[int]) -> Names:
+    """With the idle sessions whose transaction InnoDB's report calls prepared."""
+    untold = sorted(set(sessions) - set(names.connected))
+    name = which_xid(names.free)
+    if name is None or not untold:
+        return names
+    sure = len(names.free) == len(untold) == 1
+    return Names(
+        free=() if sure else names.free,
+        connected={**names.connected, **dict.fromkeys(untold, name)},
+        shared=0 if sure else len(untold),
+    )
 
 
 def shell_word(name: str) -> str:
@@ -108,7 +125,7 @@ def rowless(names: Names, detached: int) -> list[OpenTransaction]:
     """Names beyond the detached transactions that InnoDB shows: they changed nothing there, or belong to
     a session that is still connected, and then only that one can end them.
     """
-    spare = len(names.free) - detached
+    spare = len(names.free) - detached - names.shared
     if spare <= 0:
         return []
     each = names.free if detached == 0 else (None,) * spare

@@ -18,8 +18,11 @@ from console.dispatch.registry import parse_args, words
 from console.errors import UsageError
 from console.model.target import EngineKind
 from console.present.actions import beforehand
+from console.present.units import clean
 from console.tui.hints import hint
 from console.tui.widgets.entry import Entry
+
+_LONGEST = 300  # of what is wrong with what may be a whole file: the entry stays in view
 
 
 class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
@@ -75,7 +78,8 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
             given = words(event.value)
             parse_args(self._action, given)
         except UsageError as error:
-            self.query_one("#wrong", Static).update(f"{error.message}\n{error.hint}".strip())
+            told = (clean(part, _LONGEST) for part in (error.message, error.hint) if part)
+            self.query_one("#wrong", Static).update("\n".join(told))
         else:
             self.dismiss(given)
 

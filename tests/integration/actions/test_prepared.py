@@ -156,6 +156,33 @@ async def test_a_client_that_is_still_there(mariadb_or_skip: MysqlServer, tmp_pa
         await client.run("xa rollback 'here'")
 
 
+async def test_ending_its_client_is_not_said_to_free_anybody(
+    mariadb_or_skip: MysqlServer, tmp_path: Path
+) -> None:
+    """It stays prepared, with its locks: no chain is broken there, and nothing is undone."""
+    async with scene(mariadb_or_skip) as shop, desk_on(mariadb_or_skip, tmp_path) as desk:
+        client = await shop.client("coordinator")
+        for sql in ("xa start 'here'", touch(9), "xa end 'here'", "xa prepare 'here'"):
+            await client.run(sql)
+        waiter = await shop.waiter(9)
+        await desk.waiting(waiter.id)
+        key = await desk.key(client.id)
+        chain = await desk.plan("chain.break", root=client.id, started_at=key["started_at"])
+        plan = await desk.plan("session.terminate", **key)
+        await client.run("xa rollback 'here'")
+        assert len(chain.refusals) == 1, chain
+        for word in (
+            "'here' is prepared and stays",
+            "transaction.rollback_prepared",
+            "session.terminate id=",
+        ):
+            assert word in chain.refusals[0]
+        assert plan.refusals == ()
+        assert len(plan.forecast) == 1, plan
+        assert "frees nobody and undoes nothing: its XA transaction 'here'" in plan.forecast[0]
+        assert "its prepared transaction stays" in plan.undo
+
+
 @pytest.fixture
 def mariadb_or_skip(mysql: MysqlServer) -> MysqlServer:
     if mysql.flavor != "mariadb":
