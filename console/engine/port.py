@@ -61,7 +61,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     MAINTAIN (PostgreSQL 17+, owners and the database's owner before) on the table. `create`: something is
     made beside it in its schema, which takes CREATE there (PostgreSQL). `number` is its oid;
     schema and name are `*` for a privilege on everything. `role` is whose password is to be set (PostgreSQL).
-    `enough` are privileges of which any one does instead (MySQL, MariaDB).
+    `enough` are privileges of which any one does instead (MySQL, MariaDB). `setting` is one to be set, of
+    `role`, `database`, or, without either, the server (PostgreSQL).
     """
 
     schema: str
@@ -72,6 +73,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     privileges: tuple[str, ...] = ()
     enough: tuple[str, ...] = ()
     role: str = ""
+    setting: str = ""
+    database: str = ""
 
 
 class Selected(msgspec.Struct, frozen=True, kw_only=True):

@@ -188,10 +188,7 @@ class PostgresOperator:
 
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """By has_table_privilege and pg_has_role of this session itself, which lock no table."""
-        tables, roles = rights.of_tables(needs), rights.of_roles(needs)
-        rows = await self._fetch("rights", *rights.asked(tables), "") if tables else []
-        found = await self._fetch("password_rights", roles, "") if roles else []
-        return rights.in_words(rows, found, self.user, self._version)
+        return await rights.told(self._fetch, needs, rights.Who("", self.user, self._version))
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this session; None when held now, else its holder in words."""

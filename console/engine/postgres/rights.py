@@ -1,8 +1,9 @@
-"""What a login may not do to tables, with the GRANT that would let it."""
+"""What a login may not do to tables, passwords and settings, with the GRANT that would let it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from console.engine.port import Need
 from console.engine.postgres.link import Link
@@ -17,25 +18,35 @@ async def lacking(link: Link, needs: Sequence[Need]) -> tuple[str, ...]:
     if operator is None or not needs:
         return ()
     _, identity = await link.connected()
-    what, tables, roles = "the operator's rights", of_tables(needs), of_roles(needs)
-    rows = await link.fetch("rights", what, *asked(tables), operator.user) if tables else ()
-    found = await link.fetch("password_rights", what, roles, operator.user) if roles else ()
-    return in_words(rows, found, operator.user, identity.version_num)
+
+    async def ask(name: str, *given: object) -> Sequence[Record]:
+        return await link.fetch(name, "the operator's rights", *given)
+
+    return await told(ask, needs, Who(asked=operator.user, user=operator.user, version=identity.version_num))
 
 
-def of_tables(needs: Sequence[Need]) -> list[Need]:
-    return [one for one in needs if not one.role]
+class Who(NamedTuple):
+    """`asked` is empty where the session's own role is meant."""
+
+    asked: str
+    user: str
+    version: int
 
 
-def of_roles(needs: Sequence[Need]) -> list[str]:
-    """Whose password is to be set."""
-    return [one.role for one in needs if one.role]
-
-
-def in_words(tables: Sequence[Record], roles: Sequence[Record], user: str, version: int) -> tuple[str, ...]:
-    """From the rows of `rights` and `password_rights`."""
-    lacking = (may_not_set(row, user, version) for row in roles)
-    return (*words(tables, user, version), *(one for one in lacking if one))
+async def told(
+    ask: Callable[..., Awaitable[Sequence[Record]]], needs: Sequence[Need], who: Who
+) -> tuple[str, ...]:
+    """`ask` gives the rows of a query by its name."""
+    _, user, version = who
+    settings = [one for one in needs if one.setting]
+    roles = [one.role for one in needs if one.role and not one.setting]
+    tables = [one for one in needs if not one.role and not one.setting]
+    found = words(await ask("rights", *asked(tables), who.asked) if tables else (), user, version)
+    passwords = await ask("password_rights", roles, who.asked) if roles else ()
+    found = (*found, *(said for row in passwords if (said := may_not_set(row, user, version))))
+    scopes = [[getattr(one, part) for one in settings] for part in ("setting", "role", "database")]
+    rows = await ask("setting_needs", *scopes, who.asked) if settings else ()
+    return (*found, *(said for row in rows for said in may_not_change(row, user, version)))
 
 
 def asked(needs: Sequence[Need]) -> tuple[list[str], list[str]]:
@@ -71,3 +82,45 @@ def may_not_set(row: Record, user: str, version: int) -> str:
     if row["me_createrole"] and row["admin"]:
         return ""
     return f"set the password of {name}: {to_set_passwords(name, user, version)}"
+
+
+def may_not_change(row: Record, user: str, version: int) -> list[str]:
+    """What keeps a role from changing a setting; manual, "ALTER SYSTEM", "ALTER ROLE", "ALTER DATABASE"."""
+    if row["me_super"]:
+        return []
+    name = role_in_sql(user)
+    if not row["role"] and not row["database"]:
+        return _of_server(row, name, version)
+    found = _of_role(row, user, version) if row["role"] else _of_database(row, name)
+    if row["may_set"] is False:
+        right = f"GRANT SET ON PARAMETER {row['setting']} TO {name};" if version >= 150000 else ""
+        found.append(f"set {row['setting']}: {right or 'only a superuser does'}")
+    return found
+
+
+def _of_server(row: Record, name: str, version: int) -> list[str]:
+    found, parameter = [], row["setting"]
+    if row["may_alter"] is False:
+        right = f"GRANT ALTER SYSTEM ON PARAMETER {parameter} TO {name};" if version >= 150000 else ""
+        found.append(f"change {parameter} of the server: {right or 'only a superuser does'}")
+    if row["may_reload"] is False:
+        found.append(f"reload the files: GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {name};")
+    return found
+
+
+def _of_role(row: Record, user: str, version: int) -> list[str]:
+    """Everybody sets their own."""
+    other = role_in_sql(row["role"])
+    if row["own"] or row["target_super"] is None:
+        return []
+    if row["target_super"]:
+        return [f"{other} is a superuser, whose settings only a superuser changes"]
+    if row["me_createrole"] and row["admin"]:
+        return []
+    return [f"change settings of {other}: {to_set_passwords(other, user, version)}"]
+
+
+def _of_database(row: Record, name: str) -> list[str]:
+    if row["owns"] is not False:
+        return []
+    return [f"database {row['database']} belongs to {row['owner']}: GRANT {row['owner']} TO {name};"]
