@@ -150,12 +150,19 @@ async def free(
     named = any(getattr(args, way, None) for way in ("table", "index", "leftover", "step"))
     if named or not objects or on.server.flavor != POSTGRES:
         return tuple(objects), ()
-    spared = in_the_way.spared(await on.engine.table_locks(tables_of(objects)))
-    left = tuple(one for one in objects if ".".join(_table_of(one)) not in spared)
+    locks = await on.engine.table_locks(tables_of(objects))
+    by = {toast: in_the_way.spared(locks, toast=toast) for toast in (False, True)}
+    fates = [(one, ".".join(_table_of(one)) in by[_takes_toast(on, one)]) for one in objects]
+    left = tuple(one for one, spared in fates if not spared)
     if not left or len(left) == len(objects):
         return tuple(objects), ()
-    said = some([show_name(one.schema, one.name) for one in objects if ".".join(_table_of(one)) in spared])
+    said = some([show_name(one.schema, one.name) for one, spared in fates if spared])
     return left, (f"left out, an autovacuum against wraparound works there, and must not be ended: {said}",)
+
+
+def _takes_toast(on: Ground, one: Table | Index | Job) -> bool:
+    """Only a vacuum takes the TOAST table of its table, too."""
+    return one.verb.startswith("vacuum") if isinstance(one, Job) else on.action.name == "table.vacuum"
 
 
 def tables_of(objects: Sequence[Table | Index | Job]) -> tuple[Name, ...]:

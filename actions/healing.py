@@ -38,6 +38,8 @@ ADVICE = 8
 TOLD = 30
 LOOKED_AT = 1000  # tables, those in most need first
 _LEFT = (Finding.INVALID, Finding.LEFTOVER_NEW, Finding.LEFTOVER_OLD)
+# What mends an invalid index. One that stands for those of partitions has none: its DROP takes them along.
+_MENDED = {"index.drop_invalid": "drop invalid", "index.reindex": "reindex"}
 _DONE_HERE = (*_LEFT, Finding.BLOATED, Finding.BUILDING)
 
 
@@ -129,9 +131,9 @@ def wanted_of(server: ServerIdentity, tables: Tables, health: IndexHealth) -> li
     """In the order in which it should be done; pure."""
     leaves = leaves_of(tables.tables)
     steps = [
-        Step("drop invalid", one.schema, one.name, f"{one.finding}: {one.why}")
+        Step(_MENDED[one.action], one.schema, one.name, f"{one.finding}: {one.why}")
         for one in health.findings
-        if one.finding in _LEFT and one.name
+        if one.finding in _LEFT and one.action in _MENDED
     ]
     if server.flavor == POSTGRES:
         return steps + _vacuums(tables, leaves) + _rebuilds(health) + _analyzes(tables.tables)
@@ -239,7 +241,7 @@ async def _jobs(engine: Engine, server: ServerIdentity, steps: Sequence[Step]) -
             jobs.append(_table_job(server, step.verb, tables[key]))
         elif key in indexes and step.verb == "reindex":
             jobs.append(reindex_job(server, indexes[key], concurrently=True))
-        elif key in indexes and indexes[key].state == "invalid":
+        elif key in indexes and indexes[key].state == "invalid" and not indexes[key].partitioned:
             jobs.append(drop_job(server, indexes[key]))
     return [msgspec.structs.replace(job, arg="step") for job in jobs]
 

@@ -51,8 +51,11 @@ def holding_up(locks: Iterable[TableLock], mode: str) -> list[TableLock]:
 
 
 def in_its_way(locks: Iterable[TableLock], job: Job) -> list[TableLock]:
-    """Those that the job has to wait for: a CHECK goes on beside FLUSH TABLES WITH READ LOCK."""
+    """Those that the job has to wait for: a CHECK goes on beside FLUSH TABLES WITH READ LOCK, and only a
+    VACUUM takes the TOAST table, too.
+    """
     found = holding_up(locks, job.lock)
+    found = [one for one in found if not one.toast or job.verb.startswith("vacuum")]
     return [one for one in found if job.verb != "check" or one.mode not in _FLUSHED]
 
 
@@ -88,9 +91,11 @@ def _users(locks: Sequence[TableLock]) -> str:
     return f"{counted(users, 'session')} on it now" if users else "nobody uses it now"
 
 
-def spared(locks: Iterable[TableLock]) -> frozenset[str]:
-    """The tables on which a vacuum works that keeps the server from stopping: maintenance waits for it."""
-    held = holding_up(locks, SHARE_UPDATE_EXCLUSIVE)
+def spared(locks: Iterable[TableLock], *, toast: bool) -> frozenset[str]:
+    """The tables on which a vacuum works that keeps the server from stopping: maintenance waits for it.
+    `toast`: one on their TOAST table counts.
+    """
+    held = [one for one in holding_up(locks, SHARE_UPDATE_EXCLUSIVE) if toast or not one.toast]
     return frozenset(one.table for one in held if one.session.protection is Protection.WRAPAROUND)
 
 
@@ -140,7 +145,8 @@ def _first(lock: TableLock) -> tuple[bool, float]:
 def held(lock: TableLock) -> str:
     """Who it is, what it does, and the lock."""
     session = lock.session
-    how = lock.mode if lock.granted else f"{lock.mode}, queued"
+    how = f"{lock.mode} on {lock.part}" if lock.part else lock.mode
+    how = how if lock.granted else f"{how}, queued"
     return f"{who(session)} {_doing(session)} ({how})"
 
 

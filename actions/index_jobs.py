@@ -31,7 +31,8 @@ def reindex_job(server: ServerIdentity, index: Index, *, concurrently: bool) -> 
 
 
 def drop_job(server: ServerIdentity, index: Index, *, arg: str = "") -> Job:
-    statement = statements.drop_index(server, index.schema, index.name, concurrently=not index.partitioned)
+    """Always CONCURRENTLY, so that it queues in nobody's way; a partitioned index is never given here."""
+    statement = statements.drop_index(server, index.schema, index.name)
     return _index_job(index, "drop invalid", statement, lock=SHARE_UPDATE_EXCLUSIVE, patient=True, arg=arg)
 
 

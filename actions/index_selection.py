@@ -60,8 +60,10 @@ async def choose(engine: MaintenanceReads, args: IndexArgs) -> tuple[Index, ...]
     return _rebuildable(found)
 
 
-async def named(engine: MaintenanceReads, given: tuple[str, ...]) -> tuple[Index, ...]:
-    """Raises UsageError for a name that no index has, or that several have."""
+async def named(
+    engine: MaintenanceReads, given: tuple[str, ...], *, dropping: bool = False
+) -> tuple[Index, ...]:
+    """Raises UsageError for a name that no index has, or several have, and for what stands for others."""
     names = [parse_name(one) for one in given if one]
     found: list[Index] = []
     for schema, name in names:
@@ -76,13 +78,23 @@ async def named(engine: MaintenanceReads, given: tuple[str, ...]) -> tuple[Index
                 f"say which: {where}" if meant else "`dbdeck show indexes` lists what is wrong with them",
             )
         if meant[0].partitioned:
-            raise UsageError(
-                f"{show_name(meant[0].schema, name)} only stands for indexes of partitions; "
-                "nothing was executed",
-                f"table={show_name(meant[0].schema, meant[0].table)} rebuilds those of each partition",
-            )
+            raise _stands_for_others(meant[0], dropping=dropping)
         found += meant
     return tuple({one.key: one for one in found}.values())
+
+
+def _stands_for_others(one: Index, *, dropping: bool) -> UsageError:
+    shown = show_name(one.schema, one.name)
+    if dropping:
+        return UsageError(
+            f"{shown} stands for indexes of partitions: its DROP drops the indexes of its partitions too; "
+            "nothing was executed",
+            "build the one that is missing on its partition, and attach it: then this one is valid",
+        )
+    return UsageError(
+        f"{shown} only stands for indexes of partitions; nothing was executed",
+        f"table={show_name(one.schema, one.table)} rebuilds those of each partition",
+    )
 
 
 async def _no_index(engine: MaintenanceReads, schema: str, name: str) -> UsageError | None:
@@ -124,10 +136,9 @@ async def leftovers(engine: MaintenanceReads, args: LeftoverArgs) -> tuple[Index
         used = ["index", "all"] if args.all else []
         one_way(used, "which indexes?", "index=…, or all=true")
     if args.index:
-        return await named(engine, several(args.index))
+        return await named(engine, several(args.index), dropping=True)
     health = await engine.index_health()
-    wrong = (Finding.INVALID, Finding.LEFTOVER_NEW, Finding.LEFTOVER_OLD)
-    names = [(one.schema, one.name) for one in health.findings if one.finding in wrong]
+    names = [(one.schema, one.name) for one in health.findings if one.action == "index.drop_invalid"]
     found = await engine.indexes(TableQuery(limit=MOST), names) if names else ()
     return tuple(one for one in found if one.state == "invalid")
 

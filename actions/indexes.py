@@ -85,7 +85,7 @@ class Reindex(Maintenance):
         before = set(plan.subject.get("before", ()))
         tables = tuple(dict.fromkeys((job.schema, job.table) for job in jobs))
         found = await engine.indexes(draft.of_names(tables), ())
-        left = [one for one in found if one.number not in before and made_by(one, jobs)]
+        left = made_by(jobs, [one for one in found if one.number not in before])
         rest = await super().rest(plan, engine)
         if not left:
             return rest
@@ -176,8 +176,7 @@ class DropInvalid(Maintenance):
         on={
             "postgresql": On(
                 locks=f"{SHARE_UPDATE_EXCLUSIVE} on the table and the index: reads and writes go on; it "
-                f"waits itself for older transactions. Of a partitioned index {ACCESS_EXCLUSIVE}: everybody "
-                "waits",
+                "waits itself for older transactions",
                 rights="the role of the index's owner",
             )
         },
@@ -202,7 +201,8 @@ class DropInvalid(Maintenance):
                 else f"{show_name(one.schema, one.name)} is {one.state}, and only invalid ones are dropped"
                 for one in found
                 if one.state != "invalid"
-            ],
+            ]
+            + [_kept(show_name(one.schema, one.name)) for one in found if one.attached],
         )
 
     async def apply(self, plan: Plan, operator: Operator) -> Result:
@@ -210,6 +210,13 @@ class DropInvalid(Maintenance):
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         return tuple(msgspec.structs.replace(need, own=True) for need in draft.needs(plan, ()))
+
+
+def _kept(shown: str) -> str:
+    return (
+        f"{shown} belongs to the index of a partitioned table, which keeps it: "
+        f"index.reindex index={shown} makes it valid"
+    )
 
 
 def _wanted(args: CreateArgs) -> IndexPlan:

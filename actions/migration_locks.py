@@ -75,7 +75,7 @@ class Sampler:
         self.looks += 1
         self.unseen = ""
         for one in locks:
-            if not one.granted or is_ours(one.session.application):
+            if not one.granted or one.part or is_ours(one.session.application):
                 continue
             name = f"{one.table} ({one.index})" if one.index else one.table
             before = self._seen.get((name, one.mode))

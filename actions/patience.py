@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, held, holding_up
+from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, held, holding_up, in_its_way
 from actions.jobs import Job
 from actions.table_statements import POSTGRES
 from actions.words import who
@@ -38,7 +38,7 @@ async def forecast(engine: Engine, server: ServerIdentity, jobs: Sequence[Job]) 
 async def waited_for(engine: Engine, job: Job, mine: Collection[int]) -> str:
     """Who is in the way of a job that gave up; empty when nobody is seen. `mine` are our own sessions."""
     locks = await engine.table_locks([(job.schema, job.table or job.name)])
-    inways = [*holding_up(locks, job.lock), *users_of(locks, job)]
+    inways = [*in_its_way(locks, job), *users_of(locks, job)]
     older = await _older(engine, (await engine.identity()).database) if _snapshots([job]) else ()
     found = _told([one for one in inways if one.session.id not in mine],
                   [one for one in older if one.session.id not in mine])  # fmt: skip
@@ -48,7 +48,7 @@ async def waited_for(engine: Engine, job: Job, mine: Collection[int]) -> str:
 def users_of(locks: Iterable[TableLock], job: Job) -> list[TableLock]:
     """Who used the job's table in a transaction that is still open, and is waited for until it ends."""
     mode = SHARE if job.verb == "create index" else ACCESS_EXCLUSIVE
-    return [one for one in holding_up(locks, mode) if one.granted and one.table == job.on]
+    return [one for one in holding_up(locks, mode) if one.granted and not one.part and one.table == job.on]
 
 
 def _snapshots(jobs: Iterable[Job]) -> bool:

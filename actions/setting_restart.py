@@ -69,10 +69,9 @@ def refusals(place: Place, setting: Setting, value: str | None) -> list[str]:
         ]
     if not waits(place, setting):
         return [f"{setting.name} is read when the server starts: persist=true writes it for the next start"]
-    found = [line for line in setting.lacking if "pg_reload_conf" in line]
     if hidden(place, setting, value):
-        found.append(f"nobody could tell whether the change was made: {'; '.join(setting.notes)}")
-    return found
+        return [f"nobody could tell whether the change was made: {'; '.join(setting.notes)}"]
+    return []
 
 
 def forecast(place: Place, setting: Setting, value: str | None) -> tuple[str, ...]:

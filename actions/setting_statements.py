@@ -6,14 +6,12 @@ import re
 
 import msgspec
 
-from actions.setting_values import elements
+from actions.setting_values import QUOTED_LISTS, elements
 from console.engine.port import Statement
 from console.engine.queries import quote_ident, quote_literal
 from console.errors import UsageError
 from console.model.settings import Setting, Storage
 
-# GUC_LIST_QUOTE in guc_tables.c: a list given as one literal would be one element.
-_LISTS = frozenset({"search_path", "temp_tablespaces"})
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(?:\.[A-Za-z_][A-Za-z0-9_$]*)?")
 
@@ -88,7 +86,7 @@ def name_of(setting: Setting, place: Place) -> str:
 
 
 def _postgres_value(setting: Setting, value: str) -> str:
-    if setting.name.lower() in _LISTS:
+    if setting.name.lower() in QUOTED_LISTS:
         return ", ".join(quote_literal(part, "postgresql") for part in elements(value))
     return quote_literal(value, "postgresql")
 

@@ -15,11 +15,18 @@ _ON, _OFF = ("on", "true", "yes", "1"), ("off", "false", "no", "0")
 _TIME = {"us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
 _MEMORY = {"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 _KINDS = ("integer", "real")
+# guc_tables.c. GUC_LIST_QUOTE: names, each of which is quoted; a list given as one literal would be one name.
+QUOTED_LISTS = frozenset({"search_path", "temp_tablespaces"})
+# GUC_LIST_INPUT: blanks around a comma mean nothing.
+_LISTS = QUOTED_LISTS | {
+    "datestyle", "listen_addresses", "log_destination", "restrict_nonsystem_relation_kind",
+    "synchronized_standby_slots", "synchronous_standby_names", "wal_consistency_checking",
+}  # fmt: skip
 
 
 def wanted(setting: Setting, given: str) -> str:
     """The value as it is sent. Raises UsageError with the bounds, the unit or the choices there are."""
-    value = given.strip()
+    value = given if setting.kind == "string" else given.strip()  # log_line_prefix ends in a blank
     if "\0" in value:
         raise UsageError(f"{setting.name}: a value has no NUL; nothing was executed")
     if setting.kind == "bool" and _truth(value) is None:
@@ -30,6 +37,8 @@ def wanted(setting: Setting, given: str) -> str:
             raise _refused(setting, given, f"it is one of {', '.join(setting.choices)}")
     if setting.kind in _KINDS:
         _check_number(setting, given)
+    if setting.name.lower() in QUOTED_LISTS and elements(value) == [value] and '"' in value:
+        raise _refused(setting, given, "a quote in it is not closed, or has something beside it")
     return value
 
 
@@ -89,7 +98,7 @@ def equal(setting: Setting, one: str | None, other: str | None) -> bool:
         return numbers[0] is not None and numbers[0] == numbers[1]
     if setting.kind in ("enum", "set"):
         return one.strip().casefold() == other.strip().casefold()
-    return elements(one) == elements(other)
+    return elements(one) == elements(other) if setting.name.lower() in _LISTS else one == other
 
 
 def _stored(setting: Setting, text: str) -> Decimal | None:
@@ -99,8 +108,21 @@ def _stored(setting: Setting, text: str) -> Decimal | None:
 
 
 def elements(text: str) -> list[str]:
-    """The parts of a list such as search_path, without their double quotes."""
-    return [part.strip().strip('"') for part in text.split(",")]
+    """The parts of a list such as search_path, without double quotes; commas within those split nothing.
+
+    Of what is no list, because a quote is not closed, the text itself (SplitGUCList in varlena.c).
+    """
+    parts, place = [], 0
+    while found := _ELEMENT.match(text, place):
+        quoted, plain = found["quoted"], found["plain"]
+        parts.append(plain if quoted is None else quoted.replace('""', '"'))
+        if found.end() == len(text):
+            return parts
+        place = found.end() + 1
+    return [text]
+
+
+_ELEMENT = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^",]*?))\s*(?=,|\Z)')
 
 
 def _truth(text: str) -> bool | None:

@@ -8,6 +8,7 @@ from actions import setting_restart as restart
 from actions import setting_storage as storage
 from actions.setting_rules import care, refused
 from actions.setting_statements import Place
+from console.engine.port import Need
 from console.model.settings import Setting
 
 
@@ -89,7 +90,7 @@ def warnings(place: Place, setting: Setting, value: str | None) -> tuple[str, ..
         found.append(
             "pg_reload_conf() makes all edits of the configuration files since the last reload count"
         )
-    return (*found, *setting.lacking, *setting.notes)
+    return (*found, *setting.notes)
 
 
 def undo(target: str, place: Place, setting: Setting, *, same: bool) -> str:
@@ -113,3 +114,21 @@ def undo(target: str, place: Place, setting: Setting, *, same: bool) -> str:
 
 def entry(value: str | None) -> str:
     return "not set" if value is None else repr(value)
+
+
+def need(place: Place, name: str, *, at_start: bool) -> Need:
+    """The right that changing it takes. Which of MariaDB's fits a variable is the server's to say."""
+    if place.flavor == "postgresql":
+        return Need(schema="", name="", setting=name, role=place.role, database=place.database)
+    if place.flavor == "mariadb":
+        return Need(schema="*", name="*", privileges=("SUPER",), enough=_ADMINS)
+    more = ("PERSIST_RO_VARIABLES_ADMIN",) if at_start else ()
+    return Need(schema="*", name="*", privileges=("SYSTEM_VARIABLES_ADMIN", *more), enough=("SUPER",))
+
+
+# MariaDB manual, "GRANT", the privileges that let set variables of the whole server.
+_ADMINS = (
+    "SUPER", "BINLOG ADMIN", "BINLOG MONITOR", "BINLOG REPLAY", "CONNECTION ADMIN", "FEDERATED ADMIN",
+    "READ_ONLY ADMIN", "READ ONLY ADMIN", "REPLICATION MASTER ADMIN", "REPLICATION SLAVE ADMIN",
+    "REPLICA MONITOR", "SLAVE MONITOR", "SET USER",
+)  # fmt: skip

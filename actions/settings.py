@@ -93,12 +93,14 @@ class _Change:
         return proof.verdict(plan, await _read(engine, name, place), patience)
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
-        """A table's storage parameters are its owner's; other rights show when they are tried."""
-        number = plan.observed.get("table")
-        if number is None or plan.subject["same"]:
+        """A table's storage parameters are its owner's."""
+        if plan.subject["same"]:
             return ()
-        schema, name = parse(proof.place_of(plan).table)
-        return (Need(schema=schema, name=name, number=number, own=True),)
+        place, number = proof.place_of(plan), plan.observed.get("table")
+        if number is not None:
+            schema, name = parse(place.table)
+            return (Need(schema=schema, name=name, number=number, own=True),)
+        return (words.need(place, plan.subject["name"], at_start="restart pending" in plan.observed),)
 
     def lock(self, plan: Plan) -> str:
         return f"setting:{plan.subject['name']}:{proof.place_of(plan).words}"

@@ -164,9 +164,8 @@ def reindex(server: ServerIdentity, schema: str, name: str, *, concurrently: boo
     return _command(f"reindex index {how}{qualified(server, schema, name)}")
 
 
-def drop_index(server: ServerIdentity, schema: str, name: str, *, concurrently: bool) -> Statement:
-    how = "concurrently " if concurrently else ""
-    return _command(f"drop index {how}{qualified(server, schema, name)}")
+def drop_index(server: ServerIdentity, schema: str, name: str) -> Statement:
+    return _command(f"drop index concurrently {qualified(server, schema, name)}")
 
 
 def create_index(server: ServerIdentity, table: tuple[str, str], name: str, what: IndexPlan) -> Statement:

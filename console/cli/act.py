@@ -49,6 +49,7 @@ from console.new_file import write_over
 from console.present import actions as about
 from console.present import plan as words
 from console.present.table import Column, Line
+from console.present.units import clean
 from console.secret_store import of_this_process
 
 PLAN_MINUTES = 30
@@ -425,7 +426,7 @@ def _approve(plan: Plan, target: Target, options: ApplyOptions, ticket: bool) ->
     if not given.reason.strip():
         raise UsageError("no reason was given; nothing was executed", "say why with --reason TEXT")
     for line in plan.warnings:
-        output.note(f"warning: {line}")
+        output.note(f"warning: {clean(line)}")
     return given
 
 

@@ -19,7 +19,7 @@ from console.errors import DbdeckError
 from console.model.one_line import one_line
 from console.present.plain import Plain, codec_of
 from console.present.table import Column, Line, Tone, narrowest
-from console.present.units import cell_width, clean, clip, pad
+from console.present.units import cell_width, clean, clean_block, clip, pad
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,8 +156,9 @@ def _is_plain() -> bool:
 
 
 def note(text: str) -> None:
+    """Whoever's words are in it: it moves no cursor and colours nothing. Its line ends are its own."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{_shown(text)}\n")
+        sys.stderr.write(f"{_shown(clean_block(text))}\n")
 
 
 def lost(error: OSError) -> None:

@@ -62,7 +62,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     made beside it in its schema, which takes CREATE there (PostgreSQL). `number` is its oid;
     schema and name are `*` for a privilege on everything. `role` is whose password is to be set (PostgreSQL).
     `enough` are privileges of which any one does instead (MySQL, MariaDB). `sessions_of`: a session of one of
-    these users is to be ended.
+    these users is to be ended. `setting` is one to be set, of `role`, `database`, or, without either, the
+    server (PostgreSQL).
     """
 
     schema: str
@@ -74,6 +75,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     enough: tuple[str, ...] = ()
     role: str = ""
     sessions_of: tuple[str, ...] = ()
+    setting: str = ""
+    database: str = ""
 
 
 class Selected(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,7 +41,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     """One index as an action needs it. `number` and `filenode` are its identity (PostgreSQL).
 
     `state` is valid, building (somebody builds it now), or invalid; `concurrent` is empty where it can be
-    rebuilt CONCURRENTLY, else the reason why not. `constraint` is the constraint it serves.
+    rebuilt CONCURRENTLY, else the reason why not. `constraint` is the constraint it serves. `partitioned`: it
+    stands for the indexes of partitions, which go with it; `attached`: it is one of those.
     """
 
     schema: str
@@ -59,6 +60,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     definition: str = ""
     concurrent: str = ""
     partitioned: bool = False
+    attached: bool = False
     builder: int | None = None
 
     @property
@@ -94,6 +96,12 @@ class IndexFinding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         return f"{self.finding}/{self.schema}.{self.table}/{self.name}"
+
+    @property
+    def action(self) -> str:
+        """The action that mends it; empty where a statement does, or nothing."""
+        first = self.remedy.partition(" ")[0]
+        return first if "." in first and first.islower() else ""
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):

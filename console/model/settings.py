@@ -61,9 +61,8 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     "server", "role", "database", "role in database" and "table". `server_known` is False (and `server_value`
     empty) where it cannot be seen; `notes` say why. An entry keeps the text it was given ("64MB").
     `others` cover this scope for some sessions; of `more` of them only the number is told. `covered` says
-    what covers the server's own value for everybody. `lacking` are the rights that the operator's role
-    certainly has not, each with its GRANT. `at_start` is there for one with `restart`, `storage` for one
-    of a table.
+    what covers the server's own value for everybody. `at_start` is there for one with `restart`, `storage`
+    for one of a table.
     """
 
     name: str
@@ -82,6 +81,5 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Entry, ...] = ()
     more: int = 0
     covered: str = ""
-    lacking: tuple[str, ...] = ()
     at_start: AtStart | None = None
     storage: Storage | None = None

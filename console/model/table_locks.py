@@ -11,13 +11,15 @@ class TableLock(msgspec.Struct, frozen=True, kw_only=True):
     """A session's lock on one table (or index), held or waited for.
 
     `table` is its key (`schema.name`), `number` its oid (PostgreSQL); `mode` in the server's word. `index`
-    names the index when the lock is on one of them.
+    names the index when the lock is on one of them, `part` the partition or the TOAST table (PostgreSQL).
     """
 
     session: Session
     table: str
     number: int = 0
     index: str = ""
+    part: str = ""
+    toast: bool = False
     mode: str
     granted: bool
 

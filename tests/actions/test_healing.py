@@ -20,7 +20,7 @@ def table(name: str, **over: Any) -> Table:
     return Table(**values | over)
 
 
-def finding(kind: Finding, name: str, wasted: int = 0) -> IndexFinding:
+def finding(kind: Finding, name: str, wasted: int = 0, remedy: str = "") -> IndexFinding:
     bloat = Bloat(wasted=wasted, low=wasted, high=wasted) if wasted else None
     return IndexFinding(
         finding=kind,
@@ -30,6 +30,7 @@ def finding(kind: Finding, name: str, wasted: int = 0) -> IndexFinding:
         name=name,
         bloat=bloat,
         why="so",
+        remedy=remedy,
     )
 
 
@@ -49,7 +50,10 @@ def test_leftovers_first_then_freezing_dead_rows_bloat_and_statistics() -> None:
         table("older", xid_age=300_000_000, dead=900, vacuum_at=50),
         table("well", dead=3, vacuum_at=50, modified=1, analyze_at=100),
     ]
-    findings = [finding(Finding.BLOATED, "fat", 50 << 20), finding(Finding.LEFTOVER_NEW, "i_ccnew")]
+    findings = [
+        finding(Finding.BLOATED, "fat", 50 << 20),
+        finding(Finding.LEFTOVER_NEW, "i_ccnew", remedy="index.drop_invalid index=public.i_ccnew"),
+    ]
     assert steps(tables, findings) == [
         "drop invalid public.i_ccnew",
         "vacuum freeze public.older",
@@ -65,6 +69,7 @@ def test_what_takes_a_decision_or_is_not_certain_is_left_out() -> None:
         finding(Finding.UNUSED, "unused"),
         finding(Finding.DUPLICATE, "twice"),
         finding(Finding.BUILDING, "being_built"),
+        finding(Finding.INVALID, "of_partitions", remedy="ALTER INDEX of_partitions ATTACH PARTITION …;"),
         finding(Finding.BLOATED, "a little", 1 << 20),
     ]
     assert steps([], findings) == []

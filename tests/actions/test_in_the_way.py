@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from actions import in_the_way as way
 from actions.jobs import Job
 from console.engine.port import Statement
@@ -70,3 +72,10 @@ def test_a_lock_on_everything_comes_before_those_who_wait_for_it() -> None:
     for mode in ("GLOBAL SHARED", "BACKUP LOCK SHARED", "BACKUP BACKUP_FTWRL1"):
         said = way.names_of([victim, lock(2, mode, transaction_seconds=None)], job(way.EXCLUSIVE))
         assert said.index("session 2") < said.index("session 1"), mode
+
+
+def test_a_lock_on_the_toast_table_is_in_the_way_of_a_vacuum_alone() -> None:
+    toast = msgspec.structs.replace(lock(7, "ShareUpdateExclusiveLock"), part="its TOAST table", toast=True)
+    vacuum = msgspec.structs.replace(job(), verb="vacuum")
+    assert way.in_its_way([toast], msgspec.structs.replace(job(), verb="analyze")) == []
+    assert "ShareUpdateExclusiveLock on its TOAST table" in way.names_of([toast], vacuum)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actions import setting_statements as statements
 from actions.setting_rules import care, refused, risk
 from actions.setting_statements import Place
-from actions.setting_values import equal, wanted
+from actions.setting_values import elements, equal, wanted
 from console.dispatch.action import Risk
 from console.errors import UsageError
 from console.model.settings import Setting
@@ -134,3 +134,39 @@ def test_only_time_outs_and_logs_of_locks_are_of_low_risk() -> None:
     assert (risk("Lock_Timeout"), risk("work_mem")) == (Risk.LOW, Risk.MEDIUM)
     assert care("search_path", "postgresql")
     assert not care("lock_timeout", "postgresql")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ('"$user", public', ["$user", "public"]),
+        ('"a b" ,"c,d", "e""f"', ["a b", "c,d", 'e"f']),
+        ("", [""]),
+        ('""', [""]),
+        ("a,,b", ["a", "", "b"]),
+        ("a\nb , c", ["a\nb", "c"]),
+        ('"open, b', ['"open, b']),
+        ('"a"b, c', ['"a"b, c']),
+    ],
+)
+def test_a_list_is_split_outside_its_quotes(text: str, parts: list[str]) -> None:
+    assert elements(text) == parts
+
+
+def test_a_comma_within_quotes_stays_one_schema() -> None:
+    path = a_setting(name="search_path", kind="string", unit="", smallest=None, largest=None)
+    place = Place(flavor="postgresql", role="r")
+    (statement,) = statements.assign(place, path, 'public, "c,d", "it""s"')
+    assert statement.sql == """ALTER ROLE "r" SET "search_path" = 'public', 'c,d', 'it"s'"""
+    assert not equal(path, "public, c, d", 'public, "c,d"')
+    with pytest.raises(UsageError, match="a quote in it is not closed"):
+        wanted(path, 'public, "c')
+
+
+def test_blanks_and_commas_of_a_text_count() -> None:
+    prefix = a_setting(name="log_line_prefix", kind="string", unit="", smallest=None, largest=None)
+    assert wanted(prefix, "%m [%p] ") == "%m [%p] "
+    assert not equal(prefix, "%m, %p", "%m,%p")
+    assert not equal(prefix, '"%m"', "%m")
+    style = a_setting(name="DateStyle", kind="string", unit="", smallest=None, largest=None)
+    assert equal(style, "ISO, MDY", "ISO,MDY")

@@ -105,3 +105,9 @@ def test_a_document_is_one_line_and_says_the_same(text: str) -> None:
 @pytest.mark.parametrize("text", ["\U0001fae8", "\U000e0041", "\x7f", "\x85", "\u2028", "\U0010ffff"])
 def test_what_does_not_print_is_escaped_as_json_has_it(text: str) -> None:
     assert json.loads(output.encoded([text])) == [text]
+
+
+def test_a_note_moves_no_cursor_and_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of tables stand in warnings, and errors of servers in notes; line ends are the note's own."""
+    output.note("warning: x.\x1b]0;title\x07\x1b[31m\u202ered\n  hint: y")
+    assert capsys.readouterr().err == "warning: x.␛]0;title␇␛[31m�red\n  hint: y\n"

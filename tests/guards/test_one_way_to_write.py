@@ -55,7 +55,7 @@ EXCEPTIONS = {
         "ends the statement an Operator's own connection runs, which is recorded"
     ),
     ("console/engine/postgres/operator.py", "hint"): "the GRANT that is missing, for people to run",
-    ("console/engine/postgres/at_start.py", " may not: GRANT ALTER SYSTEM ON PARAMETER "): (
+    ("console/engine/postgres/rights.py", "GRANT ALTER SYSTEM ON PARAMETER "): (
         "the GRANT that is missing, for people to run"
     ),
     ("console/engine/postgres/transactions.py", "ROLLBACK PREPARED "): (

@@ -19,14 +19,12 @@ AUTO = "postgresql.auto.conf"
 
 
 async def read(link: Link, one: Setting, row: Record, rights: Record) -> Setting:
-    """The setting of the whole server, with what its files say and what the operator lacks for it."""
-    operator = link.target.operator
-    found = msgspec.structs.replace(one, lacking=lacking(rights, one.name, operator.user if operator else ""))
+    """The setting of the whole server, with what its files say."""
     if not one.restart:
-        return found
+        return one
     if rights["sees_files"]:
-        return written(found, row, await link.fetch("setting_files", "the configuration files", one.name))
-    return unseen(found, row, sees_all=rights["sees_all"], user=link.target.monitor.user)
+        return written(one, row, await link.fetch("setting_files", "the configuration files", one.name))
+    return unseen(one, row, sees_all=rights["sees_all"], user=link.target.monitor.user)
 
 
 # ---- pure --------------------------------------------------------------------------------------
@@ -61,12 +59,3 @@ def _source(row: Record, *, sees_all: bool) -> str:
     if row["source"] != "configuration file" or not sees_all:
         return ""
     return "entry" if (row["sourcefile"] or "").endswith(AUTO) else "file"
-
-
-def lacking(rights: Record, name: str, user: str) -> tuple[str, ...]:
-    who, found = quote_ident(user, "postgresql") if user else "", []
-    if rights["may_alter"] is False:
-        found.append(f"{user} may not: GRANT ALTER SYSTEM ON PARAMETER {name} TO {who}; (15+)")
-    if rights["may_reload"] is False:
-        found.append(f"{user} may not: GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {who};")
-    return tuple(found)

@@ -67,6 +67,10 @@ def key(row: Record) -> str:
     return f"{row['schema']}.{row['name']}"
 
 
+def _argument(row: Record) -> str:
+    return remedies.as_argument(row["schema"], row["name"])
+
+
 # ---- invalid -------------------------------------------------------------------------------------
 
 
@@ -82,7 +86,16 @@ def broken(row: Record, builders: Builders) -> IndexFinding | None:
         why = "a partitioned index is invalid until an index of each partition is attached to it"
         remedy = remedies.attach_index(row["sql_name"])
         return finding(row, Finding.INVALID, Severity.INFO, why=why, remedy=remedy)
-    drop = remedies.action("index.drop_invalid", index=key(row))
+    if row["attached"]:
+        why = f"its build failed: no query uses it, and its parent's index keeps it{_costs(row)}"
+        remedy = remedies.action("index.reindex", index=_argument(row))
+        return finding(row, Finding.INVALID, Severity.WARN, why=why, remedy=remedy)
+    return _left(row)
+
+
+def _left(row: Record) -> IndexFinding:
+    """What nobody wants any more, by the name that it was left with."""
+    drop = remedies.action("index.drop_invalid", index=_argument(row))
     if NEW.search(row["name"]):
         why = f"a concurrent rebuild failed: the index it should have replaced is still there{_costs(row)}"
         return finding(row, Finding.LEFTOVER_NEW, Severity.WARN, why=why, remedy=drop)
@@ -230,5 +243,5 @@ def bloated(row: Record, bloat: Bloat | None) -> IndexFinding | None:
         Severity.WARN if bloat.low >= BIG else Severity.NOTICE,
         bloat=bloat,
         why=f"about {share:.0%} of it is empty, by the planner's statistics",
-        remedy=remedies.action("index.reindex", index=key(row)),
+        remedy=remedies.action("index.reindex", index=_argument(row)),
     )

@@ -77,6 +77,7 @@ def index(row: Record, version: int, builder: int | None, definition: str = "") 
         definition=definition or words(row),
         concurrent=concurrent(row, version),
         partitioned=row["partitioned"],
+        attached=row["attached"],
         builder=builder,
     )
 

@@ -132,7 +132,7 @@ async def measure(link: Link, found: Way) -> Bloat:
 
 def held(error: LockTimeout, locks: Sequence[TableLock]) -> LockTimeout:
     """With who is in the way: who holds the table or the index exclusively, or waits to do so."""
-    inways = [one for one in locks if one.mode == AGAINST]
+    inways = [one for one in locks if one.mode == AGAINST and not one.part]
     if not inways:
         return error
     return LockTimeout(f"{error.message}: {'; '.join(_holder(one) for one in inways[:3])}", error.hint)

@@ -188,11 +188,7 @@ class PostgresOperator:
 
     async def missing(self, needs: Sequence[Need]) -> tuple[str, ...]:
         """By has_table_privilege and pg_has_role of this session itself, which lock no table."""
-
-        async def read(name: str, *args: object) -> Sequence[asyncpg.Record]:
-            return await self._fetch(name, *args, "")
-
-        return await rights.missing(needs, read, self.user, self._version)
+        return await rights.told(self._fetch, needs, rights.Who("", self.user, self._version))
 
     async def hold(self, name: str) -> str | None:
         """Take the lock `name` on this session; None when held now, else its holder in words."""

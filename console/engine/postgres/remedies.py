@@ -15,6 +15,11 @@ def role_in_sql(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else quote_ident(name, "postgresql")
 
 
+def as_argument(schema: str, name: str) -> str:
+    """A table or an index as the arguments of actions take it."""
+    return f"{role_in_sql(schema)}.{role_in_sql(name)}"
+
+
 def to_read_data(version: int, user: str) -> str:
     """What opens statistics and sequences: pg_stats and pg_sequence_last_value() ask for SELECT."""
     if version >= 140000:

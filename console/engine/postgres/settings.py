@@ -53,8 +53,7 @@ async def read(link: Link, name: str, scope: Scope) -> Setting | None:
     Raises UsageError for a role or a database that does not exist, PrivilegeMissing where the setting
     may exist and be hidden from this login.
     """
-    operator = link.target.operator.user if link.target.operator else ""
-    rights = (await link.fetch("setting_rights", "the settings", operator, name))[0]
+    rights = (await link.fetch("setting_rights", "the settings"))[0]
     found = await link.fetch("setting", "the setting", name)
     if not found:
         if not rights["sees_all"]:

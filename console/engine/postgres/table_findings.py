@@ -28,7 +28,9 @@ def bare_foreign_key(row: Record, since: Since) -> IndexFinding:
         since=since.at,
         why=f"a DELETE or a change of a key in {row['referenced']} reads this whole table{counted}",
         remedy=remedies.action(
-            "index.create", table=f"{row['schema']}.{row['table']}", column=tuple(row["columns"])
+            "index.create",
+            table=remedies.as_argument(row["schema"], row["table"]),
+            column=tuple(row["columns"]),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -16,11 +17,13 @@ from console.model.table_locks import TableLock
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What an oid is: a table, or an index of it."""
+    """What an oid is: a table, an index of it, or a part of it, by name: a partition or its TOAST table."""
 
     table: str
     number: int
     index: str = ""
+    part: str = ""
+    toast: bool = False
 
 
 async def read(link: Link, waits: Waits, tables: Sequence[tuple[str, str]]) -> tuple[TableLock, ...]:
@@ -54,16 +57,15 @@ def here(rows: Iterable[Record], database: int, own: int) -> list[Record]:
     ]
 
 
-def places(rows: Iterable[Record], tables: Iterable[tuple[str, str]]) -> dict[int, Place]:
-    """Of the relations that are these tables, or indexes of them."""
-    wanted = set(tables)
-    return {
-        row["index_oid"] or row["oid"]: Place(
-            table=f"{row['schema']}.{row['name']}", number=row["oid"], index=row["index"]
-        )
-        for row in rows
-        if (row["schema"], row["name"]) in wanted
-    }
+def places(rows: Iterable[Record], tables: Iterable[tuple[str, str]]) -> dict[int, list[Place]]:
+    """Of the relations that are these tables, or indexes or parts of them; a partition may be several."""
+    wanted, found = set(tables), defaultdict[int, list[Place]](list)
+    for row in rows:
+        if (row["schema"], row["name"]) in wanted:
+            table = f"{row['schema']}.{row['name']}"
+            what = {name: row[name] for name in ("index", "part", "toast")}
+            found[row["held"]].append(Place(table=table, number=row["oid"], **what))
+    return found
 
 
 def activity_database(rows: Iterable[Record], pid: int) -> int:
@@ -71,9 +73,9 @@ def activity_database(rows: Iterable[Record], pid: int) -> int:
     return next((row["database"] for row in rows if row["pid"] == pid), 0)
 
 
-def on(rows: Iterable[Record], places: Mapping[int, Place]) -> list[tuple[Record, Place]]:
+def on(rows: Iterable[Record], places: Mapping[int, Sequence[Place]]) -> list[tuple[Record, Place]]:
     """Held before waited for, the longest wait first."""
-    found = [(row, places[row["relation"]]) for row in rows if row["relation"] in places]
+    found = [(row, place) for row in rows for place in places.get(row["relation"], ())]
     found.sort(key=lambda pair: (not pair[0]["granted"], -(pair[0]["seconds"] or 0.0), pair[0]["pid"] or 0))
     return found
 
@@ -86,6 +88,8 @@ def lock(row: Record, place: Place, owners: locks.Owners, sessions: Mapping[int,
         table=place.table,
         number=place.number,
         index=place.index,
+        part=place.part,
+        toast=place.toast,
         mode=row["mode"],
         granted=row["granted"],
     )

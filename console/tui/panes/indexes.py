@@ -83,13 +83,12 @@ class IndexesPane(ActingPane[IndexHealth, IndexFinding]):
     def action_of(self, item: IndexFinding | None, name: str) -> str:
         """The remedy says which action, and with what."""
         if name == "mend" and item is not None:
-            return item.remedy.partition(" ")[0]
+            return item.action
         return self.verbs[name].action
 
     def unfit(self, item: IndexFinding, name: str) -> str:
         if name == "mend":
-            first = item.remedy.partition(" ")[0]
-            return "" if "." in first and first.islower() else f"no action does this: {item.remedy}"
+            return "" if item.action else f"no action does this: {item.remedy}"
         if name == "drop":
             return "" if item.finding in _DROPPED else "only an invalid index is dropped here"
         return "" if item.number and item.name else "this finding has no index to rebuild"

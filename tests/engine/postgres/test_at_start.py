@@ -59,12 +59,3 @@ def test_without_the_files_the_grant_is_a_note() -> None:
 )
 def test_where_the_running_value_came_from(over: dict[str, Any], sees_all: bool, source: str) -> None:
     assert at_start._source(a_row(**over), sees_all=sees_all) == source
-
-
-def test_a_role_that_is_not_there_lacks_nothing_for_certain() -> None:
-    unknown: Any = {"may_alter": None, "may_reload": None}
-    assert at_start.lacking(unknown, "max_connections", "op") == ()
-    neither: Any = {"may_alter": False, "may_reload": False}
-    alter, reload = at_start.lacking(neither, "max_connections", "op")
-    assert "GRANT ALTER SYSTEM ON PARAMETER max_connections" in alter
-    assert "pg_reload_conf()" in reload

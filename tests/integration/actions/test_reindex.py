@@ -402,3 +402,96 @@ async def test_rights_on_the_schema_are_missing_rights_too(
     assert any(f'GRANT CREATE ON SCHEMA "deep" TO {MAINTAINER}' in line for line in made.warnings)
     await desk.as_superuser(f"grant create on schema deep to {MAINTAINER}", database=shop.database)
     assert (await desk.run("index.create", table="deep.a", column="n")).exit is Exit.OK
+
+
+PARTLY_INDEXED = (
+    "create table e (id int, n int) partition by range (id)",
+    "create table e1 partition of e for values from (0) to (9) partition by list (n)",
+    "create table e11 partition of e1 for values in (1)",
+    "create table e12 partition of e1 for values in (2)",
+    "create index e_id on only e (id)",
+    "create index e1_id on only e1 (id)",
+    "create index e11_id on e11 (id)",
+    "alter index e_id attach partition e1_id",
+    "alter index e1_id attach partition e11_id",
+)
+
+
+async def test_what_stands_for_the_indexes_of_partitions_is_never_dropped_with_them(
+    desk: Desk, shop: Scene
+) -> None:
+    """It is invalid because one partition has none, and its DROP would take those of the others along."""
+    setup = await shop.client("setup")
+    for statement in PARTLY_INDEXED:
+        await setup.run(statement)
+    before = await indexes(desk, shop.database)
+    assert before == {"e_id": False, "e1_id": False, "e11_id": True, "orders_pkey": True}
+    for plan in (await desk.plan("index.drop_invalid", all=True), await desk.plan("database.maintain")):
+        assert not [one for one in plan.statements if one.startswith("drop")], plan.statements
+    with pytest.raises(UsageError, match="drops the indexes of its partitions too"):
+        await desk.plan("index.drop_invalid", index="e1_id")
+    await desk.run("index.drop_invalid", all=True)
+    await desk.run("database.maintain")
+    assert await indexes(desk, shop.database) == before
+
+
+async def test_an_invalid_index_of_a_partition_is_rebuilt_where_its_parent_keeps_it(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table e (id int, n int) partition by range (id)")
+    await setup.run("create table e1 partition of e for values from (0) to (9)")
+    await setup.run("create index e_id on only e (id)")
+    await setup.run("create index e1_id on e1 (id)")
+    await desk.as_superuser(
+        "update pg_index set indisvalid = false where indexrelid = 'e1_id'::regclass", database=shop.database
+    )
+    await setup.run("alter index e_id attach partition e1_id")
+    plan = await desk.plan("database.maintain")
+    assert 'reindex index concurrently "public"."e1_id"' in plan.statements
+    assert not [one for one in plan.statements if one.startswith("drop")], plan.statements
+    run = await desk.run("database.maintain")
+    assert run.exit is Exit.OK, run.error
+    assert (await indexes(desk, shop.database))["e1_id"] is True
+
+
+LONG = "🐘" * 15 + "abc"  # 63 bytes: what a rebuild calls its work is cut within a character
+
+
+async def test_what_a_stopped_rebuild_of_a_long_name_left_is_dropped(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run(f'create index "{LONG}" on orders (n)')
+    old = await shop.client("old report")
+    await old.run("begin isolation level repeatable read")
+    await old.run("select count(*) from orders")
+    running = asyncio.create_task(desk.run("index.reindex", index=f'public."{LONG}"', wait="1s"))
+
+    async def gave_up() -> bool:
+        found = await desk.as_superuser(
+            "select count(*) from pg_stat_activity where query like 'drop index%' and state = 'active'",
+            database=shop.database,
+        )
+        return found == [(1,)]
+
+    await until(gave_up)
+    await old.run("commit")
+    run = await asyncio.wait_for(running, 30)
+    assert run.exit is Exit.FAILED
+    assert await indexes(desk, shop.database) == {"orders_pkey": True, LONG: True}
+
+
+async def test_what_others_left_since_the_plan_is_not_touched(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    plan = await desk.plan("index.reindex", index="orders_pkey")
+    await fail_to_rebuild(shop, postgres)
+    run = await desk.apply(plan)
+    assert run.exit is Exit.OK, run.error
+    assert await indexes(desk, shop.database) == {"orders_pkey": True, "orders_pkey_ccnew": False}
+    made = await desk.plan("index.create", table="orders", column="n", name="twice", unique=True)
+    setup = await shop.client("setup")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await setup.run("create unique index concurrently twice on orders (n)")
+    with pytest.raises(UsageError, match="already"):
+        await desk.apply(made)
+    assert "twice" in await indexes(desk, shop.database)

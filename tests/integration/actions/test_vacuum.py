@@ -411,3 +411,49 @@ async def test_a_table_made_anew_since_the_plan_is_told_so(desk: Desk, shop: Sce
     await setup.run("create table fleeting (id int)")
     with pytest.raises(Stale, match=r"table public\.fleeting was dropped and made anew"):
         await desk.apply(plan)
+
+
+async def test_who_holds_a_partition_up_is_named_for_its_whole_tree(desk: Desk, shop: Scene) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table e (id int, n int) partition by range (id)")
+    await setup.run("create table e1 partition of e for values from (0) to (9) partition by list (n)")
+    await setup.run("create table e11 partition of e1 for values in (1)")
+    other = await shop.client("dba")
+    await other.run("begin")
+    await other.run("lock table e11 in share update exclusive mode")
+    plan = await desk.plan("table.analyze", table="e", tries=1, lock_timeout="200ms")
+    held = f"session {other.id}"
+    assert [line for line in plan.forecast if "held up now" in line and held in line and "public.e11" in line]
+    run = await desk.apply(plan)
+    assert run.error is not None
+    assert held in run.error.message
+    assert "on public.e11" in run.error.message
+
+
+async def test_who_works_on_the_toast_table_holds_a_vacuum_up(
+    desk: Desk, shop: Scene, postgres: PostgresServer
+) -> None:
+    setup = await shop.client("setup")
+    await setup.run("create table long (id int, v text)")
+    await setup.run("alter table long alter v set storage external")
+    await setup.run("insert into long select g, repeat('x', 8000) from generate_series(1, 300) g")
+    await setup.run("delete from long")
+    admin = await postgres.connect(database=shop.database)
+    toast = await admin.fetchval("select reltoastrelid::regclass::text from pg_class where relname = 'long'")
+    await admin.execute("set vacuum_cost_delay = 100; set vacuum_cost_limit = 1")
+    slow = asyncio.create_task(admin.execute(f"vacuum {toast}"))
+    try:
+
+        async def held() -> bool:
+            plan = await desk.plan("table.vacuum", table="long")
+            return any("held up now" in line and "its TOAST table" in line for line in plan.forecast)
+
+        await until(held)
+        plan = await desk.plan("table.analyze", table="long")
+        assert not [line for line in plan.forecast if "held up now" in line]
+        run = await desk.run("table.vacuum", table="long", tries=1, lock_timeout="200ms")
+        assert run.error is not None
+        assert f"session {admin.get_server_pid()}" in run.error.message
+    finally:
+        admin.terminate()
+        await asyncio.gather(slow, return_exceptions=True)

@@ -64,6 +64,8 @@ async def test_it_is_named_and_never_ended_by_accident(server: ScratchServer, tm
     rows = "select g as id, repeat('x', 500) as t from generate_series(1, 50000) g"
     await admin.execute(f"create table big as {rows}")
     await admin.execute("create index big_id on big (id)")
+    await admin.execute("create table whole (like big) partition by range (id)")
+    await admin.execute("alter table whole attach partition big for values from (0) to (100000)")
     await admin.execute(BURN)
     await admin.execute("create table small as select 1 as id; create index small_id on small (id)")
 
@@ -83,8 +85,8 @@ async def test_it_is_named_and_never_ended_by_accident(server: ScratchServer, tm
         work = [one for one in (await engine.progress()).work if one.object == "public.big"]
         assert [(one.automatic, one.wraparound) for one in work] == [(True, True)]
         dispatcher = Dispatcher(Registry(actions.ALL), ledger, Policy())
-        for name in ("table.vacuum", "table.analyze"):
-            plan = await dispatcher.plan(name, engine, {"table": "big"})
+        for name, table in (("table.vacuum", "big"), ("table.analyze", "big"), ("table.analyze", "whole")):
+            plan = await dispatcher.plan(name, engine, {"table": table})
             assert any("against wraparound" in line for line in plan.refusals)
             with pytest.raises(Refused, match="against wraparound"):
                 await dispatcher.apply(plan, engine, Approval(reason="a test"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 
 import asyncpg
@@ -62,6 +63,20 @@ async def test_a_failed_concurrent_build_leaves_an_invalid_index(desk: Desk) -> 
     assert one.remedy == "index.drop_invalid index=public.t_id"
     assert one.why == "its concurrent build failed: no query uses it"  # and no write updates it yet
     assert (await index(desk, "t_id")).state == "invalid"
+
+
+async def test_odd_names_are_quoted_in_what_mends_them(desk: Desk) -> None:
+    await desk.run('create table "Odd.table" (id int)', 'insert into "Odd.table" values (1), (1)')
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await desk.admin.execute('create unique index concurrently "odd ""i" on "Odd.table" (id)')
+    one = await only(desk, Finding.INVALID)
+    assert shlex.split(one.remedy) == ["index.drop_invalid", 'index=public."odd ""i"']
+    await desk.run(
+        "create table c (id int primary key)",
+        'alter table "Odd.table" add foreign key (id) references c not valid',
+    )
+    (key,) = await findings(desk, Finding.NO_INDEX_ON_FOREIGN_KEY)
+    assert shlex.split(key.remedy) == ["index.create", 'table=public."Odd.table"', "column=id"]
 
 
 async def test_one_that_failed_late_costs_every_write(desk: Desk) -> None:
