@@ -56,7 +56,8 @@ PLAN_MINUTES = 30
 CLOCKS = timedelta(minutes=5)  # by which those of two machines may differ
 LONGEST_KEY = 200
 APPROVAL_SECONDS = 2.0
-STDOUT = STDIN = "-"
+STDOUT = "-"
+STDIN = Path("-")  # whatever it is: a pipe, a file, the socket of an SSH server
 PLAN = "dbdeck/plan/1"
 _NO_INTENT = range(Exit.USAGE, Exit.LOCKED + 1)
 _NO_PLAN = (msgspec.DecodeError, msgspec.ValidationError, TypeError, RecursionError)
@@ -194,7 +195,7 @@ def _as_file(name: str) -> str:
 
 
 def _is_file(name: str) -> bool:
-    return name == STDIN or "/" in name or name.endswith(".json")
+    return name == str(STDIN) or "/" in name or name.endswith(".json")
 
 
 def load_plan(path: Path) -> Plan:
@@ -203,10 +204,11 @@ def load_plan(path: Path) -> Plan:
 
     Who edits a file can make its hash and its time anew: what it says is looked at by `Dispatcher.vouched`.
     """
-    if not path.exists():
+    if path != STDIN and not path.exists():
         raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
-        document = msgspec.json.decode(read_named(path), type=dict[str, Any])
+        text = sys.stdin.buffer.read() if path == STDIN else read_named(path)
+        document = msgspec.json.decode(text, type=dict[str, Any])
         schema = document.get("schema")
         plan = msgspec.convert(document, Plan) if schema == PLAN else None
         same = plan is not None and document.get("hash") == plan.hash
@@ -327,7 +329,7 @@ def _saved(name: str, arguments: tuple[str, ...], options: ApplyOptions) -> Plan
         return None
     if arguments or options.args_from:
         raise UsageError("a saved plan takes no arguments; nothing was executed")
-    plan = load_plan(Path("/dev/stdin" if name == STDIN else name))
+    plan = load_plan(Path(name))
     if options.target and options.target != plan.target:
         raise UsageError(
             f"the plan in {name} is for {plan.target}, not for {options.target}; nothing was executed",
