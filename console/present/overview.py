@@ -45,10 +45,10 @@ def columns(spark: int = SPARK) -> tuple[Column, ...]:
     return (
         Column(title="target", width=16, least=10),
         Column(title="", width=9),
-        Column(title="what is wrong", width=60, least=33, grow=True),
+        Column(title="what is wrong", width=60, least=32, grow=True),
         Column(title="waits", width=5, align="right"),
         plot(2),
-        Column(title="conn", width=8, align="right", drop=1),
+        Column(title="conn", width=9, align="right", drop=1),
         plot(7),
         Column(title="work/s", width=7, align="right", drop=3),
         plot(6),
