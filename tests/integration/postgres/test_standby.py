@@ -197,6 +197,31 @@ async def test_replay_waits_for_a_readers_lock_and_for_an_old_snapshot(couple: C
     await reader.close()
 
 
+async def test_how_much_is_left_to_a_slot_of_a_standby_is_not_known(couple: Couple) -> None:
+    """PostgreSQL tells a figure there, which grows with the position and not with what is left."""
+    standby = await connect(couple.standby)
+    await standby.execute("alter system set max_slot_wal_keep_size = '64MB'")
+    await standby.execute("select pg_reload_conf()")
+    await standby.execute("select pg_create_physical_replication_slot('casc', true)")
+    try:
+        for _ in range(50):
+            if await standby.fetchval("select safe_wal_size from pg_replication_slots") is not None:
+                break
+            await asyncio.sleep(0.1)
+        told = await standby.fetchval(
+            "select safe_wal_size > 64 * 1024 * 1024 * 1.5 from pg_replication_slots"
+        )
+        async with open_engine(couple.target(couple.standby)) as engine:
+            (slot,) = await engine.slots()
+        assert told, "PostgreSQL counts it now: see slots.sql"
+        assert (slot.name, slot.safe_bytes) == ("casc", None)
+    finally:
+        await standby.execute("select pg_drop_replication_slot('casc')")
+        await standby.execute("alter system reset max_slot_wal_keep_size")
+        await standby.execute("select pg_reload_conf()")
+        await standby.close()
+
+
 async def test_feedback_holds_the_primary_with_and_without_a_slot(couple: Couple) -> None:
     primary, standby, reader = (
         await connect(couple.primary),

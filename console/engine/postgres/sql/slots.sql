@@ -16,7 +16,8 @@ select s.slot_name::text as name,
        case when s.wal_status = 'lost' then null
             when s.invalidation_reason is not null then null  --: postgresql>=170000
             else (r.here - s.restart_lsn)::int8 end as retained_bytes,
-       s.safe_wal_size::int8 as safe_bytes,
+       -- A standby counts it from where it has itself written WAL, which is nowhere.
+       case when not pg_is_in_recovery() then s.safe_wal_size::int8 end as safe_bytes,
        s.wal_status,
        case when s.conflicting then 'conflicting' end as conflicting,  --: postgresql>=160000
        null::text as conflicting,  --: postgresql<160000
