@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from actions import slot_statements as statements
+from actions.draft import ground
 from actions.following import pause
 from actions.words import counted, who
 from console import __version__
@@ -56,7 +57,8 @@ class DropSlot:
     Args = SlotArgs
 
     async def plan(self, engine: Engine, args: SlotArgs) -> Plan:
-        server = await engine.identity()
+        # A standby has slots of its own, which may be dropped there.
+        server = (await ground(self, engine, reads=True)).server
         slots = await engine.slots()
         slot = _find(slots, args.name)
         return Plan(

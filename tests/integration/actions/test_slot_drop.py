@@ -18,12 +18,13 @@ from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.registry import Registry
 from console.engine.open import open_operator
 from console.engine.port import Statement
-from console.errors import Exit, Refused, Stale
+from console.errors import Exit, Refused, Stale, UsageError
 from console.model.policy import Policy
 from console.model.target import Target
 from tests.command import Command
 from tests.integration.actions.conftest import Desk, desk_on, superuser, until
 from tests.servers import accounts
+from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
 
 STANDBY = "dbdeck_test_standby"
@@ -96,6 +97,14 @@ async def admit_replication(server: PostgresServer) -> None:
         rules.write_text(line + rules.read_text())
         await superuser(server, "select pg_reload_conf()")
         await asyncio.sleep(0.3)
+
+
+async def test_on_a_server_without_slots_it_is_said_whom_the_action_is_for(
+    mysql: MysqlServer, tmp_path: Path
+) -> None:
+    async with desk_on(mysql, tmp_path) as desk:
+        with pytest.raises(UsageError, match=r"slot\.drop is for postgresql, and this is M"):
+            await desk.plan("slot.drop", name="standby_1")
 
 
 async def test_an_inactive_physical_slot_is_dropped_once(desk: Desk) -> None:
