@@ -12,7 +12,7 @@ import msgspec
 from actions import in_the_way, limits
 from actions import jobs as job_list
 from actions.jobs import Job, jobs_of
-from actions.limits import WorkArgs, limits_of
+from actions.limits import WorkArgs, check_guards, limits_of
 from actions.names import Name, show_name
 from actions.table_statements import POSTGRES
 from actions.words import counted, some
@@ -109,6 +109,7 @@ async def plan(
     `again` where given.
     """
     bounds = limits_of(args)
+    await check_guards(on.engine, bounds)
     patient = [job for job in jobs if job.patient]
     locks = await on.engine.table_locks(tables_of(jobs))
     return Plan(

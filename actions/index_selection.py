@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+
 from actions.limits import WorkArgs
 from actions.names import parse_name, show_name
 from actions.selection import MOST, WAYS, TableArgs, leaves, one_way, select, ways_of
@@ -22,7 +26,7 @@ class IndexArgs(WorkArgs, frozen=True, kw_only=True, forbid_unknown_fields=True)
     table: Names = ()
     schema: str = ""
     pattern: str = ""
-    worst: int = 0
+    worst: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
     all: bool = False
     leftover: Names = ()
     concurrently: bool = True

@@ -9,6 +9,7 @@ import msgspec
 from actions.ladder import longest_seconds
 from actions.words import duration
 from console.dispatch.action import Plan
+from console.engine.port import Engine
 from console.errors import UsageError
 from console.model.table_locks import Load
 from console.present.units import age, span
@@ -87,6 +88,20 @@ def _given(name: str, value: Duration) -> float | None:
         ) from None
 
 
+async def check_guards(engine: Engine, limits: Limits) -> None:
+    """Raises UsageError for a guard that would see nothing and so hold nothing back, and what keeps the load
+    from being read.
+    """
+    if not limits.guarded:
+        return
+    load = await engine.load()
+    if limits.max_lag is not None and load.lag_seconds is None and load.why:
+        raise UsageError(
+            f"max_lag={span(limits.max_lag)} would hold nothing back: {load.why}; nothing was executed",
+            "leave max_lag= away, and watch the replicas where they are",
+        )
+
+
 def planned(plan: Plan) -> Limits:
     return msgspec.convert(plan.subject["limits"], Limits)
 
@@ -101,6 +116,8 @@ def pausing(load: Load, limits: Limits) -> str:
     if limits.max_load is not None and load.running > limits.max_load:
         return f"{load.running} statements run, more than max_load {limits.max_load}"
     lag = load.lag_seconds
+    if limits.max_lag is not None and lag is None and load.why:
+        return f"how far a replica is behind is not known: {load.why}"
     if limits.max_lag is not None and lag is not None and lag > limits.max_lag:
         name = load.replica or "unknown"
         return f"replica {name} is {age(lag)} behind, more than max_lag {age(limits.max_lag)}"

@@ -14,6 +14,7 @@ from actions import row_words as words
 from actions.batches import bounds, perform
 from actions.draft import Ground
 from actions.fact_words import BATCHES
+from actions.limits import check_guards
 from actions.limits import words as limit_words
 from actions.names import show_name
 from actions.row_choice import (
@@ -69,8 +70,8 @@ class RowWork:
     )
 
     async def _planned(self, on: Ground, args: RowArgs, site: RowSite, wanted: Wanted) -> Plan:
-        bounds(args)
         engine: Engine = on.engine
+        await check_guards(engine, bounds(args))
         archive, create = await archive_of(engine, args, site, on.server)
         lot = lot_for(args, site, wanted, archive, on.server)
         lot = msgspec.structs.replace(lot, search_path=await names_looked_for(engine))

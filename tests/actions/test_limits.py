@@ -35,6 +35,7 @@ def test_load_and_lag_pause_and_critical_load_stops() -> None:
     assert "max_load 10" in pausing(Load(running=11), limits)
     assert "replica db2 is 6s behind" in pausing(Load(running=1, lag_seconds=6.0, replica="db2"), limits)
     assert pausing(Load(running=1, lag_seconds=None), limits) == ""
+    assert "not known: it hides" in pausing(Load(running=1, lag_seconds=None, why="it hides"), limits)
     assert stopping(Load(running=20), limits) == ""
     assert "critical_load 20" in stopping(Load(running=21), limits)
     assert stopping(Load(running=999), Limits()) == ""

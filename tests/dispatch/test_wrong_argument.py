@@ -19,6 +19,7 @@ REGISTRY = Registry(actions.ALL)
         ("table.vacuum", {"jobs": "0"}, "jobs=0: it takes a whole number from 1 to 32"),
         ("table.vacuum", {"jobs": "many"}, "jobs=many: it takes a whole number from 1 to 32"),
         ("table.vacuum", {"jobs": 1.5}, "jobs=1.5: it takes a whole number from 1 to 32"),
+        ("index.reindex", {"worst": "-3"}, "worst=-3: it takes a whole number from 0 to 10000"),
         ("table.vacuum", {"max_load": "-1"}, "max_load=-1: it takes a whole number of 0 or more"),
         ("table.vacuum", {"cost_delay": "200"}, "cost_delay=200: it takes a number from 0 to 100"),
         ("table.vacuum", {"freeze": "maybe"}, "freeze=maybe: it takes true or false"),

@@ -42,6 +42,14 @@ async def test_a_table_is_analyzed_and_the_servers_answer_is_the_proof(desk: Des
     assert run.statements == (f"analyze local table `{shop.database}`.`orders`",)
 
 
+async def test_a_guard_that_would_see_nothing_is_refused(desk: Desk, shop: Scene) -> None:
+    """How far its replicas are behind a source does not know: the plan promised to wait for them."""
+    given = {"table": table(shop), "max_lag": "5s"}
+    for name, more in (("table.optimize", {"replicate": True}), ("table.analyze", {})):
+        with pytest.raises(UsageError, match="would hold nothing back"):
+            await desk.plan(name, **given, **more)
+
+
 async def test_a_table_is_rebuilt(desk: Desk, shop: Scene) -> None:
     run = await desk.run("table.optimize", table=table(shop))
     assert (run.exit, run.effect) == (Exit.OK, "applied"), run
