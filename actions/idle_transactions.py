@@ -21,9 +21,10 @@ from console.dispatch.action import Plan, Result, Risk, Step, Verdict, Watch
 from console.dispatch.facts import Facts
 from console.dispatch.operator import Operator
 from console.engine.port import Engine
-from console.errors import Refused, UsageError
+from console.errors import DbdeckError, Refused, UsageError
 from console.model.blocking import BlockingTree
 from console.model.sessions import Session, State
+from console.model.target import ServerIdentity
 
 # A refusal may be about one session (a superuser's); so many in a row are about the operator.
 REFUSALS = 3
@@ -31,6 +32,7 @@ LISTED = 20
 _IDLE = (State.IDLE_IN_TRANSACTION, State.ABORTED)
 _FIELDS = ("user", "database", "application", "client")
 Many = tuple[str, ...]
+NOTHING: Mapping[int, str] = {}
 
 
 class IdleArgs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +89,7 @@ class TerminateIdle:
         older, _ = duration(args.older_than), _globs(args.exclude)
         server = await engine.identity()
         sessions, tree = await engine.sessions(), await engine.locks()
-        found = choose(sessions, tree, args, self._only)
+        found = choose(sessions, tree, args, self._only, prepared=await _prepared(engine, server))
         subjects = [aim.session for aim in found.aims]
         return Plan(
             action=self.name,
@@ -144,8 +146,24 @@ def _which(aim: Aim) -> tuple[Any, ...]:
 # ---- choosing ----------------------------------------------------------------------------------
 
 
+async def _prepared(engine: Engine, server: ServerIdentity) -> Mapping[int, str]:
+    """XA transactions that connected sessions have prepared; those of PostgreSQL have no session."""
+    if server.flavor == "postgresql":
+        return {}
+    try:
+        found = await engine.transactions()
+    except DbdeckError:
+        return {}
+    return {one.session.id: one.session.prepared for one in found if one.session.prepared is not None}
+
+
 def choose(
-    sessions: Iterable[Session], tree: BlockingTree, args: IdleArgs, only: Sequence[Aim] | None = None
+    sessions: Iterable[Session],
+    tree: BlockingTree,
+    args: IdleArgs,
+    only: Sequence[Aim] | None = None,
+    *,
+    prepared: Mapping[int, str] = NOTHING,
 ) -> Found:
     """Among `sessions`, those that fit; the protected, excluded and surplus ones are told, not ended, nor is
     whoever is none of `only`, whose order they have then.
@@ -157,7 +175,9 @@ def choose(
         if not (_idle(session, older) and _fits(session, args)):
             continue
         number = blocks.get(session.id, 0)
-        reason = _spared(session, args) or _unsure(session, number, tree, args)
+        xa = prepared.get(session.id)
+        reason = forecast.detaches(xa) if xa is not None else _spared(session, args)
+        reason = reason or _unsure(session, number, tree, args)
         if reason:
             spared.append((session, reason))
         else:

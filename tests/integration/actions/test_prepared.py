@@ -169,7 +169,10 @@ async def test_ending_its_client_is_not_said_to_free_anybody(
         key = await desk.key(client.id)
         chain = await desk.plan("chain.break", root=client.id, started_at=key["started_at"])
         plan = await desk.plan("session.terminate", **key)
+        idle = await desk.plan("session.terminate_idle", older_than=0.1, database=shop.database)
         await client.run("xa rollback 'here'")
+        assert idle.subject["sessions"] == [], "it would be ended in vain"
+        assert any("'here' is prepared and stays" in line for line in idle.warnings), idle
         assert len(chain.refusals) == 1, chain
         for word in (
             "'here' is prepared and stays",
