@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from tests.command import Command
+from tests.integration.actions.conftest import superuser
+from tests.servers import accounts
 from tests.servers.postgres import PostgresServer
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -115,10 +117,14 @@ async def test_a_rule_ends_at_so_many_targets(postgres18: PostgresServer, tmp_pa
     values = yaml.safe_load(command.config.read_text())
     command.write({**values, "policy_file": str(policy)})
     codes: dict[str, tuple[int, ...]] = {}
+    rights = ("alter system on parameter work_mem", "execute on function pg_reload_conf()")
+    await superuser(postgres18, *(f"grant {right} to {accounts.OPERATOR}" for right in rights))
     for name in (*names, "a"):
         words = ("setting.set", "-t", name, "name=work_mem", "value=5MB", "scope=server")
         done = await command.run("apply", *words, "--reason", "x", "--yes")
         codes[name] = (*codes.get(name, ()), done.code)
+    revoked = (f"revoke {right} from {accounts.OPERATOR}" for right in rights)
+    await superuser(postgres18, *revoked, "alter system reset work_mem")
     assert codes["c"] == (4,), codes
     assert 4 not in (*codes["a"], *codes["b"]), codes
     shown = await command.run("audit", "list", "--json", "--limit", "50")
