@@ -109,7 +109,7 @@ async def plan(
     `again` where given.
     """
     bounds = limits_of(args)
-    await check_guards(on.engine, bounds)
+    unseen = await check_guards(on.engine, bounds)
     patient = [job for job in jobs if job.patient]
     locks = await on.engine.table_locks(tables_of(jobs))
     return Plan(
@@ -128,7 +128,7 @@ async def plan(
             *in_the_way.forecast(locks, jobs),
             *limits.words(bounds, patient=len(patient), others=len(jobs) - len(patient)),
         ),
-        warnings=in_the_way.warnings(locks, jobs),
+        warnings=(*in_the_way.warnings(locks, jobs), *unseen),
         refusals=in_the_way.refusals(locks, jobs),
         observed=job_list.observed(jobs),
         pieces=job_list.pieces(jobs),

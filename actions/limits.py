@@ -88,18 +88,24 @@ def _given(name: str, value: Duration) -> float | None:
         ) from None
 
 
-async def check_guards(engine: Engine, limits: Limits) -> None:
-    """Raises UsageError for a guard that would see nothing and so hold nothing back, and what keeps the load
-    from being read.
+async def check_guards(engine: Engine, limits: Limits) -> tuple[str, ...]:
+    """What a guard does not see, as warnings. Raises UsageError for one that would see nothing and so hold
+    nothing back, and what keeps the load from being read.
     """
     if not limits.guarded:
-        return
+        return ()
     load = await engine.load()
     if limits.max_lag is not None and load.lag_seconds is None and load.why:
         raise UsageError(
             f"max_lag={span(limits.max_lag)} would hold nothing back: {load.why}; nothing was executed",
             "leave max_lag= away, and watch the replicas where they are",
         )
+    if limits.max_lag is None or load.streams <= (asked := len(engine.target.replicas)):
+        return ()
+    return (
+        f"{load.streams} connections read the binary log, and {asked} of its replicas are asked for max_lag= "
+        "(labels `replica_of` of the config name them): how far others are behind is not seen",
+    )
 
 
 def planned(plan: Plan) -> Limits:

@@ -71,7 +71,7 @@ class RowWork:
 
     async def _planned(self, on: Ground, args: RowArgs, site: RowSite, wanted: Wanted) -> Plan:
         engine: Engine = on.engine
-        await check_guards(engine, bounds(args))
+        unseen = await check_guards(engine, bounds(args))
         archive, create = await archive_of(engine, args, site, on.server)
         lot = lot_for(args, site, wanted, archive, on.server)
         lot = msgspec.structs.replace(lot, search_path=await names_looked_for(engine))
@@ -96,7 +96,7 @@ class RowWork:
                 *await words.examples(engine, lot, site, on.server.flavor),
                 *limit_words(bounds(args), patient=0, others=1),
             ),
-            warnings=(*wanted.warnings, *words.warnings(site, lot)),
+            warnings=(*wanted.warnings, *words.warnings(site, lot), *unseen),
             refusals=(*wanted.refusals, *words.refusals(site, args, wanted)),
             confirm=lot.archive is None and rows > 0,
             undo=words.undo(on.server, lot),

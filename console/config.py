@@ -121,12 +121,17 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     def replicas_of(self, name: str) -> tuple[Target, ...]:
         """The targets whose label `replica_of` names this one."""
-        return tuple(one for one in self.all_targets() if one.labels.get("replica_of") == name)
+        return tuple(
+            _target(one, entry, self.rotation, self.drills)
+            for one, entry in self.targets.items()
+            if entry.labels.get("replica_of") == name
+        )
 
     def target(self, name: str) -> Target:
         """Raises ConfigError with the nearest name."""
         if name in self.targets:
-            return _target(name, self.targets[name], self.rotation, self.drills)
+            found = _target(name, self.targets[name], self.rotation, self.drills)
+            return msgspec.structs.replace(found, replicas=self.replicas_of(name))
         near = difflib.get_close_matches(name, self.targets, n=1)
         raise ConfigError(
             f"the config has no target {name!r}",

@@ -27,7 +27,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     Without an operator login the target is read-only. `log` is the server's own log as a path on this
     machine, for servers whose log cannot be read through SQL. `rotation` is what holds for its passwords,
-    `drills` for its backups.
+    `drills` for its backups. `replicas` are the targets that the config calls so (`replica_of`), without
+    theirs.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     rotation: Rule = Rule()
     drills: DrillRule = DrillRule()
+    replicas: tuple[Target, ...] = ()
 
     @property
     def local(self) -> bool:

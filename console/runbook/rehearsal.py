@@ -34,6 +34,7 @@ _TARGET: Final = {
     "engine": "postgres",
     "labels": {},
     "read_only": False,
+    "replicas": 0,
 }
 _SERVER: Final = {
     "flavor": "postgresql",

@@ -340,6 +340,7 @@ def facts(target: Target, server: ServerIdentity) -> dict[str, Any]:
             "engine": str(target.engine),
             "labels": dict(target.labels),
             "read_only": target.read_only,
+            "replicas": len(target.replicas),
         },
         "server": {
             "flavor": server.flavor,

@@ -15,6 +15,7 @@ from console.engine.mysql.look import look_at_all
 from console.errors import UsageError
 
 if TYPE_CHECKING:
+    from console.engine.mysql.followers import Followers
     from console.engine.mysql.progress import ProgressReader
     from console.engine.mysql.purge import Purger
     from console.engine.mysql.snapshot import MysqlSnapshot
@@ -71,9 +72,21 @@ class MysqlEngine:
 
         return ProgressReader(self._link)
 
+    @cached_property
+    def _followers(self) -> Followers | None:
+        replicas = tuple(one for one in self.target.replicas if one.engine is self.target.engine)
+        if not replicas:
+            return None
+        from console.engine.mysql.followers import Followers
+
+        return Followers(replicas)
+
     async def close(self) -> None:
         await self._deadlocks.close()
         await self._link.close()
+        followers = self.__dict__.get("_followers")  # nobody may have asked
+        if followers is not None:
+            await followers.close()
 
     async def identity(self) -> ServerIdentity:
         async with self._link.lock:
@@ -296,7 +309,7 @@ class MysqlEngine:
         from console.engine.mysql.load import load
 
         async with self._link.lock:
-            return await load(self._link)
+            return await load(self._link, self._followers)
 
     async def measurement(self, schema: str, name: str) -> Measurement:
         """Always one with a refusal: see there."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,8 +15,14 @@ from console.model.overview import REPLICA_UNKNOWN
 from console.model.sessions import Protection, Session, State
 from console.model.table_locks import Load
 
+if TYPE_CHECKING:
+    from console.engine.mysql.followers import Followers
+
 Record = Mapping[str, Any]
-_ON_A_SOURCE = "a source does not know how far its replicas are behind: make them targets"
+_ON_A_SOURCE = (
+    "a source does not know how far its replicas are behind: make them targets with `replica_of` among their "
+    "labels"
+)
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,21 +37,30 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
     halted: bool = False
 
 
-async def load(link: Link) -> Load:
-    """Raises PrivilegeMissing where sessions are hidden. A lag that is not known is None, with a reason."""
+async def load(link: Link, followers: Followers | None = None) -> Load:
+    """Of a source whose replicas are known the lag is theirs; of a replica it is its own, or theirs where one
+    is further behind. One that is not known is None, with a reason. Raises PrivilegeMissing where sessions
+    are hidden.
+    """
     seen = await look_at_all(link)
     found = await lag(link)
+    if followers is not None:
+        theirs = await followers.lag(link)
+        found = theirs if found.source else furthest((found, theirs))
     return Load(
         running=running(seen.sessions),
         lag_seconds=found.seconds,
         replica=found.replica,
         why=found.why,
         halted=found.halted,
+        streams=streams(seen.sessions),
     )
 
 
-async def lag(link: Link) -> Lag:
-    """Raises an Unreachable error, but for a missing privilege, which is a reason."""
+async def lag(link: Link, source: int | None = None) -> Lag:
+    """`source`: only behind the server of that number. Raises an Unreachable error, but for a missing
+    privilege, which is a reason.
+    """
     _, identity = await link.connected()
     try:
         rows = await link.fetch("replication", "replication")
@@ -53,6 +68,8 @@ async def lag(link: Link) -> Lag:
         right = "SLAVE MONITOR" if identity.flavor == "mariadb" else "REPLICATION CLIENT"
         needed = f"GRANT {right} ON *.* TO {account_literal(identity.user)};"
         return Lag(why=f"{REPLICA_UNKNOWN}: {needed}")
+    if source is not None:
+        rows = from_server(rows, source)
     if not rows:
         return Lag(why=_ON_A_SOURCE, source=True)
     if (stopped := halt(rows)) is not None:
@@ -67,6 +84,23 @@ async def lag(link: Link) -> Lag:
 def running(sessions: Iterable[Session]) -> int:
     """Statements of clients that run now: Threads_running without dbdeck and without the server's own."""
     return sum(one.state is State.ACTIVE and one.protection is not Protection.OWN for one in sessions)
+
+
+def streams(sessions: Iterable[Session]) -> int:
+    """Connections that read the binary log: replicas, and others that copy what changes."""
+    return sum(one.protection is Protection.WALSENDER for one in sessions)
+
+
+def furthest(found: Sequence[Lag]) -> Lag:
+    """One that is not known stands for all: it may be further behind."""
+    unknown = next((one for one in found if one.seconds is None), None)
+    return unknown or max(found, key=lambda one: one.seconds or 0.0)
+
+
+def from_server(rows: Iterable[Record], number: int) -> list[dict[str, Any]]:
+    """Channels from that server; one that never connected does not know from whom, and may be of it."""
+    known = ("Source_Server_Id", "Master_Server_Id")
+    return [dict(row) for row in rows if int(_said(row, *known) or 0) in (0, number)]
 
 
 def behind(rows: Iterable[Record]) -> tuple[float, str]:
