@@ -33,6 +33,9 @@ def cache() -> Path:
 
 
 def postgres_binaries(name: str) -> Path:
+    """$DBDECK_PG15, $DBDECK_PG17 and $DBDECK_PG18 name a folder with programs of another version instead."""
+    if other := os.environ.get(f"DBDECK_{name.upper()}"):
+        return _existing(Path(other), "postgres", f"PostgreSQL in {other}")
     if name == "pg15":
         return _existing(_DEBIAN_15, "postgres", "the Debian package postgresql-15")
     package = _WHEELS[name]

@@ -26,6 +26,8 @@ VACUUM_PHASES = (
     "truncating heap",
     "performing final cleanup",
 )
+VACUUM_MODES = ("", "normal", "aggressive", "failsafe")
+VACUUM_BEGINNERS = ("", "manual", "autovacuum", "autovacuum_wraparound")
 ANALYZE_PHASES = (
     "initializing",
     "acquiring sample rows",
@@ -129,7 +131,13 @@ def _dead(at: Counters, version: int) -> dict[str, str]:
         "dead_rows_bytes": str(at[7]),
         "dead_rows_bytes_at_most": str(at[6]),
     }
-    return found | (_delay(at[11]) if version >= 180000 else {})
+    return found | (_delay(at[11]) if version >= 180000 else {}) | (_why(at) if version >= 190000 else {})
+
+
+def _why(at: Counters) -> dict[str, str]:
+    """19 says how thorough a vacuum is, and who began it."""
+    said = {"mode": _word(VACUUM_MODES, at[12]), "started_by": _word(VACUUM_BEGINNERS, at[13])}
+    return {name: word for name, word in said.items() if word}
 
 
 def _delay(nanoseconds: int) -> dict[str, str]:

@@ -127,8 +127,9 @@ class Waits:
         self._budget = min(ASK_LATER, 2 * self._budget)
         there = set(graph.ids)
         for answer in await self._blockers(asked) if asked else ():
-            pid = answer["pid"]
-            known[waits[pid]] = frozenset(_named(graph, pid, answer["blockers"]))
+            pid, blockers = answer["pid"], answer["blockers"]
+            if blockers:  # nobody: it waits no more, or it is no backend (the startup process of a standby)
+                known[waits[pid]] = frozenset(_named(graph, pid, blockers))
         told = {key[0]: sorted(blockers & there) for key, blockers in known.items()}
         self._decided = {
             key: blockers

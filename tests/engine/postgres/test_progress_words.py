@@ -47,6 +47,16 @@ def test_a_delay_is_told_where_it_is_measured() -> None:
     assert "delay_seconds" not in before.details
 
 
+def test_how_thorough_a_vacuum_is_and_who_began_it_is_told_by_19() -> None:
+    counters = [1, 100, 50, 0, 0, 1000, 10, 1, 2, 0, 0, 3, 3]
+    told = step(row("VACUUM", *counters), 190000)
+    assert told is not None
+    assert (told.details["mode"], told.details["started_by"]) == ("failsafe", "autovacuum_wraparound")
+    before = step(row("VACUUM", *counters), 180000)
+    assert before is not None
+    assert "mode" not in before.details
+
+
 def test_a_build_sorts_without_a_count_and_loads_rows() -> None:
     def build(subphase: str, blocks: int, rows: int) -> Step:
         counters = [1, 0, 0, 0, 0, 0, 5, 0, 403, 2, 3, 500, rows, 0, 0, blocks, 10]

@@ -329,7 +329,7 @@ async def test_without_rights_the_counter_stays_and_the_grants_are_exact(logging
         assert history.deadlocks == ()
         (note,) = first.notes
         assert "in the database postgres" in note
-        assert ("pg_current_logfile" in note) is (logging.version < 16)
+        assert ("pg_current_logfile" in note) is (logging.version < 17)
         assert "log:" in note
         for grant in note.split("run ")[1].split("; (")[0].split("; "):
             await admin.execute(grant)

@@ -174,6 +174,8 @@ def at(kind: str, **counters: int) -> dict[str, Any]:
 
 
 async def definition(desk: Desk, view: str) -> str:
+    if view == "cluster" and desk.server.major >= 19:
+        pytest.skip("19 is read by the names of the columns of pg_stat_progress_repack")
     return str(
         await desk.admin.fetchval(
             "select definition from pg_views where viewname = $1", f"pg_stat_progress_{view}"
@@ -185,6 +187,8 @@ async def definition(desk: Desk, view: str) -> str:
     ("view", "column", "ours"),
     [
         ("vacuum", "phase", rows.VACUUM_PHASES),
+        ("vacuum", "mode", rows.VACUUM_MODES),
+        ("vacuum", "started_by", rows.VACUUM_BEGINNERS),
         ("analyze", "phase", rows.ANALYZE_PHASES),
         ("cluster", "phase", rows.CLUSTER_PHASES),
         ("cluster", "command", rows.CLUSTER_COMMANDS),
@@ -196,7 +200,11 @@ async def definition(desk: Desk, view: str) -> str:
     ],
 )
 async def test_phases_are_the_servers(desk: Desk, view: str, column: str, ours: tuple[str, ...]) -> None:
-    theirs = words(await definition(desk, view), column)
+    said = await definition(desk, view)
+    if f"AS {column}" not in said:
+        assert desk.server.major < 19, "all that is left out here came with 19"
+        return
+    theirs = words(said, column)
     assert theirs
     assert [ours[number] for number, _ in theirs] == [word.removesuffix(": ") for _, word in theirs]
     assert len([word for word in ours if word]) == len(theirs)
