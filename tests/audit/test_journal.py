@@ -235,6 +235,17 @@ def test_evidence_is_what_the_whole_journal_says(data: st.DataObject) -> None:
         assert found.damaged == contents.damaged
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root comes into a folder of somebody else")
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Its mode keeps others out, and its owner may put another journal in the place of this one."""
+    folder = tmp_path / "journal"
+    folder.mkdir(0o700)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(AuditUnavailable, match="belongs to somebody else"):
+        create(folder)
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["{}.ndjson", "{}.glass.ndjson"])
 def test_a_journal_without_its_first_line_is_a_fault(tmp_path: Path, name: str) -> None:
     """It was taken for that of another ledger, and the rows it proves were missed by nobody."""
