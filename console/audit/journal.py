@@ -181,12 +181,17 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Create it 0700 and durable. Raises OSError; PermissionError for one that others may enter."""
+    """Create it 0700 and durable. Raises OSError; PermissionError for one that others may enter: its owner,
+    too, where root came into it, may put another journal in the place of root's.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
         _sync_folder(path.parent)
-    mode = stat.S_IMODE(folder.stat().st_mode)
+    found = folder.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid():
+        raise PermissionError(0, f"its folder belongs to somebody else (uid {found.st_uid})")
     if mode & 0o077:
         raise PermissionError(0, f"others may enter its folder (mode {mode:04o}); chmod 0700 it")
 

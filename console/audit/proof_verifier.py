@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -127,6 +128,27 @@ def root_of(seal: bytes, way: list[Any]) -> bytes:
 
 # ---- the proof -------------------------------------------------------------------------------------
 
+HASH = re.compile("[0-9a-f]{64}")
+NAME = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def in_form(proof: dict[str, Any]) -> dict[str, Any]:
+    """What is printed of it is of a fixed form: any other text could say whose key it is, or rub that out
+    of a terminal. Raises ValueError.
+    """
+    fixed = [(NAME, proof["action"])]
+    for signed in proof["checkpoints"]:
+        text = json.loads(signed["text"])
+        fixed += [(HASH, signed["key"]), (NAME, text["ledger"])]
+        microseconds(text["at"])
+        if not text["at"].isascii() or not text["at"].isprintable():
+            raise ValueError("a time that is none")
+    if not all(form.fullmatch(value) for form, value in fixed):
+        raise ValueError("a key, a ledger or an action that is none")
+    if not all(type(one["row"]["id"]) is int for one in proof["rows"]):
+        raise ValueError("a row's number that is none")
+    return proof
+
 
 def faults_of(proof: dict[str, Any], key: str) -> Iterator[str]:
     """Sentences; none where everything holds."""
@@ -138,13 +160,19 @@ def faults_of(proof: dict[str, Any], key: str) -> Iterator[str]:
         if key and signed["key"] != key:
             yield f"checkpoint {number}: it is signed by another key, {signed['key']}"
         roots.append(json.loads(signed["text"])["root"])
-    if not proof["rows"]:
-        yield "it proves no row"
+    yield from faults_of_number([one["row"]["link"] for one in proof["rows"]])
     for one in proof["rows"]:
         for fault in faults_of_row(one, roots):
             yield f"row {one['row']['id']}: {fault}"
         if proof["action"] not in (one["row"]["action_id"], one["row"]["parent"]):
             yield f"row {one['row']['id']}: it is not of the action {proof['action']}"
+
+
+def faults_of_number(links: list[str]) -> Iterator[str]:
+    if not links:
+        yield "it proves no row"
+    if len(set(links)) < len(links):
+        yield "a row is there twice"
 
 
 def faults_of_row(one: dict[str, Any], roots: list[str]) -> Iterator[str]:
@@ -164,7 +192,7 @@ def read(name: str) -> dict[str, Any]:
         proof: dict[str, Any] = json.load(file)
     if proof["proof"] != "dbdeck/1":
         raise ValueError("another format")
-    return proof
+    return in_form(proof)
 
 
 def say(text: str) -> None:

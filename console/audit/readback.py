@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from uuid import UUID
 
 import msgspec
@@ -120,19 +120,38 @@ def read_evidence(
 ) -> list[Evidence]:
     """Of all journals of one ledger, by its id or by its address; another's rows are no evidence.
 
-    No row is kept, ledgers are long, and lines about rows that are `covered` are not looked into. Raises
-    AuditUnavailable for a journal that cannot be read.
+    No row is kept, ledgers are long, and lines about rows that are `covered` are not looked into. One whose
+    first line was spoilt may be of any ledger: it is damaged, and proves nothing. Raises AuditUnavailable for
+    a journal that cannot be read.
     """
     found = []
     for path in sorted(folder.glob("*.ndjson")):
         try:
             with path.open("rb") as lines:
                 told = evidence(lines, ledger, sink, covered)
+                if told is None and _is_beheaded(path, lines):
+                    writer = UUID(path.name.partition(".")[0])
+                    told = Evidence(
+                        header=Header(writer=writer, ledger=ledger, sink=sink), receipts=(), damaged=True
+                    )
         except OSError as error:
             raise unusable(path, error.strerror or str(error)) from None
         if told is not None:
             found.append(told)
     return found
+
+
+def _is_beheaded(path: Path, lines: BinaryIO) -> bool:
+    """A journal by its name, without the line that says of which ledger: it was on the disk before any other,
+    so no crash took it.
+    """
+    try:
+        UUID(path.name.partition(".")[0])
+    except ValueError:
+        return False
+    lines.seek(0)
+    text = lines.readline()
+    return text.endswith(b"\n") and not isinstance(line_of(text), Header)
 
 
 def evidence(

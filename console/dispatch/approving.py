@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -15,6 +16,9 @@ from console.audit.verify import fields
 from console.dispatch.action import Plan
 from console.dispatch.ruling import Ruling
 from console.errors import Refused, UsageError
+
+# So far a clock is moved without harm; an approval of later than that was made before it was set back.
+_MOVED: Final = timedelta(minutes=1)
 
 
 class ApprovalMissing(Refused):
@@ -79,8 +83,9 @@ async def _others(ledger: Ledger, plan_hash: str, wanted: Ruling) -> list[Entry]
         for row in await ledger.approvals(id_of(plan_hash))
         if fields(row.body).get("plan_hash") == plan_hash
     ]
-    oldest = ledger.now - timedelta(seconds=wanted.within)
-    return _newest([row for row in rows if row.at > oldest and _may(row, wanted, ledger)], ledger)
+    oldest, newest = ledger.now - timedelta(seconds=wanted.within), ledger.now + _MOVED
+    young = [row for row in rows if oldest < row.at < newest]
+    return _newest([row for row in young if _may(row, wanted, ledger)], ledger)
 
 
 def _may(row: Entry, wanted: Ruling, ledger: Ledger) -> bool:
@@ -149,9 +154,16 @@ async def asked(ledger: Ledger, part: str) -> Asked:
             "`dbdeck audit list --kind refused` has them",
         )
     try:
-        return Asked(entry=rows[0], plan=msgspec.convert(fields(rows[0].body)["plan"], Plan))
+        found = Asked(entry=rows[0], plan=msgspec.convert(fields(rows[0].body)["plan"], Plan))
     except (KeyError, msgspec.ValidationError):
         raise UsageError("a newer dbdeck made this plan; nothing was approved") from None
+    if {found.plan.hash} != hashes:
+        raise UsageError(
+            f"the plan in row {rows[0].id}, by {rows[0].db_user}, is not the one with the hash {part}: "
+            "somebody wrote that row by hand, or another dbdeck did; nothing was approved",
+            "have it planned and asked for again",
+        )
+    return found
 
 
 async def approve(ledger: Ledger, wanted: Asked, reason: str, by: str) -> None:

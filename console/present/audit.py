@@ -15,7 +15,7 @@ from console.audit.marks import signed_of
 from console.audit.merge import Merged
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.unmerged import Unmerged
-from console.audit.verify import Verification
+from console.audit.verify import Fault, Verification
 from console.errors import DbdeckError, LedgerFault
 from console.present.runs import line
 from console.present.table import Column, Line, Tone
@@ -207,8 +207,20 @@ def verdict(found: Verification) -> list[str]:
     signed = f", {counted(found.checkpoints, 'checkpoint')}" if found.checkpoints else ""
     return [
         f"{counted(found.rows, 'row')} of {counted(found.writers, 'writer')}{signed}: {word}",
-        *(f"  row {one.id}, writer {one.writer}, seq {one.seq}: {one.kind}" for one in found.faults),
+        *(f"  {_where(one)}{one.kind}" for one in found.faults),
     ]
+
+
+def _where(fault: Fault) -> str:
+    """As much as is known of where it is: a row that is missing has no number, a journal is its writer's."""
+    missing = "missing row" if fault.seq is not None else ""
+    parts = (
+        f"row {fault.id}" if fault.id is not None else missing,
+        f"writer {fault.writer}" if fault.writer else "",
+        f"seq {fault.seq}" if fault.seq is not None else "",
+    )
+    known = ", ".join(part for part in parts if part)
+    return f"{known}: " if known else ""
 
 
 def bracket(found: Bracket) -> list[str]:

@@ -18,10 +18,11 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from console.audit import anchors, marks, proof_verifier
-from console.audit.checkpoint import Checkpoint, Signed, new_key, sign
+from console.audit.checkpoint import Checkpoint, Signed, new_key, parse, sign
 from console.audit.proof import bundle, prove
 from console.audit.record import Entry, Kind
 from console.cli.checkpoint import anchored
@@ -359,6 +360,31 @@ async def test_another_key_or_signature_does_not_hold(sink: Sink, tmp_path: Path
     forged["checkpoints"][0]["text"] = forged["checkpoints"][0]["text"].replace('"rows":', '"rows":1')
     assert checked(tmp_path, forged)[0] == 1
     assert checked(tmp_path, {"proof": "nothing"})[0] == 2
+
+
+async def test_no_text_of_a_proof_speaks_for_its_verifier(sqlite: SqliteSink, tmp_path: Path) -> None:
+    """Whoever makes a key can sign any text: one that names another key, and hides the one that did sign."""
+    found = json.loads(json.dumps(await proof(sqlite), default=str))
+    own, _ = new_key()
+    spoken = f"2026-01-01T00:00:00.000000Z, signed by {PUBLIC}\n\x1b[8m"
+    for name, value in (("at", spoken), ("ledger", f"{uuid4()}\x1b[2K"), ("at", "never")):
+        point = msgspec.structs.replace(parse(found["checkpoints"][0]["text"]), **{name: value})
+        signed = msgspec.to_builtins(sign(point, own))
+        code, said = checked(tmp_path, {**found, "checkpoints": [signed]})
+        assert (code, PUBLIC in said, "\x1b" in said) == (2, False, False), said
+    for number in ("\x1b[1A\x1b[2K", "1", True):
+        changed = json.loads(json.dumps(found))
+        changed["rows"][0]["row"].update(id=number, at="2026-01-01T00:00:00.000000Z")
+        code, said = checked(tmp_path, changed)
+        assert (code, "\x1b" in said) == (2, False), said
+    code, said = checked(tmp_path, {**found, "action": f"{found['action']}\x1b[8m"})
+    assert (code, "\x1b" in said) == (2, False), said
+
+
+async def test_a_row_is_proved_once(sqlite: SqliteSink, tmp_path: Path) -> None:
+    found = await proof(sqlite)
+    code, said = checked(tmp_path, {**found, "rows": [*found["rows"], found["rows"][0]]})
+    assert (code, "a row is there twice" in said) == (1, True), said
 
 
 def test_what_is_no_proof_is_not_poured_out(tmp_path: Path) -> None:

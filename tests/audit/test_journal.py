@@ -235,6 +235,41 @@ def test_evidence_is_what_the_whole_journal_says(data: st.DataObject) -> None:
         assert found.damaged == contents.damaged
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root comes into a folder of somebody else")
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Its mode keeps others out, and its owner may put another journal in the place of this one."""
+    folder = tmp_path / "journal"
+    folder.mkdir(0o700)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(AuditUnavailable, match="belongs to somebody else"):
+        create(folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["{}.ndjson", "{}.glass.ndjson"])
+def test_a_journal_without_its_first_line_is_a_fault(tmp_path: Path, name: str) -> None:
+    """It was taken for that of another ledger, and the rows it proves were missed by nobody."""
+    writer = uuid4()
+    path = tmp_path / name.format(writer)
+    whole = text_of(writer, rows(writer, 2))
+    header, _, rest = whole.partition(b"\n")
+    for harmed in (rest, b"X" + whole[1:], b"\n" + rest, b"\0" * len(header) + b"\n" + rest):
+        path.write_bytes(harmed)
+        (found,) = read_evidence(tmp_path, LEDGER, "x")
+        assert (found.header.writer, found.receipts, found.damaged) == (writer, (), True)
+
+
+def test_what_a_crash_leaves_of_a_first_line_is_no_fault(tmp_path: Path) -> None:
+    writer = uuid4()
+    header, _, _ = text_of(writer, []).partition(b"\n")
+    for left in (b"", header[:20], header, b"\0" * 20):
+        (tmp_path / f"{writer}.ndjson").write_bytes(left)
+        assert [one for one in read_evidence(tmp_path, LEDGER, "x") if one.damaged] == []
+    (tmp_path / f"{writer}.ndjson").write_bytes(text_of(writer, rows(writer, 1)))
+    (tmp_path / "export.ndjson").write_bytes(b'{"id":1}\n')
+    assert read_evidence(tmp_path, uuid4(), "of another") == []
+
+
 def test_what_a_checkpoint_covers_is_not_looked_into() -> None:
     writer = uuid4()
     made = rows(writer, 4)

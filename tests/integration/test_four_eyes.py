@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import yaml
 
 from console.audit.ledger import Ledger, install, open_ledger
 from console.audit.record import Kind
-from console.dispatch.approving import id_of
+from console.dispatch.action import Plan, Risk
+from console.dispatch.approving import ApprovalMissing, approved, id_of
+from console.dispatch.ruling import Ruling
 from console.errors import Refused
 from console.secrets import Secret
 from tests.audit.sinks import MysqlSink, PostgresSink
 from tests.command import Command
+from tests.fakes import IDENTITY, NOW
 from tests.running import waiting
 from tests.servers.accounts import APP, OPERATOR, PASSWORDS
 from tests.servers.fleet import Server
@@ -91,6 +95,33 @@ async def test_the_ledgers_server_takes_only_the_approval_of_another(sink: Postg
         assert (await mine.verify()).ok
 
 
+async def test_an_approval_of_a_time_to_come_is_none(sink: PostgresSink | MysqlSink) -> None:
+    """Made before the clock of the ledger's server was set back a day: it would be young for a day."""
+    day = "interval 1 day" if isinstance(sink, MysqlSink) else "interval '1 day'"
+    plan = Plan(
+        action="a",
+        target="t",
+        risk=Risk.LOW,
+        args={},
+        subject={},
+        statements=(),
+        server=IDENTITY,
+        made_at=NOW,
+    )
+    wanted = Ruling(effect="allow", approvals=1, within=60.0)
+    async with sink.open() as mine, other(sink) as theirs:
+        link = await approval(theirs, plan.hash)
+        body = {"plan_hash": plan.hash, "approvals": [link], "approvals_within": 60.0}
+        assert (await approved(mine, plan, wanted)).links == (link,)
+        await sink.attack(f"update {{entry}} set at = at + {day} where kind = 'approval'")
+        with pytest.raises(ApprovalMissing, match="0 did"):
+            await approved(mine, plan, wanted)
+        with pytest.raises(Refused, match="nothing was executed"):
+            await mine.append(Kind.INTENT, uuid4(), body)
+        await sink.execute(f"update {{entry}} set at = at - {day} where kind = 'approval'")
+        await mine.append(Kind.INTENT, uuid4(), body)
+
+
 # ---- by the command line -----------------------------------------------------------------------
 
 
@@ -145,6 +176,26 @@ async def test_a_plan_runs_once_somebody_else_approved_it(two: tuple[Command, Co
     ]  # fmt: skip
     await asking.run("apply", "setting.reset", "-t", "t", "name=work_mem", f"role={OPERATOR}",
                      "--reason", "x", "--yes")  # fmt: skip
+
+
+async def test_what_is_shown_is_what_has_the_hash(two: tuple[Command, Command], tmp_path: Path) -> None:
+    """Who may write rows may write one with the hash that a colleague was told, and another plan in it."""
+    asking, approving = two
+    first = await asking.run("apply", *WORDS)
+    plan_hash = first.err.split("nothing was executed: ")[1].split()[0]
+    audit = yaml.safe_load(asking.config.read_text())["audit"]
+    async with open_ledger(audit["url"], tmp_path / "by hand", password=Secret(PASSWORDS[OPERATOR])) as mine:
+        (row,) = await mine.entries(kinds=(Kind.REFUSED,))
+        body = json.loads(row.body or "")
+        body["plan"]["statements"] = ["alter role postgres password 'x'"]
+        await mine.append(Kind.REFUSED, uuid4(), body)
+    done = await approving.run("approve", plan_hash, "--reason", "fine", "--yes")
+    assert (done.code, f"by {OPERATOR}, is not the one with the hash {plan_hash}" in done.err) == (2, True), (
+        done
+    )
+    assert (await approving.run("audit", "list", "--kind", "approval", "--json")).rows == []
+    await asking.run("apply", *WORDS)  # asks again, with the true one
+    assert (await approving.run("approve", plan_hash, "--reason", "fine", "--yes")).code == 0
 
 
 async def test_who_plans_the_same_again_gets_the_hash_that_was_approved(

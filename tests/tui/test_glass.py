@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 import actions
 from console.audit import glass as audit_glass
@@ -195,6 +195,15 @@ async def test_in_the_frame_a_long_page_says_how_it_is_left(stage: Stage) -> Non
         await until(pilot, lambda: page.has_class("glass"))
         await pilot.pause(0.3)
         assert page.query_one("Vertical").content_region.contains_region(page.query_one(".foot").region)
+
+
+async def test_minutes_that_are_no_number_are_still_to_be_read(stage: Stage) -> None:
+    """A border took the one line that the field has."""
+    async with without_ledger(stage) as (pilot, _):
+        await pilot.press("b", *"down", "enter", *"shop", "enter", "backspace", "minus")
+        field = pilot.app.screen.query_one("#minutes", Input)
+        await until(pilot, lambda: field.value == "-" and "-invalid" in field.classes)
+        assert field.content_size.height == 1
 
 
 async def test_nothing_is_broken_without_a_reason_the_name_and_minutes(stage: Stage) -> None:

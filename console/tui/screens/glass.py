@@ -36,7 +36,9 @@ class GlassScreen(ModalScreen[Chosen]):
     GlassScreen > Vertical { width: 96%; max-width: 100; height: auto; max-height: 96%;
                              border: thick $error; background: $surface; padding: 0 1; }
     GlassScreen Static { height: auto; }
-    GlassScreen Input, GlassScreen Input:focus { border: none; height: 1; background: $panel; padding: 0 1; }
+    GlassScreen Input, GlassScreen Input:focus, GlassScreen Input.-invalid, GlassScreen Input.-invalid:focus {
+        border: none; height: 1; background: $panel; padding: 0 1;
+    }
     GlassScreen #why { color: $text-error; min-height: 1; }
     GlassScreen .form { display: none; height: auto; margin-top: 1; }
     GlassScreen.asking .form { display: block; }

@@ -107,7 +107,8 @@ begin
         -- SYSDATE is the one clock that SET timestamp does not move; the zone could.
         set time_zone = '+00:00';
         -- Approvals are those of others: each of another account than this session's and than the other
-        -- approvals', of the same plan, and not older than the intent allows by this server's clock.
+        -- approvals', of the same plan, and not older than the intent allows by this server's clock. One of a
+        -- time to come would be young until then: the clock was set back. A minute is how far one is moved.
         set said = convert(_body using utf8mb4);
         if _kind = 'intent' and said like '%"approvals":[%' then
             set wanted = json_length(said, '$.approvals');
@@ -121,12 +122,13 @@ begin
               and json_contains(json_extract(said, '$.approvals'), json_quote(lower(hex(e.link))))
               and json_unquote(json_extract(e.body, '$.plan_hash')) = json_unquote(json_extract(said, '$.plan_hash'))
               and e.at > sysdate(6) - interval json_extract(said, '$.approvals_within') second
+              and e.at < sysdate(6) + interval 1 minute
               and substring(e.db_user, 1, char_length(e.db_user)
                     - char_length(substring_index(e.db_user, '@', -1)) - 1)
                   <> substring(user(), 1, char_length(user()) - char_length(substring_index(user(), '@', -1)) - 1);
             if wanted is null or kept <> wanted then
                 signal sqlstate 'AU004'
-                    set message_text = 'an approval of this plan is that of its requester, of another plan, or too old';
+                    set message_text = 'an approval of this plan is that of its requester, of another plan, too old, or of a time to come';
             end if;
             set kept = 0;
         end if;

@@ -58,7 +58,8 @@ language sql immutable set search_path = pg_catalog, pg_temp
 as $$ select ('x' || left(encode(sha256(convert_to('dbdeck/writer;' || writer, 'UTF8')), 'hex'), 16))::bit(64)::bigint $$;
 
 -- Whether an intent's approvals are those of others: each of another login than this session's and than the
--- other approvals', of the same plan, and not older than the intent allows by this server's clock.
+-- other approvals', of the same plan, and not older than the intent allows by this server's clock. One of a time
+-- to come would be young until then: the clock was set back. A minute is what a clock is moved without one.
 create or replace function dbdeck_audit.is_approved(_body text) returns boolean
 language sql stable set search_path = pg_catalog, pg_temp
 as $$
@@ -69,6 +70,7 @@ as $$
         and e.link = decode(wanted.link, 'hex') and e.db_user <> session_user
         and e.body::jsonb ->> 'plan_hash' = _body::jsonb ->> 'plan_hash'
         and e.at > clock_timestamp() - make_interval(secs => (_body::jsonb ->> 'approvals_within')::float8)
+        and e.at < clock_timestamp() + interval '1 minute'
 $$;
 
 -- Whether a review of a break-glass is that of another: of a login that neither wrote nor merged a row of its
@@ -117,7 +119,7 @@ begin
     end if;
     perform set_config('lock_timeout', '2s', true);
     if _kind = 'intent' and _body like '%"approvals":[%' and not dbdeck_audit.is_approved(_body) then
-        raise exception 'an approval of this plan is that of its requester, of another plan, or too old'
+        raise exception 'an approval of this plan is that of its requester, of another plan, too old, or of a time to come'
             using errcode = 'AU004';
     end if;
     if _kind = 'breakglass' and _body like '%"event":"review"%' and not (
