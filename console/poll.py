@@ -16,6 +16,10 @@ DEADLINE_SECONDS = 15.0
 SLOWEST_SECONDS = 5.0
 LATE_SECONDS = 0.5
 BUDGET = 0.2  # the share of the time in which a server, and the line to it, may be at work for one feed
+# Between looks for a server that was away. A login that is refused is tried less often: some servers lock the
+# account, or let its next tries wait.
+AWAY_SECONDS = 2.0
+_AWAY = frozenset({"unreachable", "no_slot", "silent"})
 # A grant is given rarely, and asking costs the server a failed statement in its log each time.
 PRIVILEGE_SECONDS = 30.0
 
@@ -25,8 +29,8 @@ class Feed(Generic[T]):
 
     `delay` is the seconds to wait before the next poll: the interval while all is well, longer where an
     answer takes long, so that no more than `budget` of the time is spent on asking (but not beyond 5 s, or
-    10 s for half of the usual budget), and a little longer with each failure (at most 5 s, so that a server
-    that is back is seen soon).
+    10 s for half of the usual budget), and a little longer with each failure (at most 2 s where the server is
+    away, so that it is seen soon when it is back, and 5 s else).
     """
 
     def __init__(self, read: Callable[[], Awaitable[T]], *, every: float, budget: float = BUDGET) -> None:
@@ -79,6 +83,13 @@ class Feed(Generic[T]):
         silent = time.monotonic() - self._silent
         return silent if silent > self._every + LATE_SECONDS else 0.0
 
+    @property
+    def calm(self) -> float:
+        """Seconds from now in which it is not late, whatever comes."""
+        asked = self._asked is not None and self._silent is not None
+        silent = time.monotonic() - (self._silent or 0.0) if asked else 0.0
+        return max(0.0, self._every + LATE_SECONDS - silent)
+
     def _rest(self, took: float) -> float:
         return min(SLOWEST_SECONDS * BUDGET / self.budget, took * (1 / self.budget - 1))
 
@@ -94,5 +105,6 @@ class Feed(Generic[T]):
             latency_ms=self.reading.latency_ms,
             problem=problem,
         )
+        longest = AWAY_SECONDS if error.kind in _AWAY else SLOWEST_SECONDS
         patient = isinstance(error, PrivilegeMissing)
-        self.delay = PRIVILEGE_SECONDS if patient else min(SLOWEST_SECONDS, 0.5 * 2 ** min(self._failures, 5))
+        self.delay = PRIVILEGE_SECONDS if patient else min(longest, 0.5 * 2 ** min(self._failures, 5))

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from console import poll
-from console.errors import PrivilegeMissing, Unreachable
-from console.poll import PRIVILEGE_SECONDS, SLOWEST_SECONDS, Feed
+from console.errors import DbdeckError, LoginRefused, PrivilegeMissing, Unreachable
+from console.poll import AWAY_SECONDS, PRIVILEGE_SECONDS, SLOWEST_SECONDS, Feed
 
 
 class Source:
@@ -70,16 +70,19 @@ async def test_but_not_beyond_what_is_still_fresh(
     assert feed.delay == pytest.approx(delay)
 
 
-async def test_it_backs_off_and_comes_back_to_its_interval() -> None:
+@pytest.mark.parametrize(
+    ("error", "longest"), [(Unreachable("gone"), AWAY_SECONDS), (LoginRefused("no"), SLOWEST_SECONDS)]
+)
+async def test_it_backs_off_and_comes_back_to_its_interval(error: DbdeckError, longest: float) -> None:
     source = Source()
     feed: Feed[int] = Feed(source.read, every=2.0)
-    source.fail = Unreachable("gone")
+    source.fail = error
     delays = []
     for _ in range(6):
         await feed.poll()
         delays.append(feed.delay)
     assert delays == sorted(delays)
-    assert delays[-1] == SLOWEST_SECONDS
+    assert delays[-1] == longest
     source.fail = None
     await feed.poll()
     assert feed.delay == 2.0
@@ -114,3 +117,17 @@ async def test_a_read_that_hangs_ends_at_the_deadline_and_is_late_before(
     await asyncio.sleep(0.1)
     assert feed.late > 0.35, "the silence began with the first poll that had no answer"
     await again
+
+
+async def test_until_when_it_cannot_be_late_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "DEADLINE_SECONDS", 0.3)
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    await feed.poll()
+    assert feed.calm == 2.0 + poll.LATE_SECONDS, "nobody waits for an answer"
+    source.hang = True
+    task = asyncio.create_task(feed.poll())
+    await asyncio.sleep(0.1)
+    assert feed.late == 0.0
+    assert 0.0 < feed.calm <= 1.9 + poll.LATE_SECONDS
+    await task

@@ -138,8 +138,8 @@ class Dispatcher:
             yield still
 
     async def close(self) -> None:
-        for lifeboat in self._lifeboats.values():
-            await lifeboat.sink()
+        """At once: each server that hangs takes its time to say goodbye."""
+        await asyncio.gather(*(lifeboat.sink() for lifeboat in self._lifeboats.values()))
 
     async def plan(self, name: str, engine: Engine, given: Mapping[str, object]) -> Plan:
         """Reads only. Raises UsageError, Stale, Unreachable."""

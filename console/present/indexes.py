@@ -17,7 +17,7 @@ COLUMNS = (
     Column(title="finding", width=20),
     Column(title="size", width=7, align="right", drop=2),
     Column(title="scans", width=6, align="right", drop=4),
-    Column(title="table", width=20),
+    Column(title="table", width=20, names=True),
     Column(title="index or constraint", width=22),
     Column(title="why", width=24, drop=3),
     Column(title="what mends it", width=14, grow=True),

@@ -18,7 +18,7 @@ COLUMNS = (
     Column(title="blocks", width=6, align="right"),
     Column(title="state", width=10),
     Column(title="user", width=10, drop=4),
-    Column(title="object", width=22, drop=1),
+    Column(title="object", width=22, drop=1, names=True),
     Column(title="mode", width=16, drop=2),
     Column(title="xact", width=6, align="right", drop=5),
     Column(title="application", width=12, drop=6),

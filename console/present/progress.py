@@ -20,7 +20,7 @@ COLUMNS = (
     Column(title="rate", width=10, align="right", drop=3),
     Column(title="waits for", width=10, drop=1),
     Column(title="phase", width=24, drop=2),
-    Column(title="object", width=20, grow=True),
+    Column(title="object", width=20, grow=True, names=True),
 )
 _BAR = 10
 

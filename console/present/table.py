@@ -26,7 +26,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """`width` is in terminal cells without the gap; the one with `grow` takes what is left.
 
     When the terminal is narrow columns shrink to their `least` width, where they have one; then those with
-    the highest `drop` vanish first; 0 never does.
+    the highest `drop` vanish first; 0 never does. Cells with `names` hold `schema.name`: where there is no
+    room for both it is the schema that is cut.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     align: Literal["left", "right"] = "left"
     grow: bool = False
     drop: int = 0
+    names: bool = False
 
 
 def narrowest(column: Column) -> int:

@@ -23,7 +23,7 @@ COLUMNS = (
     Column(title="rows", width=6, align="right", drop=5),
     Column(title="indexes", width=7, align="right", drop=6),
     Column(title="free", width=7, align="right", drop=7),
-    Column(title="table", width=28, least=20),
+    Column(title="table", width=28, least=20, names=True),
     Column(title="why", width=20, least=10, grow=True),
 )
 _VACUUMS = ("dead", "bloat", "vacuum", "xid age")  # what only an engine with VACUUM has

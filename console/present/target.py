@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
+
 from console.model.reading import Problem
 from console.model.target import ServerIdentity, Target, TlsMode
 from console.present.units import age, clean
@@ -66,6 +68,20 @@ def title(target: Target, identity: ServerIdentity | None) -> str:
     return " · ".join(parts)
 
 
+def foremost(own: Problem | None, other: Problem | None) -> Problem | None:
+    """What is told of a view whose read has one problem and another read of the same server another one.
+
+    A right that is missing there says nothing of this one; a server that is away is away for both, since it
+    was first missed.
+    """
+    if other is None or other.kind == "privilege":
+        return own
+    if own is None or own.kind == "privilege":
+        return other
+    began = min(filter(None, (own.since, other.since)), default=None)
+    return msgspec.structs.replace(own, since=began)
+
+
 def freshness(
     taken_at: datetime | None, now: datetime, problem: Problem | None, late: float, *, outdated: bool = False
 ) -> tuple[str, bool]:
@@ -82,5 +98,7 @@ def freshness(
     since = f"data {age(old)} old" if old is not None else "no data yet"
     if late:
         return f"NO ANSWER for {age(late)}, {since}", True
+    if problem and problem.kind == "privilege":
+        return f"NO RIGHT to read this, {since}", True  # nothing fails meanwhile, so nothing ticks
     began = (now - problem.since).total_seconds() if problem and problem.since else 0.0
     return f"FAILING for {age(began)}, {since}", True

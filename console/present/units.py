@@ -25,6 +25,8 @@ _INVISIBLE: Final = re.compile(
 _BLANKS: Final = re.compile("[ \t-\r\x85\u2028\u2029]+")
 # What every terminal draws one cell wide, the frames of text interfaces included.
 _NARROW: Final = re.compile("[ -~\u00a1-\u00ac\u00ae-\u02ff\u0370-\u0482\u048a-\u052f…─-▟■-◉]*")
+_PART: Final = r'(?:"(?:[^"]|"")+"|[^\W\d][^\s".(),]*)'
+_NAMED: Final = re.compile(rf"({_PART})\.{_PART}")
 _LINE_ENDS: Final = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 
 
@@ -189,6 +191,19 @@ def clip(text: str, width: int) -> str:
         if used < width:
             kept = index + 1
     return text
+
+
+def with_name(text: str, width: int) -> str:
+    """Cut the schema of the first `schema.name` in a text by as much as the name lacks in `width` cells."""
+    found = _NAMED.search(text)
+    if found is None:
+        return text
+    over = cell_width(text[: found.end()]) + (found.end() < len(text)) - width
+    schema = found[1]
+    if over <= 0 or len(schema) < 3:
+        return text
+    kept = schema[: max(1, len(schema) - over - 1)]
+    return f"{text[: found.start()]}{kept}{ELLIPSIS}{text[found.end(1) :]}"
 
 
 def skip(text: str, cells: int) -> str:

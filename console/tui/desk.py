@@ -243,9 +243,12 @@ class Desk:
     async def close(self) -> None:
         self.stop_actions("leaving the console")
         await self.glass.end("the console was left")
-        self._stop.set()
-        if self._keeper is not None:
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._settle()
         if "overview" in self.__dict__:
             await self.overview.aclose()
-        await self._engines.aclose()
+        self._stop.set()
+        # Side by side: a server that hangs takes its time for each connection that is left.
+        keeper = [self._keeper] if self._keeper is not None else []
+        ended, *_ = await asyncio.gather(self._engines.aclose(), *keeper, return_exceptions=True)
+        if ended is not None:
+            raise ended

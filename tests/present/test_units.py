@@ -19,6 +19,7 @@ from console.present.units import (
     span,
     visible,
     waited,
+    with_name,
 )
 
 HOSTILE = st.text(
@@ -196,3 +197,22 @@ def test_waiting_of_unknown_length_is_not_called_none() -> None:
     assert waited(24.0, 3, 1) == "at least 24s of waiting"
     assert waited(0.0, 1, 1) == "an unknown time of waiting"
     assert waited(0.0, 0, 0) == "0s of waiting"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "wanted"),
+    [
+        ("warehouse_eu_west.orders", 22, "warehouse_eu_w….orders"),
+        ("warehouse_eu_west.orders index PRIMARY (100)", 22, "warehouse_eu_….orders index PRIMARY (100)"),
+        ("row (6,52) of warehouse.orders", 22, "row (6,52) of w….orders"),
+        ("shop.orders index PRIMARY (100)", 22, "shop.orders index PRIMARY (100)"),
+        ('"Ware.House"."Or.ders"', 18, '"Ware.H…."Or.ders"'),
+        ("transaction 826", 8, "transaction 826"),
+        ("advisory 1.2 of 3.4", 8, "advisory 1.2 of 3.4"),
+        ("a.verylongname", 8, "a.verylongname"),
+    ],
+)
+def test_where_no_room_is_for_both_the_schema_is_cut_and_the_name_stays(
+    text: str, width: int, wanted: str
+) -> None:
+    assert with_name(text, width) == wanted

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import msgspec
@@ -13,18 +16,20 @@ from textual.widgets import Input
 import actions
 from console.audit.record import Kind
 from console.config import Config, Thresholds
+from console.dispatch.dispatcher import Dispatcher
 from console.dispatch.registry import Registry
+from console.engine.port import OperatorConnection
 from console.errors import PrivilegeMissing, ServerSilent
 from console.model.policy import Policy
 from console.model.sessions import Protection, State
-from console.model.target import Environment
+from console.model.target import Environment, Target
 from console.tui import app as module
 from console.tui.app import ConsoleApp
 from console.tui.panes.pane import Pane
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.widgets.bars import TabLine
-from tests.fakes import make_session
+from tests.fakes import ScriptedEngine, make_session
 from tests.tui.stage import NARROW, WIDE, Stage, cells_of, proposed, shown, until
 
 
@@ -137,6 +142,61 @@ async def test_a_server_that_hangs_leaves_the_keys_alive_and_the_data_marked_old
         await until(pilot, lambda: "live" in stage.bar and not stage.pane.grid.stale)
 
 
+async def test_a_view_that_is_read_seldom_does_not_hide_that_the_server_hangs(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.tui.screens.views.TABLES_SECONDS", 1000.0)
+    async with shown(stage) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: stage.main.pane.reading.data is not None and "live" in stage.bar)
+        hang = asyncio.Event()
+        stage.engine.before_read = hang.wait
+        await until(pilot, lambda: "NO ANSWER" in stage.bar)
+        assert stage.main.pane.grid.stale
+        hang.set()
+
+
+async def test_a_view_of_the_ledger_says_that_the_ledger_is_away_though_the_server_answers(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("console.tui.screens.views.LEDGER_SECONDS", 0.1)
+    async with shown(stage) as pilot:
+        await pilot.press("9")
+        await until(pilot, lambda: bool(cells_of(stage.main.pane)))
+        assert "live" in stage.bar
+        with closing(sqlite3.connect(tmp_path / "audit.db")) as ledger:
+            ledger.execute("alter table entry rename to elsewhere")
+        await until(pilot, lambda: "this view: FAILING" in stage.bar)
+        assert stage.main.pane.grid.stale
+        assert not stage.pane.grid.stale, "the server answers"
+
+
+async def test_servers_are_left_side_by_side(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that hangs takes its time: the operator's connection ends only together with the monitor's."""
+    together = asyncio.Barrier(2)
+
+    @asynccontextmanager
+    async def opened(target: Target) -> AsyncIterator[ScriptedEngine]:
+        stage.engine.target = target
+        yield stage.engine
+        await together.wait()
+
+    @asynccontextmanager
+    async def operated(_: Target) -> AsyncIterator[OperatorConnection]:
+        yield stage.operator
+        await together.wait()
+
+    monkeypatch.setattr("console.engine.open.open_engine", opened)
+    defaults = Dispatcher.__init__.__kwdefaults__ or {}
+    monkeypatch.setattr(Dispatcher.__init__, "__kwdefaults__", {**defaults, "opener": operated})
+    async with stage.app.run_test(size=NARROW) as pilot:
+        desk = stage.app.desk
+        await until(pilot, lambda: bool(stage.cells()) and "ledger is open" in stage.status)
+        await desk.acting().lifeboat(stage.main.target).keep()
+        async with asyncio.timeout(30):
+            await desk.close()
+
+
 async def test_a_server_that_fails_is_told_with_its_words_and_comes_back_by_itself(stage: Stage) -> None:
     async with shown(stage) as pilot:
         stage.engine.fail = ServerSilent("db1 did not answer")
@@ -151,7 +211,12 @@ async def test_where_only_a_right_was_missing_the_server_has_not_been_away(stage
     async with shown(stage) as pilot:
         stage.engine.fail = PrivilegeMissing("no privilege to read locks")
         await until(pilot, lambda: "no privilege to read locks" in stage.status)
+        assert "NO RIGHT" in stage.bar
         stage.engine.fail = None
+        await pilot.press("2")
+        await until(pilot, lambda: stage.main.pane.reading.data is not None)
+        assert "live" in stage.bar, "other reads need other rights"
+        await pilot.press("1")
         await pilot.press("r")
         await until(pilot, lambda: stage.status.strip() == "")
 

@@ -17,7 +17,7 @@ from console.model.target import Login, ServerIdentity, Target
 from console.wire.mysql import Connection
 
 # For ending on the server what nobody waits for any more; what it misses, the statement limits end.
-ENDING_SECONDS = 0.9
+ENDING_SECONDS = 0.6
 _INNODB_CACHE = ("transactions", "row_locks")
 INNODB_CACHE_SECONDS = 0.12  # a little more than CACHE_MIN_IDLE_TIME in InnoDB's trx0i_s.cc
 _INNODB_READ_AT: dict[str, float] = {}  # by server: several links may read the same one
@@ -60,7 +60,7 @@ class Link:
         self.target = target
         self.lock = asyncio.Lock()
         self._held: tuple[Connection, ServerIdentity] | None = None
-        self._ending: set[asyncio.Task[bool]] = set()
+        self._ending: set[asyncio.Task[Any]] = set()
 
     async def connected(self) -> tuple[Connection, ServerIdentity]:
         if self._held is None or self._held[0].closed:
@@ -121,10 +121,9 @@ class Link:
     async def close(self) -> None:
         """Leave; a server that does not answer does not keep anybody."""
         held, self._held = self._held, None
-        if held is not None:
-            await close(held[0])
-        if self._ending:
-            _, late = await asyncio.wait(self._ending, timeout=ENDING_SECONDS)
+        goodbye = {asyncio.create_task(close(held[0]))} if held is not None else set()
+        if ends := goodbye | self._ending:
+            _, late = await asyncio.wait(ends, timeout=ENDING_SECONDS)
             for ending in late:
                 ending.cancel()
 

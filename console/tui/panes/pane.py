@@ -252,6 +252,8 @@ class Pane(Vertical, Generic[D, T]):
             said.append(f"filter {self.needle!r}: {len(lines)} of {len(self.items_of(data))}")
         if self.paused:
             said.append("PAUSED")
+        if (problem := self.reading.problem) is not None and not self.of_server:
+            said.append(problem.message)  # the server's are in the status line
         self._summary.say(f" {'  ·  '.join(said)}")
         said_too = self.note(data)
         self._note.display = bool(said_too)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from console.audit.record import Entry
     from console.dispatch.drift import Sentinel
     from console.engine.port import Engine
-    from console.model.reading import Problem
+    from console.model.reading import Problem, Reading
     from console.model.target import Target
     from console.tui.desk import Desk
 
@@ -91,7 +91,7 @@ class MainScreen(GuidedScreen):
         self._latency = bar.Latency()
         self._known = False
         self._rotation = desk.config.rotation.of(target.name)
-        self._due = 0.0  # when the next reading is, while all is well
+        self._due = 0.0  # before then nothing new is to be said, while all is well
         self._count_at = time.monotonic() + _FIRST_SUGGEST_SECONDS  # which belong to the panes
         self._waits = 0
         self._trouble: Problem | None = None
@@ -189,7 +189,7 @@ class MainScreen(GuidedScreen):
         return self.pane if self.pane.of_server else self._panes["locks"]
 
     def _watch(self) -> None:
-        """Every half second, but for the time in which nothing is due: a reading says itself what it is."""
+        """Every half second, but not while no answer can be late: a reading says itself what it is."""
         if time.monotonic() >= self._due or self.waiting_runs() != self._waits:
             self._tick()
 
@@ -197,22 +197,27 @@ class MainScreen(GuidedScreen):
         """Drawn only when a word changed."""
         if not self._switcher.is_attached:
             return  # left meanwhile
-        pane, watching = self._looked_at, self._panes["locks"]
+        pane, watching, own = self._looked_at, self._panes["locks"], self.pane
         # Locks are always read: what they say of the server is true of it whatever is in view.
-        problem = pane.reading.problem or watching.reading.problem
+        problem = bar.foremost(pane.reading.problem, watching.reading.problem)
         late = max(pane.feed.late, watching.feed.late)
-        words_, stale = bar.freshness(
-            pane.reading.taken_at, datetime.now(UTC), problem, late, outdated=pane.outdated
-        )
+        words_, stale = _freshness(pane, problem, late)
+        own_words, own_stale = words_, stale
+        if own is not pane:  # what is in view is of the ledger, say: a server that answers says nothing of it
+            own_words, own_stale = _freshness(own, own.reading.problem, own.feed.late)
         right = words_ if stale else f"{words_} · {self._latency}"
-        well = problem is None and not late and not stale and not pane.paused
-        self._due = time.monotonic() + pane.feed.delay if well else 0.0
+        if own_stale and not stale:
+            right = f"this view: {own_words}"
+        well = problem is None and not late and not stale and not own_stale and not pane.paused
+        calm = min(one.feed.calm for one in (pane, watching, own))
+        self._due = time.monotonic() + calm if well else 0.0
         if pane.paused:
             right = f"PAUSED · {right}"
-        self._target_bar.show(bar.title(self.target, self._identity), right, stale=stale)
-        if stale and not pane.grid.stale:
-            pane.grid.stale = True
-            self._show_keys()
+        self._target_bar.show(bar.title(self.target, self._identity), right, stale=stale or own_stale)
+        for one, old in ((pane, stale), (own, own_stale)):
+            if old and not one.grid.stale:
+                one.grid.stale = True
+                self._show_keys()
         if (waits := self.waiting_runs()) != self._waits:
             self._waits = waits
             self.query_one(TabLine).badge("runs", f"({waits}!)" if waits else "")
@@ -221,23 +226,28 @@ class MainScreen(GuidedScreen):
         reading = event.pane.reading
         if event.pane is self._looked_at:
             self._complain(reading.problem)
+        if event.pane in (self._looked_at, self.pane):
             self._tick()
         if isinstance(event.pane, LocksPane):
-            if not self._prepared:
-                self._prepared = True
-                self.query_one(DeadlocksPane).poll_on()  # they share the connection that the first rows need
-                self.call_after_refresh(self.app.prepare)  # type: ignore[attr-defined]
-            self._due = 0.0 if reading.problem else self._due  # what it says of the server counts everywhere
-            self._latency.feed(None if reading.stale else reading.latency_ms)
-            if reading.problem is not None:
-                self._known = False  # whoever answers next may be another server
-            elif not self._known:
-                self._identify()
+            self._locks_read(reading)
         if event.pane is self.pane:
             self._show_keys()
         if time.monotonic() >= self._count_at:
             self._count_at = time.monotonic() + _SUGGEST_SECONDS
             self._count_suggestions()
+
+    def _locks_read(self, reading: Reading[Any]) -> None:
+        """What it says of the server counts everywhere."""
+        if not self._prepared:
+            self._prepared = True
+            self.query_one(DeadlocksPane).poll_on()  # they share the connection that the first rows need
+            self.call_after_refresh(self.app.prepare)  # type: ignore[attr-defined]
+        self._due = 0.0 if reading.problem else self._due
+        self._latency.feed(None if reading.stale else reading.latency_ms)
+        if reading.problem is not None:
+            self._known = False  # whoever answers next may be another server
+        elif not self._known:
+            self._identify()
 
     @work(exclusive=True, group="suggestions")
     async def _count_suggestions(self) -> None:
@@ -490,3 +500,9 @@ class MainScreen(GuidedScreen):
         for pane in self.query(Pane):
             pane.set_class(self._wide, "wide")
         self._tick()
+
+
+def _freshness(pane: Pane[Any, Any], problem: Problem | None, late: float) -> tuple[str, bool]:
+    """(words, stale) of what a pane shows now."""
+    taken_at = pane.reading.taken_at
+    return bar.freshness(taken_at, datetime.now(UTC), problem, late, outdated=pane.outdated)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from console.present.table import Column, Line, narrowest
-from console.present.units import clean, clip, pad, skip
+from console.present.units import clean, clip, pad, skip, with_name
 
 GAP: Final = 1
 _SHORT: Final = 40
@@ -74,12 +74,14 @@ def cell(text: str, slot: Slot, shift: int) -> str:
     # Nothing beyond this can be seen, and a statement may have 100 kB.
     text = text[: (shift + slot.width) * 4 + 4]
     lay = _laid if shift or len(text) > _SHORT else _kept
-    return lay(text, slot.width, slot.column.align, shift)
+    return lay(text, slot.width, slot.column.align, shift, slot.column.names and not shift)
 
 
-def _laid(text: str, width: int, align: Literal["left", "right"], shift: int) -> str:
+def _laid(text: str, width: int, align: Literal["left", "right"], shift: int, names: bool) -> str:
     if not text.isprintable():
         text = clean(text)
+    if names:
+        text = with_name(text, width)
     return pad(skip(text, shift), width, align)
 
 
