@@ -4,6 +4,7 @@ first asked for; this is the port they stand behind.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
@@ -83,10 +84,9 @@ class MysqlEngine:
 
     async def close(self) -> None:
         await self._deadlocks.close()
-        await self._link.close()
         followers = self.__dict__.get("_followers")  # nobody may have asked
-        if followers is not None:
-            await followers.close()
+        ends = [self._link, followers] if followers is not None else [self._link]
+        await asyncio.gather(*(one.close() for one in ends))
 
     async def identity(self) -> ServerIdentity:
         async with self._link.lock:
