@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 from console.audit.table.port import Fields, NotTaken, Undecided
 
 C = TypeVar("C")
-GOODBYE_SECONDS: Final = 0.5
+GOODBYE_SECONDS: Final = 0.3  # after the writer's own: a console is left within a second
 
 
 class Channel(abc.ABC, Generic[C]):
