@@ -30,6 +30,7 @@ ROWS = 5000
 
 @pytest.fixture
 async def shop(postgres: PostgresServer) -> str:
+    await postgres.forget_databases()
     return await filled(postgres)
 
 

@@ -25,6 +25,7 @@ FORMATS = ("directory", "custom", "tar", "plain")
 async def shop(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database with two thousand rows, and a superuser with a password who takes backups."""
     monkeypatch.setenv("DBDECK_TEST_BACKUP", PASSWORD)
+    await postgres.forget_databases()
     return await filled(postgres)
 
 

@@ -147,11 +147,14 @@ async def test_commits_that_wait_for_a_standby_that_is_gone_are_named(couple: Co
     async with asyncio.timeout(20):
         while await client.fetchval("show synchronous_standby_names") != "ghost":
             await asyncio.sleep(0.1)
-    stuck = asyncio.create_task(client.execute("update orders set n = 1 where id = 1"))
+    commit = "update orders set n = 1 where id = 1"
+    stuck = asyncio.create_task(client.execute(commit))
     waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
     async with asyncio.timeout(20):
         while not await admin.fetchval(waiting):
             await asyncio.sleep(0.1)
+            if stuck.done():  # the checkpointer, by which commits go, had not read the settings yet
+                stuck = asyncio.create_task(client.execute(commit))
     done = await command_for(tmp_path, couple, standby=False).run(*RUN)
     assert (end(done)["result"], end(done)["effects"]) == ("escalate", []), done
     assert "1 commits wait for ever: of ghost 0 stream, and 1 have to confirm" in end(done)["text"]
