@@ -100,11 +100,11 @@ async def check_guards(engine: Engine, limits: Limits) -> tuple[str, ...]:
             f"max_lag={span(limits.max_lag)} would hold nothing back: {load.why}; nothing was executed",
             "leave max_lag= away, and watch the replicas where they are",
         )
-    if limits.max_lag is None or load.streams <= (asked := len(engine.target.replicas)):
+    if limits.max_lag is None or not load.unasked:
         return ()
     return (
-        f"{load.streams} connections read the binary log, and {asked} of its replicas are asked for max_lag= "
-        "(labels `replica_of` of the config name them): how far others are behind is not seen",
+        f"{load.unasked} more read the binary log than replicas are asked for max_lag= (labels `replica_of` "
+        "in the config name them): how far those are behind is not seen",
     )
 
 

@@ -29,8 +29,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     `running` counts active client sessions without ours. `lag_seconds` and `lag_bytes` are of the
     replica that is furthest behind, `replica` its name; None where there is none or it is not known, and
-    `why` says which. `halted`: this one has a source and does not replicate. `streams`: connections that read
-    the binary log of a server that does not know its replicas, which are some of them.
+    `why` says which. `halted`: this one has a source and does not replicate. `unasked`: connections that read
+    the binary log of a server that does not know its replicas, beyond the replicas that were asked.
     """
 
     running: int
@@ -39,7 +39,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     replica: str = ""
     why: str = ""
     halted: bool = False
-    streams: int = 0
+    unasked: int = 0
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):

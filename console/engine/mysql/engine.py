@@ -80,7 +80,7 @@ class MysqlEngine:
             return None
         from console.engine.mysql.followers import Followers
 
-        return Followers(replicas)
+        return Followers(self.target, replicas)
 
     async def close(self) -> None:
         await self._deadlocks.close()
@@ -308,8 +308,7 @@ class MysqlEngine:
 
         from console.engine.mysql.load import load
 
-        async with self._link.lock:
-            return await load(self._link, self._followers)
+        return await load(self._link, self._followers)
 
     async def measurement(self, schema: str, name: str) -> Measurement:
         """Always one with a refusal: see there."""

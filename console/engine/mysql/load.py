@@ -42,10 +42,12 @@ async def load(link: Link, followers: Followers | None = None) -> Load:
     is further behind. One that is not known is None, with a reason. Raises PrivilegeMissing where sessions
     are hidden.
     """
-    seen = await look_at_all(link)
-    found = await lag(link)
-    if followers is not None:
-        theirs = await followers.lag(link)
+    async with link.lock:
+        seen = await look_at_all(link)
+        found = await lag(link)
+        number = await server_id(link) if followers is not None else 0
+    if followers is not None:  # without the lock: a replica that hangs keeps nobody from reading the source
+        theirs = await followers.lag(number)
         found = theirs if found.source else furthest((found, theirs))
     return Load(
         running=running(seen.sessions),
@@ -53,8 +55,13 @@ async def load(link: Link, followers: Followers | None = None) -> Load:
         replica=found.replica,
         why=found.why,
         halted=found.halted,
-        streams=streams(seen.sessions),
+        unasked=max(0, streams(seen.sessions) - (len(followers) if followers is not None else 0)),
     )
+
+
+async def server_id(link: Link) -> int:
+    """By which number its replicas name it as their source. Raises an Unreachable error."""
+    return int((await link.fetch("server_id", "its number"))[0]["id"])
 
 
 async def lag(link: Link, source: int | None = None) -> Lag:
