@@ -18,9 +18,10 @@ from console.audit.mounts import file_system
 from console.dispatch.lease import sweep
 from tests.servers import accounts, places
 from tests.servers.fleet import Fleet, Server
-from tests.servers.logged import logged_server
+from tests.servers.logged import begin_anew, logged_server
 from tests.servers.mysql import MysqlServer
 from tests.servers.postgres import PostgresServer
+from tests.servers.replica import replica_of
 
 # How long an example takes says more of the machine than of us: timings are measured in bench/.
 settings.register_profile("dbdeck", deadline=None)
@@ -199,6 +200,15 @@ def logged_mysql(request: pytest.FixtureRequest, fleet: Fleet, mysql_name: str) 
     """MariaDB and MySQL that write a binary log, one after the other."""
     _server(request, fleet, mysql_name)  # skips
     made = logged_server("mariadb" if mysql_name == "mariadb" else "mysql")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def replica(logged_mysql: MysqlServer) -> Iterator[MysqlServer]:
+    """It replicates from `logged_mysql`, from where that stands when the module begins."""
+    begin_anew(logged_mysql)
+    made = replica_of(logged_mysql)
     yield made
     made.close()
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
 import yaml
 
@@ -25,20 +24,11 @@ from console.model.policy import Policy
 from console.model.table_locks import Load
 from tests.integration.actions.conftest import superuser
 from tests.servers import accounts
-from tests.servers.logged import begin_anew
 from tests.servers.mysql import MysqlServer
 from tests.servers.replica import replica_of, there
 
 DATABASE = "dbdeck_test_followed"
 TABLE = f"{DATABASE}.orders"
-
-
-@pytest.fixture(scope="module")
-def replica(logged_mysql: MysqlServer) -> Iterator[MysqlServer]:
-    begin_anew(logged_mysql)
-    made = replica_of(logged_mysql)
-    yield made
-    made.close()
 
 
 @pytest_asyncio.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,8 @@ from console.present import locks
 from console.present.reads import READS
 from tests.command import Command
 from tests.integration.actions.conftest import superuser, until
-from tests.servers.logged import begin_anew
 from tests.servers.mysql import MysqlServer
-from tests.servers.replica import replica_of, there
+from tests.servers.replica import there
 from tests.targets import target_of
 
 # What the server remarks on, of the tests' own statements, is nobody's business.
@@ -27,14 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pymysql.err.Warning")
 
 DATABASE = "dbdeck_test_copied"
 TABLE = f"{DATABASE}.orders"
-
-
-@pytest.fixture(scope="module")
-def replica(logged_mysql: MysqlServer) -> Iterator[MysqlServer]:
-    begin_anew(logged_mysql)
-    made = replica_of(logged_mysql)
-    yield made
-    made.close()
 
 
 @pytest_asyncio.fixture

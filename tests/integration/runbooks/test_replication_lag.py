@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -202,14 +202,6 @@ async def test_a_slot_that_nobody_reads_is_dropped(postgres18: PostgresServer, t
 
 
 # ---- MySQL and MariaDB -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def replica(logged_mysql: MysqlServer) -> Iterator[MysqlServer]:
-    begin_anew(logged_mysql)
-    made = replica_of(logged_mysql)
-    yield made
-    made.close()
 
 
 async def test_an_applier_that_a_statement_holds_up_is_freed(
