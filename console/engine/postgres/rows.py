@@ -51,6 +51,7 @@ def session(row: Record, names: Names) -> Session:
     state = _STATES.get(row["state"], State.UNKNOWN)
     if state is State.UNKNOWN and not hidden and kind != "client backend":
         state = State.BACKGROUND
+    now, query, transaction = row["now"], row["query_start"], row["xact_start"]
     return Session(
         id=row["pid"],
         started_at=moment(row["backend_start"]),
@@ -62,11 +63,11 @@ def session(row: Record, names: Names) -> Session:
         state=state,
         query=None if hidden else row["query"] or None,
         query_id=row["query_id"],
-        query_seconds=row["query_seconds"],
-        state_seconds=row["state_seconds"],
-        transaction_seconds=row["transaction_seconds"],
-        query_started_at=moment(row["query_start"]),
-        transaction_started_at=moment(row["xact_start"]),
+        query_seconds=_since(query, now),
+        state_seconds=_since(row["state_change"], now),
+        transaction_seconds=_since(transaction, now),
+        query_started_at=moment(query),
+        transaction_started_at=moment(transaction),
         wait=wait(row),
         leader=row["leader_pid"],
         protection=_protection(row, kind),
@@ -78,6 +79,11 @@ def session(row: Record, names: Names) -> Session:
 def moment(epoch: float | None) -> datetime | None:
     """Of epoch seconds: a float holds the server's microseconds exactly until the year 2242."""
     return None if epoch is None else datetime.fromtimestamp(epoch, UTC)
+
+
+def _since(start: float | None, now: float) -> float | None:
+    """Seconds between two moments of the server's clock."""
+    return None if start is None else now - start
 
 
 def is_hidden(row: Record) -> bool:
