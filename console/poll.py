@@ -14,7 +14,12 @@ from console.model.reading import Problem, Reading
 T = TypeVar("T")
 DEADLINE_SECONDS = 15.0
 SLOWEST_SECONDS = 5.0
-LATE_SECONDS = 0.5
+# When an answer is late: soon where answers come quickly, else after some times what they took lately, and in
+# any case when the next one was due.
+LATE_SECONDS = 0.9
+TIMES = 3
+SLACK_SECONDS = 0.5
+_A_MOMENT = 0.01  # later than late
 BUDGET = 0.2  # the share of the time in which a server, and the line to it, may be at work for one feed
 # Between looks for a server that was away. A login that is refused is tried less often: some servers lock the
 # account, or let its next tries wait.
@@ -40,6 +45,8 @@ class Feed(Generic[T]):
         self._failures = 0
         self._asked: float | None = None
         self._silent: float | None = None  # when the first poll began that has had no answer since
+        self._lately: float | None = None  # seconds that answers took; a slow one is forgotten slowly
+        self.overdue: Callable[[], None] = _nothing  # called when an answer becomes late
         self.reading: Reading[T] = Reading(data=None, taken_at=None, latency_ms=None)
         self.delay = every
 
@@ -48,6 +55,7 @@ class Feed(Generic[T]):
         self._asked = start = time.monotonic()
         if self._silent is None:
             self._silent = start
+        watch = asyncio.get_running_loop().call_later(self.calm + _A_MOMENT, self.overdue)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 data = await self._read()
@@ -59,9 +67,11 @@ class Feed(Generic[T]):
             self._failures = 0
             self._silent = None
             took = time.monotonic() - start
+            self._lately = max(took, 0.8 * (self._lately or 0.0))
             self.delay = max(self._every, self._rest(took))
             self.reading = Reading(data=data, taken_at=datetime.now(UTC), latency_ms=took * 1000)
         finally:
+            watch.cancel()
             self._asked = None
         return self.reading
 
@@ -76,19 +86,25 @@ class Feed(Generic[T]):
         return 0.0 if self._asked is None else time.monotonic() - self._asked
 
     @property
+    def patience(self) -> float:
+        """Seconds in which an answer is not late."""
+        longest = self._every + SLACK_SECONDS
+        return longest if self._lately is None else min(longest, max(LATE_SECONDS, TIMES * self._lately))
+
+    @property
     def late(self) -> float:
         """Seconds without an answer while a poll runs, once that is longer than it should be; else 0.0."""
         if self._asked is None or self._silent is None:
             return 0.0
         silent = time.monotonic() - self._silent
-        return silent if silent > self._every + LATE_SECONDS else 0.0
+        return silent if silent >= self.patience else 0.0
 
     @property
     def calm(self) -> float:
         """Seconds from now in which it is not late, whatever comes."""
         asked = self._asked is not None and self._silent is not None
         silent = time.monotonic() - (self._silent or 0.0) if asked else 0.0
-        return max(0.0, self._every + LATE_SECONDS - silent)
+        return max(0.0, self.patience - silent)
 
     def _rest(self, took: float) -> float:
         return min(SLOWEST_SECONDS * BUDGET / self.budget, took * (1 / self.budget - 1))
@@ -108,3 +124,6 @@ class Feed(Generic[T]):
         longest = AWAY_SECONDS if error.kind in _AWAY else SLOWEST_SECONDS
         patient = isinstance(error, PrivilegeMissing)
         self.delay = PRIVILEGE_SECONDS if patient else min(longest, 0.5 * 2 ** min(self._failures, 5))
+
+
+def _nothing() -> None: ...

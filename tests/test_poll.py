@@ -18,10 +18,12 @@ class Source:
         self.count = 0
         self.fail: Exception | None = None
         self.hang = False
+        self.takes = 0.0  # seconds
 
     async def read(self) -> int:
         if self.hang:
             await asyncio.Event().wait()
+        await asyncio.sleep(self.takes)
         if self.fail is not None:
             raise self.fail
         self.count += 1
@@ -102,7 +104,7 @@ async def test_a_read_that_hangs_ends_at_the_deadline_and_is_late_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(poll, "DEADLINE_SECONDS", 0.3)
-    monkeypatch.setattr(poll, "LATE_SECONDS", 0.05)
+    monkeypatch.setattr(poll, "SLACK_SECONDS", 0.05)
     source = Source()
     source.hang = True
     feed: Feed[int] = Feed(source.read, every=0.05)
@@ -124,10 +126,44 @@ async def test_until_when_it_cannot_be_late_is_known(monkeypatch: pytest.MonkeyP
     source = Source()
     feed: Feed[int] = Feed(source.read, every=2.0)
     await feed.poll()
-    assert feed.calm == 2.0 + poll.LATE_SECONDS, "nobody waits for an answer"
+    assert feed.calm == poll.LATE_SECONDS, "nobody waits for an answer, and they come quickly"
     source.hang = True
     task = asyncio.create_task(feed.poll())
     await asyncio.sleep(0.1)
     assert feed.late == 0.0
-    assert 0.0 < feed.calm <= 1.9 + poll.LATE_SECONDS
+    assert 0.0 < feed.calm <= poll.LATE_SECONDS - 0.1
     await task
+
+
+async def test_it_says_itself_that_an_answer_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "DEADLINE_SECONDS", 0.6)
+    monkeypatch.setattr(poll, "LATE_SECONDS", 0.2)
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    said: list[float] = []
+    feed.overdue = lambda: said.append(feed.late)
+    await feed.poll()
+    assert said == [], "the answer came"
+    source.hang = True
+    await feed.poll()
+    assert len(said) == 1
+    assert said[0] >= 0.2, "it is late by then"
+
+
+async def test_what_takes_long_by_itself_is_late_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "LATE_SECONDS", 0.0)
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    assert feed.patience == 2.0 + poll.SLACK_SECONDS, "not known yet"
+    await feed.poll()
+    quick = feed.patience
+    source.takes = 0.2
+    await feed.poll()
+    slow = feed.patience
+    assert poll.TIMES * 0.2 <= slow <= 2.0 + poll.SLACK_SECONDS
+    source.takes = 0.0
+    await feed.poll()
+    assert quick < feed.patience < slow, "one quick answer does not make all of them quick"
+    source.takes = 1.0
+    await feed.poll()
+    assert feed.patience == 2.0 + poll.SLACK_SECONDS

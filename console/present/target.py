@@ -97,7 +97,7 @@ def freshness(
         return ("live" if old is not None else "waiting for the first answer"), False
     since = f"data {age(old)} old" if old is not None else "no data yet"
     if late:
-        return f"NO ANSWER for {age(late)}, {since}", True
+        return f"NO ANSWER for {age(max(late, 1.0))}, {since}", True  # never for 0 s
     if problem and problem.kind == "privilege":
         return f"NO RIGHT to read this, {since}", True  # nothing fails meanwhile, so nothing ticks
     began = (now - problem.since).total_seconds() if problem and problem.since else 0.0

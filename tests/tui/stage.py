@@ -52,6 +52,7 @@ class Stage:
 
         # A machine with much to do is late by itself, and old data takes no key.
         monkeypatch.setattr("console.poll.LATE_SECONDS", 2.0)
+        monkeypatch.setattr("console.poll.SLACK_SECONDS", 2.0)
         monkeypatch.setattr("console.tui.panes.pane._SLACK_SECONDS", 2.0)
         monkeypatch.setattr("console.engine.open.open_engine", opened)
         monkeypatch.setattr(effect, "PATIENCE_SECONDS", 0.3)

@@ -120,6 +120,7 @@ class MainScreen(GuidedScreen):
         if name not in self._panes:
             made = self._panes[name] = views.pane(name, self._sources)
             made.feed.budget = self._desk.config.thresholds.budget / 100
+            made.feed.overdue = self._tick
         return self._panes[name]
 
     @cached_property
