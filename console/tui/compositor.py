@@ -79,7 +79,7 @@ class LineCompositor(Compositor):
             if seen and seen.overlaps(crop):
                 top, bottom = max(seen.y, crop.y), min(seen.bottom, crop.bottom)
                 part = Region(seen.x, top, seen.width, bottom - top)
-                if not cover.hides(part):
+                if not cover.hides(part.intersection(crop)):  # nothing else is asked for
                     strips = widget.render_lines(part.translate(-region.offset))
                     cover.add(part, strips)
                     yield part, part, strips

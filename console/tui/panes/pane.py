@@ -18,7 +18,6 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
-from textual.widgets import Static
 
 from console.model.reading import Reading
 from console.poll import Feed
@@ -28,6 +27,7 @@ from console.present.units import is_narrow
 from console.tui.hints import hint
 from console.tui.widgets.bars import Bar, Key, Note
 from console.tui.widgets.grid import Grid
+from console.tui.widgets.plain_text import PlainText
 
 _SLACK_SECONDS = 0.5
 _SOONEST = 0.05  # seconds between two polls, whatever went by
@@ -94,7 +94,7 @@ class Pane(Vertical, Generic[D, T]):
         self._summary = Bar(id=f"{self.name_of_subject}-summary")
         self._note = Note(id=f"{self.name_of_subject}-note")
         self._box = VerticalScroll(classes="beneath", can_focus=False)
-        self._text = Static(classes="details", markup=False)
+        self._text = PlainText(classes="details", markup=False)
 
     def compose(self) -> ComposeResult:
         yield self._summary

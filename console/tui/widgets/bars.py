@@ -9,10 +9,11 @@ from typing import NamedTuple
 from rich.text import Text
 from textual import events
 from textual.message import Message
-from textual.widgets import Static
+
+from console.tui.widgets.plain_text import PlainText
 
 
-class Bar(Static):
+class Bar(PlainText):
     """A line of plain text: what a server says is never markup."""
 
     DEFAULT_CSS = "Bar { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"

@@ -16,6 +16,7 @@ from textual.strip import Strip
 from console.present.table import Column, Line, Tone
 from console.present.units import clean, is_narrow
 from console.tui.widgets.columns import Run, Slot, fit, runs, titles
+from console.tui.widgets.plain_text import is_plain
 
 HEADER: Final = 1
 _MARK: Final = "► "  # in code page 437 and never an emoji, so every terminal draws it one cell wide
@@ -148,19 +149,13 @@ class Sheet(ScrollView, inherit_bindings=False):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Skip Textual's styles cache, which would keep and compare every line once more."""
-        if not self._is_plain():
+        if not is_plain(self):
             return super().render_lines(crop)
         width = self._fitted()
         strips = [self._line(y) for y in range(crop.y, crop.bottom)]
         if crop.x == 0 and crop.right >= width:
             return strips
         return [strip.crop(crop.x, crop.right) for strip in strips]
-
-    def _is_plain(self) -> bool:
-        """Whether nothing (border, tint, fading) is to be drawn over or around the lines."""
-        styles = self.styles
-        around = styles.gutter or styles.outline or styles.has_rule("hatch")
-        return not around and not styles.tint.a and self.opacity == 1.0
 
     def render_line(self, y: int) -> Strip:
         """Draw one line of the screen: the header, a line of the table, or nothing."""
