@@ -17,7 +17,6 @@ from textual.events import Resize
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.timer import Timer
 
 from console.model.reading import Reading
 from console.poll import Feed
@@ -87,7 +86,7 @@ class Pane(Vertical, Generic[D, T]):
         self._tallest = 0  # of the texts beneath the lines
         self._room = Size(0, 0)
         self._detailed: str | None = None
-        self._timer: Timer | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._begun: asyncio.Task[Reading[D]] | None = None
 
         self.grid = Grid(id=f"{self.name_of_subject}-grid", empty="reading …")
@@ -217,10 +216,16 @@ class Pane(Vertical, Generic[D, T]):
             self.draw()
         self.post_message(self.Read(self))
         if self._timer is not None:
-            self._timer.stop()
+            self._timer.cancel()
         unseen = 0.0 if self._shown else self.unseen_seconds or 0.0
         delay = self.feed.delay if not gone else self.every
-        self._timer = self.set_timer(max(_SOONEST, max(delay, unseen) - gone), self.poll_on)
+        # Not Textual's, which costs a task and a look at the method's signature each time.
+        wait = max(_SOONEST, max(delay, unseen) - gone)
+        self._timer = asyncio.get_running_loop().call_later(wait, self.poll_on)
+
+    def on_unmount(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     # ---- drawing ------------------------------------------------------------------------------
 
@@ -265,15 +270,17 @@ class Pane(Vertical, Generic[D, T]):
         text = "" if item is None else self.details(item)
         if text != getattr(self, "_details", None):
             self._details = text
+            shown = self._box.display
             self._box.display = bool(text)
-            self._change(text)
+            laid_out = self._change(text) or shown != self._box.display
             if self.grid.key != self._detailed:
                 self._detailed = self.grid.key
                 self._box.scroll_home(animate=False)
-            self.call_after_refresh(self._tell_of_more)
+            if laid_out:  # else there is as much more as there was
+                self.call_after_refresh(self._tell_of_more)
 
-    def _change(self, text: str) -> None:
-        """Ages change at every refresh, the number of lines seldom: only then is the screen laid out again.
+    def _change(self, text: str) -> bool:
+        """Whether the screen is laid out again: ages change at every refresh, the number of lines seldom.
 
         Where there is room the box grows with the longest text and stays so: lines that the cursor passes
         would else jump with each, and the screen be laid out for every key.
@@ -287,9 +294,11 @@ class Pane(Vertical, Generic[D, T]):
             wanted = details.get_content_height(details.size, self.app.size, width)
         if self.app.size.height >= _ROOMY:
             self._tallest = max(self._tallest, min(wanted, _TALLEST[self.has_class("wide")]))
-        if not width or max(wanted, self._tallest) != height:
-            details.styles.min_height = self._tallest or None
-            details.refresh(layout=True)
+        if width and max(wanted, self._tallest) == height:
+            return False
+        details.styles.min_height = self._tallest or None
+        details.refresh(layout=True)
+        return True
 
     def on_resize(self, event: Resize) -> None:
         if event.size != self._room:
