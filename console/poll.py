@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Generic, TypeVar
 
 from console.errors import DbdeckError, PrivilegeMissing, ServerSilent
+from console.model.instants import steady_now
 from console.model.reading import Problem, Reading
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class Feed(Generic[T]):
             self._silent = None
             took = time.monotonic() - start
             self.delay = max(self._every, self._rest(took))
-            self.reading = Reading(data=data, taken_at=datetime.now(UTC), latency_ms=took * 1000)
+            self.reading = Reading(data=data, taken_at=steady_now(), latency_ms=took * 1000)
         finally:
             self._asked = None
         return self.reading
@@ -97,7 +98,7 @@ class Feed(Generic[T]):
         self._failures += 1
         before = self.reading.problem
         began = time.monotonic() - (self._silent or time.monotonic())
-        since = before.since if before else datetime.now(UTC) - timedelta(seconds=began)
+        since = before.since if before else steady_now() - timedelta(seconds=began)
         problem = Problem(kind=error.kind, message=error.message, hint=error.hint, since=since)
         self.reading = Reading(
             data=self.reading.data,

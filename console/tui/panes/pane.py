@@ -20,6 +20,7 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import Static
 
+from console.model.instants import steady_now
 from console.model.reading import Reading
 from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
@@ -82,7 +83,7 @@ class Pane(Vertical, Generic[D, T]):
         self._items: dict[str, T] | None = None
         self.sorted_by: Order | None = None
         self._shown = False
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = steady_now()
         self._soon = False
         self._tallest = 0  # of the texts beneath the lines
         self._room = Size(0, 0)
@@ -121,7 +122,7 @@ class Pane(Vertical, Generic[D, T]):
         unseen = taken_at < self._shown_at
         watched = self.unseen_seconds or 0.0 if unseen and self.keeps_watch else 0.0
         allowed = max(self.feed.pace, watched) + (0.0 if unseen else self.every)
-        return (datetime.now(UTC) - taken_at).total_seconds() > allowed + _SLACK_SECONDS
+        return (steady_now() - taken_at).total_seconds() > allowed + _SLACK_SECONDS
 
     # ---- to be filled in by a subject ---------------------------------------------------------
 
@@ -178,7 +179,7 @@ class Pane(Vertical, Generic[D, T]):
     def start(self) -> None:
         """Called when the pane comes into view: what is known is drawn at once, and read again."""
         self._shown = True
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = steady_now()
         self.draw()
         self.poll_on()
 
@@ -368,7 +369,7 @@ class Pane(Vertical, Generic[D, T]):
         data, taken_at = self.reading.data, self.reading.taken_at
         found = {
             "schema": f"dbdeck/{self.name_of_subject}/1",
-            "taken_at": taken_at and taken_at.isoformat(),
+            "taken_at": taken_at and (datetime.now(UTC) - (steady_now() - taken_at)).isoformat(),
             **(self.document(data) if data is not None else {"rows": []}),
         }
         return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)
@@ -388,4 +389,4 @@ def _gone(reading: Reading[Any]) -> float:
     """
     if reading.problem is not None or reading.taken_at is None:
         return 0.0
-    return (datetime.now(UTC) - reading.taken_at).total_seconds()
+    return (steady_now() - reading.taken_at).total_seconds()

@@ -17,6 +17,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher, Input
 
 from console.errors import DbdeckError
+from console.model.instants import steady_now
 from console.present import target as bar
 from console.secret_store import of_this_process
 from console.tui.alerts import call
@@ -505,4 +506,4 @@ class MainScreen(GuidedScreen):
 def _freshness(pane: Pane[Any, Any], problem: Problem | None, late: float) -> tuple[str, bool]:
     """(words, stale) of what a pane shows now."""
     taken_at = pane.reading.taken_at
-    return bar.freshness(taken_at, datetime.now(UTC), problem, late, outdated=pane.outdated)
+    return bar.freshness(taken_at, steady_now(), problem, late, outdated=pane.outdated)
