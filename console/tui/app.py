@@ -97,6 +97,7 @@ class ConsoleApp(TightApp[int]):
         self.given_keys = self.desk.config.keys
         self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.given_keys.items()})
         self.desk.glass.changed = self._glass_changed
+        self.desk.heard = self._ledger_heard
         self.set_interval(1.0, self._look_around)
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
@@ -127,6 +128,11 @@ class ConsoleApp(TightApp[int]):
         await asyncio.to_thread(load_rest, engines)
         await asyncio.to_thread(self.desk.registry.load)
         gc.freeze()  # what is here now stays: looking through it again and again would make keys wait
+
+    def _ledger_heard(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.ledger_heard()
 
     async def _ledger_changed(self) -> None:
         """A screen that is not there yet looks for itself when it is."""

@@ -173,10 +173,7 @@ class MainScreen(GuidedScreen):
     async def _rotation_rows(self) -> list[Entry]:
         from console.audit.rotations import rotation_rows
 
-        if self._desk.ledger is None:
-            self._desk.acting()
-            return []
-        return await rotation_rows(self._desk.ledger)
+        return await rotation_rows(self._desk.heard_ledger())
 
     # ---- what is seen -------------------------------------------------------------------------
 
@@ -374,6 +371,7 @@ class MainScreen(GuidedScreen):
     def ledger_changed(self) -> None:
         """The ledger was opened, or could not be: said at once, because nothing can be done without it."""
         problem = self._desk.ledger_problem
+        self._mark_ledger()
         if problem is not None and self._desk.glass.left is None:
             self.post_message(Told(f"nothing can be executed: {problem.message}", bad=True))
         elif self._desk.ledger is not None:
@@ -382,6 +380,18 @@ class MainScreen(GuidedScreen):
             if self._known:
                 self._keep_lifeboat()
         self._show_keys()
+
+    def ledger_heard(self) -> None:
+        """The ledger that is open fell silent, or answers again. The mark stays whatever is said."""
+        self._mark_ledger()
+        if silence := self._desk.silence:
+            self.post_message(Told(f"nothing can be executed now: {silence}", bad=True))
+        else:
+            self.post_message(Told("the audit ledger answers again"))
+
+    def _mark_ledger(self) -> None:
+        away = self._desk.silence or self._desk.ledger_problem is not None
+        self.query_one(TabLine).badge("audit", "(!)" if away else "")
 
     # ---- keys ---------------------------------------------------------------------------------
 
