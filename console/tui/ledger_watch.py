@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,10 @@ class LedgerWatch:
             asked.cancel()
 
     async def _heard(self, asked: asyncio.Future[bool]) -> bool:
+        began = time.monotonic()
         done, _ = await asyncio.wait({asked}, timeout=SILENT_SECONDS)
+        if time.monotonic() - began > 2 * SILENT_SECONDS:
+            return False  # this process was stopped: whose silence it was is not known
         if not done and not self.silence:
             self._say("the audit ledger does not answer")
         try:
