@@ -72,6 +72,10 @@ class Feed(Generic[T]):
             self._asked = None
         return self.reading
 
+    def forget(self) -> None:
+        """What was read is of another server than the one that answers now."""
+        self.reading = Reading(data=None, taken_at=None, latency_ms=None, problem=self.reading.problem)
+
     @property
     def pace(self) -> float:
         """Seconds from one answer to the next, while all is well and the next takes as long."""

@@ -191,6 +191,17 @@ class Pane(Vertical, Generic[D, T]):
         self._soon = True
         self.poll_on()
 
+    def forget(self) -> None:
+        """What is shown is of another server than the one that answers now: nothing of it stays."""
+        self.feed.forget()
+        self._data, self._items, self.drawn = None, None, ()
+        self.grid.set_table(self.columns, [])
+        self._summary.say("")
+        self._note.display = False
+        self.draw()
+        self.draw_details()
+        self.again()
+
     def begin(self) -> None:
         """Ask already while the screen is being made: whoever starts the pane waits for that answer."""
         self._begun = asyncio.create_task(self.feed.poll())
