@@ -240,10 +240,9 @@ def _pins(slot: Slot) -> tuple[tuple[str, int | None], ...]:
 def _read_by(slot: Slot) -> str:
     if slot.active_pid:
         return f"{_consumer(slot)} reads from it now, and is disconnected"
-    if slot.inactive_since is None:
+    if slot.idle_seconds is None:
         return "nobody reads from it now; since when is not known (PostgreSQL 17 tells)"
-    seconds = (datetime.now(UTC) - slot.inactive_since).total_seconds()
-    return f"nobody has read from it for {age(seconds)}"
+    return f"nobody has read from it for {age(slot.idle_seconds)}"
 
 
 def _warnings(slot: Slot) -> tuple[str, ...]:

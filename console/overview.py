@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from console.engine.port import Engine
 from console.errors import DbdeckError
 from console.model.backup_board import DrillBoard
+from console.model.instants import steady_now
 from console.model.overview import Outlook, Pulse, Rates, Standing, Track, by_trouble
 from console.model.target import Target
 from console.poll import BUDGET, Feed
@@ -145,13 +146,13 @@ class _Look:
         if taken_at is None:
             return False
         oldest = max(_OLD_SECONDS, 2 * self._every + _SLACK_SECONDS)
-        return (datetime.now(UTC) - taken_at).total_seconds() > oldest
+        return (steady_now() - taken_at).total_seconds() > oldest
 
     def _silent(self) -> float:
         """Seconds without an answer, once that is longer than it should be, or the last look failed."""
         problem = self._pulse.reading.problem
         if problem is not None and problem.since is not None:
-            return max(0.0, (datetime.now(UTC) - problem.since).total_seconds())
+            return max(0.0, (steady_now() - problem.since).total_seconds())
         silent = 0.0 if self._began is None else time.monotonic() - self._began
         return silent if silent > self._every + _SLACK_SECONDS else 0.0
 

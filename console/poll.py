@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from console.errors import DbdeckError, PrivilegeMissing, ServerSilent
+from console.model.instants import steady_now
 from console.model.reading import Problem, Reading
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ BUDGET = 0.2  # the share of the time in which a server, and the line to it, may
 # Between looks for a server that was away. A login that is refused is tried less often: some servers lock the
 # account, or let its next tries wait.
 AWAY_SECONDS = 2.0
+_SLEPT_SECONDS = 2.0  # beyond the deadline: a process that runs is not so late
 _AWAY = frozenset({"unreachable", "no_slot", "silent"})
 # A grant is given rarely, and asking costs the server a failed statement in its log each time.
 PRIVILEGE_SECONDS = 30.0
@@ -52,7 +54,8 @@ class Feed(Generic[T]):
 
     async def poll(self) -> Reading[T]:
         """The next reading; a failure is one with a problem and the last good data."""
-        self._asked = start = time.monotonic()
+        self._asked, asked_at = time.monotonic(), steady_now()
+        start = self._asked
         if self._silent is None:
             self._silent = start
         watch = asyncio.get_running_loop().call_later(self.calm + _A_MOMENT, self.overdue)
@@ -60,20 +63,29 @@ class Feed(Generic[T]):
             async with asyncio.timeout(DEADLINE_SECONDS):
                 data = await self._read()
         except TimeoutError:
-            self._failed(ServerSilent(f"no answer in {DEADLINE_SECONDS:g} s"))
+            self._failed(ServerSilent(f"no answer in {DEADLINE_SECONDS:g} s"), asked_at)
         except DbdeckError as error:
-            self._failed(error)
+            self._failed(error, asked_at)
         else:
             self._failures = 0
             self._silent = None
-            took = time.monotonic() - start
-            self._lately = max(took, 0.8 * (self._lately or 0.0))
-            self.delay = max(self._every, self._rest(took))
-            self.reading = Reading(data=data, taken_at=datetime.now(UTC), latency_ms=took * 1000)
+            if _slept(asked_at):  # it may have been answered long ago
+                self.delay = 0.0
+                self.reading = Reading(data=data, taken_at=asked_at, latency_ms=self.reading.latency_ms)
+            else:
+                took = time.monotonic() - start
+                self._lately = max(took, 0.8 * (self._lately or 0.0))
+                self.delay = max(self._every, self._rest(took))
+                self.reading = Reading(data=data, taken_at=steady_now(), latency_ms=took * 1000)
         finally:
             watch.cancel()
             self._asked = None
         return self.reading
+
+    def forget(self) -> None:
+        """What was read is of another server than the one that answers now."""
+        self.reading = Reading(data=None, taken_at=None, latency_ms=None, problem=self.reading.problem)
+        self._lately = None
 
     @property
     def pace(self) -> float:
@@ -109,11 +121,14 @@ class Feed(Generic[T]):
     def _rest(self, took: float) -> float:
         return min(SLOWEST_SECONDS * BUDGET / self.budget, took * (1 / self.budget - 1))
 
-    def _failed(self, error: DbdeckError) -> None:
+    def _failed(self, error: DbdeckError, asked_at: datetime) -> None:
+        if _slept(asked_at):  # whose silence it was is not known
+            self._silent, self.delay = None, 0.0
+            return
         self._failures += 1
         before = self.reading.problem
         began = time.monotonic() - (self._silent or time.monotonic())
-        since = before.since if before else datetime.now(UTC) - timedelta(seconds=began)
+        since = before.since if before else steady_now() - timedelta(seconds=began)
         problem = Problem(kind=error.kind, message=error.message, hint=error.hint, since=since)
         self.reading = Reading(
             data=self.reading.data,
@@ -127,3 +142,8 @@ class Feed(Generic[T]):
 
 
 def _nothing() -> None: ...
+
+
+def _slept(asked_at: datetime) -> bool:
+    """No poll takes as long while this process runs: it was stopped meanwhile, or the machine slept."""
+    return (steady_now() - asked_at).total_seconds() > DEADLINE_SECONDS + _SLEPT_SECONDS

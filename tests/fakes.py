@@ -146,6 +146,10 @@ class ScriptedEngine:
         await self._read()
         return self.server
 
+    @property
+    def answered_by(self) -> ServerIdentity:
+        return self.server
+
     async def sessions(self) -> tuple[Session, ...]:
         await self._read()
         return tuple(self.list)

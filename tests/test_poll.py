@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 
 from console import poll
 from console.errors import DbdeckError, LoginRefused, PrivilegeMissing, Unreachable
+from console.model.instants import steady_now
 from console.poll import AWAY_SECONDS, PRIVILEGE_SECONDS, SLOWEST_SECONDS, Feed
 
 
@@ -167,3 +169,32 @@ async def test_what_takes_long_by_itself_is_late_later(monkeypatch: pytest.Monke
     source.takes = 1.0
     await feed.poll()
     assert feed.patience == 2.0 + poll.SLACK_SECONDS
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_was_asked_before_this_process_was_stopped_is_neither_new_nor_silence(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Its answer lay there unread, or its deadlines passed while nobody could read it."""
+    asleep = timedelta()
+
+    def now() -> datetime:
+        return steady_now() + asleep
+
+    class Stopped(Source):
+        async def read(self) -> int:
+            nonlocal asleep
+            asleep += timedelta(minutes=10) if self.count else timedelta()
+            return await super().read()
+
+    monkeypatch.setattr(poll, "steady_now", now)
+    source = Stopped()
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    await feed.poll()
+    source.fail = Unreachable("no answer", "") if fails else None
+    seen = await feed.poll()
+    assert (seen.data, seen.problem) == (1 if fails else 2, None)
+    assert seen.taken_at is not None
+    assert now() - seen.taken_at >= timedelta(minutes=10), "it is of then"
+    assert feed.delay == 0.0, "and asked again at once"
+    assert feed.pace < 10, "no later reading is taken for fresh because this one took long"

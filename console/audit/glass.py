@@ -148,6 +148,9 @@ class NoTable:
     async def append(self, row: object) -> NoReturn:  # noqa: ARG002 - the port
         raise NotTaken(_OFFLINE)
 
+    async def answers(self) -> NoReturn:
+        raise AuditUnavailable(_OFFLINE)
+
     async def candidates(self) -> list[Candidate]:
         return await asyncio.to_thread(of_all, self._folder, self.ledger, self._sink)
 

@@ -147,6 +147,13 @@ class Ledger:
         """Send what waits in the journal; the number of rows sent. Raises AuditUnavailable."""
         return await self._writing().flush()
 
+    async def answers(self) -> bool:
+        """True when its sink has answered; False where a read is under way, which is not waited for.
+
+        Raises AuditUnavailable.
+        """
+        return await self._table.answers()
+
     async def find_idempotency(self, key: str) -> UUID | None:
         """The action whose intent used this key. Raises AuditUnavailable."""
         return await self._table.find_idempotency(key)

@@ -102,7 +102,7 @@ def _widths(
     room = width - 2 * (len(kept) - 1)
     still = [i for i in kept if not columns[i].grow]
     for i in still:
-        found[i] = min(found[i], columns[i].width)
+        found[i] = found[i] if columns[i].whole else min(found[i], columns[i].width)
     for i in still:
         over = sum(found[one] for one in still) + _GROW_AT_LEAST - room
         found[i] -= max(0, min(over, found[i] - narrowest(columns[i])))

@@ -44,7 +44,7 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 _MEASURED = frozenset({
     "rows_modified", "blocks", "why", "pins",
     "xmin_age", "catalog_xmin_age", "confirmed_lsn", "retained_bytes", "safe_bytes", "wal_status",
-    "inactive_since",
+    "inactive_since", "idle_seconds",
     "vacuums", "analyzes", "vacuumed_at", "analyzed_at", "created_at", "filenode",
 })  # fmt: skip
 # The same under names that mean something else elsewhere, by what else is there; and ids of this run's own.

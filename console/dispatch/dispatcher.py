@@ -60,7 +60,7 @@ from console.errors import (
     UsageError,
 )
 from console.model.policy import BreakGlass, Policy, Rule
-from console.model.target import ServerIdentity, Target
+from console.model.target import ServerIdentity, Target, server_changes
 from console.secret_store import SecretStore
 
 COUNTED = 5000  # intents that are looked through for the targets of a rule
@@ -451,18 +451,6 @@ def refuse_another(plan: Plan, now: ServerIdentity) -> None:
             f"{plan.target} is not the server that was planned for: {changed}; nothing was executed",
             "plan anew",
         )
-
-
-def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:
-    """What tells two servers, or two runs of one, apart; empty when they are the same."""
-    changes = []
-    if before.system_id != now.system_id:
-        changes.append(f"another server answers (id {now.system_id}, was {before.system_id})")
-    if abs((before.started_at - now.started_at).total_seconds()) > 2:
-        changes.append(f"it was restarted at {now.started_at.isoformat()}")
-    if before.primary != now.primary:
-        changes.append("it is a primary now" if now.primary else "it is no longer the primary")
-    return ", ".join(changes)
 
 
 def locks_of(action: Action[Any], plan: Plan) -> list[str]:

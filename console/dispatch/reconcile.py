@@ -13,12 +13,12 @@ from console.audit.record import Kind, OpenIntent
 from console.audit.verify import fields
 from console.dispatch import intents
 from console.dispatch.action import Action, Offline, Plan, Verdict
-from console.dispatch.dispatcher import locks_of, running, server_changes
+from console.dispatch.dispatcher import locks_of, running
 from console.dispatch.operator import Ground, proof, steps_of
 from console.dispatch.registry import Registry
 from console.engine.open import open_engine, open_operator
 from console.errors import DbdeckError, UsageError
-from console.model.target import Target
+from console.model.target import Target, server_changes
 from console.secret_store import SecretStore
 
 NOTES = "notes"  # in a plan's evidence: what its run noted of effects that no look can tell

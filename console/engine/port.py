@@ -217,6 +217,13 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
         """Who answers now; asked anew on each call."""
         ...
 
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        """Who answered when the connection of the reads was opened; another value for each connection, None
+        while there is none. Nobody is asked.
+        """
+        ...
+
     async def sessions(self) -> tuple[Session, ...]: ...
 
     async def session(self, session_id: int) -> Session | None:

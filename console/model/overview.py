@@ -110,7 +110,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """A target. `taken_at` is the client's clock; `silent` are seconds without the answer that is due."""
+    """A target. `taken_at` is of `steady_now`; `silent` are seconds without the answer that is due."""
 
     name: str
     engine: str

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the last poll brought nothing. `since` is when the trouble began (client clock, UTC)."""
+    """Why the last poll brought nothing. `since` is when the trouble began, of `steady_now`."""
 
     kind: str
     message: str
@@ -20,7 +20,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """`data` is of `taken_at` (client clock, UTC); with a `problem` it is the last good one, or None."""
+    """`data` is of `taken_at` (`steady_now`); with a `problem` it is the last good one, or None."""
 
     data: T | None
     taken_at: datetime | None

@@ -14,8 +14,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     """A row of pg_replication_slots. Ages are in transactions; bytes are WAL; None is unknown or none.
 
     `reader` is the walsender that streams from it now. `wal_status` is reserved | extended | unreserved |
-    lost (PostgreSQL 13+). `inactive_since` exists from 17 on. `database` is set for logical slots, which
-    can only be dropped from a connection to it.
+    lost (PostgreSQL 13+). `inactive_since` and, by the server's clock, `idle_seconds` exist from 17 on.
+    `database` is set for logical slots, which can only be dropped from a connection to it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     safe_bytes: int | None = None
     wal_status: str | None = None
     inactive_since: datetime | None = None
+    idle_seconds: float | None = None
     invalidation: str | None = None
     synced: bool = False
     failover: bool = False

@@ -123,13 +123,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 class Tables(msgspec.Struct, frozen=True, kw_only=True):
     """The tables that matter most, in the server's order, and how many there are.
 
-    `order` says by what they were chosen. `why` is why autovacuum (or purge) does not keep up, in a
-    sentence; empty where it does. `notes` say what could not be seen, and what would change that.
+    `order` says by what they were chosen. `at` is the server's clock, where it was asked. `why` is why
+    autovacuum (or purge) does not keep up, in a sentence; empty where it does. `notes` say what could not be
+    seen, and what would change that.
     """
 
     tables: tuple[Table, ...] = ()
     total: int = 0
     order: str = ""
+    at: datetime | None = None
     wraparound: Wraparound | None = None
     why: str = ""
     notes: tuple[str, ...] = ()

@@ -93,6 +93,18 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
         return f"{names[self.flavor]} {self.version}"
 
 
+def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:
+    """What tells two servers, or two runs of one, apart; empty when they are the same."""
+    changes = []
+    if before.system_id != now.system_id:
+        changes.append(f"another server answers (id {now.system_id}, was {before.system_id})")
+    elif abs((before.started_at - now.started_at).total_seconds()) > 2:
+        changes.append(f"it was restarted at {now.started_at.isoformat()}")
+    if before.primary != now.primary:
+        changes.append("it is a primary now" if now.primary else "it is no longer the primary")
+    return ", ".join(changes)
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One finding of `doctor`: `ok` is None where it could not be found out.
 

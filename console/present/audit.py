@@ -23,7 +23,7 @@ from console.present.units import clean, counted
 from console.runbook.history import event_of
 
 COLUMNS = (
-    Column(title="id", width=6, align="right"),
+    Column(title="id", width=6, align="right", whole=True),
     Column(title="at (UTC)", width=19),
     Column(title="kind", width=10),
     Column(title="action", width=18),

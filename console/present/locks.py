@@ -13,7 +13,7 @@ from console.present.table import Column, Line, Lines, Tone
 from console.present.units import UNKNOWN, age, clean, count, counted, waited
 
 COLUMNS = (
-    Column(title="session", width=17),
+    Column(title="session", width=17, whole=True),
     Column(title="wait", width=6, align="right"),
     Column(title="blocks", width=6, align="right"),
     Column(title="state", width=10),
@@ -25,6 +25,7 @@ COLUMNS = (
     Column(title="statement", width=20, grow=True),
 )
 _DEEPEST = 5
+BESIDE = _DEEPEST + 4  # what stands in front of a session's number at most: its depth, and how it waits
 
 
 def lines(nodes: Sequence[LockNode]) -> Lines[LockNode]:

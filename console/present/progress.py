@@ -12,7 +12,7 @@ from console.present.table import Column, Line, Tone
 from console.present.units import UNKNOWN, age, clean, count, size
 
 COLUMNS = (
-    Column(title="session", width=8, align="right"),
+    Column(title="session", width=8, align="right", whole=True),
     Column(title="command", width=14),
     Column(title="for", width=6, align="right"),
     Column(title="done", width=17),

@@ -55,6 +55,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     unseen: dict[str, str] = {}
     now: datetime
+    runs_known: bool = True
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,7 @@ def shelf(
         for document, source in books.documents
     ]
     entries.sort(key=lambda one: (one.suggested is None, bool(one.unfit), one.id))
-    return Shelf(entries=tuple(entries), faults=books.faults, now=now)
+    return Shelf(entries=tuple(entries), faults=books.faults, now=now, runs_known=runs is not None)
 
 
 def _unfit(document: Document, wrong: str, server: Server | None) -> str:
@@ -155,6 +156,8 @@ def summary(data: Shelf) -> str:
     )
     if unfit:
         said.append(f"{unfit} not for this server")
+    if not data.runs_known:
+        said.append("last runs not known: the ledger does not tell")
     return ", ".join(said)
 
 

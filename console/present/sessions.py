@@ -10,7 +10,7 @@ from console.present.table import Column, Line, Tone
 from console.present.units import age, clean
 
 COLUMNS = (
-    Column(title="session", width=8, align="right"),
+    Column(title="session", width=8, align="right", whole=True),
     Column(title="age", width=6, align="right"),
     Column(title="state", width=12),
     Column(title="user", width=12, drop=2),

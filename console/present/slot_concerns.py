@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 from console.model.overview import Concern, Trouble
@@ -62,7 +61,7 @@ def _unread(slot: Slot) -> bool:
 
 def _since(slot: Slot) -> str:
     """Since when, where PostgreSQL tells (17); a minute is fine enough."""
-    if slot.inactive_since is None:
+    if slot.idle_seconds is None:
         return ""
-    seconds = (datetime.now(UTC) - slot.inactive_since).total_seconds()
+    seconds = slot.idle_seconds
     return f", for {age(seconds // 60 * 60)}" if seconds >= 60 else ", now"

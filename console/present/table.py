@@ -27,7 +27,8 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     When the terminal is narrow columns shrink to their `least` width, where they have one; then those with
     the highest `drop` vanish first; 0 never does. Cells with `names` hold `schema.name`: where there is no
-    room for both it is the schema that is cut.
+    room for both it is the schema that is cut. A `whole` one holds numbers that stand for something: of them
+    nothing is cut where lines are printed, and a screen asks `led_by`.
     """
 
     title: str
@@ -37,10 +38,20 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     grow: bool = False
     drop: int = 0
     names: bool = False
+    whole: bool = False
 
 
 def narrowest(column: Column) -> int:
     return column.least or column.width
+
+
+def led_by(columns: Sequence[Column], largest: int, beside: int = 0) -> tuple[Column, ...]:
+    """The same with room in the first for the largest number of its cells and what stands `beside` it: two
+    sessions of which the ends are cut look like one.
+    """
+    first, *others = columns
+    needed = len(str(largest)) + beside
+    return (msgspec.structs.replace(first, width=max(first.width, needed)), *others)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

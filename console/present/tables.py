@@ -46,8 +46,10 @@ def _places(data: Tables) -> list[int]:
 
 
 def lines(data: Tables, now: datetime | None = None) -> list[Line]:
-    """In the columns of `columns`. `now` is that of the reading: ages of vacuums count from it."""
-    moment = now or datetime.now(UTC)
+    """In the columns of `columns`. Ages of vacuums count by the server's clock; `now` is the reading's, for
+    a server that was not asked for its own.
+    """
+    moment = data.at or now or datetime.now(UTC)
     places = _places(data)
     return [_only(places, _line(table, moment, data.wraparound)) for table in data.tables]
 

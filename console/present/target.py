@@ -82,6 +82,12 @@ def foremost(own: Problem | None, other: Problem | None) -> Problem | None:
     return msgspec.structs.replace(own, since=began)
 
 
+def paused(taken_at: datetime | None, now: datetime) -> str:
+    """What nobody polls is not live. In steps of ten seconds: a line over SSH is thin."""
+    old = (now - taken_at).total_seconds() // 10 * 10 if taken_at else 0.0
+    return f"PAUSED · data {age(old)} old" if old else "PAUSED"
+
+
 def freshness(
     taken_at: datetime | None, now: datetime, problem: Problem | None, late: float, *, outdated: bool = False
 ) -> tuple[str, bool]:

@@ -13,7 +13,7 @@ from console.present.table import Column, Line, Lines, Tone
 from console.present.units import UNKNOWN, age, clean, count, counted
 
 COLUMNS = (
-    Column(title="session", width=8, align="right"),
+    Column(title="session", width=8, align="right", whole=True),
     Column(title="age", width=6, align="right"),
     Column(title="state", width=10),
     Column(title="for", width=6, align="right"),

@@ -21,6 +21,7 @@ from textual.dom import DOMNode
 from console.config import Config
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
 from console.keyrings import current
+from console.model.instants import steady_now
 from console.model.jobs import Job
 from console.model.keymap import keys_of
 from console.model.target import Target
@@ -53,6 +54,12 @@ _TREE = (
     "One tree for each root blocker: ╰ waits for a lock, ┄ waits only for its turn in the queue "
     '(the one it stands behind holds nothing that conflicts). "blocks" counts everyone behind it.'
 )
+_RUNS = (
+    "something runs, which would be stopped where it stands: not now; {action.stop} ends an action after its "
+    "step, 6 Jobs tells what runs"
+)
+_TURNS, _TURN_SECONDS = 50, 0.01
+_AT_ONCE_SECONDS = 0.1
 # What has no id is the toolkit's: moving the focus where there is one thing to focus.
 _EVERYWHERE = ("action", "app", "pane", "runbooks.suggested", "view")
 _MOVES = ("details", "grid")
@@ -70,6 +77,9 @@ class ConsoleApp(TightApp[int]):
         Binding("question_mark,f1", "help", "Help", id="app.help", key_display="?"),
         Binding("o", "targets", "Open a target", id="app.targets"),
         Binding("ctrl+l", "repaint", "Draw the screen again", show=False, priority=True, id="app.repaint"),
+        Binding(
+            "ctrl+z", "suspend", "Back to the shell until `fg`", show=False, priority=True, id="app.suspend"
+        ),
         Binding("ctrl+g", "end_glass", "End the break-glass", show=False, priority=True, id="app.end-glass"),
     ]
     CSS = """
@@ -97,6 +107,7 @@ class ConsoleApp(TightApp[int]):
         self.given_keys = self.desk.config.keys
         self.set_keymap({name: ",".join(keys_of(text)) for name, text in self.given_keys.items()})
         self.desk.glass.changed = self._glass_changed
+        self.desk.heard = self._ledger_heard
         self.set_interval(1.0, self._look_around)
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
@@ -127,6 +138,11 @@ class ConsoleApp(TightApp[int]):
         await asyncio.to_thread(load_rest, engines)
         await asyncio.to_thread(self.desk.registry.load)
         gc.freeze()  # what is here now stays: looking through it again and again would make keys wait
+
+    def _ledger_heard(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.ledger_heard()
 
     async def _ledger_changed(self) -> None:
         """A screen that is not there yet looks for itself when it is."""
@@ -189,9 +205,7 @@ class ConsoleApp(TightApp[int]):
             said = f"the glass is broken on {glass.target}: recorded in the journal alone"
         else:
             said = f"the break-glass is over: {glass.told}; `dbdeck audit merge` brings it into the ledger"
-        for screen in self.screen_stack:
-            if isinstance(screen, MainScreen) and screen.is_mounted:
-                screen.post_message(Told(said, bad=True))
+        self._tell_all(said)
         if glass.left is None and isinstance(self.screen, MainScreen):
             self.push_screen(TextScreen("break-glass", Text(said)))
 
@@ -254,6 +268,30 @@ class ConsoleApp(TightApp[int]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """The key is there while there is something to end."""
         return action != "end_glass" or self.desk.glass.left is not None
+
+    @work(exclusive=True, group="suspend")
+    async def action_suspend(self) -> None:
+        """Not while something runs: it would be stopped where it stands, with what it holds on the server."""
+        if self.desk.busy:
+            self._tell_all(hint(self, _RUNS))
+            return
+        await self._between_polls()
+        before = steady_now()
+        self.action_suspend_process()  # and is here again when somebody lets it go on
+        if not self.is_headless and (steady_now() - before).total_seconds() < _AT_ONCE_SECONDS:
+            self._tell_all("there is no shell to go back to: the console goes on")
+
+    async def _between_polls(self) -> None:
+        """Soon, where servers answer: an answer would else lie there unread, and be taken for a new one."""
+        for _ in range(_TURNS):
+            if not any(pane.feed.waiting() for screen in self.screen_stack for pane in screen.query(Pane)):
+                return
+            await asyncio.sleep(_TURN_SECONDS)
+
+    def _tell_all(self, said: str) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, MainScreen) and screen.is_mounted:
+                screen.post_message(Told(said, bad=True))
 
     def action_repaint(self) -> None:
         """For when something else has written on the terminal: a broadcast, a kernel message."""

@@ -13,6 +13,7 @@ from console.secret_store import SecretStore, of_this_process
 from console.secrets import resolve
 from console.tui.glass_desk import GlassDesk
 from console.tui.jobs import Jobs
+from console.tui.ledger_watch import LedgerWatch
 from console.tui.run_desk import RunDesk
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Desk:
         self._keeper: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Future[Any], Watch] = {}
         self._again = asyncio.Event()
+        self._watch: LedgerWatch | None = None
+        self.heard: Callable[[], None] = lambda: None  # or not, of the ledger
         self.jobs = Jobs()
         self.runs = RunDesk(self, runbooks)
         self.glass = GlassDesk(self)
@@ -112,13 +115,30 @@ class Desk:
             self.dispatcher = dispatcher
             await self.glass.end("the ledger answers again")
             self._again.clear()
+            self._watch = LedgerWatch(ledger, self.heard)
+            watching = asyncio.create_task(self._watch.keep())
             try:
                 await changed()
                 await self._stopped_or_again()
             finally:
+                watching.cancel()
+                self._watch = None
                 await self._settle()
                 await dispatcher.close()
                 self.ledger = self.dispatcher = None
+
+    @property
+    def silence(self) -> str:
+        """Why the ledger that is open cannot be used now; empty while it answers."""
+        return self._watch.silence if self._watch is not None else ""
+
+    def heard_ledger(self) -> Ledger:
+        """For a view that shows more than the ledger, and does not wait for it. Raises AuditUnavailable."""
+        if self.ledger is None:
+            raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
+        if self.silence:
+            raise AuditUnavailable(self.silence)
+        return self.ledger
 
     async def _stopped_or_again(self) -> None:
         ends = [asyncio.ensure_future(one.wait()) for one in (self._stop, self._again)]
@@ -183,10 +203,8 @@ class Desk:
 
         from console.dispatch.history import actions_of
 
-        if self.ledger is None:
-            return {}
         try:
-            return await actions_of(self.ledger, target.name, rotations)
+            return await actions_of(self.heard_ledger(), target.name, rotations)
         except DbdeckError:
             return {}
 
@@ -205,9 +223,7 @@ class Desk:
         from console.backups.board import DRILL
         from console.dispatch.history import evidence
 
-        if self.ledger is None:
-            raise self.ledger_problem or AuditUnavailable("the audit ledger is not open")
-        return await evidence(self.ledger, DRILL)
+        return await evidence(self.heard_ledger(), DRILL)
 
     async def _drills(self, target: Target) -> DrillBoard:
         from console.backups.board import read_drills

@@ -5,7 +5,7 @@ Its wakes cost 1 to 1.5 ms of CPU a second, measured by the thread's own clock. 
 `LinuxDriver.run_input_thread` looks for two things: whether it is to end, which a pipe tells it here, and
 whether an escape sequence is not continued, which the parser says the time of.
 
-SIGCONT comes after SIGTSTP, for which Textual leaves the terminal first. It also comes after SIGSTOP, for
+SIGCONT comes after SIGTSTP, for which the terminal is left first. It also comes after SIGSTOP, for
 which nobody leaves anything, and with each SIGHUP of a terminal that goes away. Textual's driver then starts
 a second thread that reads keys; at the end one of the two stays, and the process with it.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import sys
 from codecs import getincrementaldecoder
 from contextlib import suppress
@@ -73,14 +74,31 @@ class PatientDriver(LinuxDriver):
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
         self.exit_event: Bell = Bell()
+        self._going_on = False
+
+    def _sigtstp_application(self, *_: object) -> None:
+        """All of the group stops, as by a terminal itself: a shell that waits for the `make` in front of us
+        has its turn, too. The kernel stops nobody whom no shell could let go on.
+        """
+        if self._auto_restart:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(0, signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self._sigtstp_application)
+        self._sigcont_application()  # which is not sent where nothing was stopped
 
     def _sigcont_application(self, *_: object) -> None:
         """In the loop, and not here: a signal comes in the middle of anything, with any lock held."""
+        if self._going_on:
+            return
+        self._going_on = True
         with suppress(RuntimeError):  # the loop is closed: nothing is to go on
             self._loop.call_soon_threadsafe(self._go_on)
 
     def _go_on(self) -> None:
         """A shell may have changed the terminal and written on it while we were stopped."""
+        self._going_on = False
         if hung_up(sys.__stdin__) or not self._auto_restart:
             return
         if self._key_thread is not None and self._key_thread.is_alive():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from console.model.instants import steady_now
 from console.model.jobs import Job, JobState
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ class Jobs:
     def begin(self, name: str, target: str, *, run: str = "") -> int:
         """Its number."""
         number, self._next = self._next, self._next + 1
-        self._jobs[number] = Job(
-            number=number, name=name, target=target, started_at=datetime.now(UTC), run=run
-        )
+        self._jobs[number] = Job(number=number, name=name, target=target, started_at=steady_now(), run=run)
         over = [one.number for one in self._jobs.values() if one.state is not JobState.RUNNING]
         for old in over[: max(0, len(self._jobs) - _KEPT)]:
             del self._jobs[old]
@@ -55,7 +53,7 @@ class Jobs:
         if known is None or known.state is not JobState.RUNNING:
             return
         found = msgspec.structs.replace(
-            known, state=state, said=said, result=tuple(result), ended_at=datetime.now(UTC), eta=None
+            known, state=state, said=said, result=tuple(result), ended_at=steady_now(), eta=None
         )
         self._jobs[number] = found
         self.changed(found)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from console.tui.desk import Desk
     from console.tui.runs import LiveRun, SeenRun
 
+MOMENT_SECONDS = 1.0
 Shipped = Callable[[], Iterable[tuple[str, str]]]
 
 
@@ -37,6 +38,7 @@ class RunDesk:
         self.live: dict[UUID, LiveRun] = {}
         self._desk = desk
         self._recent: Recent | None = None
+        self._asked: asyncio.Task[list[Recalled]] | None = None
         self.left: set[UUID] = set()
         self._job: dict[UUID, int] = {}
 
@@ -58,6 +60,25 @@ class RunDesk:
             return []
         self._recent = self._recent or Recent()
         return await self._recent.read(self._desk.ledger, MOST_RUNS)
+
+    async def lately(self) -> list[Recalled] | None:
+        """The same for a view that has more to show; None where the ledger does not tell in a moment.
+
+        What was asked is not given up: the next look takes its answer.
+        """
+        if self._asked is None:
+            if self._desk.silence:
+                return None
+            self._asked = asyncio.create_task(self.recent())
+            self._asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done, _ = await asyncio.wait({self._asked}, timeout=MOMENT_SECONDS)
+        if not done:
+            return None
+        asked, self._asked = self._asked, None
+        try:
+            return asked.result()
+        except DbdeckError:
+            return None
 
     async def planned(
         self, name: str, params: Mapping[str, object], order: Order, engine: Engine

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from console.engine.plain import plain
 from console.errors import DbdeckError
+from console.model.instants import steady_now
 from console.present.reads import READS
 from console.present.runbooks import not_seen
 from console.runbook.suggesting import BESIDE
@@ -40,7 +41,7 @@ class View:
 
         A storm has thousands of rows: they are made beside the loop, so that no key-press waits for them.
         """
-        now = datetime.now(UTC)
+        now = steady_now()
         found: dict[str, Any] = dict.fromkeys((*READS, *BESIDE), UNKNOWN)
         for name in names & READS.keys():
             pane, looked = panes.get(name), self._looked.get(name)
@@ -68,7 +69,7 @@ class View:
         """Lag and a disk that fills, which no pane shows. Nothing is told where it fails."""
         with contextlib.suppress(TimeoutError, DbdeckError):
             async with asyncio.timeout(LOOK_SECONDS):
-                self._looked["health"] = (datetime.now(UTC), await READS["health"](engine))
+                self._looked["health"] = (steady_now(), await READS["health"](engine))
 
     async def look(self, engine: Engine, names: set[str]) -> str:
         """Each read once; what it came to, in a sentence."""
@@ -76,7 +77,7 @@ class View:
         for name in sorted(names & READS.keys()):
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
-                    self._looked[name] = (datetime.now(UTC), await READS[name](engine))
+                    self._looked[name] = (steady_now(), await READS[name](engine))
             except TimeoutError:
                 self.missed[name] = f"no answer in {LOOK_SECONDS:g} s"
             except DbdeckError as error:

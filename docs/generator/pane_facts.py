@@ -347,7 +347,10 @@ FACTS: dict[str, Facts] = {
             "engines": _own("which it is for", "the documents"),
             "why now, or what for": _own("what the panes see, or its title", "the other panes"),
         },
-        (("what a suggestion rests on", "nothing is suggested; `l` looks at all of it"),),
+        (
+            ("what a suggestion rests on", "nothing is suggested; `l` looks at all of it"),
+            ("a ledger that answers", "the library, and that the last runs are not known"),
+        ),
     ),
     "runs": Facts(
         "runbooks.md#a-run",

@@ -96,6 +96,9 @@ class FakeTable:
     async def redact(self, writer: UUID, seq: int) -> bool:
         raise NotImplementedError
 
+    async def answers(self) -> bool:
+        raise NotImplementedError
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         raise NotImplementedError
 

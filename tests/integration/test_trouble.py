@@ -23,7 +23,7 @@ from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import Refused, Stale
 from console.model.policy import Policy
-from console.model.sessions import Protection
+from console.model.sessions import Protection, Session
 from tests.command import Command
 from tests.servers import accounts
 from tests.servers.fleet import Server
@@ -224,6 +224,44 @@ async def test_the_holder_of_the_global_read_lock_is_ended(my: Scene, tmp_path: 
         assert run.verify.evidence["waiters_released"] == 1
         assert writer.waiting is not None
         await asyncio.wait_for(writer.waiting, 10)
+
+
+async def test_an_event_that_blocks_is_called_one_and_ended(my: Scene, tmp_path: Path) -> None:
+    """It has no client and no program name: nobody would know what he ends."""
+    assert isinstance(my.server, MysqlServer)
+    body = "begin start transaction; update orders set n = n + 1 where id = 1; do sleep(60); commit; end"
+    when = "on schedule at current_timestamp + interval 1 second on completion preserve"
+    admin = await my.server.connect(database=my.database)
+    try:
+        async with admin.cursor() as cursor:
+            await cursor.execute("set global event_scheduler = on")
+            await cursor.execute(f"create definer = {accounts.APP}@'%' event nightly {when} do {body}")
+        async with warm(my.server, tmp_path) as here:
+            event = await _event(here.engine, my.database)
+            waiter = await my.client("waiter")
+            waiter.wait(touch(1))
+            await rooted(here.engine, event.id)
+            given = {"id": event.id, "started_at": event.started_at}
+            plan = await here.dispatcher.plan("session.terminate", here.engine, given)
+            assert "it is an event of the scheduler" in plan.warnings
+            run = await here.end(event.id)
+            assert run.effect == "applied", run.error
+            assert waiter.waiting is not None
+            await asyncio.wait_for(waiter.waiting, 10)
+    finally:
+        async with admin.cursor() as cursor:
+            await cursor.execute("drop event if exists nightly")
+            await cursor.execute("set global event_scheduler = off")
+        admin.close()
+
+
+async def _event(engine: Engine, database: str) -> Session:
+    async with asyncio.timeout(20):
+        while True:
+            for one in await engine.sessions():
+                if one.kind == "event of the scheduler" and one.database == database and one.rows_modified:
+                    return one
+            await asyncio.sleep(0.1)
 
 
 async def test_a_read_only_server_still_lets_its_sessions_be_ended(my: Scene, tmp_path: Path) -> None:

@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from console.model.reading import Problem
-from console.present.target import foremost, freshness
+from console.present.target import foremost, freshness, paused
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 RIGHT = Problem(kind="privilege", message="no right", since=NOW)
+
+
+def test_what_is_paused_is_not_live() -> None:
+    assert paused(NOW, NOW + timedelta(seconds=9)) == "PAUSED"
+    assert paused(NOW, NOW + timedelta(seconds=10)) == "PAUSED · data 10s old"
+    assert paused(NOW, NOW + timedelta(seconds=19)) == "PAUSED · data 10s old", "no byte a second"
+    assert paused(NOW, NOW + timedelta(minutes=12, seconds=5)) == "PAUSED · data 12m old"
+    assert paused(None, NOW) == "PAUSED"
 
 
 def away(seconds: float) -> Problem:

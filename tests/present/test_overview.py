@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -169,9 +169,7 @@ def numbers(age: int, database: str = "") -> Outlook:
             "unread slot keeps 14 GB of WAL: db3 and 1 more",
         ),
         (
-            slots(
-                slot(retained_bytes=12 * GB, inactive_since=datetime.now(UTC) - timedelta(hours=3, minutes=2))
-            ),
+            slots(slot(retained_bytes=12 * GB, idle_seconds=3 * 3600 + 125.0)),
             Trouble.WARN,
             "unread slot keeps 12 GB of WAL: db2, for 3h02",
         ),

@@ -18,7 +18,7 @@ from console.model.deadlocks import (
 from console.model.horizon import Holder, HolderKind, Horizon, Uncleaned
 from console.model.locks import WaitGraph
 from console.model.sessions import Protection, State
-from console.model.tables import Exhaustion, Table
+from console.model.tables import Exhaustion, Table, Tables
 from console.model.transactions import OpenTransaction
 from console.model.whatif import Jam
 from console.present import deadlocks, horizon, locks, tables, transactions
@@ -169,3 +169,16 @@ def test_the_order_of_a_history_is_newest_first() -> None:
     assert [one.ident for one in merged((old,), (bare, full))] == ["new", "old"]
     assert merged((old,), (bare, full))[0].participants
     assert merged((full,), (bare,))[0].participants
+
+
+def test_how_long_ago_a_vacuum_was_counts_by_the_clock_of_the_server_that_dated_it() -> None:
+    """This machine's may be an hour off."""
+    table = Table(
+        schema="shop", name="a", xid_age=1, vacuumed_at=NOW - timedelta(minutes=5), vacuumed_by="auto"
+    )
+    place = [column.title for column in tables.COLUMNS].index("vacuum")
+    wrong = NOW + timedelta(hours=1)
+    [line] = tables.lines(Tables(tables=(table,), at=NOW), wrong)
+    assert line.cells[place] == "5m00a"
+    [line] = tables.lines(Tables(tables=(table,)), wrong)
+    assert line.cells[place] == "1h05a"

@@ -7,6 +7,7 @@ import re
 import pytest
 from textual import events
 from textual.app import App
+from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 import actions
@@ -14,15 +15,20 @@ from console.model.target import EngineKind
 from console.tui.screens.arguments import ArgumentsScreen, takes
 
 
+@pytest.mark.parametrize("size", [(80, 24), (40, 10)])
 @pytest.mark.parametrize("engine", EngineKind)
-async def test_the_entry_is_in_view_on_a_small_screen_for_every_action(engine: EngineKind) -> None:
+async def test_the_entry_is_in_view_on_a_small_screen_for_every_action(
+    engine: EngineKind, size: tuple[int, int]
+) -> None:
+    """Also where a terminal is attached that shows little: arguments were typed there unseen."""
     app: App[None] = App()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=size) as pilot:
         for action in actions.ALL:
             await app.push_screen(ArgumentsScreen(action, {}, engine))
             await pilot.pause()
             entry = app.screen.query_one(Input)
-            assert app.screen.region.contains_region(entry.region), action.name
+            box = app.screen.query_one(Vertical).content_region
+            assert box.contains_region(entry.region), action.name
             await app.pop_screen()
 
 

@@ -106,6 +106,13 @@ async def test_a_broken_glass_frames_the_console_and_records_in_its_journal(stag
         assert kinds == ["open", "breakglass", "intent", "step", "outcome", "breakglass"]
 
 
+async def test_q_looks_only(stage: Stage) -> None:
+    async with without_ledger(stage) as (pilot, _):
+        await pilot.press("q")
+        await until(pilot, lambda: pilot.app.screen is stage.main)
+        assert "nothing was executed" in stage.status
+
+
 async def test_a_syslog_is_told_each_row(stage: Stage) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as log:
         log.bind(("127.0.0.1", 0))

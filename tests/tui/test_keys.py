@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 import actions
 from console.dispatch.registry import Registry
@@ -19,11 +19,12 @@ from console.tui import hints
 from console.tui.app import ConsoleApp
 from console.tui.commands import Commands
 from console.tui.hints import hint
+from console.tui.screens.choose import ChooseTarget
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
 from console.tui.screens.views import TABS
 from console.tui.widgets.bars import TabLine
-from tests.tui.stage import WIDE, Stage, cells_of, shown, until
+from tests.tui.stage import WIDE, Stage, cells_of, proposed, shown, until
 
 
 @pytest.fixture
@@ -185,3 +186,43 @@ async def test_help_names_no_key_for_what_the_engine_has_not(
         said = "\n".join(str(one.render()) for one in pilot.app.screen.query(Static))
         assert "End idle transactions" in said
         assert ("Limit idle transactions" in said) is named
+
+
+def test_q_leaves_every_dialog_in_which_nothing_is_typed() -> None:
+    """And Escape each of them: nobody has to know which one it is."""
+    typed = {"arguments.leave", "form.leave", "unlock.leave", "confirm.leave"}  # q is a letter there
+    leaving = {
+        name: DEFAULTS[name].split(",")
+        for name in DEFAULTS
+        if name.rpartition(".")[2] in ("leave", "close", "look") and name not in ("runbooks.look",)
+    }
+    assert typed < set(leaving)
+    del leaving["confirm.close"]  # what Escape does there is another one
+    assert [name for name, keys in leaving.items() if "escape" not in keys] == []
+    assert {name for name, keys in leaving.items() if "q" not in keys} == typed
+
+
+async def test_q_leaves_the_list_of_targets_and_then_the_console(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChooseTarget))
+        await pilot.press("q")
+        await until(pilot, lambda: pilot.app.screen is stage.main)
+        assert pilot.app.is_running
+        await pilot.press("q")
+        await until(pilot, lambda: not pilot.app.is_running)
+
+
+async def test_q_is_a_letter_of_a_reason_and_leaves_a_plan_that_is_refused(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await proposed(stage, pilot, "t")
+        await pilot.press("q")
+        entry = pilot.app.screen.query_one("#reason", Input)
+        await until(pilot, lambda: entry.value == "q")
+        dialog = pilot.app.screen
+        assert isinstance(dialog, ConfirmScreen)
+        assert dialog._plan is not None
+        dialog._show_plan(msgspec.structs.replace(dialog._plan, refusals=("protected",)))
+        await pilot.press("q")
+        await until(pilot, lambda: pilot.app.screen is stage.main)
+        assert not stage.operator.sent

@@ -118,17 +118,11 @@ def test_all_targets_side_by_side(stage: Stage, snap_compare: Any, size: tuple[i
     assert snap_compare(stage.app, terminal_size=size, run_before=before)
 
 
-class _Now(datetime):
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        return AT
-
-
 @pytest.mark.parametrize("size", [NARROW, WIDE])
 def test_what_runs_and_what_has_ended(
     stage: Stage, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pane_of_jobs, "datetime", _Now)
+    monkeypatch.setattr(pane_of_jobs, "steady_now", lambda: AT)
     began = AT - timedelta(minutes=3)
     one = Job(number=4, name="table.vacuum", target="shop", started_at=began)
     done = msgspec.structs.replace(one, ended_at=began + timedelta(seconds=42))

@@ -34,6 +34,10 @@ class Channel(abc.ABC, Generic[C]):
             connection = await self._connected()
             return await self._ask(connection, sql, *args)
 
+    @property
+    def busy(self) -> bool:
+        return self._turn.locked()
+
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -126,6 +126,9 @@ class Table(Protocol):
     async def redact(self, writer: UUID, seq: int) -> bool:
         """Take a row's body away, which a redaction row must have said. False: it had none any more."""
 
+    async def answers(self) -> bool:
+        """True when the sink has answered; False at once where a read is under way: nothing is known."""
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         """Hold it while connected; taken again after each reconnect."""
 

@@ -54,6 +54,13 @@ class ServerTable(abc.ABC, Generic[C]):
     async def close(self) -> None:
         await asyncio.gather(self._appends.close(), self._reads.close())
 
+    async def answers(self) -> bool:
+        """Beside the appends, whose connection holds the writer's lock: it is not given up for a look."""
+        if self._reads.busy:
+            return False
+        await self._read("select 1")
+        return True
+
     @abc.abstractmethod
     async def find_idempotency(self, key: str) -> UUID | None: ...
 

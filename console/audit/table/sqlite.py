@@ -122,6 +122,10 @@ class SqliteTable:
     async def redact(self, writer: UUID, seq: int) -> bool:
         return await self._ask(lambda: self._redact(writer, seq))
 
+    async def answers(self) -> bool:
+        await self._ask(self.path.stat)
+        return True
+
     async def hold_writer_lock(self, writer: UUID) -> None:
         """The lock is the one of the writer's journal."""
 

@@ -88,6 +88,10 @@ class MysqlEngine:
         ends = [self._link, followers] if followers is not None else [self._link]
         await asyncio.gather(*(one.close() for one in ends))
 
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        return self._link.answered_by
+
     async def identity(self) -> ServerIdentity:
         async with self._link.lock:
             return await self._link.identity()

@@ -62,6 +62,10 @@ class Link:
         self._held: tuple[Connection, ServerIdentity] | None = None
         self._ending: set[asyncio.Task[Any]] = set()
 
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        return self._held[1] if self._held is not None else None
+
     async def connected(self) -> tuple[Connection, ServerIdentity]:
         if self._held is None or self._held[0].closed:
             fresh = await connect(self.target, self.target.monitor, limits=READ_LIMITS)

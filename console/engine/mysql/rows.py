@@ -139,7 +139,9 @@ def _protection(row: Record, application: str | None, *, own: bool) -> Protectio
         return Protection.WALSENDER
     if _is_replica(row):
         return Protection.REPLICA
-    if command == "Daemon" or user == "event_scheduler" or not _is_client(row["thread"]):
+    # MySQL shows its scheduler as the user of an event, which runs statements of somebody's all the same.
+    scheduler = user == "event_scheduler" and not _is_event(row)
+    if command == "Daemon" or scheduler or not _is_client(row["thread"]):
         return Protection.SERVER
     return Protection.BACKUP if (application or "").lower().startswith(_DUMPS) else None
 
@@ -158,8 +160,18 @@ def _is_client(thread: str | None) -> bool:
 
 def _kind(row: Record, protection: Protection | None) -> str:
     if protection not in _BACKGROUND:
-        return "client backend"
+        return "event of the scheduler" if _is_event(row) else "client backend"
     return (row["thread"] or row["command"] or "server").rpartition("/")[2].lower()
+
+
+def _is_event(row: Record) -> bool:
+    """MySQL names its thread. On MariaDB it is connected for as long as it runs a statement: a client is only
+    before it may run one of its own.
+    """
+    if row["thread"] is not None:
+        return bool(row["thread"].endswith("/event_worker"))
+    begins = "init_c" in (row["state"] or "") or row["user"] == "unauthenticated user"
+    return row["command"] == "Connect" and bool(row["query"]) and not begins
 
 
 def _wait(row: Record, open_transaction: Transaction | None, *, running: bool) -> str | None:

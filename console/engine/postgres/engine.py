@@ -76,6 +76,10 @@ class PostgresEngine:
             self._deadlocks.close()
         await self._link.close()
 
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        return self._link.answered_by
+
     async def identity(self) -> ServerIdentity:
         async with self._busy:
             connection, _ = await self._link.connected()

@@ -34,6 +34,10 @@ class Link:
         """Whether a read that failed left the connection as it was: then only that read is missing."""
         return self._open is not None and not self._open[0].is_closed()
 
+    @property
+    def answered_by(self) -> ServerIdentity | None:
+        return self._open[1] if self._open is not None else None
+
     async def connected(self) -> tuple[Connection, ServerIdentity]:
         """Raises an Unreachable error."""
         if self._open is None or self._open[0].is_closed():

@@ -39,6 +39,7 @@ def slot(row: Record, names: Names, sessions: Mapping[int, Session]) -> Slot:
         safe_bytes=row["safe_bytes"],
         wal_status=row["wal_status"],
         inactive_since=row["inactive_since"],
+        idle_seconds=row["idle_seconds"],
         invalidation=row["invalidation"] or row["conflicting"],
         synced=bool(row["synced"]),
         failover=bool(row["failover"]),

@@ -62,6 +62,7 @@ class TableReader:
             tables=to.added_up(tables),
             total=chosen.total,
             order=str(wanted.order),
+            at=settings["now"],
             wraparound=around,
             why=why,
             notes=(*self._notes(chosen, look), *unread),

@@ -7,7 +7,7 @@ from typing import Any
 
 from console.audit.record import Entry
 from console.present import audit
-from console.present.table import Line
+from console.present.table import Column, Line, led_by
 from console.present.units import clean, clean_block
 from console.tui.panes.pane import Pane
 
@@ -20,6 +20,9 @@ class AuditPane(Pane[Sequence[Entry], Entry]):
     title = "Audit"
     columns = audit.COLUMNS
     empty = "The ledger has no rows yet."
+
+    def columns_of(self, data: Sequence[Entry]) -> Sequence[Column]:
+        return led_by(self.columns, max((one.id for one in data), default=0))
 
     def items_of(self, data: Sequence[Entry]) -> Sequence[Entry]:
         return data

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from textual.message import Message
 
+from console.model.instants import steady_now
 from console.model.jobs import Job
 from console.present import jobs
 from console.present.table import Line
@@ -29,7 +29,7 @@ class JobsPane(Pane[Sequence[Job], Job]):
         return jobs.newest_first(data)
 
     def lines(self, data: Sequence[Job]) -> list[Line]:
-        return jobs.lines(self.items_of(data), datetime.now(UTC))
+        return jobs.lines(self.items_of(data), steady_now())
 
     def key_of(self, item: Job) -> str:
         return str(item.number)

@@ -13,7 +13,7 @@ from console.model.whatif import Jam, jams
 from console.present import locks
 from console.present.sessions import key as session_key
 from console.present.sessions import statement
-from console.present.table import Line
+from console.present.table import Column, Line, led_by
 from console.tui.messages import Alarm
 from console.tui.panes.acting import ActingPane, Verb, no_cancel, no_terminate, session_arguments
 
@@ -49,6 +49,9 @@ class LocksPane(ActingPane[BlockingTree, LockNode]):
         self._storm = storm
         self._alarm = ""
         self._jams: tuple[WaitGraph, tuple[Jam, ...]] = BlockingTree().graph, ()
+
+    def columns_of(self, data: BlockingTree) -> Sequence[Column]:
+        return led_by(self.columns, max((node.session.id for node in data), default=0), locks.BESIDE)
 
     def items_of(self, data: BlockingTree) -> Sequence[LockNode]:
         return data

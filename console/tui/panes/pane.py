@@ -18,6 +18,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 
+from console.model.instants import steady_now
 from console.model.reading import Reading
 from console.poll import Feed
 from console.present.sorting import Order, clicked, following, marked, ordered
@@ -81,7 +82,7 @@ class Pane(Vertical, Generic[D, T]):
         self._items: dict[str, T] | None = None
         self.sorted_by: Order | None = None
         self._shown = False
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = steady_now()
         self._soon = False
         self._tallest = 0  # of the texts beneath the lines
         self._room = Size(0, 0)
@@ -120,7 +121,7 @@ class Pane(Vertical, Generic[D, T]):
         unseen = taken_at < self._shown_at
         watched = self.unseen_seconds or 0.0 if unseen and self.keeps_watch else 0.0
         allowed = max(self.feed.pace, watched) + (0.0 if unseen else self.every)
-        return (datetime.now(UTC) - taken_at).total_seconds() > allowed + _SLACK_SECONDS
+        return (steady_now() - taken_at).total_seconds() > allowed + _SLACK_SECONDS
 
     # ---- to be filled in by a subject ---------------------------------------------------------
 
@@ -177,7 +178,7 @@ class Pane(Vertical, Generic[D, T]):
     def start(self) -> None:
         """Called when the pane comes into view: what is known is drawn at once, and read again."""
         self._shown = True
-        self._shown_at = datetime.now(UTC)
+        self._shown_at = steady_now()
         self.draw()
         self.poll_on()
 
@@ -188,6 +189,17 @@ class Pane(Vertical, Generic[D, T]):
         """Poll now instead of at the next turn."""
         self._soon = True
         self.poll_on()
+
+    def forget(self) -> None:
+        """What is shown is of another server than the one that answers now: nothing of it stays."""
+        self.feed.forget()
+        self._data, self._items, self.drawn = None, None, ()
+        self.grid.set_table(self.columns, [])
+        self._summary.say("")
+        self._note.display = False
+        self.draw()
+        self.draw_details()
+        self.again()
 
     def begin(self) -> None:
         """Ask already while the screen is being made: whoever starts the pane waits for that answer."""
@@ -377,7 +389,7 @@ class Pane(Vertical, Generic[D, T]):
         data, taken_at = self.reading.data, self.reading.taken_at
         found = {
             "schema": f"dbdeck/{self.name_of_subject}/1",
-            "taken_at": taken_at and taken_at.isoformat(),
+            "taken_at": taken_at and (datetime.now(UTC) - (steady_now() - taken_at)).isoformat(),
             **(self.document(data) if data is not None else {"rows": []}),
         }
         return json.dumps(msgspec.to_builtins(found, str_keys=True, enc_hook=str), indent=2, default=str)
@@ -397,4 +409,4 @@ def _gone(reading: Reading[Any]) -> float:
     """
     if reading.problem is not None or reading.taken_at is None:
         return 0.0
-    return (datetime.now(UTC) - reading.taken_at).total_seconds()
+    return (steady_now() - reading.taken_at).total_seconds()

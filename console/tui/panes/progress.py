@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from console.model.progress import Progress, ProgressReport
 from console.present import progress
-from console.present.table import Line
+from console.present.table import Column, Line, led_by
 from console.tui.messages import SessionWanted, Told
 from console.tui.panes.acting import ActingPane, Verb
 from console.tui.widgets.bars import Key
@@ -27,6 +27,9 @@ class ProgressPane(ActingPane[ProgressReport, Progress]):
         Binding("c,C", "request('cancel')", "Cancel the work", id="progress.cancel"),
         Binding("f", "go", "Follow to whom it waits for", id="progress.go"),
     ]
+
+    def columns_of(self, data: ProgressReport) -> Sequence[Column]:
+        return led_by(self.columns, max((one.session for one in data.work), default=0))
 
     def items_of(self, data: ProgressReport) -> Sequence[Progress]:
         return data.work

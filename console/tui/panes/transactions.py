@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from console.model.transactions import OpenTransaction
 from console.present import transactions
-from console.present.table import Line
+from console.present.table import Column, Line, led_by
 from console.tui.panes.acting import ActingPane, Verb, no_cancel, no_terminate, session_arguments
 
 Open = tuple[OpenTransaction, ...]
@@ -52,6 +52,9 @@ class TransactionsPane(ActingPane[Open, OpenTransaction]):
 
     def has(self, name: str) -> bool:
         return name != "limit" or self._limits
+
+    def columns_of(self, data: Open) -> Sequence[Column]:
+        return led_by(self.columns, max((one.session.id for one in data), default=0))
 
     def items_of(self, data: Open) -> Sequence[OpenTransaction]:
         return data

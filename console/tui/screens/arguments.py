@@ -35,6 +35,7 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
     ArgumentsScreen Input, ArgumentsScreen Input:focus {
         border: none; height: 1; background: $panel; padding: 0 1; margin-top: 1;
     }
+    ArgumentsScreen .head { max-height: 40vh; }
     ArgumentsScreen #wrong { height: auto; color: $text-error; }
     ArgumentsScreen .facts { color: $foreground-muted; height: auto; }
     ArgumentsScreen .foot { color: $foreground-muted; height: 1; }
@@ -55,7 +56,7 @@ class ArgumentsScreen(ModalScreen[dict[str, object] | None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = self._action.name
-            yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), markup=False)
+            yield Static(Text(f"{self._action.summary}\n{takes(self._action)}"), classes="head", markup=False)
             written = " ".join(_word(key, value) for key, value in self._given.items())
             yield Entry(written, id="arguments", select_on_focus=False)
             yield Static("", id="wrong", markup=False)

@@ -30,7 +30,7 @@ class ChooseTarget(ModalScreen[str | None]):
     ChooseTarget > Vertical { width: 76; max-width: 96%; height: 70%;
                               border: thick $primary; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close", id="choose.close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "Close", id="choose.close")]
 
     def __init__(self, targets: Sequence[Target]) -> None:
         super().__init__()

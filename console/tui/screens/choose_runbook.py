@@ -29,7 +29,7 @@ class ChooseRunbook(ModalScreen[str | None]):
                                border: thick $primary; background: $surface; padding: 0 1; }
     ChooseRunbook Grid { height: 8; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave", id="choose-runbook.leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "leave", "Leave", id="choose-runbook.leave")]
 
     def __init__(self, found: Sequence[Suggested], text: str = "") -> None:
         super().__init__()

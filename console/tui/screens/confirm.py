@@ -72,6 +72,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Do nothing", id="confirm.leave"),
+        Binding("q", "close", "Close what is refused", show=False, id="confirm.close"),
         Binding("ctrl+s", "go", "Run it", id="confirm.go"),
         Binding("pageup", "scroll(-1)", "Read up", show=False, priority=True, id="confirm.up"),
         Binding("pagedown", "scroll(1)", "Read on", show=False, priority=True, id="confirm.down"),
@@ -184,6 +185,11 @@ class ConfirmScreen(ModalScreen[Approval | None]):
 
     def action_leave(self) -> None:
         self.dismiss(None)
+
+    def action_close(self) -> None:
+        """Only where nothing can be typed any more: a reason may begin with that letter."""
+        if self._plan is not None and self._plan.refusals:
+            self.dismiss(None)
 
     def action_go(self) -> None:
         reason = self.query_one("#reason", Input).value.strip()

@@ -45,7 +45,7 @@ class GlassScreen(ModalScreen[Chosen]):
     """
     AUTO_FOCUS = ""  # letters choose until somebody asks for the fields
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,r", "look", "Look only", id="glass.look"),
+        Binding("escape,q,r", "look", "Look only", id="glass.look"),
         Binding("w", "wait", "Wait for the ledger", id="glass.wait"),
         Binding("b", "ask", "Break the glass", id="glass.ask"),
         Binding("ctrl+s", "go", "Break it now", id="glass.go"),
@@ -95,7 +95,9 @@ class GlassScreen(ModalScreen[Chosen]):
             self.dismiss("back")
 
     def action_look(self) -> None:
-        if not self._busy:
+        if self._busy:
+            self._tell("asking the ledger once more …; then this can be left")
+        else:
             self.dismiss("look")
 
     def action_wait(self) -> None:

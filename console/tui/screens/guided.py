@@ -12,7 +12,6 @@ import msgspec
 from textual import work
 from textual.binding import Binding, BindingType
 
-from console.errors import DbdeckError
 from console.tui.messages import LookWanted, RunbookWanted, Told
 from console.tui.panes.pane import Pane
 from console.tui.screens.starting import StartingScreen
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from console.model.target import ServerIdentity
     from console.present.runbooks import Shelf
     from console.runbook.document import Document
-    from console.runbook.history import Recalled
     from console.runbook.suggesting import Suggested
     from console.tui.view import View
 
@@ -83,10 +81,7 @@ class GuidedScreen(StartingScreen):
 
         books = await self._desk.runs.bookcase.books()
         found = {one.runbook: one for one in await self.suggestions()}
-        try:
-            runs: list[Recalled] | None = await self._desk.runs.recent()
-        except DbdeckError:
-            runs = None
+        runs = await self._desk.runs.lately()
         server = self._identity
         known = Server(server.flavor, server.version_num, server.label) if server else None
         made = shelf(books, found, runs, known, datetime.now(UTC))

@@ -17,6 +17,8 @@ from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher, Input
 
 from console.errors import DbdeckError
+from console.model.instants import steady_now
+from console.model.target import server_changes
 from console.present import target as bar
 from console.secret_store import of_this_process
 from console.tui.alerts import call
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from console.dispatch.drift import Sentinel
     from console.engine.port import Engine
     from console.model.reading import Problem, Reading
-    from console.model.target import Target
+    from console.model.target import ServerIdentity, Target
     from console.tui.desk import Desk
 
 _LEDGER_ROWS = 500
@@ -51,6 +53,7 @@ _WIDE = 120
 _LOW = 16  # lines of a screen that has none to spare for a sentence
 _WATCHING = ("locks", "deadlocks")  # seen or not
 _GLANCE_SECONDS = 60.0
+_IDENTIFY_SECONDS = 30.0
 _FIRST_GLANCE_SECONDS = 10.0
 _FIRST_SUGGEST_SECONDS, _SUGGEST_SECONDS = 5.0, 20.0
 # Kinds of trouble with the server itself: another one was its answer, or is of the ledger.
@@ -90,6 +93,9 @@ class MainScreen(GuidedScreen):
         self._replicas = replicas
         self._latency = bar.Latency()
         self._known = False
+        self._asks_who = False
+        self._answered_by: ServerIdentity | None = None
+        self._identify_at = 0.0
         self._rotation = desk.config.rotation.of(target.name)
         self._due = 0.0  # before then nothing new is to be said, while all is well
         self._count_at = time.monotonic() + _FIRST_SUGGEST_SECONDS  # which belong to the panes
@@ -173,10 +179,7 @@ class MainScreen(GuidedScreen):
     async def _rotation_rows(self) -> list[Entry]:
         from console.audit.rotations import rotation_rows
 
-        if self._desk.ledger is None:
-            self._desk.acting()
-            return []
-        return await rotation_rows(self._desk.ledger)
+        return await rotation_rows(self._desk.heard_ledger())
 
     # ---- what is seen -------------------------------------------------------------------------
 
@@ -209,11 +212,12 @@ class MainScreen(GuidedScreen):
         right = words_ if stale else f"{words_} · {self._latency}"
         if own_stale and not stale:
             right = f"this view: {own_words}"
-        well = problem is None and not late and not stale and not own_stale and not pane.paused
+        well = problem is None and not late and not stale and not own_stale and not own.paused
         calm = min(one.feed.calm for one in (pane, watching, own))
         self._due = time.monotonic() + calm if well else 0.0
-        if pane.paused:
-            right = f"PAUSED · {right}"
+        if own.paused:
+            now_paused = bar.paused(own.reading.taken_at, steady_now())
+            right = f"{now_paused} · {right}" if stale else now_paused
         self._target_bar.show(bar.title(self.target, self._identity), right, stale=stale or own_stale)
         for one, old in ((pane, stale), (own, own_stale)):
             if old and not one.grid.stale:
@@ -247,8 +251,15 @@ class MainScreen(GuidedScreen):
         self._latency.feed(None if reading.stale else reading.latency_ms)
         if reading.problem is not None:
             self._known = False  # whoever answers next may be another server
-        elif not self._known:
+        elif self._unsure and not self._asks_who:
+            self._asks_who = True
             self._identify()
+
+    @property
+    def _unsure(self) -> bool:
+        """Whether another may answer by now: a read opens a lost connection again, a promotion loses none."""
+        same = self._known and self._engine.answered_by is self._answered_by
+        return not same or time.monotonic() >= self._identify_at
 
     @work(exclusive=True, group="suggestions")
     async def _count_suggestions(self) -> None:
@@ -336,15 +347,30 @@ class MainScreen(GuidedScreen):
             elif status.told == f" {over.message}":  # what was said since stays
                 status.tell("")
 
-    @work(exclusive=True, group="identity")
+    @work(group="identity")
     async def _identify(self) -> None:
+        before, known = self._identity, self._known
+        self._identify_at = time.monotonic() + _IDENTIFY_SECONDS
         try:
-            self._identity = await self._engine.identity()
+            now = self._identity = await self._engine.identity()
         except DbdeckError:
             return
-        self._known = True
+        finally:
+            self._asks_who = False
+        self._known, self._answered_by = True, self._engine.answered_by
+        changed = server_changes(before, now) if before is not None else ""
+        if changed:
+            self.post_message(Told(f"{self.target.name}: {changed}", bad=True))
+            self._forget()
         self._tick()
-        self._keep_lifeboat()
+        if changed or not known:
+            self._keep_lifeboat()
+
+    def _forget(self) -> None:
+        """Who answers now was asked after the locks were read, which stay; other views may be of before."""
+        for pane in self._panes.values():
+            if pane.of_server and pane.is_attached and not isinstance(pane, LocksPane):
+                pane.forget()
 
     @work(exclusive=True, group="lifeboat")
     async def _keep_lifeboat(self) -> None:
@@ -374,6 +400,7 @@ class MainScreen(GuidedScreen):
     def ledger_changed(self) -> None:
         """The ledger was opened, or could not be: said at once, because nothing can be done without it."""
         problem = self._desk.ledger_problem
+        self._mark_ledger()
         if problem is not None and self._desk.glass.left is None:
             self.post_message(Told(f"nothing can be executed: {problem.message}", bad=True))
         elif self._desk.ledger is not None:
@@ -382,6 +409,18 @@ class MainScreen(GuidedScreen):
             if self._known:
                 self._keep_lifeboat()
         self._show_keys()
+
+    def ledger_heard(self) -> None:
+        """The ledger that is open fell silent, or answers again. The mark stays whatever is said."""
+        self._mark_ledger()
+        if silence := self._desk.silence:
+            self.post_message(Told(f"nothing can be executed now: {silence}", bad=True))
+        else:
+            self.post_message(Told("the audit ledger answers again"))
+
+    def _mark_ledger(self) -> None:
+        away = self._desk.silence or self._desk.ledger_problem is not None
+        self.query_one(TabLine).badge("audit", "(!)" if away else "")
 
     # ---- keys ---------------------------------------------------------------------------------
 
@@ -506,4 +545,4 @@ class MainScreen(GuidedScreen):
 def _freshness(pane: Pane[Any, Any], problem: Problem | None, late: float) -> tuple[str, bool]:
     """(words, stale) of what a pane shows now."""
     taken_at = pane.reading.taken_at
-    return bar.freshness(taken_at, datetime.now(UTC), problem, late, outdated=pane.outdated)
+    return bar.freshness(taken_at, steady_now(), problem, late, outdated=pane.outdated)

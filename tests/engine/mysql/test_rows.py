@@ -113,6 +113,11 @@ def test_which_states_are_lock_waits(state: str, waits: bool) -> None:
         (row(thread="thread/sql/event_scheduler", command="Daemon"), Protection.SERVER, State.BACKGROUND),
         (row(thread="thread/sql/compress_gtid_table", user=None), Protection.SERVER, State.BACKGROUND),
         (row(thread="thread/sql/event_worker"), None, State.ACTIVE),
+        (
+            row(thread="thread/sql/event_worker", user="event_scheduler", command="Connect"),
+            None,
+            State.ACTIVE,
+        ),
         (row(thread="thread/thread_pool/tp_one_connection"), None, State.ACTIVE),
         (row(application="mysqldump"), Protection.BACKUP, State.ACTIVE),
         (row(application="MariaBackup"), Protection.BACKUP, State.ACTIVE),

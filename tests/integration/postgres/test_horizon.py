@@ -157,6 +157,7 @@ async def test_slots_hold_catalogs_everywhere_and_are_told_with_what_they_keep(
     assert feed.confirmed_lsn is not None
     assert (feed.retained_bytes or 0) > 0
     assert (feed.inactive_since is not None) is (postgres.major >= 17)
+    assert (feed.idle_seconds is not None and 0 <= feed.idle_seconds < 600) is (postgres.major >= 17)
     standby = slots["standby_1"]
     assert (standby.kind, standby.database, standby.xmin_age) == ("physical", None, None)
     assert standby.retained_bytes is not None

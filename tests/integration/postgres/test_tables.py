@@ -516,6 +516,13 @@ async def test_a_holder_of_the_horizon_is_named_for_the_table_and_for_the_server
     assert "holds the horizon" not in (await desk.tables()).why
 
 
+async def test_the_server_dates_the_look_itself(desk: Desk) -> None:
+    before = await desk.admin.fetchval("select clock_timestamp()")
+    at = (await desk.tables()).at
+    assert at is not None
+    assert before < at < await desk.admin.fetchval("select clock_timestamp()")
+
+
 async def test_autovacuum_that_is_off_is_said(desk: Desk) -> None:
     await desk.run(f"create table t (id int) {OFF}", "insert into t select generate_series(1, 1000)")
     assert (await desk.table("t")).why == "autovacuum is off for it (autovacuum_enabled)"

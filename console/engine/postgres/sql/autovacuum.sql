@@ -1,4 +1,4 @@
--- Purpose: the settings that decide when and how fast autovacuum works
+-- Purpose: the settings that decide when and how fast autovacuum works, and the clock that ages count by
 -- Privilege: none
 -- Cost: constant
 select current_setting('autovacuum')::bool as autovacuum,
@@ -7,4 +7,5 @@ select current_setting('autovacuum')::bool as autovacuum,
        coalesce(nullif(current_setting('autovacuum_vacuum_cost_limit')::int4, -1),
                 current_setting('vacuum_cost_limit')::int4) as cost_limit,
        current_setting('autovacuum_vacuum_cost_delay') as cost_delay,
-       current_setting('vacuum_cost_delay') as vacuum_cost_delay
+       current_setting('vacuum_cost_delay') as vacuum_cost_delay,
+       clock_timestamp() as now

@@ -22,9 +22,11 @@ select s.slot_name::text as name,
        case when s.conflicting then 'conflicting' end as conflicting,  --: postgresql>=160000
        null::text as conflicting,  --: postgresql<160000
        s.inactive_since,  --: postgresql>=170000
+       extract(epoch from clock_timestamp() - s.inactive_since)::float8 as idle_seconds,  --: postgresql>=170000
        s.invalidation_reason::text as invalidation,  --: postgresql>=170000
        s.synced, s.failover  --: postgresql>=170000
        null::timestamptz as inactive_since,  --: postgresql<170000
+       null::float8 as idle_seconds,  --: postgresql<170000
        null::text as invalidation,  --: postgresql<170000
        false as synced, false as failover  --: postgresql<170000
   from pg_get_replication_slots() s
