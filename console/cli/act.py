@@ -444,20 +444,14 @@ def _ask(plan: Plan, target: Target, given: Approval, ticket: bool) -> Approval:
         )
     for _, line in words.describe(plan):
         output.note(line)
-    reason = given.reason or _prompt("reason: ")
-    number = _prompt("ticket: ") if ticket else given.ticket
+    reason = given.reason or output.prompt("reason: ")
+    number = output.prompt("ticket: ") if ticket else given.ticket
     confirm = given.confirm
     if must_type_name(plan, target):
-        confirm = confirm or _prompt(f"type the target's name ({target.name}) to go on: ")
-    elif _prompt("run it? [y/N] ").lower() not in ("y", "yes"):
+        confirm = confirm or output.prompt(f"type the target's name ({target.name}) to go on: ")
+    elif output.prompt("run it? [y/N] ").lower() not in ("y", "yes"):
         raise Refused("not approved; nothing was executed")
     return Approval(reason=reason, ticket=number, confirm=confirm)
-
-
-def _prompt(text: str) -> str:
-    sys.stderr.write(text)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
 
 
 def _fail(error: DbdeckError, shown: _Shown, options: ApplyOptions) -> int:
