@@ -36,9 +36,9 @@ def open_named(name: str | Path, *, pipes: bool = True) -> IO[bytes]:
         raise
 
 
-def read_named(name: str | Path) -> bytes:
+def read_named(name: str | Path, *, pipes: bool = True) -> bytes:
     """All of it. Raises OSError as `open_named`."""
-    with open_named(name) as file:
+    with open_named(name, pipes=pipes) as file:
         return file.read()
 
 

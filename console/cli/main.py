@@ -519,7 +519,8 @@ def audit_show(services: Services, action_id: str, as_json: bool) -> int:
 @audit.command("verify")
 @config_option
 @click.option(
-    "--file", "path", metavar="FILE", help="verify an export instead; works offline",
+    "--file", "paths", multiple=True, metavar="FILE",
+    help="verify an export instead, or several that go on from each other; works offline",
     shell_complete=complete.files,
 )  # fmt: skip
 @click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -184,3 +184,26 @@ CHANGES: list[Callable[[int], Attack]] = [
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+
+
+def test_a_time_that_goes_back_is_named_and_no_fault() -> None:
+    """A clock was set back: each step back is told once, with its row, and of its own writer alone."""
+    forge, noon = Forge(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    for writer, seconds in [
+        (A, 0),
+        (A, 10),
+        (B, -7200),
+        (A, -3590),
+        (A, -3600),
+        (A, -3661),
+        (B, -7260.5),
+        (A, 0),
+    ]:
+        forge.append(writer, at=noon + timedelta(seconds=seconds))
+    found = verify(forge.entries, receipts=forge.receipts)
+    assert found.ok
+    assert [(one.id, one.writer, one.seq, one.seconds) for one in found.remarks] == [
+        (4, A, 3, 3600.0),
+        (6, A, 5, 61.0),
+        (7, B, 2, 60.5),
+    ]
