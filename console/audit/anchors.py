@@ -23,7 +23,7 @@ from console.audit.record import Kind, canonical_json
 from console.audit.table.port import in_time
 from console.errors import AuditUnavailable, ConfigError, LedgerFault
 from console.model.anchors import Anchor
-from console.named_file import open_named
+from console.named_file import lines_of, open_named
 from console.secrets import Secret
 
 SECONDS: Final = 10.0
@@ -95,8 +95,8 @@ def sift_file(name: str) -> Sifted:
     path = Path(name).expanduser()
     found = Sifted([], [], [])
     try:
-        with open_named(path) as lines:
-            for number, line in enumerate(lines, 1):
+        with open_named(path) as file:
+            for number, line in enumerate(lines_of(file), 1):
                 _sift_line(path, number, line, found)
     except OSError as error:
         raise AuditUnavailable(f"the anchor {path} cannot be read: {error.strerror or error}") from None

@@ -15,7 +15,7 @@ from console.audit.record import Entry, Receipt, canonical_json, decode_entry, e
 from console.audit.verify import NOTHING, Fault, Verification, verify
 from console.errors import UsageError
 from console.model.one_line import one_line
-from console.named_file import open_named
+from console.named_file import lines_of, open_named
 
 
 def export_lines(entries: Iterable[Entry]) -> Iterator[str]:
@@ -88,6 +88,6 @@ def _lines_in(path: Path) -> list[Entry | None]:
     """Raises UsageError."""
     try:
         with open_named(path) as file:
-            return [parse_line(line) for line in file]
+            return [parse_line(line) for line in lines_of(file)]
     except OSError as error:
         raise UsageError(f"cannot read the export {path}: {error.strerror or error}") from None

@@ -59,6 +59,7 @@ APPROVAL_SECONDS = 2.0
 STDOUT = "-"
 STDIN = Path("-")  # whatever it is: a pipe, a file, the socket of an SSH server
 PLAN = "dbdeck/plan/1"
+MOST = 64 << 20  # bytes of a plan or of arguments: a file with a hole has no end
 _NO_INTENT = range(Exit.USAGE, Exit.LOCKED + 1)
 _NO_PLAN = (msgspec.DecodeError, msgspec.ValidationError, TypeError, RecursionError)
 
@@ -137,7 +138,7 @@ def _given(arguments: tuple[str, ...], source: str | None) -> dict[str, object]:
     if arguments:
         raise UsageError("either key=value or --args, not both; nothing was executed")
     try:
-        text = sys.stdin.read() if source == "-" else read_named(Path(source).expanduser())
+        text = sys.stdin.read() if source == "-" else read_named(Path(source).expanduser(), most=MOST)
         given: dict[str, object] = msgspec.json.decode(text, type=dict[str, object])
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
@@ -207,7 +208,7 @@ def load_plan(path: Path) -> Plan:
     if path != STDIN and not path.exists():
         raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
-        text = sys.stdin.buffer.read() if path == STDIN else read_named(path)
+        text = sys.stdin.buffer.read() if path == STDIN else read_named(path, most=MOST)
         document = msgspec.json.decode(text, type=dict[str, Any])
         schema = document.get("schema")
         plan = msgspec.convert(document, Plan) if schema == PLAN else None
