@@ -16,7 +16,7 @@ from console.audit.record import Entry, Kind
 from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
 from console.cli import output
-from console.cli.context import Services, ledger
+from console.cli.context import Services, ledger, row_number
 from console.errors import AuditUnavailable, Exit, LedgerFault, UsageError
 from console.new_file import write_over
 from console.present import audit as words
@@ -145,7 +145,8 @@ def _uuid(text: str) -> UUID:
 
 async def show(services: Services, text: str, as_json: bool) -> int:
     async with ledger(services.config(), write=False) as opened:
-        action = await _action_of_row(await opened.entries(), text) if text.isdigit() else _uuid(text)
+        number = row_number(text)
+        action = _uuid(text) if number is None else await _action_of_row(await opened.entries(), number)
         entries = await opened.entries(action_id=action, newest_first=False)
     if not entries:
         raise UsageError(f"the ledger has no action {text}")
@@ -158,11 +159,11 @@ async def show(services: Services, text: str, as_json: bool) -> int:
     return Exit.OK
 
 
-async def _action_of_row(entries: Sequence[Entry], text: str) -> UUID:
+async def _action_of_row(entries: Sequence[Entry], number: int) -> UUID:
     for entry in entries:
-        if entry.id == int(text):
+        if entry.id == number:
             return entry.action_id
-    raise UsageError(f"the ledger has no row {text}")
+    raise UsageError(f"the ledger has no row {number}")
 
 
 class VerifyOptions(msgspec.Struct, frozen=True, kw_only=True):

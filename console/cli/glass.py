@@ -18,7 +18,7 @@ from console.audit.merge import Merged, journals
 from console.audit.record import Entry, Kind
 from console.audit.unmerged import Unmerged
 from console.cli import output
-from console.cli.context import Services, ledger
+from console.cli.context import Services, ledger, row_number
 from console.errors import DbdeckError, Exit, Refused, UsageError
 from console.present.table import Tone
 
@@ -206,8 +206,8 @@ async def _meant(opened: Ledger, text: str) -> Bracket:
 
 
 async def _writers(opened: Ledger, text: str) -> list[UUID]:
-    if text.isdigit():
-        return [(await opened.row(int(text))).writer]
+    if (number := row_number(text)) is not None:
+        return [(await opened.row(number)).writer]
     try:
         named = UUID(text)
     except ValueError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from console.audit import chain
 from console.audit.export import line_of, settled, verify_exports
@@ -97,3 +98,20 @@ def test_a_row_that_is_twice_in_one_export_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "twice"
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
     assert {fault.kind for fault in verify_exports([path])[0].faults} >= {"duplicate"}
+
+
+@pytest.mark.parametrize("number", ["²", "9" * 5000, str(2**63), "-1", "1e3"])
+async def test_what_is_no_number_of_a_row_is_refused_in_words(
+    sqlite: SqliteSink, tmp_path: Path, number: str
+) -> None:
+    async with sqlite.open():
+        pass
+    command = Command(tmp_path, {}, url=sqlite.url)
+    for words in (
+        ["show", number], ["review", number, "--reason", "x", "--yes"],
+        ["redact", number, "--reason", "x", "--yes"], ["export", "-", "--above", number],
+        ["list", "--limit", number],
+    ):  # fmt: skip
+        done = await command.run("audit", *words)
+        assert done.code == 2, (words, done)
+        assert "defect" not in done.err
