@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 from uuid import UUID
 
-from console.audit.journal import SUFFIX
+from console.audit.journal import SUFFIX, unusable
 from console.named_file import open_named
 
 MOST_BYTES: Final = 1 << 28  # of a line: one that does not end there is none of a journal
@@ -19,7 +19,11 @@ NO_FILE: Final = "it is no file"
 
 
 def in_folder(folder: Path, suffix: str = SUFFIX) -> list[Path]:
-    """By name. Those that are no files any more are among them: see `is_replaced`."""
+    """By name. Those that are no files any more are among them: see `is_replaced`. None where there is no
+    folder; raises AuditUnavailable where something else is in its place.
+    """
+    if not folder.is_dir() and (folder.is_symlink() or folder.exists()):
+        raise unusable(folder, "it is no folder")
     return [path for path in sorted(folder.glob(f"*{suffix}")) if path.is_file() or is_replaced(path)]
 
 

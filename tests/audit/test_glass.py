@@ -788,3 +788,22 @@ def small_rows_fit(folder: Path) -> None:
     seen = os.statvfs(folder)
     size = (seen.f_blocks - seen.f_bfree) * seen.f_bsize // 1024 + 40
     subprocess.run(["mount", "-o", f"remount,size={size}k", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file", "nowhere", "itself"])
+async def test_what_was_put_in_the_place_of_the_folder_is_told(sqlite: SqliteSink, kind: str) -> None:
+    """Without its journals a ledger may be whole; nobody looked, and that is said."""
+    await known(sqlite)
+    sqlite.journal.rename(sqlite.journal.with_name("moved"))
+    match kind:
+        case "file":
+            sqlite.journal.write_text("x")
+        case "itself":
+            sqlite.journal.symlink_to(sqlite.journal)
+        case _:
+            put(sqlite.journal, kind)
+    async with asyncio.timeout(20), sqlite.open(write=False) as ledger:
+        with pytest.raises(AuditUnavailable, match="no folder"):
+            await ledger.verify()
+        with pytest.raises(AuditUnavailable, match="no folder"):
+            await ledger.open_intents()
