@@ -256,8 +256,10 @@ def _verify_files(options: VerifyOptions) -> Verification:
     return found
 
 
-async def export(services: Services, name: str, form: str, above: int) -> int:
-    """`form`: the plain rows, which can be verified, or lines for a log collector."""
+async def export(services: Services, name: str, form: str, above: int | None) -> int:
+    """`form`: the plain rows, which can be verified, or lines for a log collector. `above` None: the ledger
+    as it is now, for who does not go on from it.
+    """
     from console.audit.export import line_of, settled
     from console.audit.siem import FORMATS
 
@@ -265,7 +267,8 @@ async def export(services: Services, name: str, form: str, above: int) -> int:
     async with ledger(services.config(), write=False) as opened:
         read = [row async for row in opened.stream(above or None)]  # 0: after none
     # Who goes on after the last one must not miss one that comes before it.
-    rows, held = settled(read, above, datetime.now(UTC)) if above or form in FORMATS else (read, ())
+    goes_on = above is not None or form in FORMATS
+    rows, held = settled(read, above or 0, datetime.now(UTC)) if goes_on else (read, ())
     if held:
         output.note(
             f"dbdeck: {counted(len(held), 'row')} from {held[0].id} on are left for the next export: a row "

@@ -553,10 +553,11 @@ def audit_verify(services: Services, /, **options: Any) -> int:
     help="rows: exactly as stored, to be verified; json, cef: for a log collector",
 )
 @click.option(
-    "--above", type=click.IntRange(0, MOST_ROWS), default=0, metavar="ID", help="only rows after this one"
-)
+    "--above", type=click.IntRange(0, MOST_ROWS), metavar="ID",
+    help="only rows after this one; 0 begins a series of exports",
+)  # fmt: skip
 @click.pass_obj
-def audit_export(services: Services, path: str, form: str, above: int) -> int:
+def audit_export(services: Services, path: str, form: str, above: int | None) -> int:
     """Write the ledger, a row a line."""
     from console.cli.audit import export
 

@@ -56,6 +56,10 @@ async def test_a_row_that_was_on_its_way_is_in_the_next_export(
         late = await ledger.append(Kind.STEP, uuid4(), {"n": 2})
         first = await command.run("audit", "export", "-", "--format", "json")
         assert f"1 row from {late.id} on are left for the next export" in first.err
+        series = await command.run("audit", "export", "-", "--above", "0")
+        assert series.out.count("\n") == first.out.count("\n")
+        now = await command.run("audit", "export", "-")
+        assert (now.out.count("\n"), now.err) == (series.out.count("\n") + 1, "")
         last = json.loads(first.out.splitlines()[-1])["id"]
         await under_way.commit()
         await slow.close()
