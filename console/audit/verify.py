@@ -48,8 +48,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
-    """A row whose time is `seconds` before that of the row before it in its writer's chain: a clock was set
-    back, or another server's clock went on. No hash tells more of it, and it is no fault.
+    """A row whose time is `seconds` before that of the row before it, of its writer or of any: a clock was
+    set back, or another server's clock went on. No hash tells more of it, and it is no fault.
     """
 
     id: int
@@ -135,6 +135,7 @@ class Verifier:
         self._bodiless: dict[tuple[str, int], Entry] = {}
         self._glass: list[Entry] = []
         self._newest: float = -inf
+        self._at: datetime | None = None  # of the row before
         self._rows = self._again = 0
 
     def feed(self, entry: Entry) -> None:
@@ -142,9 +143,9 @@ class Verifier:
         line = self._line(entry.writer)
         self._again += entry.seq <= line.covered
         wrong = _content(entry)
-        if line.at is not None and entry.at < line.at:
-            self._remark(entry, line.at)
-        line.at = entry.at
+        if self._at is not None and (entry.at < self._at or entry.at < (line.at or entry.at)):
+            self._remark(entry, max(self._at, line.at or self._at))
+        line.at = self._at = entry.at
         self._position(entry, line, wrong)
         self._proofs(entry, line, wrong)
         if entry.kind in _ONCE:
