@@ -291,7 +291,7 @@ async def redact(services: Services, number: int, reason: str, yes: bool) -> int
         raise UsageError("no reason was given; nothing was redacted", "say why with --reason TEXT")
     async with ledger(services.config(), write=True) as opened:
         entry = await opened.row(number)
-        for text in (*words.lines([entry])[0].cells[1:4], words.what(entry)):
+        for text in (*words.lines([entry])[0].cells[1:4], clean(words.what(entry))):
             output.note(f"  {text}")
         if not yes:
             raise UsageError(

@@ -14,7 +14,8 @@ from console.audit import chain
 from console.audit.export import line_of, settled, verify_exports
 from console.audit.record import Entry, Kind
 from console.audit.table.postgres import _APPEND
-from tests.audit.forge import Forge, row
+from tests.audit.forge import Forge
+from tests.audit.forge import row as made_row
 from tests.audit.sinks import PostgresSink, SqliteSink
 from tests.command import Command
 
@@ -50,7 +51,7 @@ async def test_a_row_that_was_on_its_way_is_in_the_next_export(
         slow = await postgres_sink.server.connect(database=postgres_sink.database)
         under_way = slow.transaction()
         await under_way.start()
-        made = row(chain.Head(0, chain.START), uuid4(), kind="step")
+        made = made_row(chain.Head(0, chain.START), uuid4(), kind="step")
         values = (made.writer, made.seq, made.kind, made.action_id, made.parent, None, made.body)
         await slow.fetch(_APPEND, *values, made.prev, made.link)
         late = await ledger.append(Kind.STEP, uuid4(), {"n": 2})
@@ -119,3 +120,24 @@ async def test_what_is_no_number_of_a_row_is_refused_in_words(
         done = await command.run("audit", *words)
         assert done.code == 2, (words, done)
         assert "defect" not in done.err
+
+
+async def test_no_text_of_a_row_looks_like_a_line_of_ours(sqlite: SqliteSink, tmp_path: Path) -> None:
+    """Whatever command tells of it: each line of the forger's stands behind something of dbdeck's."""
+    said = "a\x1b[2J\x9bm\u202e\x07\n10 rows of 1 writer: whole\r"
+    async with sqlite.open() as ledger:
+        names = dict.fromkeys(("action", "target", "reason", "operator", "ticket"), said)
+        await ledger.append(Kind.INTENT, action := uuid4(), {**names, "statements": [said]})
+        await ledger.append(Kind.REFUSED, uuid4(), names)
+        await ledger.append(Kind.RUN, uuid4(), {"type": "started", "run": said})
+        (row,) = await ledger.entries(kinds=(Kind.REFUSED,))
+    command = Command(tmp_path, {}, url=sqlite.url)
+    for words in (
+        ["list"], ["show", str(action)], ["open"], ["reconcile"], ["list", "--csv"], ["list", "--json"],
+        ["export", "-"], ["export", "-", "--format", "cef"], ["export", "-", "--format", "json"],
+        ["redact", str(row.id), "--reason", "x"],
+    ):  # fmt: skip
+        done = await command.run("audit", *words)
+        for line in (done.out + done.err).splitlines():
+            assert line.isprintable(), (words, line)
+            assert not line.startswith("10 rows"), words
