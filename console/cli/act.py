@@ -281,7 +281,7 @@ def _tell(run: Run, options: ApplyOptions) -> int:
     if not run.recorded and not options.break_glass:
         output.note("dbdeck: the outcome row waits in the journal: the ledger has not taken it")
     if run.error and options.as_json:
-        output.note(f"dbdeck: {run.error.message}")
+        output.note(f"dbdeck: {clean(run.error.message)}")
     return run.exit
 
 
@@ -399,7 +399,7 @@ async def _approved_by_others(
             if time.monotonic() >= until:
                 raise
             if not approval.waits:
-                output.note(f"dbdeck: {missing.message}\n  hint: {missing.hint}")
+                output.note(f"dbdeck: {clean(missing.message)}\n  hint: {clean(missing.hint)}")
                 ends = datetime.now(UTC) + timedelta(seconds=seconds)
                 output.note(f"dbdeck: waiting for it until {ends:%H:%M:%S} UTC; Ctrl+C gives up")
             approval = msgspec.structs.replace(approval, waits=True)

@@ -61,7 +61,7 @@ async def doctor(services: Services, as_json: bool) -> int:
         for one in still.unreviewed:
             output.line("\n".join(words.bracket(one)), Tone.WARN)
         if still.unknown:
-            output.note(f"dbdeck: whether a break-glass wants a review is not known: {still.unknown}")
+            output.note(f"dbdeck: whether a break-glass wants a review is not known: {clean(still.unknown)}")
     if failed is not None:
         raise failed
     return Exit.LEDGER_FAULT if any(part.is_wrong for part in parts) else Exit.OK
