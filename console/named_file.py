@@ -7,11 +7,13 @@ import io
 import os
 import select
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
 # A writer that waits in its own open() for a reader is there within milliseconds of ours.
 WRITER_SECONDS: Final = 1.0
+MOST_LINE: Final = 1 << 28
 
 
 def open_named(name: str | Path, *, pipes: bool = True) -> IO[bytes]:
@@ -36,10 +38,25 @@ def open_named(name: str | Path, *, pipes: bool = True) -> IO[bytes]:
         raise
 
 
-def read_named(name: str | Path) -> bytes:
-    """All of it. Raises OSError as `open_named`."""
-    with open_named(name) as file:
-        return file.read()
+def read_named(name: str | Path, *, pipes: bool = True, most: int | None = None) -> bytes:
+    """All of it. Raises OSError as `open_named`, and for what is longer than `most` bytes."""
+    with open_named(name, pipes=pipes) as file:
+        if most is None:
+            return file.read()
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it is longer than {most >> 20} MB", str(name))
+    return found
+
+
+def lines_of(file: IO[bytes]) -> Iterator[bytes]:
+    """With their ends. Raises OSError for one that is longer than a line of ours can be: a file with a hole
+    has no end of it.
+    """
+    while line := file.readline(MOST_LINE):
+        if len(line) == MOST_LINE and not line.endswith(b"\n"):
+            raise OSError(errno.EFBIG, f"it has a line longer than {MOST_LINE >> 20} MB")
+        yield line
 
 
 def refuse_no_file(name: str | Path) -> None:

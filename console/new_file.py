@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shlex
 import stat
+import time
 from pathlib import Path
+from typing import IO, Final
 
 from console.errors import ConfigError, UsageError
 from console.named_file import open_named
 
 MOST_BYTES = 16 << 20  # of what is read as a whole: a device has no end
+# A reader that waits in its own open() for a writer is there at once; one that a shell starts soon.
+READER_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 0.01
 
 
 def write_new(name: str | Path, data: str | bytes, mode: int = 0o600) -> None:
@@ -29,12 +35,13 @@ def write_new(name: str | Path, data: str | bytes, mode: int = 0o600) -> None:
 
 def write_over(name: str | Path, data: bytes) -> None:
     """A new file, its owner's alone, in the place of one that may be there; never into what a link leads to,
-    nor into one that others have open. A pipe or a terminal is written to. Raises UsageError.
+    nor into one that others have open. A pipe that somebody reads, or a terminal, is written to. Raises
+    UsageError.
     """
     path = Path(name).expanduser()
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            with path.open("wb") as file:
+            with _open_no_file(path) as file:
                 file.write(data)
             return
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -48,6 +55,23 @@ def write_over(name: str | Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
+
+
+def _open_no_file(path: Path) -> IO[bytes]:
+    """Raises OSError, and does not wait for a reader that a pipe never gets."""
+    until = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise
+            if time.monotonic() >= until:
+                raise OSError(errno.ENXIO, "it is a pipe that nobody reads", str(path)) from None
+            time.sleep(_PAUSE_SECONDS)
+    os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
 
 
 def write_again(path: Path, before: str, after: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 State = Literal["as made", "changed", "missing", "foreign", "unknown"]
 EARLIER: Final = "an earlier dbdeck"
 _NOTHING: Final[Mapping[str, Collection[str]]] = {}
+_STORES: Final = ("table", "engine", "file")  # parts that are only there where a ledger is
 # Nobody logs in as the owner of a ledger on a server.
 ASK: Final = "ask as the installer of the ledger"
 _SPACE: Final = re.compile(r"\s+")
@@ -40,6 +41,23 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_wrong(self) -> bool:
         return self.state in ("changed", "missing", "foreign")
+
+
+def mended(before: Iterable[Part], after: Iterable[Part], told: Iterable[str]) -> list[str]:
+    """What was wrong and is so no more, a line each; without what `told` names. Nothing was wrong with a
+    ledger that was not there.
+    """
+    parts = list(before)
+    if not any(part.kind in _STORES for part in parts):
+        return []
+    still = {(part.kind, part.name) for part in after if part.is_wrong}
+    said = " ".join(told)
+    return [
+        f"{part.kind} {part.name} as dbdeck makes it: it was {part.state}"
+        f"{f' ({part.detail})' if part.detail else ''}"
+        for part in parts
+        if part.is_wrong and (part.kind, part.name) not in still and f"{part.name}," not in said
+    ]
 
 
 def digest(text: str) -> str:

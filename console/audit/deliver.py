@@ -17,7 +17,8 @@ from typing import Final
 from uuid import UUID
 
 from console.audit.journal import GLASS, alive, encode_ack, encode_line
-from console.audit.readback import can_grow, parse, waiting
+from console.audit.journals import in_folder, open_journal, writer_of
+from console.audit.readback import can_grow, read, waiting
 from console.audit.record import Entry, Row
 from console.audit.table.port import NotTaken, Table, Undecided, in_time
 
@@ -41,11 +42,14 @@ async def _deliver_all(folder: Path, table: Table) -> None:
 
 
 def _left(folder: Path, ledger: UUID) -> Iterator[tuple[Path, tuple[Row, ...]]]:
-    """Newest first: the deadline may not be enough for all. Raises OSError."""
-    for path in sorted(folder.glob("*.ndjson"), key=lambda path: path.stat().st_mtime, reverse=True):
-        if path.name.endswith(GLASS) or _is_settled(path) or _lives(path):
+    """Newest first: the deadline may not be enough for all. One that cannot be read keeps no other."""
+    for path in sorted(in_folder(folder), key=_newest, reverse=True):
+        try:
+            if path.name.endswith(GLASS) or _is_settled(path) or _lives(path):
+                continue
+            contents = read(path)
+        except OSError:
             continue
-        contents = parse(path.read_bytes())
         header = contents.header
         mine = header is not None and header.ledger == ledger and not header.glass
         rows = waiting(contents) if mine and not contents.damaged else ()
@@ -53,19 +57,26 @@ def _left(folder: Path, ledger: UUID) -> Iterator[tuple[Path, tuple[Row, ...]]]:
             yield path, rows
 
 
+def _newest(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _is_settled(path: Path) -> bool:
-    """The last row got its answer, and so did all before it: nothing is sent past one that waits."""
-    with path.open("rb") as file:
+    """The last row got its answer, and so did all before it: nothing is sent past one that waits. Raises
+    OSError.
+    """
+    with open_journal(path) as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
         *_, last = (b"", *file.read().splitlines())
     return last.startswith(_SETTLED)
 
 
 def _lives(path: Path) -> bool:
-    try:
-        return alive(path.parent, UUID(path.stem))
-    except ValueError:
-        return True  # no journal of ours
+    writer = writer_of(path)
+    return writer is None or alive(path.parent, writer)  # of None: no journal of ours
 
 
 def _acknowledge(path: Path, entry: Entry) -> None:

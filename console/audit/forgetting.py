@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from console.audit.journal import alive, journal_of
+from console.named_file import read_named
 
 
 def forget(folder: Path, writer: UUID, seq: int) -> str:
@@ -23,7 +24,7 @@ def forget(folder: Path, writer: UUID, seq: int) -> str:
             f"the journal {path} is in use and holds the text still: redact again when its process has ended"
         )
     try:
-        data = path.read_bytes()
+        data = read_named(path, pipes=False)
     except FileNotFoundError:
         return "its journal is not on this machine, and may hold the text still"
     except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ from console.secrets import Secret
 
 LONGEST: Final = 30 * 60.0  # seconds
 _EFFECTS: Final = (Kind.INTENT, Kind.STEP)
+_ROOM: Final = 1 << 16  # what no server can make shorter
 _TOO_LATE: Final = {"status": "not_applied", "evidence": "the break-glass ended before the action began"}
 _OFFLINE: Final = "the ledger's table is out of reach: this break-glass has its journal only"
 
@@ -256,9 +258,12 @@ async def open_glass(
 
 
 async def _out_of_reach(url: str, folder: Path, password: Secret | None, deadline: float) -> AuditUnavailable:
-    """By the way that everybody goes. Raises Refused."""
+    """By the way that everybody goes, with a row as long as a long intent: one that takes small rows only is
+    full for who wants to act. Raises Refused.
+    """
+    about = {"asked": "is there a glass to break", "room": secrets.token_hex(_ROOM // 2)}
     try:
-        async with open_ledger(url, folder, password=password, deadline=deadline):
+        async with open_ledger(url, folder, password=password, deadline=deadline, about=about):
             pass
     except AuditForbidden as error:
         raise Refused(

@@ -207,7 +207,8 @@ def _sync_folder(folder: Path) -> None:
 def alive(folder: Path, writer: UUID) -> bool:
     """The writer's journal is here and locked: its process runs on this host."""
     try:
-        descriptor = os.open(journal_of(folder, writer), os.O_RDONLY | os.O_NOFOLLOW)
+        # A pipe in its place has nobody who opens the other end.
+        descriptor = os.open(journal_of(folder, writer), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -25,7 +25,7 @@ from console.audit.marks import Base, Marks, base_of
 from console.audit.merge import Merged, merge
 from console.audit.readback import NOTHING as NO_HEADS
 from console.audit.readback import read_evidence
-from console.audit.record import Entry, Kind, OpenIntent, Receipt, iso
+from console.audit.record import REDACTABLE, Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import inspect_table, install_table, open_table
 from console.audit.table.port import Candidate, Query, Table, Unreadable, in_time, whole
 from console.audit.unmerged import Unmerged, of_unmerged, unmerged
@@ -44,7 +44,6 @@ from console.errors import (
 from console.secrets import Secret
 
 DEADLINE: Final = 5.0
-REDACTABLE: Final = (Kind.INTENT, Kind.STEP, Kind.OUTCOME, Kind.REFUSED, Kind.RESOLVED, Kind.RUN, Kind.NOTE)
 GOODBYE_SECONDS: Final = 0.5
 FINISH_SECONDS = 3.0  # with the journal, whose disk may be slow
 ORPHAN_SECONDS = 2 * DEADLINE + FINISH_SECONDS  # a row and its end, where answers get lost
@@ -309,10 +308,16 @@ class Ledger:
         found = base_of(await self.entries(kinds=(Kind.CHECKPOINT,), newest_first=False), trusted)
         return found if found and found.point.ledger == self._table.ledger else None
 
-    async def checkpoint(self, private: Secret, trusted: Collection[str] = ()) -> Signed:
+    async def checkpoint(
+        self,
+        private: Secret,
+        trusted: Collection[str] = (),
+        anchored: Mapping[bytes, Checkpoint] = NO_ANCHORS,
+    ) -> Signed:
         """Verify what came since the last one, and record a new one, signed.
 
-        `trusted` keys signed earlier ones; where none are named, whoever did.
+        `trusted` keys signed earlier ones; where none are named, whoever did. A ledger that lacks what was
+        `anchored` was put back to what it had been, and its new end is not signed.
 
         Raises LedgerFault for a ledger that is not whole: nothing is signed then. ConfigError,
         AuditUnavailable.
@@ -322,7 +327,8 @@ class Ledger:
             base = await self.base((public, *trusted))
         except LedgerFault:
             base = None  # all is read, and the row named as a fault
-        found, marks = await self._verified(trusted=(public, *trusted) if trusted else (), since=base)
+        keys = (public, *trusted) if trusted else ()
+        found, marks = await self._verified(anchored=anchored, trusted=keys, since=base)
         if found.faults:
             raise LedgerFault(
                 f"the ledger {self.sink} has {len(found.faults)} faults; no checkpoint was made",

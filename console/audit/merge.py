@@ -18,6 +18,7 @@ import msgspec
 from console.audit import chain
 from console.audit.brackets import Event, event_of, fields
 from console.audit.journal import GLASS, Header, encode_ack, encode_line, unusable
+from console.audit.journals import in_folder
 from console.audit.readback import Ack, line_of
 from console.audit.record import Entry, Kind, Row
 from console.audit.table.port import Forbidden, NotTaken, Table, Undecided
@@ -53,7 +54,7 @@ def journals(place: Path) -> list[Path]:
     """The file itself, or those in a folder. Raises UsageError."""
     place = place.expanduser()
     if place.is_dir():
-        return sorted(place.glob(f"*{GLASS}"))
+        return in_folder(place, GLASS)
     if not place.exists():
         raise UsageError(f"there is no file and no folder {place}; nothing was merged")
     return [place]

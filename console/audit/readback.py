@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from operator import attrgetter
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 from uuid import UUID
 
 import msgspec
 
 from console.audit import chain
 from console.audit.journal import Header, unusable
+from console.audit.journals import in_folder, is_replaced, lines_of, open_journal, writer_of
 from console.audit.record import Kind, Receipt, Row, decode_row
 
 NOTHING: Final[Mapping[UUID, chain.Head]] = {}
@@ -23,7 +24,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """One journal. `receipts`: rows the table has taken; `undecided`: rows with neither ack nor void; `rows`:
     all without a void.
 
-    `damaged`: a line before the end is no line of a journal, or a row contradicts its own hashes.
+    `damaged`: a line before the end is no line of a journal, or a row contradicts its own hashes. `beheaded`:
+    the first line, which says of which ledger, is there and is no such line.
     """
 
     header: Header | None
@@ -31,6 +33,7 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     undecided: tuple[Row, ...]
     rows: tuple[Row, ...]
     damaged: bool
+    beheaded: bool = False
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,15 +128,9 @@ def read_evidence(
     a journal that cannot be read.
     """
     found = []
-    for path in sorted(folder.glob("*.ndjson")):
+    for path in in_folder(folder):
         try:
-            with path.open("rb") as lines:
-                told = evidence(lines, ledger, sink, covered)
-                if told is None and _is_beheaded(path, lines):
-                    writer = UUID(path.name.partition(".")[0])
-                    told = Evidence(
-                        header=Header(writer=writer, ledger=ledger, sink=sink), receipts=(), damaged=True
-                    )
+            told = _evidence_in(path, ledger, sink, covered)
         except OSError as error:
             raise unusable(path, error.strerror or str(error)) from None
         if told is not None:
@@ -141,16 +138,24 @@ def read_evidence(
     return found
 
 
-def _is_beheaded(path: Path, lines: BinaryIO) -> bool:
-    """A journal by its name, without the line that says of which ledger: it was on the disk before any other,
-    so no crash took it.
-    """
-    try:
-        UUID(path.name.partition(".")[0])
-    except ValueError:
-        return False
-    lines.seek(0)
-    text = lines.readline()
+def _evidence_in(path: Path, ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head]) -> Evidence | None:
+    """Raises OSError."""
+    writer = writer_of(path)
+    if writer is not None and is_replaced(path):
+        told, spoilt = None, True
+    else:
+        with open_journal(path) as file:
+            told = evidence(lines_of(file), ledger, sink, covered)
+            spoilt = told is None and _is_beheaded(file)
+    if writer is None or not spoilt:
+        return told
+    return Evidence(header=Header(writer=writer, ledger=ledger, sink=sink), receipts=(), damaged=True)
+
+
+def _is_beheaded(file: IO[bytes]) -> bool:
+    """Without the line that says of which ledger: it was on the disk before all others, no crash took it."""
+    file.seek(0)
+    text = next(lines_of(file), b"")
     return text.endswith(b"\n") and not isinstance(line_of(text), Header)
 
 
@@ -241,9 +246,24 @@ def _place(text: bytes) -> float:
     return about.seq if about else inf
 
 
+def read(path: Path) -> Contents:
+    """All of one. Raises OSError."""
+    with open_journal(path) as file:
+        return _contents(lines_of(file))
+
+
 def parse(data: bytes) -> Contents:
+    """Of bytes that were read already."""
+    return _contents(data.split(b"\n"))
+
+
+def _contents(texts: Iterable[bytes]) -> Contents:
     """Never raises: a damaged line is skipped and told. A crash damages only the end of a file."""
-    lines = [line_of(text) for text in data.split(b"\n")]
+    rest = iter(texts)
+    first = next(rest, b"")
+    lines = [line_of(first), *map(line_of, rest)]
+    whole = first.endswith(b"\n") or len(lines) > 1
+    beheaded = whole and not isinstance(lines[0], Header)
     while lines and lines[-1] is None:
         lines.pop()
     header = next((line for line in lines if isinstance(line, Header)), None)
@@ -255,6 +275,7 @@ def parse(data: bytes) -> Contents:
         undecided=_left(lines, Ack, Void),
         rows=_left(lines, Void),
         damaged=None in lines or not all(map(_is_sound, rows)),
+        beheaded=beheaded,
     )
 
 

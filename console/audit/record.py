@@ -36,6 +36,10 @@ class Kind(StrEnum):
     CLOSE = "close"
 
 
+# Texts that may be taken away; by the others (what was broken, approved, signed) something is proved.
+REDACTABLE: Final = (Kind.INTENT, Kind.STEP, Kind.OUTCOME, Kind.REFUSED, Kind.RESOLVED, Kind.RUN, Kind.NOTE)
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One row as its writer makes it; `link` is computable without a server (chain.link).
 

@@ -5,39 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from console.audit.brackets import STAMP, fields
+from console.audit.brackets import STAMP, Event, fields
 from console.audit.journal import GLASS, SUFFIX, alive, unusable
-from console.audit.readback import Contents, parse
+from console.audit.journals import NO_FILE, in_folder, is_replaced, writer_of
+from console.audit.readback import Contents, read
 from console.audit.record import Entry, Kind, Row, from_iso
 from console.audit.table.port import Candidate
 
 
 class Unmerged(msgspec.Struct, frozen=True, kw_only=True):
     """A journal of a break-glass whose rows are not all known to be in the table. `alive`: it is still
-    open.
+    open. `spoilt`: why no merge can take it as it is.
     """
 
     path: str
     writer: UUID
     rows: int
     alive: bool
+    spoilt: str = ""
 
 
-def unmerged(folder: Path, ledger: UUID, sink: str) -> list[Unmerged]:
-    """Raises AuditUnavailable for a journal that cannot be read."""
+_BEHEADED: Final = "its first line, which says of which ledger it is, is spoilt"
+_NOTHING: Final = Contents(header=None, receipts=(), undecided=(), rows=(), damaged=True, beheaded=True)
+
+
+def unmerged(folder: Path, ledger: UUID | None, sink: str) -> list[Unmerged]:
+    """`ledger` None: by the address alone. Raises AuditUnavailable for a journal that cannot be read."""
     return [
         Unmerged(
             path=str(path),
-            writer=contents.header.writer,
+            writer=writer,
             rows=len(contents.undecided),
-            alive=alive(folder, contents.header.writer),
+            alive=alive(folder, writer),
+            spoilt=NO_FILE if contents is _NOTHING else _BEHEADED if contents.beheaded else "",
         )
         for path, contents in _contents(folder, GLASS, ledger, sink)
-        if contents.header and contents.undecided and _is_begun(contents)
+        if (writer := _writer(path, contents)) is not None and _waits(contents)
     ]
 
 
@@ -67,20 +75,45 @@ def known_ledger(folder: Path, sink: str) -> UUID | None:
     return max(found)[1] if found else None
 
 
-def _is_begun(contents: Contents) -> bool:
-    """Before that row is on the disk nothing is executed, and there is nothing to merge."""
-    return any(row.kind == Kind.BREAKGLASS for row in contents.rows)
+def _writer(path: Path, contents: Contents) -> UUID | None:
+    return contents.header.writer if contents.header else writer_of(path)
+
+
+def _waits(contents: Contents) -> bool:
+    """For a merge. Before the second row is on the disk nothing is executed, and there is nothing to merge.
+    Of one that lost its first line nobody knows what else it lost, unless the table has all that is left.
+    """
+    if contents.beheaded:
+        return bool(contents.undecided) or not contents.rows
+    return bool(contents.undecided) and any(row.kind == Kind.BREAKGLASS for row in contents.rows)
 
 
 def _contents(folder: Path, suffix: str, ledger: UUID | None, sink: str) -> Iterator[tuple[Path, Contents]]:
-    for path in sorted(folder.glob(f"*{suffix}")):
+    """Those of one ledger, and those of which nothing tells whose they are."""
+    for path in in_folder(folder, suffix):
         try:
-            contents = parse(path.read_bytes())
+            contents = _NOTHING if is_replaced(path) else read(path)
         except OSError as error:
             raise unusable(path, error.strerror or str(error)) from None
-        header = contents.header
-        if header and (header.ledger == ledger or header.sink == sink):
+        if _is_of(path, contents, ledger, sink):
             yield path, contents
+
+
+def _is_of(path: Path, contents: Contents, ledger: UUID | None, sink: str) -> bool:
+    """By the first line, or by the row that began a break-glass, which nobody can change unseen."""
+    header, said = contents.header, _said(contents)
+    if (header and header.sink == sink) or (ledger is not None and said == str(ledger)):
+        return True
+    if header:
+        return header.ledger == ledger
+    return contents.beheaded and not said and writer_of(path) is not None
+
+
+def _said(contents: Contents) -> str:
+    begins = (fields(row.body) for row in contents.rows if row.kind == Kind.BREAKGLASS)
+    return next(
+        (str(one["ledger"]) for one in begins if one.get("event") == Event.BEGIN and "ledger" in one), ""
+    )
 
 
 def _open(folder: Path, journals: Iterable[Contents]) -> list[Candidate]:

@@ -8,6 +8,7 @@ writers can leave behind is not a fault.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from math import inf
 from operator import attrgetter
 from typing import Final
@@ -20,9 +21,10 @@ from console.audit.brackets import Bracket, brackets
 from console.audit.brackets import fields as fields
 from console.audit.checkpoint import Checkpoint
 from console.audit.marks import Base, Marks, is_own
-from console.audit.record import Entry, Kind, Receipt
+from console.audit.record import REDACTABLE, Entry, Kind, Receipt
 
 UNKNOWN: Final = "unknown"
+SET_BACK: Final = timedelta(minutes=1)  # a clock that is kept right is moved by less
 NOTHING: Final[Mapping[bytes, Checkpoint]] = {}
 _ONCE: Final = frozenset({Kind.INTENT.value, Kind.OUTCOME.value})
 
@@ -30,19 +32,30 @@ _ONCE: Final = frozenset({Kind.INTENT.value, Kind.OUTCOME.value})
 class Fault(msgspec.Struct, frozen=True):
     """What is wrong with a row; `id` None where the row is missing.
 
-    Kinds: `row` (it cannot be read as one), `body` (text or its hash), `link` (the writer's fields or its
-    predecessor), `seal` (time, login, address or witness), `gap` (rows of this writer are missing before
-    it), `witness` (it saw a row that is gone), `duplicate` (a second row where one may be), `order` (its id
-    is out of order), `id` (it is below 1, which no append makes), `receipt` (a journal proves a row that is
-    missing or different), `checkpoint` (the same for a checkpoint), `signature` (a checkpoint that no trusted
-    key signed, or that is none), `journal` (a local journal is damaged), `anchor` (a line of one is no
-    checkpoint).
+    Kinds: `row` (it cannot be read as one), `body` (text or its hash, or a text that may not be taken away),
+    `link` (the writer's fields or its predecessor), `seal` (time, login, address or witness), `gap` (rows of
+    this writer are missing before it), `witness` (it saw a row that is gone), `duplicate` (a second row where
+    one may be), `order` (its id is out of order), `id` (it is below 1, which no append makes), `receipt` (a
+    journal proves a row that is missing or different), `checkpoint` (the same for a checkpoint), `signature`
+    (a checkpoint that no trusted key signed, or that is none), `journal` (a local journal is damaged),
+    `anchor` (a line of one is no checkpoint).
     """
 
     id: int | None
     writer: UUID | None
     seq: int | None
     kind: str
+
+
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """A row whose time is `seconds` before that of the row before it, of its writer or of any: a clock was
+    set back, or another server's clock went on. No hash tells more of it, and it is no fault.
+    """
+
+    id: int
+    writer: UUID
+    seq: int
+    seconds: float
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +70,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     open_intents: tuple[UUID, ...]
     checkpoints: int = 0
     brackets: tuple[Bracket, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -69,10 +83,11 @@ class _Line:
     A base covers all up to `covered`; `receipts` and `anchored` are by number, and go with their rows.
     """
 
-    __slots__ = ("anchored", "begun", "chain", "covered", "link", "receipts", "seq")
+    __slots__ = ("anchored", "at", "begun", "chain", "covered", "link", "receipts", "seq")
 
     def __init__(self, known: chain.Head | None, row_marks: list[tuple[bytes, bytes]]) -> None:
         self.seq, self.link = known or (0, chain.START)
+        self.at: datetime | None = None
         self.begun = False
         self.chain = row_marks
         self.covered: float = known.seq if known else -inf
@@ -113,12 +128,14 @@ class Verifier:
             for writer, head in point.heads.items():
                 self._line(writer).anchored[head.seq] = head.link
         self._faults: list[Fault] = []
+        self._remarks: list[Remark] = []
         self._seals: set[bytes] = set()
         self._once: set[tuple[str, UUID]] = set()
         self._intents: dict[UUID, None] = {}
         self._bodiless: dict[tuple[str, int], Entry] = {}
         self._glass: list[Entry] = []
         self._newest: float = -inf
+        self._at: datetime | None = None  # of the row before
         self._rows = self._again = 0
 
     def feed(self, entry: Entry) -> None:
@@ -126,6 +143,9 @@ class Verifier:
         line = self._line(entry.writer)
         self._again += entry.seq <= line.covered
         wrong = _content(entry)
+        if self._at is not None and (entry.at < self._at or entry.at < (line.at or entry.at)):
+            self._remark(entry, max(self._at, line.at or self._at))
+        line.at = self._at = entry.at
         self._position(entry, line, wrong)
         self._proofs(entry, line, wrong)
         if entry.kind in _ONCE:
@@ -172,6 +192,7 @@ class Verifier:
             open_intents=tuple(self._intents),
             checkpoints=len(self.marks.seen),
             brackets=brackets(self._glass),
+            remarks=tuple(self._remarks),
         )
 
     @staticmethod
@@ -204,6 +225,11 @@ class Verifier:
         if entry.seq > line.seq:
             line.seq, line.link, line.begun = entry.seq, entry.link, True
 
+    def _remark(self, entry: Entry, before: datetime) -> None:
+        if before - entry.at > SET_BACK:
+            back = (before - entry.at).total_seconds()
+            self._remarks.append(Remark(id=entry.id, writer=entry.writer, seq=entry.seq, seconds=back))
+
     def _proofs(self, entry: Entry, line: _Line, wrong: list[str]) -> None:
         if entry.seq == line.covered and entry.link != self._base[entry.writer].link:
             wrong.append("checkpoint")
@@ -213,6 +239,12 @@ class Verifier:
                 break
         if line.anchored and line.anchored.pop(entry.seq, entry.link) != entry.link:
             wrong.append("checkpoint")
+
+    def _take_away(self, writer: str, seq: int) -> None:
+        """A redaction was recorded; of a kind by which others are proved, none makes it right."""
+        found = self._bodiless.get((writer, seq))
+        if found is not None and found.kind in REDACTABLE:
+            del self._bodiless[writer, seq]
 
     def _uniqueness(self, entry: Entry) -> Iterable[str]:
         """Of a kind of which an action has one."""
@@ -233,7 +265,7 @@ class Verifier:
             self._intents.pop(entry.action_id, None)
         elif entry.kind == Kind.REDACTION:
             named = fields(entry.body)
-            self._bodiless.pop((str(named.get("writer")), _int(named.get("seq"))), None)
+            self._take_away(str(named.get("writer")), _int(named.get("seq")))
 
 
 def verify(

@@ -59,6 +59,7 @@ APPROVAL_SECONDS = 2.0
 STDOUT = "-"
 STDIN = Path("-")  # whatever it is: a pipe, a file, the socket of an SSH server
 PLAN = "dbdeck/plan/1"
+MOST = 64 << 20  # bytes of a plan or of arguments: a file with a hole has no end
 _NO_INTENT = range(Exit.USAGE, Exit.LOCKED + 1)
 _NO_PLAN = (msgspec.DecodeError, msgspec.ValidationError, TypeError, RecursionError)
 
@@ -137,7 +138,7 @@ def _given(arguments: tuple[str, ...], source: str | None) -> dict[str, object]:
     if arguments:
         raise UsageError("either key=value or --args, not both; nothing was executed")
     try:
-        text = sys.stdin.read() if source == "-" else read_named(Path(source).expanduser())
+        text = sys.stdin.read() if source == "-" else read_named(Path(source).expanduser(), most=MOST)
         given: dict[str, object] = msgspec.json.decode(text, type=dict[str, object])
     except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
@@ -207,7 +208,7 @@ def load_plan(path: Path) -> Plan:
     if path != STDIN and not path.exists():
         raise UsageError(f"there is no plan {path}; nothing was executed", "`dbdeck plan … --out` makes one")
     try:
-        text = sys.stdin.buffer.read() if path == STDIN else read_named(path)
+        text = sys.stdin.buffer.read() if path == STDIN else read_named(path, most=MOST)
         document = msgspec.json.decode(text, type=dict[str, Any])
         schema = document.get("schema")
         plan = msgspec.convert(document, Plan) if schema == PLAN else None
@@ -280,7 +281,7 @@ def _tell(run: Run, options: ApplyOptions) -> int:
     if not run.recorded and not options.break_glass:
         output.note("dbdeck: the outcome row waits in the journal: the ledger has not taken it")
     if run.error and options.as_json:
-        output.note(f"dbdeck: {run.error.message}")
+        output.note(f"dbdeck: {clean(run.error.message)}")
     return run.exit
 
 
@@ -398,7 +399,7 @@ async def _approved_by_others(
             if time.monotonic() >= until:
                 raise
             if not approval.waits:
-                output.note(f"dbdeck: {missing.message}\n  hint: {missing.hint}")
+                output.note(f"dbdeck: {clean(missing.message)}\n  hint: {clean(missing.hint)}")
                 ends = datetime.now(UTC) + timedelta(seconds=seconds)
                 output.note(f"dbdeck: waiting for it until {ends:%H:%M:%S} UTC; Ctrl+C gives up")
             approval = msgspec.structs.replace(approval, waits=True)
@@ -444,20 +445,14 @@ def _ask(plan: Plan, target: Target, given: Approval, ticket: bool) -> Approval:
         )
     for _, line in words.describe(plan):
         output.note(line)
-    reason = given.reason or _prompt("reason: ")
-    number = _prompt("ticket: ") if ticket else given.ticket
+    reason = given.reason or output.prompt("reason: ")
+    number = output.prompt("ticket: ") if ticket else given.ticket
     confirm = given.confirm
     if must_type_name(plan, target):
-        confirm = confirm or _prompt(f"type the target's name ({target.name}) to go on: ")
-    elif _prompt("run it? [y/N] ").lower() not in ("y", "yes"):
+        confirm = confirm or output.prompt(f"type the target's name ({target.name}) to go on: ")
+    elif output.prompt("run it? [y/N] ").lower() not in ("y", "yes"):
         raise Refused("not approved; nothing was executed")
     return Approval(reason=reason, ticket=number, confirm=confirm)
-
-
-def _prompt(text: str) -> str:
-    sys.stderr.write(text)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
 
 
 def _fail(error: DbdeckError, shown: _Shown, options: ApplyOptions) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -15,31 +16,31 @@ from console.audit.record import Entry, Kind
 from console.audit.unmerged import Unmerged
 from console.audit.verify import Verification
 from console.cli import output
-from console.cli.context import Services, ledger
-from console.errors import Exit, LedgerFault, UsageError
+from console.cli.context import Services, ledger, row_number
+from console.errors import AuditUnavailable, Exit, LedgerFault, UsageError
 from console.new_file import write_over
 from console.present import audit as words
 from console.present.table import Tone
+from console.present.units import clean, counted
 
 if TYPE_CHECKING:
+    from console.audit.definitions import Part
     from console.audit.ledger import Ledger
     from console.audit.marks import Base
+    from console.config import Config
     from console.dispatch.reconcile import Word
 
 _TOLD = 5  # lines of an export that are none
 
 
 async def doctor(services: Services, as_json: bool) -> int:
-    """Definitions, triggers and rights of the ledger, beside what dbdeck makes; 11 where one differs."""
-    from console.audit.ledger import inspect
+    """Definitions, triggers and rights of the ledger, beside what dbdeck makes; 11 where one differs. What
+    waits in journals is told while the ledger is away, too. Raises AuditUnavailable then.
+    """
     from console.cli.glass import left
-    from console.cli.unlock import unlock
-    from console.secrets import resolve
 
     config = services.config()
-    await unlock(config.audit.password)
-    password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
-    parts = await inspect(config.audit.url, password=password)
+    parts, failed = await _inspected(config)
     still = await left(config)
     if as_json:
         output.document(
@@ -48,18 +49,36 @@ async def doctor(services: Services, as_json: bool) -> int:
                 "rows": [msgspec.to_builtins(part) for part in parts],
                 "unmerged": [msgspec.to_builtins(one) for one in still.unmerged],
                 "unreviewed": [words.bracket_document(one) for one in still.unreviewed],
+                "unknown": still.unknown or None,
             }
         )
     else:
         for part in parts:
             output.line(*words.part(part))
         for waiting in still.unmerged:
-            output.line(f"{words.unmerged_line(waiting)}\n  hint: `dbdeck audit merge`", Tone.WARN)
+            hint = "" if waiting.spoilt or waiting.alive else "\n  hint: `dbdeck audit merge`"
+            output.line(f"{words.unmerged_line(waiting)}{hint}", Tone.WARN)
         for one in still.unreviewed:
             output.line("\n".join(words.bracket(one)), Tone.WARN)
         if still.unknown:
-            output.note(f"dbdeck: whether a break-glass wants a review is not known: {still.unknown}")
+            output.note(f"dbdeck: whether a break-glass wants a review is not known: {clean(still.unknown)}")
+    if failed is not None:
+        raise failed
     return Exit.LEDGER_FAULT if any(part.is_wrong for part in parts) else Exit.OK
+
+
+async def _inspected(config: Config) -> tuple[Sequence[Part], AuditUnavailable | None]:
+    """Its parts; none, and why, where the ledger is away."""
+    from console.audit.ledger import inspect
+    from console.cli.unlock import unlock
+    from console.secrets import resolve
+
+    await unlock(config.audit.password)
+    password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
+    try:
+        return await inspect(config.audit.url, password=password), None
+    except AuditUnavailable as error:
+        return (), error
 
 
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +92,7 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
 async def init(
     services: Services, writers: tuple[str, ...], auditors: tuple[str, ...], redactors: tuple[str, ...]
 ) -> int:
-    from console.audit.ledger import install
+    from console.audit.ledger import inspect, install
     from console.cli.unlock import unlock
     from console.secrets import resolve
 
@@ -85,7 +104,11 @@ async def init(
     )
     for line in made:
         output.line(line, Tone.GOOD)
-    if not made:
+    left = [part for part in await inspect(config.audit.url, password=password) if part.is_wrong]
+    for part in left:  # what it may not, or cannot, mend
+        if not any(part.remedy in line for line in made):
+            output.line(*words.part(part))
+    if not made and not left:
         output.note(
             "the ledger was there already; any part of it that was missing would have been made again"
         )
@@ -122,7 +145,8 @@ def _uuid(text: str) -> UUID:
 
 async def show(services: Services, text: str, as_json: bool) -> int:
     async with ledger(services.config(), write=False) as opened:
-        action = await _action_of_row(await opened.entries(), text) if text.isdigit() else _uuid(text)
+        number = row_number(text)
+        action = _uuid(text) if number is None else await _action_of_row(await opened.entries(), number)
         entries = await opened.entries(action_id=action, newest_first=False)
     if not entries:
         raise UsageError(f"the ledger has no action {text}")
@@ -130,22 +154,22 @@ async def show(services: Services, text: str, as_json: bool) -> int:
         output.document({"schema": "dbdeck/audit/1", "rows": words.document(entries)})
         return Exit.OK
     for entry in entries:
-        output.line(f"{entry.kind} · row {entry.id} · {entry.at.isoformat()} · {entry.db_user}", Tone.NOTICE)
+        output.line(words.head(entry), Tone.NOTICE)
         output.line(words.text(entry))
     return Exit.OK
 
 
-async def _action_of_row(entries: Sequence[Entry], text: str) -> UUID:
+async def _action_of_row(entries: Sequence[Entry], number: int) -> UUID:
     for entry in entries:
-        if entry.id == int(text):
+        if entry.id == number:
             return entry.action_id
-    raise UsageError(f"the ledger has no row {text}")
+    raise UsageError(f"the ledger has no row {number}")
 
 
 class VerifyOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`path`: an export instead of the ledger, with the `anchors` (files) and `trusted` keys given here."""
+    """`paths`: exports instead of the ledger, with the `anchors` (files) and `trusted` keys given here."""
 
-    path: str | None
+    paths: tuple[str, ...]
     anchors: tuple[str, ...]
     trusted: tuple[str, ...]
     incremental: bool
@@ -153,25 +177,19 @@ class VerifyOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def verify(services: Services, options: VerifyOptions) -> int:
-    found = _verify_file(options) if options.path else await _verify_ledger(services, options)
+    found = _verify_files(options) if options.paths else await _verify_ledger(services, options)
     if options.as_json:
         output.document(words.verification(found))
     else:
-        tone = Tone.GOOD if found.ok else Tone.BAD
-        for text in words.verdict(found):
+        for text, tone in words.verified(found):
             output.line(text, tone)
-        for action in found.open_intents:
-            output.line(f"  open intent {action}: its end is not known", Tone.WARN)
-        for one in found.brackets:
-            for text in words.bracket(one):
-                output.line(f"  {text}", Tone.NOTICE if one.reviewed_by else Tone.WARN)
     for waiting in await _unmerged(services, options):
         output.note(f"dbdeck: {words.unmerged_line(waiting)}")
     return Exit.OK if found.ok else Exit.LEDGER_FAULT
 
 
 async def _unmerged(services: Services, options: VerifyOptions) -> Sequence[Unmerged]:
-    if options.path:
+    if options.paths:
         return ()
     async with ledger(services.config(), write=False) as opened:
         return await opened.unmerged()
@@ -219,26 +237,44 @@ async def _with_what_is_open(opened: Ledger, found: Verification) -> Verificatio
     return msgspec.structs.replace(found, open_intents=unsettled, brackets=await opened.brackets())
 
 
-def _verify_file(options: VerifyOptions) -> Verification:
-    from console.audit.export import verify_export
+def _verify_files(options: VerifyOptions) -> Verification:
+    from console.audit.export import verify_exports
     from console.cli.checkpoint import given
 
-    path = Path(options.path or "").expanduser()
+    if options.incremental:
+        raise UsageError("--incremental is of the ledger, and an export is read whole; nothing was verified")
+    paths = [Path(one).expanduser() for one in options.paths]
     anchored = given(options.anchors, options.trusted)
-    found, junk = verify_export(path, anchored=anchored, trusted=options.trusted)
-    for number in junk[:_TOLD]:
+    found, read = verify_exports(paths, anchored=anchored, trusted=options.trusted)
+    for path, number in read.junk[:_TOLD]:
         output.note(f"dbdeck: line {number} of {path} is no row of a ledger")
+    if read.first > 1 and not found.ok:
+        output.note(
+            f"dbdeck: the first row that was read is row {read.first}: where it was exported with --above, "
+            "give the exports before it, too (--file for each)"
+        )
     return found
 
 
-async def export(services: Services, name: str, form: str, above: int) -> int:
-    """`form`: the plain rows, which can be verified, or lines for a log collector."""
-    from console.audit.export import line_of
+async def export(services: Services, name: str, form: str, above: int | None) -> int:
+    """`form`: the plain rows, which can be verified, or lines for a log collector. `above` None: the ledger
+    as it is now, for who does not go on from it.
+    """
+    from console.audit.export import line_of, settled
     from console.audit.siem import FORMATS
 
     line = FORMATS.get(form, line_of)
     async with ledger(services.config(), write=False) as opened:
-        lines = [line(row) async for row in opened.stream(above or None)]  # 0: after none
+        read = [row async for row in opened.stream(above or None)]  # 0: after none
+    # Who goes on after the last one must not miss one that comes before it.
+    goes_on = above is not None or form in FORMATS
+    rows, held = settled(read, above or 0, datetime.now(UTC)) if goes_on else (read, ())
+    if held:
+        output.note(
+            f"dbdeck: {counted(len(held), 'row')} from {held[0].id} on are left for the next export: a row "
+            "before them may be on its way still"
+        )
+    lines = [line(row) for row in rows]
     if name == "-":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return Exit.OK
@@ -255,7 +291,7 @@ async def redact(services: Services, number: int, reason: str, yes: bool) -> int
         raise UsageError("no reason was given; nothing was redacted", "say why with --reason TEXT")
     async with ledger(services.config(), write=True) as opened:
         entry = await opened.row(number)
-        for text in (*words.lines([entry])[0].cells[1:4], words.what(entry)):
+        for text in (*words.lines([entry])[0].cells[1:4], clean(words.what(entry))):
             output.note(f"  {text}")
         if not yes:
             raise UsageError(
@@ -318,7 +354,9 @@ async def reconcile(
     for one in settled:
         tone = Tone.WARN if one.state == "undecidable" else Tone.GOOD
         if not as_json:
-            output.line(f"{one.action} on {one.target} ({one.action_id}): {one.state}: {one.summary}", tone)
+            output.line(
+                clean(f"{one.action} on {one.target} ({one.action_id}): {one.state}: {one.summary}"), tone
+            )
     for one in settled:
         if one.state == "undecidable" and "audit merge" not in one.summary:
             output.note(

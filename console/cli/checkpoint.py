@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from console.config import Config
 
 _TOLD = 5  # lines of an anchor that are none
+Say = Callable[[str], None]
 
 
 def keygen(name: str) -> int:
@@ -60,7 +60,10 @@ async def make(services: Services, as_json: bool) -> int:
         )
     await unlock(known.key, *(one.password for one in known.anchors))
     async with ledger(config, write=True) as opened:
-        signed = await opened.checkpoint(resolve(known.key), known.trusted)
+        private = resolve(known.key)
+        keys = (checkpoint.public_of(private), *known.trusted)
+        points, _ = await anchored(config, opened.id, keys, _nothing)  # what is odd is told by verify
+        signed = await opened.checkpoint(private, known.trusted, points)
     kept, failed = await _anchored(config, signed)
     if as_json:
         output.document(words.checkpoint(signed, kept, failed))
@@ -80,15 +83,21 @@ async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str
     failed: dict[str, DbdeckError] = {}
     for one in config.audit.checkpoints.anchors:
         try:
-            await anchors.keep(one, signed, config.journal, resolve)
+            told = await anchors.keep(one, signed, config.journal, resolve)
             kept.append(one.name)
+            if told:
+                output.note(f"dbdeck: {told}")
         except DbdeckError as error:
             failed[one.name] = error
     return kept, failed
 
 
+def _nothing(_: str) -> None:
+    """Nobody is told."""
+
+
 async def anchored(
-    config: Config, own: UUID, trusted: Collection[str]
+    config: Config, own: UUID, trusted: Collection[str], say: Say = output.note
 ) -> tuple[dict[bytes, Checkpoint], tuple[Fault, ...]]:
     """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing. A line
     that is no checkpoint is a fault, and the others are compared all the same.
@@ -98,28 +107,43 @@ async def anchored(
     await unlock(*(one.password for one in config.audit.checkpoints.anchors))
     found: list[Signed] = []
     faults: list[Fault] = []
+    read = False
     for one in config.audit.checkpoints.anchors:
         try:
             if one.file is None:
                 found += await anchors.kept(one, config.journal, resolve)
+                read |= one.ledger is not None  # a syslog cannot be asked
                 continue
-            sound, junk = await asyncio.to_thread(anchors.sift_file, one.file)
+            sifted = await anchors.sift(one)
         except (AuditUnavailable, PrivilegeMissing, LedgerFault) as error:
-            output.note(f"dbdeck: {error.message}: not compared with it")
+            say(f"dbdeck: {error.message}: not compared with it")
             continue
-        found += sound
-        faults += [Fault(None, None, None, "anchor") for _ in junk]
-        for bad in junk[:_TOLD]:
-            output.note(f"dbdeck: {bad.message}")
-    return _of(own, found, trusted), tuple(faults)
+        read = True
+        found += sifted.sound
+        faults += [Fault(None, None, None, "anchor") for _ in sifted.junk]
+        for bad in (*sifted.torn[:_TOLD], *(one.message for one in sifted.junk[:_TOLD])):
+            say(f"dbdeck: {bad}")
+    if read and not found:
+        say("dbdeck: the anchors hold no checkpoint: nothing was compared with them")
+    return _of(own, found, trusted, say), tuple(faults)
 
 
-def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes, Checkpoint]:
-    """Those of one ledger. A ledger that was made anew has another id: what its anchors hold is not of it."""
+def _of(
+    own: UUID, found: list[Signed], trusted: Collection[str], say: Say = output.note
+) -> dict[bytes, Checkpoint]:
+    """Those of one ledger, and what else the anchors hold: a ledger that was made anew has another id, and
+    what nobody trusted signed proves nothing.
+    """
     points = anchors.points_of(found, own, trusted)
+    strange = sum(not anchors.is_trusted(one, trusted) and anchors.is_of(one, own) for one in found)
+    if strange:
+        say(
+            f"dbdeck: no trusted key signed {counted(strange, 'checkpoint')} of this ledger in the anchors: "
+            "not compared with them"
+        )
     if not points and (theirs := anchors.points_of(found, None, trusted)):
         names = ", ".join(sorted({str(point.ledger) for point in theirs.values()}))
-        output.note(
+        say(
             f"dbdeck: the anchors hold checkpoints of {names} and none of this ledger, {own}: it has had none"
             " yet, or it was made anew in place of one of them"
         )
@@ -129,9 +153,14 @@ def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes,
 def given(files: Iterable[str], trusted: Collection[str], own: UUID | None = None) -> dict[bytes, Checkpoint]:
     """What files hold that were named on the command line; of the ledger `own`, where it is known."""
     try:
-        found = [signed for name in files for signed in anchors.read_file(name)]
+        sifted = [anchors.sift_file(name) for name in files]
     except AuditUnavailable as error:
         raise UsageError(error.message, error.hint) from None
+    for bad in (bad for one in sifted for bad in one.junk):
+        raise bad
+    for torn in (torn for one in sifted for torn in one.torn[:_TOLD]):
+        output.note(f"dbdeck: {torn}")
+    found = [signed for one in sifted for signed in one.sound]
     if own is not None:
         return _of(own, found, trusted)
     points = anchors.points_of(found, None, trusted)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from console.errors import UsageError
 
+_DIGITS = 19  # of the largest id there can be
+
 if TYPE_CHECKING:
     from console.audit.ledger import Ledger
     from console.config import Config
@@ -120,3 +122,12 @@ async def dispatcher(config: Config, registry: Registry) -> AsyncIterator[Dispat
             yield made
         finally:
             await made.close()
+
+
+def row_number(text: str) -> int | None:
+    """Of a row of the ledger; None for what is no such number. Raises UsageError for one that no row has."""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    if len(text) > _DIGITS or int(text) >= 1 << 63:
+        raise UsageError(f"the ledger has no row {text[: _DIGITS + 1]}")
+    return int(text)

@@ -18,7 +18,7 @@ from console.audit.merge import Merged, journals
 from console.audit.record import Entry, Kind
 from console.audit.unmerged import Unmerged
 from console.cli import output
-from console.cli.context import Services, ledger
+from console.cli.context import Services, ledger, row_number
 from console.errors import DbdeckError, Exit, Refused, UsageError
 from console.present.table import Tone
 
@@ -206,8 +206,8 @@ async def _meant(opened: Ledger, text: str) -> Bracket:
 
 
 async def _writers(opened: Ledger, text: str) -> list[UUID]:
-    if text.isdigit():
-        return [(await opened.row(int(text))).writer]
+    if (number := row_number(text)) is not None:
+        return [(await opened.row(number)).writer]
     try:
         named = UUID(text)
     except ValueError:
@@ -240,9 +240,8 @@ def _agrees() -> bool:
         raise UsageError(
             "there is no terminal to ask at; nothing was reviewed", "look at what was done, then give --yes"
         )
-    sys.stderr.write("have you looked at it, and is it as it should be? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    said = output.prompt("have you looked at it, and is it as it should be? [y/N] ")
+    return said.lower() in ("y", "yes")
 
 
 class Left(msgspec.Struct, frozen=True, kw_only=True):
@@ -255,10 +254,26 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
 
 async def left(config: Config) -> Left:
     """Raises nothing of the ledger's: who asks has other news too."""
-    waiting: tuple[Unmerged, ...] = ()
+    waiting: tuple[Unmerged, ...] | None = None
     try:
         async with ledger(config, write=False) as opened:
             waiting = tuple(await opened.unmerged())
             return Left(unmerged=waiting, unreviewed=unreviewed(await opened.brackets()))
     except DbdeckError as error:
-        return Left(unmerged=waiting, unknown=error.message)
+        if waiting is not None:
+            return Left(unmerged=waiting, unknown=error.message)
+        there, unread = await asyncio.to_thread(_without_table, config)
+        return Left(unmerged=there, unknown="; ".join(one for one in (error.message, unread) if one))
+
+
+def _without_table(config: Config) -> tuple[tuple[Unmerged, ...], str]:
+    """What the journals of this machine tell by the ledger's address; why they do not."""
+    from console.audit.ledger import home
+    from console.audit.unmerged import known_ledger, unmerged
+    from console.audit.url import parse_url
+
+    folder, sink = home(config.journal), parse_url(config.audit.url).sink
+    try:
+        return tuple(unmerged(folder, known_ledger(folder, sink), sink)), ""
+    except DbdeckError as error:
+        return (), error.message

@@ -23,6 +23,7 @@ from console.model.target import Check, Login, ServerIdentity, Target
 from console.present import plan as words
 from console.present.access import statements
 from console.present.table import Tone
+from console.present.units import clean
 from console.secrets import Secret, lent
 
 ACTION = "account.create"
@@ -146,7 +147,7 @@ async def _settle(ledger: Any, services: Services, admin: Target, store: Any) ->
     for one in mine:
         settled = await reconcile(ledger, services.registry(), [admin], store=store, only=str(one.action_id))
         for end in settled:
-            output.note(f"an earlier one was cut off and is settled: {end.state}: {end.summary}")
+            output.note(f"an earlier one was cut off and is settled: {end.state}: {clean(end.summary)}")
 
 
 def documents(runs: Mapping[str, Run]) -> list[dict[str, Any]]:

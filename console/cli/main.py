@@ -43,6 +43,7 @@ class Duration(click.ParamType[float]):
 F = TypeVar("F", bound=Callable[..., Any])
 SUBJECTS = ("locks", "sessions", "deadlocks", "transactions", "horizon", "tables", "indexes", "progress",
             "accounts", "drain", "backups", "drills", "overview")  # fmt: skip
+MOST_ROWS = 2**63 - 1  # as a ledger can count them
 _HELP = {"help_option_names": ["-h", "--help"]}
 _NARROW, _WIDE = 50, 100
 
@@ -485,7 +486,7 @@ def audit_init(
 
 @audit.command("list")
 @config_option
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST_ROWS), default=50, show_default=True)
 @click.option(
     "--action",
     "action_id",
@@ -519,7 +520,8 @@ def audit_show(services: Services, action_id: str, as_json: bool) -> int:
 @audit.command("verify")
 @config_option
 @click.option(
-    "--file", "path", metavar="FILE", help="verify an export instead; works offline",
+    "--file", "paths", multiple=True, metavar="FILE",
+    help="verify an export instead, or several that go on from each other; works offline",
     shell_complete=complete.files,
 )  # fmt: skip
 @click.option(
@@ -550,9 +552,12 @@ def audit_verify(services: Services, /, **options: Any) -> int:
     show_default=True,
     help="rows: exactly as stored, to be verified; json, cef: for a log collector",
 )
-@click.option("--above", type=click.IntRange(min=0), default=0, metavar="ID", help="only rows after this one")
+@click.option(
+    "--above", type=click.IntRange(0, MOST_ROWS), metavar="ID",
+    help="only rows after this one; 0 begins a series of exports",
+)  # fmt: skip
 @click.pass_obj
-def audit_export(services: Services, path: str, form: str, above: int) -> int:
+def audit_export(services: Services, path: str, form: str, above: int | None) -> int:
     """Write the ledger, a row a line."""
     from console.cli.audit import export
 
@@ -572,7 +577,7 @@ def audit_doctor(services: Services, as_json: bool) -> int:
 
 @audit.command("redact")
 @config_option
-@click.argument("number", metavar="ROW", type=click.IntRange(min=1))
+@click.argument("number", metavar="ROW", type=click.IntRange(1, MOST_ROWS))
 @click.option("--reason", default="", metavar="TEXT", help="why; recorded with your name")
 @click.option("--yes", is_flag=True, help="do it: nothing brings the text back")
 @click.pass_obj

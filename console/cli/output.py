@@ -19,7 +19,7 @@ from console.errors import DbdeckError
 from console.model.one_line import one_line
 from console.present.plain import Plain, codec_of
 from console.present.table import Column, Line, Tone, narrowest
-from console.present.units import cell_width, clean, clean_block, clip, pad
+from console.present.units import cell_width, clean, clip, harmless, pad
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,6 +73,7 @@ def table(columns: Sequence[Column], lines: Sequence[Line]) -> None:
 
     Where the width is short, the columns with the highest `drop` are left out.
     """
+    lines = [_harmless(line) for line in lines]
     console = _console()
     width = console.width if console.is_terminal or os.environ.get("COLUMNS") else 0
     kept = _kept(columns, width)
@@ -80,6 +81,12 @@ def table(columns: Sequence[Column], lines: Sequence[Line]) -> None:
     _print(console, [column.title for column in columns], columns, widths, "bold")
     for line in lines:
         _print(console, line.cells, columns, widths, _STYLES[line.tone])
+
+
+def _harmless(line: Line) -> Line:
+    """Whoever's words are in its cells. Most are clean already."""
+    cells = tuple(cell if cell.isascii() and cell.isprintable() else clean(cell) for cell in line.cells)
+    return line if cells == line.cells else msgspec.structs.replace(line, cells=cells)
 
 
 def _kept(columns: Sequence[Column], width: int) -> list[int]:
@@ -138,8 +145,10 @@ def _ink(style: str) -> str:
 
 
 def line(text: str, tone: Tone = Tone.NORMAL) -> None:
-    """One line of data for people who read stdout. Where it goes to no terminal, Rich is not loaded."""
-    text = _shown(text)
+    """One line of data for people who read stdout, harmless as in `note`. Where it goes to no terminal, Rich
+    is not loaded.
+    """
+    text = _shown(harmless(text))
     if _is_plain():
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -158,7 +167,14 @@ def _is_plain() -> bool:
 def note(text: str) -> None:
     """Whoever's words are in it: it moves no cursor and colours nothing. Its line ends are its own."""
     with contextlib.suppress(OSError):
-        sys.stderr.write(f"{_shown(clean_block(text))}\n")
+        sys.stderr.write(f"{_shown(harmless(text))}\n")
+
+
+def prompt(text: str) -> str:
+    """What somebody types in answer, at a terminal; the line itself is data of nobody."""
+    sys.stderr.write(_shown(harmless(text)))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
 
 
 def lost(error: OSError) -> None:

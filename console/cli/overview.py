@@ -23,6 +23,7 @@ from console.model.target import Target
 from console.overview import Overview
 from console.poll import BUDGET, DEADLINE_SECONDS
 from console.present import overview
+from console.present.units import clean
 
 _SETTLE_SECONDS: Final = 0.5  # between the two looks that rates are made of
 
@@ -69,5 +70,5 @@ def _tell(found: Sequence[Standing], form: str) -> int:
             output.table(overview.columns(), overview.lines(found))
     for one in found:
         if one.problem is not None:
-            output.note(f"note: {one.name}: {one.problem.message}")
+            output.note(f"note: {one.name}: {clean(one.problem.message)}")
     return Exit.UNREACHABLE if any(one.problem is not None for one in found) else Exit.OK

@@ -61,8 +61,8 @@ def explain(services: Services, asked: Question) -> int:
         output.document({"schema": "dbdeck/policy/1", "rows": [row]})
     else:
         tone = Tone.BAD if against is not None else Tone.GOOD
-        output.line(f"{found.effect}: {who.user}, {action.name} ({risk} risk) on {target.name}", tone)
-        output.line(f"  {reason}")
+        output.line(f"{found.effect}: {clean(who.user)}, {action.name} ({risk} risk) on {target.name}", tone)
+        output.line(f"  {clean(reason)}")
         for text in _conditions(found, ticket=row["ticket"] is True):
             output.line(f"  {text}", Tone.NOTICE)
     return Exit.REFUSED if against is not None else Exit.OK
@@ -146,7 +146,8 @@ async def approve(services: Services, part: str, reason: str, yes: bool, as_json
         row = {"plan_hash": plan.hash, "action": plan.action, "target": plan.target, "reason": reason}
         output.document({"schema": "dbdeck/approval/1", **row})
     else:
-        output.line(f"approved: {plan.title} on {plan.target}, plan {plan.hash[:16]}", Tone.GOOD)
+        what = clean(f"{plan.title} on {plan.target}", 400)
+        output.line(f"approved: {what}, plan {plan.hash[:16]}", Tone.GOOD)
     return Exit.OK
 
 
@@ -155,7 +156,7 @@ def _asker(wanted: Asked) -> str:
     why, ticket = clean(wanted.reason, 300), clean(wanted.ticket, 60)
     told = f": {why}" if why else ""
     return (
-        f"asked for by {wanted.entry.db_user} at {wanted.entry.at:%Y-%m-%d %H:%M:%S} UTC{told}"
+        f"asked for by {clean(wanted.entry.db_user, 60)} at {wanted.entry.at:%Y-%m-%d %H:%M:%S} UTC{told}"
         f"{f' (ticket {ticket})' if ticket else ''}"
     )
 
@@ -166,6 +167,4 @@ def _agrees() -> bool:
         raise UsageError(
             "there is no terminal to ask at; nothing was approved", "look at the plan, then give --yes"
         )
-    sys.stderr.write("approve it? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return output.prompt("approve it? [y/N] ").lower() in ("y", "yes")

@@ -119,18 +119,12 @@ def _ask(asked: Ask) -> Answer | None:
     for _, line in words.asked(asked):
         output.note(line)
     if asked.question == "manual":
-        text = _prompt("what was done (empty: not yet): ")
+        text = output.prompt("what was done (empty: not yet): ")
         return Answer(decision="done", text=text) if text else None
     if asked.phrase:
-        text = _prompt(f"type {asked.phrase!r} to go on, or no: ")
+        text = output.prompt(f"type {asked.phrase!r} to go on, or no: ")
         if text == "no":
             return Answer(decision="no")
         return Answer(decision="yes", text=text) if text else None
-    text = _prompt(f"{' or '.join(asked.choices)}: ")
+    text = output.prompt(f"{' or '.join(asked.choices)}: ")
     return Answer(decision=text, text=text) if text else None
-
-
-def _prompt(text: str) -> str:
-    sys.stderr.write(text)
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()

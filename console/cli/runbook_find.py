@@ -61,7 +61,7 @@ async def _seen(engine: Engine, reads: Iterable[str]) -> dict[str, Any]:
         except TimeoutError:
             output.note(f"dbdeck: {name} is not known: no answer in {LOOK_SECONDS:g} s")
         except DbdeckError as error:
-            output.note(f"dbdeck: {name} is not known: {error.message}")
+            output.note(f"dbdeck: {name} is not known: {clean(error.message)}")
     return found
 
 

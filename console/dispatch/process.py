@@ -71,8 +71,10 @@ async def run_program(argv: Sequence[str], *, stdin: Secret | None, seconds: flo
     """Raises ActionFailed where it could not be started."""
     heard = bytearray()
     async with _hearing(heard) as (output, all_said):
-        process = await _start(argv, output, speaks=stdin is not None)
-        os.close(output)
+        try:
+            process = await _start(argv, output, speaks=stdin is not None)
+        finally:
+            os.close(output)
         try:
             async with asyncio.timeout(seconds):
                 await _say(process, stdin)
@@ -89,6 +91,24 @@ async def run_program(argv: Sequence[str], *, stdin: Secret | None, seconds: flo
 
 
 async def _start(argv: Sequence[str], output: int, *, speaks: bool) -> asyncio.subprocess.Process:
+    """Cancelled, it is ended with its group as soon as it runs: asyncio would kill the program alone."""
+    starting = asyncio.ensure_future(_started(argv, output, speaks=speaks))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.shield(_end_started(starting))
+        raise
+
+
+async def _end_started(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    with contextlib.suppress(ActionFailed):
+        process = await starting
+        await _end(process)
+        if process.stdin is not None:
+            process.stdin.transport.abort()
+
+
+async def _started(argv: Sequence[str], output: int, *, speaks: bool) -> asyncio.subprocess.Process:
     program = str(_program(argv))
     try:
         return await asyncio.create_subprocess_exec(
@@ -102,7 +122,6 @@ async def _start(argv: Sequence[str], output: int, *, speaks: bool) -> asyncio.s
             start_new_session=True,  # so that what it started is killed with it
         )
     except (OSError, ValueError) as error:
-        os.close(output)
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise ActionFailed(f"{program} could not be run: {why}") from None
 
@@ -128,9 +147,13 @@ async def _hearing(heard: bytearray) -> AsyncIterator[tuple[int, asyncio.Future[
     loop = asyncio.get_running_loop()
     ours, theirs = os.pipe()
     all_said: asyncio.Future[None] = loop.create_future()
-    transport, _ = await loop.connect_read_pipe(
-        lambda: _Listener(heard, all_said), os.fdopen(ours, "rb", buffering=0)
-    )
+    try:
+        transport, _ = await loop.connect_read_pipe(
+            lambda: _Listener(heard, all_said), os.fdopen(ours, "rb", buffering=0)
+        )
+    except BaseException:
+        os.close(theirs)
+        raise
     try:
         yield theirs, all_said
     finally:

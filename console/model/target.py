@@ -90,7 +90,7 @@ class ServerIdentity(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         names = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}
-        return f"{names[self.flavor]} {self.version}"
+        return f"{names.get(self.flavor, self.flavor)} {self.version}"
 
 
 def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +15,12 @@ from console.audit.marks import signed_of
 from console.audit.merge import Merged
 from console.audit.record import Entry, Kind, OpenIntent
 from console.audit.unmerged import Unmerged
-from console.audit.verify import Fault, Verification
+from console.audit.verify import Fault, Remark, Verification
 from console.errors import DbdeckError, LedgerFault
+from console.model.one_line import one_line
 from console.present.runs import line
 from console.present.table import Column, Line, Tone
-from console.present.units import clean, counted
+from console.present.units import age, clean, counted, harmless
 from console.runbook.history import event_of
 
 COLUMNS = (
@@ -31,6 +32,7 @@ COLUMNS = (
     Column(title="operator", width=16, drop=3),
     Column(title="what", width=20, grow=True),
 )
+_REMARKS = 20  # that are told in lines
 _TONES: dict[str, Tone] = {
     Kind.INTENT: Tone.NOTICE,
     Kind.REFUSED: Tone.WARN,
@@ -57,14 +59,21 @@ def body(entry: Entry) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def head(entry: Entry) -> str:
+    """What a row is, in a line. Whoever may append may write any kind, and a login may be called anything."""
+    return clean(f"{entry.kind} · row {entry.id} · {entry.at.isoformat()} · {entry.db_user}", 200)
+
+
 def text(entry: Entry) -> str:
-    """The body over several lines; as it is where it is no JSON, which no append can have made."""
+    """The body over several lines, with JSON's own escapes for what does not print; as it is, but for that,
+    where it is no JSON, which no append can have made.
+    """
     if entry.body is None:
         return "(redacted)"
     try:
-        return msgspec.json.format(entry.body, indent=2)
+        return "\n".join(map(one_line, msgspec.json.format(entry.body, indent=2).split("\n")))
     except (ValueError, RecursionError, msgspec.DecodeError):
-        return entry.body
+        return harmless(entry.body)
 
 
 class Story:
@@ -198,6 +207,10 @@ def verification(found: Verification) -> dict[str, Any]:
         ],
         "open_intents": [str(action) for action in found.open_intents],
         "offline": [bracket_document(one) for one in found.brackets],
+        "remarks": [
+            {"id": one.id, "writer": str(one.writer), "seq": one.seq, "kind": "time", "seconds": one.seconds}
+            for one in found.remarks
+        ],
     }
 
 
@@ -209,6 +222,29 @@ def verdict(found: Verification) -> list[str]:
         f"{counted(found.rows, 'row')} of {counted(found.writers, 'writer')}{signed}: {word}",
         *(f"  {_where(one)}{one.kind}" for one in found.faults),
     ]
+
+
+def verified(found: Verification) -> Iterator[tuple[str, Tone]]:
+    """`audit verify` for people: the verdict, and what is to be known besides."""
+    for text in verdict(found):
+        yield text, Tone.GOOD if found.ok else Tone.BAD
+    for one in found.remarks[:_REMARKS]:
+        yield f"  {remark(one)}", Tone.NOTICE
+    if (more := len(found.remarks) - _REMARKS) > 0:
+        yield f"  and {more:,} more rows like that: --json has them all", Tone.NOTICE
+    for action in found.open_intents:
+        yield f"  open intent {action}: its end is not known", Tone.WARN
+    for known in found.brackets:
+        for text in bracket(known):
+            yield f"  {text}", Tone.NOTICE if known.reviewed_by else Tone.WARN
+
+
+def remark(found: Remark) -> str:
+    where = f"row {found.id}, writer {found.writer}, seq {found.seq}"
+    return (
+        f"{where}: its time is {age(found.seconds)} before that of the row before it: a clock was set back, "
+        "or the ledger moved to a server with another; no fault"
+    )
 
 
 def _where(fault: Fault) -> str:
@@ -245,17 +281,17 @@ def bracket_document(found: Bracket) -> dict[str, Any]:
 
 def unmerged_line(found: Unmerged) -> str:
     state = "still open" if found.alive else "not merged"
-    return f"{found.rows} rows of a break-glass are in {found.path} only: {state}"
+    spoilt = f"; {found.spoilt}: no merge takes it, look for the file as it was" if found.spoilt else ""
+    rows = f"{found.rows} rows" if found.rows else "no rows that can be read"
+    return f"{rows} of a break-glass are in {clean(found.path)} only: {state}{spoilt}"
 
 
 def merged(found: Merged) -> tuple[str, Tone]:
     """A line of `audit merge`."""
     end = "" if found.ended else ", without an end"
     known = f", {found.already} of them were known to be" if found.already else ""
-    return (
-        f"{found.path}: {found.rows} rows are in the ledger{known}{end}; the last is {found.link[:16]}",
-        Tone.GOOD if found.ended else Tone.WARN,
-    )
+    said = f"{found.rows} rows are in the ledger{known}{end}; the last is {found.link[:16]}"
+    return f"{clean(found.path)}: {said}", Tone.GOOD if found.ended else Tone.WARN
 
 
 def _glass(entry: Entry) -> str:

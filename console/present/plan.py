@@ -19,11 +19,13 @@ _LINE = 20_000
 
 def describe(plan: Plan) -> Said:
     """Lines with a tone: what, on whom, the exact statements, forecast, warnings, what undoes it."""
-    session = plan.subject.get("session", {})
-    said: Said = [(Tone.NOTICE, f"{plan.action}: {_title(plan)} on {plan.target} ({plan.server.label})")]
+    found = plan.subject.get("session")
+    session = found if isinstance(found, Mapping) else {}
+    said: Said = [(Tone.NOTICE, _headed(plan))]
     if session:
         said += [
-            (Tone.NORMAL, f"  started {session.get('started_at')}, {clean(str(session.get('state')))}, "
+            (Tone.NORMAL, f"  started {clean(str(session.get('started_at')), 60)}, "
+                          f"{clean(str(session.get('state')))}, "
                           f"{clean(str(session.get('application') or 'no application name'))}"
                           f" from {clean(str(session.get('client') or 'unknown'))}"),
             (Tone.MUTED, f"  statement: {clean(str(session.get('query') or 'none'), 300)}"),
@@ -34,17 +36,24 @@ def describe(plan: Plan) -> Said:
     said += [(Tone.WARN, f"warning: {clean(line, _LINE)}") for line in plan.warnings]
     said += [(Tone.BAD, f"refused: {clean(line, _LINE)}") for line in plan.refusals]
     said.append((Tone.NORMAL, "would send:" if plan.statements else "would send nothing"))
-    said += [(Tone.NOTICE, f"  {_indented(statement)}") for statement in plan.statements[:_STATEMENTS]]
+    said += [(Tone.NOTICE, f"  {indented(statement)}") for statement in plan.statements[:_STATEMENTS]]
     if len(plan.statements) > _STATEMENTS:
         said.append((Tone.MUTED, f"  and {len(plan.statements) - _STATEMENTS:,} more: --json has them all"))
     said += [
-        (Tone.MUTED, f"undo: {_indented(plan.undo)}"),
+        (Tone.MUTED, f"undo: {indented(plan.undo)}"),
         (Tone.MUTED, f"risk: {plan.risk}; plan {plan.hash[:12]}"),
     ]
     return said
 
 
-def _indented(statement: str) -> str:
+def _headed(plan: Plan) -> str:
+    """A plan that somebody saved, or a ledger holds, may have anything for a name."""
+    return (
+        f"{clean(plan.action, 60)}: {_title(plan)} on {clean(plan.target, 60)} ({clean(plan.server.label)})"
+    )
+
+
+def indented(statement: str) -> str:
     """Its further lines stand further in: a line end in a name begins no line of ours."""
     return clean_block(statement).replace("\n", "\n    ")
 
@@ -67,7 +76,7 @@ def conclude(run: Run) -> Said:
     """How a run ended; `done` only where it was verified."""
     tone, word = (Tone.WARN, "partly done") if run.exit is Exit.PARTIAL else _EFFECTS[run.effect]
     proof = f": {clean(run.verify.summary.removesuffix(f': {word}'))}" if run.verify else ""
-    said: Said = [(tone, f"{run.action} on {run.target}: {word}{proof}")]
+    said: Said = [(tone, f"{clean(run.action, 60)} on {clean(run.target, 60)}: {word}{proof}")]
     objects = run.verify.evidence.get("objects", []) if run.verify else []
     for name, value in run.verify.evidence.items() if run.verify else ():
         if name in _TOLD:
@@ -109,9 +118,8 @@ def _objects(found: Sequence[Mapping[str, Any]]) -> Said:
         again = f" after {tries} tries" if tries > 1 else ""
         note = f": {clean(str(one['note']), 300)}" if one.get("note") else ""
         tone = Tone.NORMAL if end == "done" else Tone.WARN
-        said.append(
-            (tone, f"  {one.get('verb')} {clean(str(one.get('subject')), 200)}: {end}{how}{again}{note}")
-        )
+        name = f"{clean(str(one.get('verb')), 60)} {clean(str(one.get('subject')), 200)}"
+        said.append((tone, f"  {name}: {clean(end, 60)}{how}{again}{note}"))
     if len(found) > _OBJECTS:
         said.append((Tone.MUTED, f"  and {len(found) - _OBJECTS:,} more: `dbdeck audit show` has them"))
     return said

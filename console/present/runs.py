@@ -44,13 +44,22 @@ _KNOWN = {"now": Tone.NORMAL, "run time": Tone.NOTICE, "never": Tone.MUTED, "": 
 
 def line(event: Event) -> tuple[Tone, str]:
     """What happened, for people."""
-    tone, text = _LINES[type(event)](event)
-    return tone, clean_block(text)
+    return _LINES[type(event)](_cleaned(event))
+
+
+def _cleaned(event: Event) -> Event:
+    """Whoever may append to the ledger wrote its texts: none may look like a line of ours."""
+    texts = {
+        name: plan.indented(value)
+        for name in event.__struct_fields__
+        if isinstance(value := getattr(event, name), str)
+    }
+    return msgspec.structs.replace(event, **texts)
 
 
 def _begun(event: Begun) -> tuple[Tone, str]:
     again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-    of = f" on {event.given.get('target')}" if not event.acts and event.given.get("target") else ""
+    of = f" on {clean(str(event.given['target']))}" if not event.acts and event.given.get("target") else ""
     return Tone.MUTED, f"{event.step}: begun{of}{again}"
 
 
@@ -66,7 +75,7 @@ def _observed(event: Observed) -> tuple[Tone, str]:
 
 
 def _warned(text: str, warnings: Iterable[str]) -> str:
-    return "\n".join((text, *(f"  warning: {one}" for one in warnings)))
+    return "\n".join((text, *(f"  warning: {clean(one, 2000)}" for one in warnings)))
 
 
 def _decided(event: Decided) -> tuple[Tone, str]:
@@ -196,7 +205,7 @@ def _run(one: Recalled, live: Mapping[str, str], now: datetime) -> Line:
     told = ended.text if ended is not None else line(last.event)[1]
     cells = (
         live.get(begins.run, state(one)),
-        begins.runbook,
+        clean(begins.runbook, 200),
         clean(begins.target),
         clean(begins.by),
         f"{one.events[0].at:%Y-%m-%d %H:%M}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal
 from unicodedata import category, east_asian_width
@@ -96,6 +97,13 @@ def clean_block(text: str, limit: int = _BLOCK_LIMIT) -> str:
     """Do what `clean` does and keep the line ends (as `\\n`), for a statement shown as a whole."""
     text = _LINE_ENDS.sub("\n", _cut(text, limit)).replace("\t", _TAB).translate(_VISIBLE_BLOCK)
     return _cut(text if text.isascii() else _INVISIBLE.sub("", text), limit)
+
+
+def harmless(text: str) -> str:
+    """Do what `clean_block` does, cutting nothing; quick where there is nothing to do, as in most lines."""
+    if text.isprintable() and (text.isascii() or not _INVISIBLE.search(text)):
+        return text
+    return clean_block(text, sys.maxsize)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,6 +17,7 @@ from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.dom import DOMNode
+from textual.filter import LineFilter
 
 from console.config import Config
 from console.errors import ConfigError, DbdeckError, Exit, UsageError, VaultLocked, WrongMaster
@@ -26,10 +27,12 @@ from console.model.jobs import Job
 from console.model.keymap import keys_of
 from console.model.target import Target
 from console.present.plain import Plain, codec_of
+from console.present.units import harmless
 from console.secrets import in_keyring
 from console.tui.alerts import Title, call
 from console.tui.commands import Commands
 from console.tui.desk import Desk
+from console.tui.harmless import Harmless
 from console.tui.hints import hint
 from console.tui.loading import load_rest
 from console.tui.messages import Asking, Told
@@ -87,6 +90,8 @@ class ConsoleApp(TightApp[int]):
                    border-title-style: bold; border-title-align: center; }
     """
 
+    _last_door: ClassVar[LineFilter] = Harmless()
+
     def __init__(
         self, config: Config, registry: Registry, runbooks: Shipped = tuple, first: str = ""
     ) -> None:
@@ -112,6 +117,10 @@ class ConsoleApp(TightApp[int]):
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
         self.open_target(self._first)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, and the last door of all."""
+        return [*super().get_line_filters(), self._last_door]
 
     def _speak_plainly(self) -> None:
         """A terminal that is not of UTF-8 gets characters that it has, frames and plots included."""
@@ -359,5 +368,5 @@ async def run(config: Config, registry: Registry, runbooks: Shipped = tuple, fir
 def _say(text: str) -> None:
     """To the terminal that was left, which may be gone: that is no reason to record nothing."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{harmless(text)}\n")
         sys.stderr.flush()

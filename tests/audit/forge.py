@@ -58,7 +58,8 @@ class Forge:
         made = row(head, writer, canonical_json(body or {}), **over)
         self._heads[writer] = chain.Head(made.seq, made.link)
         witness = over.get("witness", self.entries[-1].seal if self.entries else chain.START)
-        done = entry(made, len(self.entries) + 1, witness)
+        at = {"at": over["at"]} if "at" in over else {}
+        done = entry(made, len(self.entries) + 1, witness, **at)
         self.entries.append(done)
         self.receipts.append(
             Receipt(writer=writer, seq=done.seq, link=done.link, recorded=True, seal=done.seal)

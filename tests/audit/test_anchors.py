@@ -25,12 +25,13 @@ from console.audit import anchors, marks, proof_verifier
 from console.audit.checkpoint import Checkpoint, Signed, new_key, parse, sign
 from console.audit.proof import bundle, prove
 from console.audit.record import Entry, Kind
-from console.cli.checkpoint import anchored
+from console.cli.checkpoint import anchored, given
 from console.errors import AuditUnavailable, ConfigError, LedgerFault, PrivilegeMissing, UsageError
 from console.model.anchors import Anchor
 from console.secrets import Secret
 from tests.audit.sinks import Sink, SqliteSink
 from tests.audit.test_tamper import BEFORE, TAIL, fill, named
+from tests.command import Command
 
 PRIVATE, PUBLIC = new_key()
 TRUSTED = (PUBLIC,)
@@ -209,6 +210,52 @@ async def test_an_anchor_that_may_not_be_read_is_told_and_the_others_count(
     assert "none of this ledger" in capsys.readouterr().err
 
 
+async def test_a_ledger_that_was_put_back_gets_no_new_checkpoint(sqlite: SqliteSink, tmp_path: Path) -> None:
+    """Where no journal tells: the anchor does, before anything new is signed and anchored."""
+    private, public = new_key()
+    (tmp_path / "key").write_text(private.reveal())
+    (tmp_path / "key").chmod(0o600)
+    anchor = tmp_path / "anchors.ndjson"
+    checkpoints = {"key": f"file:{tmp_path / 'key'}", "trusted": [public], "anchors": [{"file": str(anchor)}]}
+    command = Command(tmp_path, {}, url=sqlite.url, checkpoints=checkpoints)
+    async with sqlite.open() as ledger:
+        await ledger.append(Kind.STEP, uuid4(), {"n": 1})
+    assert (await command.run("audit", "checkpoint")).code == 0
+    before = sqlite.path.read_bytes()
+    async with sqlite.open() as ledger:
+        await ledger.append(Kind.STEP, uuid4(), {"n": 2})
+    assert (await command.run("audit", "checkpoint")).code == 0
+    sqlite.path.write_bytes(before)
+    shutil.rmtree(tmp_path / "journal")
+    lines = anchor.read_text()
+    done = await command.run("audit", "checkpoint")
+    assert (done.code, "no checkpoint was made" in done.err) == (11, True), done
+    assert anchor.read_text() == lines
+    assert (await command.run("audit", "verify")).code == 11
+
+
+async def test_an_anchor_that_proves_nothing_is_told(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Emptied, or written anew by somebody with another key: nothing is compared, and that is no "whole"."""
+    path, ours = disk / "anchors.ndjson", UUID(int=7)
+    known = SimpleNamespace(anchors=(Anchor(file=str(path)),))
+    config: Any = SimpleNamespace(audit=SimpleNamespace(checkpoints=known), journal=disk)
+    path.write_bytes(b"")
+    assert await anchored(config, ours, TRUSTED) == ({}, ())
+    assert "the anchors hold no checkpoint: nothing was compared with them" in capsys.readouterr().err
+    theirs, _ = new_key()
+    forged = sign(Checkpoint(heads={}, rows=0, ledger=ours), theirs)
+    await anchors.keep(known.anchors[0], forged, disk, nothing)
+    assert await anchored(config, ours, TRUSTED) == ({}, ())
+    told = "no trusted key signed 1 checkpoint of this ledger in the anchors: not compared with them"
+    assert told in capsys.readouterr().err
+    assert await anchored(config, UUID(int=8), TRUSTED) == ({}, ())
+    assert "no trusted key" not in capsys.readouterr().err
+    good = sign(Checkpoint(heads={}, rows=0, ledger=ours), PRIVATE)
+    await anchors.keep(known.anchors[0], good, disk, nothing)
+    assert set((await anchored(config, ours, TRUSTED))[0]) == {good.digest}
+    assert told in capsys.readouterr().err
+
+
 async def test_a_file_behind_a_link_is_refused(sink: Sink, disk: Path) -> None:
     (disk / "link").symlink_to(disk / "elsewhere")
     signed = await marked(sink)
@@ -234,11 +281,75 @@ async def test_a_line_that_is_none_is_a_fault_and_the_others_are_compared(
     assert "line 2 of the anchor" in capsys.readouterr().err
 
 
-def test_a_file_that_was_cut_names_the_line(disk: Path) -> None:
+@pytest.mark.parametrize("left", [1, 9, 200, -1])
+async def test_a_line_that_lost_its_end_is_told_and_the_next_stands_by_itself(
+    sqlite: SqliteSink, disk: Path, capsys: pytest.CaptureFixture[str], left: int
+) -> None:
+    """As a crash or a full disk leaves it in a file that only grows: no fault of anybody."""
+    file = Anchor(file=str(disk / "anchors.ndjson"))
+    path = Path(str(file.file))
+    first = await marked(sqlite)
+    assert await anchors.keep(file, first, sqlite.journal, nothing) == ""
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:left])
+    async with sqlite.open() as signer:
+        second = await signer.checkpoint(PRIVATE)
+    assert "had lost its end" in await anchors.keep(file, second, sqlite.journal, nothing)
+    known = SimpleNamespace(anchors=(file,))
+    config: Any = SimpleNamespace(audit=SimpleNamespace(checkpoints=known), journal=sqlite.journal)
+    async with sqlite.open(write=False) as ledger:
+        found, wrong = await anchored(config, ledger.id, TRUSTED)
+    assert (set(found), wrong) == ({first.digest, second.digest}, ())
+    told = capsys.readouterr().err
+    assert ("line 2 of the anchor" in told and "was not written to its end" in told) == (left > 0)
+    assert given([str(path)], TRUSTED, ledger.id) == found
+
+
+async def test_a_file_that_may_not_be_read_gets_lines_of_their_own(disk: Path) -> None:
+    signed = sign(Checkpoint(heads={}, rows=0, ledger=UUID(int=7)), PRIVATE)
     path = disk / "anchors.ndjson"
-    path.write_text('{"key":"a","signature":"b","text":"c"}\n{"key":')
+    torn = b'{"key":"ab'
+    path.write_bytes(torn)
+    file = Anchor(file=str(path))
+    with pytest.MonkeyPatch.context() as patch:
+        opened = os.open
+
+        def only_to_write(name: Any, flags: int, *more: Any, **given: Any) -> int:
+            if Path(name) == path and flags & os.O_RDWR:  # what root is never told
+                raise PermissionError(13, "Permission denied")
+            return opened(name, flags, *more, **given)
+
+        patch.setattr(os, "open", only_to_write)
+        for _ in range(2):
+            assert await anchors.keep(file, signed, disk, nothing) == ""
+    assert await anchors.kept(file, disk, nothing) == [signed, signed]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+async def test_what_is_no_file_is_refused_and_the_command_ends(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "anchor"
+    match kind:
+        case "pipe":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+    name = "/dev/full" if kind == "device" else str(place)
+    private, public = new_key()
+    (tmp_path / "key").write_text(private.reveal())
+    (tmp_path / "key").chmod(0o600)
+    checkpoints = {"key": f"file:{tmp_path / 'key'}", "trusted": [public], "anchors": [{"file": name}]}
+    command = Command(tmp_path, {}, checkpoints=checkpoints)
+    done = await command.run("audit", "checkpoint")
+    assert (done.code, "cannot be written" in done.err) == (8, True), done
+    verified = await command.run("audit", "verify")
+    assert (verified.code, "not compared with it" in verified.err) == (0, True), verified
+
+
+def test_what_others_wrote_names_the_line(disk: Path) -> None:
+    path = disk / "anchors.ndjson"
+    path.write_text('{"key":"a","signature":"b","text":"c"}\n{"key":x\n')
     with pytest.raises(ConfigError, match="line 2"):
-        anchors.read_file(str(path))
+        given([str(path)], ())
 
 
 async def test_a_syslog_is_told_the_digest(sink: Sink) -> None:

@@ -13,8 +13,10 @@ from console.audit.definitions import digest, earlier, mysql_objects, postgres_f
 from console.audit.ledger import inspect, install
 from console.audit.table.port import sql, statements
 from console.audit.table.sqlite_rows import as_made
+from console.errors import AuditUnavailable
 from console.secrets import Secret
 from tests.audit.sinks import MysqlSink, PostgresSink, Sink, SqliteSink
+from tests.command import Command
 from tests.servers.accounts import APP, OPERATOR
 
 NOW = Path(__file__).parent / "earlier" / "now.txt"
@@ -418,3 +420,91 @@ async def test_init_makes_a_trigger_that_was_moved_again(mysql_sink: MysqlSink) 
     assert part in await wrong(mysql_sink)
     await mysql_sink.install()
     assert await wrong(mysql_sink) == {}
+
+
+TOLD = {
+    "alter table {entry} disable trigger no_change":
+        "trigger entry.no_change as dbdeck makes it: it was changed (it is disabled)",
+    "drop trigger no_truncate on {entry}":
+        "trigger entry.no_truncate as dbdeck makes it: it was missing",
+    "alter function dbdeck_audit.candidates() security invoker":
+        "function candidates as dbdeck makes it: it was changed"
+        " (it is sql stable invoker, and was made sql stable definer)",
+    "drop index dbdeck_audit.entry_one_outcome":
+        "index entry_one_outcome as dbdeck makes it: it was missing",
+    "grant execute on function dbdeck_audit.find_key(text) to public":
+        "right PUBLIC as dbdeck makes it: it was foreign (EXECUTE on dbdeck_audit.find_key)",
+}  # fmt: skip
+
+
+async def test_init_on_postgres_tells_what_it_mended(postgres_sink: PostgresSink) -> None:
+    granted = await postgres_sink.install()
+    assert not any(" as dbdeck makes it" in line for line in granted)
+    await postgres_sink.execute(*TOLD)
+    assert sorted(await postgres_sink.install()) == sorted([*TOLD.values(), *granted])
+    assert await wrong(postgres_sink) == {}
+    assert await postgres_sink.install() == granted
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "alter table {entry} drop constraint entry_writer_seq",
+        "alter table {entry} drop constraint entry_writer_prev",
+        "alter table {entry} drop constraint entry_one_key",
+        "alter table {entry} drop constraint entry_pkey",
+        "drop index dbdeck_audit.entry_one_intent; create index entry_one_intent on {entry} (action_id)",
+        "drop index dbdeck_audit.entry_one_outcome;"
+        " create unique index entry_one_outcome on {entry} (action_id) where kind = 'refused'",
+        "alter table {entry} set unlogged",
+        f"grant insert on {{entry}} to {APP}",
+        f"grant update (body) on {{entry}} to {APP}",
+    ],
+)
+async def test_what_init_cannot_mend_names_the_statement_that_does(
+    postgres_sink: PostgresSink, statement: str
+) -> None:
+    await postgres_sink.execute(statement)
+    granted = await postgres_sink.install()
+    (part,) = [part for part in await postgres_sink.parts() if part.is_wrong]
+    assert not any(part.name in line for line in granted if " as dbdeck makes it" in line)
+    await postgres_sink.execute(part.remedy.partition("; ")[0].removesuffix(";"))
+    await postgres_sink.install()
+    assert await wrong(postgres_sink) == {}
+
+
+async def test_a_part_that_cannot_be_replaced_is_told_with_what_takes_it_away(
+    postgres_sink: PostgresSink,
+) -> None:
+    await postgres_sink.execute(
+        "drop function dbdeck_audit.find_key(text)",
+        "create function dbdeck_audit.find_key(text) returns text language sql"
+        " set search_path = pg_catalog, pg_temp return ''",
+    )
+    with pytest.raises(AuditUnavailable, match="nothing was made or mended") as caught:
+        await postgres_sink.install()
+    assert caught.value.hint == "Use DROP FUNCTION dbdeck_audit.find_key(text); then again"
+    await postgres_sink.execute("drop function dbdeck_audit.find_key(text)")
+    await postgres_sink.install()
+    assert await wrong(postgres_sink) == {}
+
+
+async def test_init_on_sqlite_tells_what_it_mended(sqlite: SqliteSink) -> None:
+    async with sqlite.open():
+        pass
+    await sqlite.execute("drop trigger entry_no_delete")
+    assert await install(sqlite.url) == ["trigger entry_no_delete, which was missing or another one"]
+    assert await install(sqlite.url) == []
+
+
+async def test_the_command_names_what_is_left(mysql_sink: MysqlSink, tmp_path: Path) -> None:
+    await mysql_sink.execute(
+        "drop trigger entry_no_update", f"grant delete on {{entry}} to {APP}@'%'",
+        "create trigger theirs after insert on {entry} for each row set @n = 1",
+    )  # fmt: skip
+    done = await Command(tmp_path, {}, url=mysql_sink.admin).run("audit", "init")
+    assert done.code == 0, done
+    assert "trigger entry_no_update, which was missing or another one\n" in done.out
+    assert "trigger theirs: foreign, dbdeck did not make it" in done.out
+    assert f"REVOKE DELETE ON {mysql_sink.database}.entry FROM '{APP}'@'%';".lower() in done.out.lower()
+    assert set(await wrong(mysql_sink)) == {("trigger", "theirs"), ("right", f"'{APP}'@'%'")}

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -31,7 +32,7 @@ from console.audit.merge import read_whole
 from console.audit.readback import line_of
 from console.audit.record import Kind, Row, canonical_json, encode
 from console.audit.syslog import receipt_line
-from console.errors import AuditUnavailable, Refused
+from console.errors import AuditUnavailable, Refused, UsageError
 from console.model.anchors import Anchor, anchor_fault
 from console.secrets import Secret
 from tests.audit.forge import row
@@ -657,3 +658,152 @@ async def test_a_syslog_that_says_nothing_is_waited_for_once(
         await act(glass)
     assert glass.receipts.lost == {"tcp://192.0.2.1:514": (6, "no answer in 0.2 s")}
     may.set()
+
+
+# ---- what is in the folder and is no journal --------------------------------------------------------
+
+
+async def test_a_journal_without_its_first_line_is_told_and_keeps_its_intents_open(sink: Sink) -> None:
+    how = "locked" if isinstance(sink, SqliteSink) else "dropped"
+    path, action = await a_journal(sink, how=how, ends=False)
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([b"spoilt", *lines[1:]]))
+    async with sink.open() as ledger:
+        (told,) = await ledger.unmerged()
+        assert (told.path, told.rows, told.spoilt) == (
+            str(path), 5, "its first line, which says of which ledger it is, is spoilt",
+        )  # fmt: skip
+        assert [one.action_id for one in await ledger.open_intents()] == [action]
+        with pytest.raises(Refused, match="no journal of a break-glass"):
+            await ledger.merge(path)
+        path.write_bytes(b"\n".join(lines))
+        await ledger.merge(path, died=True)
+        assert await ledger.unmerged() == []
+    path.write_bytes(b"\n".join([b"spoilt", *path.read_bytes().split(b"\n")[1:]]))
+    async with sink.open(write=False) as ledger:
+        assert await ledger.unmerged() == []  # the table has all of it; that it is damaged is told by verify
+        assert {fault.kind for fault in (await ledger.verify()).faults} == {"journal"}
+
+
+async def test_a_first_line_that_names_another_ledger_hides_nothing(sqlite: SqliteSink, disk: Path) -> None:
+    path, action = await a_journal(sqlite, how="locked", ends=False)
+    head, _, rest = path.read_text().partition("\n")
+    told = json.loads(head)
+    told["journal"] |= {"ledger": str(uuid4()), "sink": "sqlite:///elsewhere"}
+    path.write_text(f"{canonical_json(told)}\n{rest}")
+    async with sqlite.open() as ledger:
+        assert [one.path for one in await ledger.unmerged()] == [str(path)]
+        assert [one.action_id for one in await ledger.open_intents()] == [action]
+    other = SqliteSink(disk / "other.db", sqlite.journal)
+    async with other.open() as ledger:
+        assert await ledger.unmerged() == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "nowhere", "device"])
+async def test_what_was_put_in_the_place_of_a_journal_is_a_finding_and_holds_nothing_up(
+    sqlite: SqliteSink, kind: str
+) -> None:
+    plain, glass = (sqlite.journal / f"{uuid4()}{end}" for end in (".ndjson", ".glass.ndjson"))
+    await known(sqlite)
+    for path in (plain, glass, sqlite.journal / "notes.ndjson"):
+        put(path, kind)
+    async with asyncio.timeout(20), sqlite.open() as ledger:
+        await act(ledger)
+        assert [(one.path, one.rows, one.spoilt) for one in await ledger.unmerged()] == [
+            (str(glass), 0, "it is no file")
+        ]
+        assert [fault.kind for fault in (await ledger.verify()).faults] == ["journal", "journal"]
+        with pytest.raises(
+            (UsageError, AuditUnavailable), match=r"Is a directory|no file|symbolic links|No such"
+        ):
+            await ledger.merge(glass)
+    async with asyncio.timeout(20), outage(sqlite, "locked"), broken(sqlite) as without:
+        await act(without)
+
+
+def put(path: Path, kind: str) -> None:
+    match kind:
+        case "pipe":
+            os.mkfifo(path, 0o600)
+        case "folder":
+            path.mkdir()
+        case "nowhere":
+            path.symlink_to(path.parent / "gone")
+        case "device":
+            path.symlink_to("/dev/zero")
+
+
+async def test_one_that_cannot_be_read_keeps_no_other_from_being_delivered(sqlite: SqliteSink) -> None:
+    """What a dead writer left is sent by the next, whatever lies beside it."""
+    async with sqlite.open() as ledger:
+        action = await act(ledger, ends=False)
+        async with outage(sqlite, "locked"):
+            late = await ledger.append_late(Kind.OUTCOME, action, {"status": "applied"})
+            assert not late.recorded
+            await ledger.finish()
+    put(sqlite.journal / f"{uuid4()}.ndjson", "nowhere")
+    async with sqlite.open() as after:
+        assert [row.kind for row in await after.entries(action_id=action)][:1] == ["outcome"]
+
+
+async def test_a_line_without_an_end_is_read_to_a_limit(
+    sqlite: SqliteSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.audit.journals.MOST_BYTES", 1 << 16)
+    await known(sqlite)
+    with (sqlite.journal / f"{uuid4()}.glass.ndjson").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: more than any machine has memory for
+    async with sqlite.open() as ledger:
+        assert await ledger.unmerged() == []
+        assert (await ledger.verify()).ok
+
+
+@pytest.mark.skipif(not can_mount(), reason="only root may mount")
+async def test_a_ledger_with_room_for_small_rows_only_is_full_for_both(disk: Path) -> None:
+    """`apply` says that it is full, and who then breaks the glass is not sent back to `apply`."""
+    with mounted(disk / "small", "-t", "tmpfs", "-o", "size=400k,mode=0700", "tmpfs"):
+        sink = SqliteSink(disk / "small" / "audit.db", disk / "journal")
+        async with sink.open() as ledger:
+            with pytest.raises(AuditUnavailable, match="full"):
+                await fill(ledger)
+        small_rows_fit(disk / "small")
+        async with sink.open() as ledger:
+            with pytest.raises(AuditUnavailable, match="full"):
+                await ledger.append(Kind.INTENT, uuid4(), {"statements": ["z" * 50_000]})
+        small_rows_fit(disk / "small")
+        async with broken(sink) as glass:
+            await act(glass)
+        begin = next(row for line in glass.path.read_bytes().splitlines()
+                     if isinstance(row := line_of(line), Row) and row.kind == Kind.BREAKGLASS)  # fmt: skip
+        assert "full" in json.loads(begin.body or "")["unreachable"]
+
+
+async def fill(ledger: Ledger) -> None:
+    while True:
+        await ledger.append(Kind.NOTE, uuid4(), {"x": "y" * 12_000})
+
+
+def small_rows_fit(folder: Path) -> None:
+    """The disk gets 40 kB more than is taken: the row of a process that begins, and no large one."""
+    seen = os.statvfs(folder)
+    size = (seen.f_blocks - seen.f_bfree) * seen.f_bsize // 1024 + 40
+    subprocess.run(["mount", "-o", f"remount,size={size}k", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "file", "nowhere", "itself"])
+async def test_what_was_put_in_the_place_of_the_folder_is_told(sqlite: SqliteSink, kind: str) -> None:
+    """Without its journals a ledger may be whole; nobody looked, and that is said."""
+    await known(sqlite)
+    sqlite.journal.rename(sqlite.journal.with_name("moved"))
+    match kind:
+        case "file":
+            sqlite.journal.write_text("x")
+        case "itself":
+            sqlite.journal.symlink_to(sqlite.journal)
+        case _:
+            put(sqlite.journal, kind)
+    async with asyncio.timeout(20), sqlite.open(write=False) as ledger:
+        with pytest.raises(AuditUnavailable, match="no folder"):
+            await ledger.verify()
+        with pytest.raises(AuditUnavailable, match="no folder"):
+            await ledger.open_intents()

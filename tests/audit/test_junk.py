@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from console.audit.checkpoint import LABEL, Checkpoint, Signed, new_key, text_of
-from console.audit.export import export_lines, verify_export
+from console.audit.export import export_lines, verify_exports
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
 from console.audit.writer import Draft
@@ -235,12 +235,12 @@ async def test_a_line_of_an_export_that_is_junk_is_named(sqlite: SqliteSink, dis
     junk = [b"", b"{}", b"[" * 100_000, b'{"id":"x"}', b"\xff", lines[1].replace(b'"at":"', b'"at":"soon ')]
     changed = lines[2].replace(b'\\"n\\":1', b'\\"n\\":2')
     path.write_bytes(b"\n".join([lines[0], *junk, lines[1], changed, *lines[3:]]) + b"\n")
-    found, where = verify_export(path)
-    assert where == tuple(range(2, 2 + len(junk)))
+    found, read = verify_exports([path])
+    assert read.junk == tuple((path, number) for number in range(2, 2 + len(junk)))
     assert [fault.kind for fault in found.faults] == ["body", *["row"] * len(junk)]
     path.write_bytes(b"\n".join(junk))
     with pytest.raises(UsageError, match="no export"):
-        verify_export(path)
+        verify_exports([path])
 
 
 async def test_a_line_of_a_journal_that_is_junk_is_damage_and_no_error(sqlite: SqliteSink) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from console.audit.export import export_lines, verify_export
+from console.audit.export import export_lines, verify_exports
 from console.audit.ledger import Ledger
 from console.audit.record import AlreadyRecorded, Kind, canonical_json
 from console.audit.table.port import Query, sql
@@ -185,9 +185,9 @@ async def test_an_export_verifies_without_the_server(sink: Sink) -> None:
         lines = list(export_lines(await ledger.entries(newest_first=False)))
     path = sink.journal / "export"
     await asyncio.to_thread(path.write_text, "".join(f"{line}\n" for line in lines))
-    assert verify_export(path)[0].ok
+    assert verify_exports([path])[0].ok
     await asyncio.to_thread(path.write_text, "".join(f"{line}\n" for line in lines).replace("xxx", "xyx"))
-    assert {fault.kind for fault in verify_export(path)[0].faults} == {"body"}
+    assert {fault.kind for fault in verify_exports([path])[0].faults} == {"body"}
 
 
 @pytest.mark.parametrize("writers", [16])

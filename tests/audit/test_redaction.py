@@ -152,3 +152,20 @@ async def test_what_a_process_writes_as_it_ends_is_kept(
     monkeypatch.setattr(forgetting, "alive", ends)
     assert forgetting.forget(sqlite.journal, entry.writer, entry.seq) == ""
     assert ("its last words" in path.read_text(), CANARY in path.read_text()) == (True, False)
+
+
+async def test_a_redaction_by_hand_hides_no_break_glass(sink: Sink) -> None:
+    """Who may redact can append the row and call the procedure without dbdeck: what others are proved by is
+    missed.
+    """
+    await permitted(sink)
+    async with sink.open() as ledger:
+        said = {"event": "begin", "reason": "the shop is down", "target": "shop", "operator": "eve"}
+        await ledger.append(Kind.BREAKGLASS, ledger.writer, said)
+        (begin,) = await ledger.entries(kinds=(Kind.BREAKGLASS,))
+        assert [one.operator for one in (await ledger.verify()).brackets] == ["eve"]
+        told = {"writer": str(begin.writer), "seq": begin.seq, "row": begin.id, "reason": "tidying up"}
+        await ledger.append(Kind.REDACTION, begin.action_id, told)
+        assert await ledger._table.redact(begin.writer, begin.seq)
+        found = await ledger.verify()
+        assert [(one.id, one.kind) for one in found.faults] == [(begin.id, "body")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -184,3 +184,29 @@ CHANGES: list[Callable[[int], Attack]] = [
 
 TestLedgerMachine = LedgerMachine.TestCase
 TestLedgerMachine.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
+
+
+def test_a_time_that_goes_back_is_named_and_no_fault() -> None:
+    """A clock was set back: each step back is told once, with its row."""
+    forge, noon = Forge(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    steps = [
+        (A, 0), (A, 10), (B, -49.9), (A, -50), (B, -110.1), (A, -120), (B, -130), (A, -130), (B, 0), (A, -55)
+    ]  # fmt: skip
+    for writer, seconds in steps:
+        forge.append(writer, at=noon + timedelta(seconds=seconds))
+    found = verify(forge.entries, receipts=forge.receipts)
+    assert found.ok
+    assert [(one.id, one.writer, one.seq, round(one.seconds, 1)) for one in found.remarks] == [
+        (5, B, 2, 60.2),  # before its own last row
+        (6, A, 4, 70.0),
+    ]
+
+
+def test_a_process_that_begins_with_the_clock_set_back_is_named() -> None:
+    """Backdating takes a new process: what it saw of others tells that it came after them."""
+    forge, noon = Forge(), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    forge.append(A, at=noon)
+    forge.append(B, at=noon - timedelta(hours=3))
+    forge.append(B, at=noon - timedelta(hours=3))
+    found = verify(forge.entries, receipts=forge.receipts)
+    assert [(one.id, one.seconds) for one in found.remarks] == [(2, 3 * 3600.0)]

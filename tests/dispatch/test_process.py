@@ -14,6 +14,7 @@ import pytest
 from console.dispatch import process
 from console.errors import ActionFailed
 from console.secrets import Secret
+from tests.test_programs import opened
 
 WORD = "s3cret-0f:the'day"
 SECRET = Secret(WORD)
@@ -151,3 +152,25 @@ def test_what_is_no_fit_program_is_told_beforehand(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         program.chmod(0o600)
         assert "may not be executed" in process.unfit([str(program)])[0]
+
+
+@pytest.mark.parametrize("rounds", range(1, 12))
+async def test_one_that_is_cancelled_while_it_starts_leaves_no_child(tmp_path: Path, rounds: int) -> None:
+    """After so many rounds of the loop: asyncio starts the program in the first, and hears it some later."""
+    pids = tmp_path / "pids"
+    script = f"sleep 300 & echo $! >{pids}; echo $$ >>{pids}; wait"
+    before = opened()
+    task = asyncio.create_task(process.run_program(["/bin/sh", "-c", script], stdin=None, seconds=60))
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+        time.sleep(0.01)  # the program goes on while we do not
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await task
+    await asyncio.sleep(0)  # asyncio closes our end in its next round
+    left = [int(pid) for pid in pids.read_text().split()] if pids.exists() else []
+    async with asyncio.timeout(20):
+        while any(map(_lives, left)):
+            await asyncio.sleep(0.02)
+    assert opened() <= before

@@ -108,7 +108,15 @@ async def test_from_the_outage_to_the_review(
     done = await broken(people)
     assert (done.code, done.document["intent"], done.document["recorded"]) == (0, None, False), done
     assert "BREAK-GLASS on t" in done.err
+    async with outage(people.sink):  # while it is away, too
+        away = await people.mine.run("audit", "doctor", "--json")
+        said = await people.mine.run("audit", "doctor")
+    assert [one["rows"] for one in away.document["unmerged"]] == [6], away
+    assert away.document["unknown"]
+    assert (away.code == 5) == (away.document["rows"] == []), away  # MySQL tells its parts without the table
+    assert "6 rows of a break-glass are in" in said.out
     doctor = await people.mine.run("audit", "doctor", "--json")
+    assert doctor.document["unknown"] is None
     assert [one["rows"] for one in doctor.document["unmerged"]] == [6], doctor
     merged = await people.mine.run("audit", "merge", "--json")
     assert (merged.code, merged.rows[0]["rows"], merged.rows[0]["ended"]) == (0, 6, True), merged

@@ -77,6 +77,23 @@ async def test_a_ledger(tmp_path: Path, pipe: Path, words: list[str]) -> None:
     assert done.code == 5
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["apply", "HOLE", "--reason", "x"],
+        ["plan", "session.cancel", "-t", "t", "--args", "HOLE"],
+        ["audit", "verify", "--file", "HOLE"],
+        ["audit", "verify", "--anchor", "HOLE"],
+    ],
+)
+async def test_a_file_that_is_longer_than_any_memory(command: Command, words: list[str]) -> None:
+    with (command.folder / "hole").open("wb") as file:
+        file.truncate(1 << 40)
+    done = await command.run(*(str(command.folder / "hole") if word == "HOLE" else word for word in words))
+    assert "longer than" in done.err
+    assert done.code == 2
+
+
 def test_what_comes_by_a_pipe_with_a_writer_is_read_whole(pipe: Path) -> None:
     data = b"".join(b"line %d\n" % number for number in range(200_000))
     writer = threading.Thread(target=lambda: pipe.write_bytes(data))

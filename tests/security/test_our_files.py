@@ -82,3 +82,17 @@ def test_a_device_is_written_to(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nothing was written"):
         write_over(tmp_path / "no" / "folder", b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_written_to_where_somebody_reads_it(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match=r"a pipe that nobody reads; nothing was written"):
+        write_over(pipe, b"x")
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    data = b"x" * (1 << 20)  # more than a pipe holds
+    write_over(pipe, data)
+    reader.join()
+    assert read == [data]
+    assert pipe.is_fifo()

@@ -8,9 +8,11 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
+from rich.text import Text
 from textual.widgets import Input
 
 import actions
@@ -25,6 +27,7 @@ from console.model.sessions import Protection, State
 from console.model.target import Environment, Target
 from console.tui import app as module
 from console.tui.app import ConsoleApp
+from console.tui.messages import Told
 from console.tui.panes.pane import Pane
 from console.tui.screens.confirm import ConfirmScreen
 from console.tui.screens.text import TextScreen
@@ -352,3 +355,30 @@ def test_an_unknown_theme_lists_the_valid_ones(stage: Stage) -> None:
     with pytest.raises(ConfigError) as fault:
         asyncio.run(module.run(config, Registry(actions.ALL)))
     assert "dbdeck" in fault.value.hint
+
+
+async def test_no_control_character_of_a_text_reaches_the_terminal(stage: Stage) -> None:
+    """Whatever screen forgets to clean it: a row that somebody forged, a server's message, a saved plan."""
+    hostile = "a\x1b[2Jb\x9b31mc\u202ed\x07"
+    async with shown(stage, WIDE) as pilot:
+        ledger = stage.app.desk.acting().ledger
+        said = dict.fromkeys(("action", "target", "operator", "reason"), hostile)
+        await ledger.append(Kind.REFUSED, UUID(int=7), {**said, "statements": [hostile]})
+        stage.main.post_message(Told(hostile, bad=True))
+        await pilot.press("9")
+        await until(pilot, lambda: "refused" in seen(stage))
+        assert printed(stage)
+        stage.app.push_screen(TextScreen(hostile, Text(hostile)))
+        stage.app.notify(hostile)
+        await until(pilot, lambda: "a[2Jb31mcd" in seen(stage))
+        assert printed(stage)
+
+
+def seen(stage: Stage) -> str:
+    """All of the screen as it goes to the terminal."""
+    strips = stage.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+def printed(stage: Stage) -> bool:
+    return seen(stage).replace("\n", "").isprintable()

@@ -94,6 +94,8 @@ async def test_a_broken_glass_frames_the_console_and_records_in_its_journal(stag
         await break_it(pilot, stage)
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
         await until(pilot, lambda: "BREAK-GLASS on shop · 4:5" in str(pilot.app.screen.border_title))
+        reason = pilot.app.screen.query_one("#reason", Input)
+        assert reason.placeholder == "reason (recorded in the journal of the break-glass alone)"
         assert stage.main.styles.border_top[0] == "heavy"
         await pilot.press(*"blocks", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextScreen))

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from console.audit.definitions import Part, compared, digest, earlier, postgres_functions, postgres_traits
 from console.audit.table.port import NotTaken, hint_of, sql
@@ -34,6 +35,17 @@ _INDEXES: Final = {
     "entry_writer_prev": "",
     "entry_one_intent": "(kind = 'intent'::text)",
     "entry_one_outcome": "(kind = 'outcome'::text)",
+}
+# `audit init` makes the two last ones where none has their name; the others go with the table.
+_INDEX: Final = "ALTER TABLE dbdeck_audit.entry DROP CONSTRAINT IF EXISTS {0}, ADD CONSTRAINT {0} {1};"
+_MAKES: Final = "DROP INDEX IF EXISTS dbdeck_audit.{0}; `dbdeck audit init` as the installer makes it again"
+_INDEX_REMEDIES: Final = {
+    "entry_pkey": _INDEX.format("entry_pkey", "PRIMARY KEY (id)"),
+    "entry_one_key": _INDEX.format("entry_one_key", "UNIQUE (idempotency_key)"),
+    "entry_writer_seq": _INDEX.format("entry_writer_seq", "UNIQUE (writer, seq)"),
+    "entry_writer_prev": _INDEX.format("entry_writer_prev", "UNIQUE (writer, prev)"),
+    "entry_one_intent": _MAKES.format("entry_one_intent"),
+    "entry_one_outcome": _MAKES.format("entry_one_outcome"),
 }
 
 
@@ -67,7 +79,7 @@ def judged(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
         wrong = {row["name"]: row["wrong"] for row in rows if row["kind"] == kind and row["wrong"]}
         wrong |= _altered(rows) if kind == "function" else {}
         told = compared(kind, made, found, _REMEDY, before.get(kind, {}))
-        parts += [_with(part, wrong.get(part.name, "")) for part in told]
+        parts += [_remedied(_with(part, wrong.get(part.name, ""))) for part in told]
     others = [part for row in rows if (part := _other(row)) is not None]
     return [*parts, *others, *_owners(rows, wanted["function"])]
 
@@ -104,6 +116,11 @@ def _with(part: Part, wrong: str) -> Part:
     return Part(
         kind=part.kind, name=part.name, state="changed", digest=part.digest, detail=wrong, remedy=_REMEDY
     )
+
+
+def _remedied(part: Part) -> Part:
+    remedy = _INDEX_REMEDIES.get(part.name, "") if part.kind == "index" and part.is_wrong else ""
+    return msgspec.structs.replace(part, remedy=f"{remedy} then `audit verify`") if remedy else part
 
 
 def _other(row: Mapping[str, Any]) -> Part | None:

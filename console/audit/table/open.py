@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from console.audit.definitions import Part
+from console.audit.definitions import Part, mended
 from console.audit.table.port import Alive, Table
 from console.audit.url import FileAddress, ServerAddress
+from console.errors import AuditUnavailable
 from console.secrets import Secret
 
 if TYPE_CHECKING:
@@ -72,7 +73,31 @@ async def install_table(
     auditors: Sequence[str],
     redactors: Sequence[str],
 ) -> list[str]:
-    """Raises AuditUnavailable."""
+    """What was made, and what was mended. Raises AuditUnavailable."""
+    before = await _looked_at(address, password, deadline)
+    made = await _install(address, password, deadline, writers, auditors, redactors)
+    after = await _looked_at(address, password, deadline)
+    return [*made, *mended(before, after, made)]
+
+
+async def _looked_at(
+    address: FileAddress | ServerAddress, password: Secret | None, deadline: float
+) -> list[Part]:
+    """Nothing where there is nothing yet, or where it does not let itself be looked at."""
+    try:
+        return await inspect_table(address, password, deadline)
+    except AuditUnavailable:
+        return []
+
+
+async def _install(
+    address: FileAddress | ServerAddress,
+    password: Secret | None,
+    deadline: float,
+    writers: Sequence[str],
+    auditors: Sequence[str],
+    redactors: Sequence[str],
+) -> list[str]:
     if isinstance(address, FileAddress):
         from console.audit.table.sqlite import install_sqlite
 

@@ -33,7 +33,11 @@ async def install_postgres(
         async with connection.transaction():
             return await _install(connection, writers, auditors, redactors)
     except (NotTaken, asyncpg.PostgresError, *LOST) as error:
-        raise AuditUnavailable(f"no ledger was made at {address.sink}: {error}", hint_of(error)) from None
+        # Where a part cannot be replaced as it is, the server says by which statement it can.
+        hint = hint_of(error) or getattr(error, "hint", None) or ""
+        raise AuditUnavailable(
+            f"nothing was made or mended at {address.sink}: {error}", hint.replace(" first.", "; then again")
+        ) from None
     finally:
         if connection is not None:
             await channel.hang_up(connection)

@@ -63,7 +63,7 @@ def repair(connection: sqlite3.Connection) -> list[str]:
     if other:
         drops = "".join(f"drop trigger if exists {name};" for name in other)
         connection.executescript(f"begin immediate; {drops} {sql('sqlite.sql')}; commit;")
-    return [f"the trigger {name}" for name in other]
+    return [f"trigger {name}, which was missing or another one" for name in other]
 
 
 def _is_wal(connection: sqlite3.Connection) -> bool:

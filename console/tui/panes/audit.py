@@ -37,10 +37,10 @@ class AuditPane(Pane[Sequence[Entry], Entry]):
         return f"the newest {len(data)} rows of the ledger" if len(data) > 1 else "one row in the ledger"
 
     def details(self, item: Entry) -> str:
-        who = f"{clean(item.db_user)} from {clean(item.peer)}"
-        head = f"row {item.id} · {item.kind} · {item.at.isoformat()} · {who}"
+        head = f"row {item.id} · {clean(item.kind, 20)} · {item.at.isoformat()} · {clean(item.db_user)}"
+        place = f"action {item.action_id} · writer {item.writer} seq {item.seq}"
         body = clean_block(audit.text(item), 4000)
-        return f"{head}\naction {item.action_id} · writer {item.writer} seq {item.seq}\n{body}"
+        return f"{head} from {clean(item.peer)}\n{place}\n{body}"
 
     def document(self, data: Sequence[Entry]) -> dict[str, Any]:
         return {"rows": audit.document(data)}

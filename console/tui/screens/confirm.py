@@ -95,7 +95,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         with Vertical():
             with VerticalScroll(can_focus=False):
                 yield Static(f"{self._action}: planning …", id="plan", markup=False)
-            yield Input(placeholder="reason (recorded in the audit ledger)", id="reason")
+            yield Input(placeholder=f"reason (recorded in the {self._place})", id="reason")
             yield Input(placeholder=f"ticket ({self._wants_ticket} wants one)", id="ticket")
             yield Input(id="confirm")
             yield Static("", id="why", markup=False)
@@ -121,8 +121,16 @@ class ConfirmScreen(ModalScreen[Approval | None]):
     @property
     def _room(self) -> int:
         """Lines within the frame of a break-glass, which comes when this has been laid out already."""
-        framed = self.app.desk.glass.left is not None  # type: ignore[attr-defined]
-        return self.app.size.height - (2 if framed else 0)
+        return self.app.size.height - (2 if self._broken else 0)
+
+    @property
+    def _broken(self) -> bool:
+        return self.app.desk.glass.left is not None  # type: ignore[attr-defined]
+
+    @property
+    def _place(self) -> str:
+        """Where the reason goes: the ledger has it only when somebody merged the journal."""
+        return "journal of the break-glass alone" if self._broken else "audit ledger"
 
     def _tell_of_more(self) -> None:
         more = self.query_one(VerticalScroll).max_scroll_y
@@ -200,7 +208,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         elif self._plan.refusals:
             return
         elif not reason:
-            self._refuse("a reason is needed: it goes into the ledger", "#reason")
+            self._refuse(f"a reason is needed: it goes into the {self._place}", "#reason")
         elif self._wants_ticket and not ticket:
             self._refuse(f"{self._wants_ticket} wants a ticket", "#ticket")
         elif typed != self._must_type:
