@@ -14,8 +14,8 @@ from bench.workload import workload
 from tests.servers.postgres import PostgresServer
 
 WARM = 28.0  # what is looked at and loaded in the first half-minute is over then
-# Measured on a busy machine: 0.8, and 1.3 to 1.55 (docs/performance.md); the goal is 1.5. The floor has no tree
-# and no details.
+# Measured on a busy machine: 0.8, and 1.3 to 1.55 (docs/performance.md), the goal being 1.5. The floor has no
+# tree and no details.
 BYTES, CPU = 1.5, 2.0
 
 pytestmark = pytest.mark.timeout(240)
