@@ -49,6 +49,7 @@ class Feed(Generic[T]):
         self._silent: float | None = None  # when the first poll began that has had no answer since
         self._lately: float | None = None  # seconds that answers took; a slow one is forgotten slowly
         self.overdue: Callable[[], None] = _nothing  # called when an answer becomes late
+        self.heard: Callable[[], float] = _never  # when the server answered anybody here; monotonic seconds
         self.reading: Reading[T] = Reading(data=None, taken_at=None, latency_ms=None)
         self.delay = every
 
@@ -69,14 +70,15 @@ class Feed(Generic[T]):
         else:
             self._failures = 0
             self._silent = None
-            if _slept(asked_at):  # it may have been answered long ago
+            latency = self.reading.latency_ms
+            if _slept(asked_at):
                 self.delay = 0.0
-                self.reading = Reading(data=data, taken_at=asked_at, latency_ms=self.reading.latency_ms)
             else:
                 took = time.monotonic() - start
                 self._lately = max(took, 0.8 * (self._lately or 0.0))
-                self.delay = max(self._every, self._rest(took))
-                self.reading = Reading(data=data, taken_at=steady_now(), latency_ms=took * 1000)
+                self.delay, latency = max(self._every, self._rest(took)), took * 1000
+            # As old as the question: it may have been answered long before it was read.
+            self.reading = Reading(data=data, taken_at=asked_at, latency_ms=latency)
         finally:
             watch.cancel()
             self._asked = None
@@ -106,17 +108,26 @@ class Feed(Generic[T]):
     @property
     def late(self) -> float:
         """Seconds without an answer while a poll runs, once that is longer than it should be; else 0.0."""
-        if self._asked is None or self._silent is None:
+        if self._silent is None or self._unheard() < self.patience:
             return 0.0
-        silent = time.monotonic() - self._silent
-        return silent if silent >= self.patience else 0.0
+        return time.monotonic() - max(self._silent, self.heard())
 
     @property
     def calm(self) -> float:
         """Seconds from now in which it is not late, whatever comes."""
-        asked = self._asked is not None and self._silent is not None
-        silent = time.monotonic() - (self._silent or 0.0) if asked else 0.0
-        return max(0.0, self.patience - silent)
+        return max(0.0, self.patience - self._unheard())
+
+    def _unheard(self) -> float:
+        """Seconds in which the running poll has heard nothing; 0.0 when none runs.
+
+        Another read on the same connection that was answered speaks for the server, and whoever refused the
+        last question is silent only once this one has waited.
+        """
+        if self._asked is None or self._silent is None:
+            return 0.0
+        problem = self.reading.problem
+        refused = problem is not None and problem.kind != "silent"
+        return max(0.0, time.monotonic() - max(self._asked if refused else self._silent, self.heard()))
 
     def _rest(self, took: float) -> float:
         return min(SLOWEST_SECONDS * BUDGET / self.budget, took * (1 / self.budget - 1))
@@ -128,6 +139,8 @@ class Feed(Generic[T]):
         self._failures += 1
         before = self.reading.problem
         began = time.monotonic() - (self._silent or time.monotonic())
+        if error.kind not in _AWAY:
+            self._silent = None  # that was an answer
         since = before.since if before else steady_now() - timedelta(seconds=began)
         problem = Problem(kind=error.kind, message=error.message, hint=error.hint, since=since)
         self.reading = Reading(
@@ -142,6 +155,10 @@ class Feed(Generic[T]):
 
 
 def _nothing() -> None: ...
+
+
+def _never() -> float:
+    return float("-inf")
 
 
 def _slept(asked_at: datetime) -> bool:

@@ -141,6 +141,9 @@ class ScriptedEngine:
         self.selected: dict[str, list[dict[str, Any]]] = {}
         self.fail: Exception | None = None
         self.before_read: Callable[[], Any] = lambda: None
+        self.connected_to: ServerIdentity | None = (
+            None  # who answered when a connection was opened that lasts
+        )
 
     async def identity(self) -> ServerIdentity:
         await self._read()
@@ -148,7 +151,11 @@ class ScriptedEngine:
 
     @property
     def answered_by(self) -> ServerIdentity:
-        return self.server
+        return self.connected_to or self.server
+
+    @property
+    def heard_at(self) -> float:
+        return float("-inf")
 
     async def sessions(self) -> tuple[Session, ...]:
         await self._read()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import datetime, timedelta
 
 import pytest
@@ -198,3 +199,55 @@ async def test_what_was_asked_before_this_process_was_stopped_is_neither_new_nor
     assert now() - seen.taken_at >= timedelta(minutes=10), "it is of then"
     assert feed.delay == 0.0, "and asked again at once"
     assert feed.pace < 10, "no later reading is taken for fresh because this one took long"
+
+
+@pytest.mark.parametrize("error", [PrivilegeMissing("no", "GRANT it"), Unreachable("refused", "look")])
+async def test_who_refused_is_silent_only_once_the_next_question_waits(error: DbdeckError) -> None:
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=0.1)
+    source.takes = 0.05
+    await feed.poll()
+    source.fail = error
+    await feed.poll()
+    await asyncio.sleep(poll.SLACK_SECONDS + 0.2)
+    said: list[float] = []
+    feed.overdue = lambda: said.append(feed.late)
+    asked = asyncio.create_task(feed.poll())
+    await asyncio.sleep(0.02)
+    assert feed.late == 0.0, "it will refuse that, too"
+    await asked
+    assert said == []
+    source.hang = True
+    asked = asyncio.create_task(feed.poll())
+    await asyncio.sleep(0.1 + poll.SLACK_SECONDS + 0.1)
+    assert feed.late > 0.1 + poll.SLACK_SECONDS, "now it does not answer"
+    asked.cancel()
+
+
+async def test_an_answer_to_somebody_else_on_the_same_line_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view's read of many statements goes before: the server answers all the time."""
+    monkeypatch.setattr(poll, "LATE_SECONDS", 0.2)
+    source = Source()
+    feed: Feed[int] = Feed(source.read, every=5.0)
+    await feed.poll()
+    source.hang = True
+    asked = asyncio.create_task(feed.poll())
+    await asyncio.sleep(0.25)
+    heard = time.monotonic()
+    assert feed.late > 0.2
+    feed.heard = lambda: heard
+    assert feed.late == 0.0
+    assert 0.0 < feed.calm <= 0.2
+    await asyncio.sleep(0.25)
+    assert 0.2 < feed.late < 0.45, "and is silent since then"
+    asked.cancel()
+
+
+async def test_an_answer_is_as_old_as_its_question() -> None:
+    source = Source()
+    source.takes = 0.2
+    feed: Feed[int] = Feed(source.read, every=2.0)
+    before = steady_now()
+    seen = await feed.poll()
+    assert seen.taken_at is not None
+    assert before <= seen.taken_at < before + timedelta(seconds=0.15)

@@ -32,9 +32,13 @@ class Lifeboat:
             self._context = context
         return self._connection
 
-    async def keep(self) -> None:
-        """See that it is afloat, before it is needed. Raises the errors of open_operator."""
+    async def keep(self, *, anew: bool = False) -> None:
+        """See that it is afloat, before it is needed; `anew` where another server answers now, while that of
+        the connection may answer as well. Raises the errors of open_operator.
+        """
         async with self._lock:
+            if anew:
+                await self.sink()
             await self._afloat()
 
     async def _afloat(self) -> OperatorConnection:

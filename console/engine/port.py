@@ -224,6 +224,11 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
         """
         ...
 
+    @property
+    def heard_at(self) -> float:
+        """When the connection of the reads last brought an answer, in monotonic seconds."""
+        ...
+
     async def sessions(self) -> tuple[Session, ...]: ...
 
     async def session(self, session_id: int) -> Session | None:

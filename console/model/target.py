@@ -99,7 +99,13 @@ def server_changes(before: ServerIdentity, now: ServerIdentity) -> str:
     if before.system_id != now.system_id:
         changes.append(f"another server answers (id {now.system_id}, was {before.system_id})")
     elif abs((before.started_at - now.started_at).total_seconds()) > 2:
-        changes.append(f"it was restarted at {now.started_at.isoformat()}")
+        # A physical standby has the id of its primary.
+        other = "another server of the same data answers"
+        began = now.started_at.isoformat()
+        earlier = now.started_at < before.started_at
+        changes.append(
+            f"{other}, started at {began}" if earlier else f"it was restarted at {began}, or {other}"
+        )
     if before.primary != now.primary:
         changes.append("it is a primary now" if now.primary else "it is no longer the primary")
     return ", ".join(changes)

@@ -285,6 +285,9 @@ class ConsoleApp(TightApp[int]):
             self._tell_all(hint(self, _RUNS))
             return
         await self._between_polls()
+        if self.desk.busy:  # begun meanwhile
+            self._tell_all(hint(self, _RUNS))
+            return
         before = steady_now()
         self.action_suspend_process()  # and is here again when somebody lets it go on
         if not self.is_headless and (steady_now() - before).total_seconds() < _AT_ONCE_SECONDS:

@@ -6,7 +6,7 @@ forged or of a server's message, comes by here as well.
 
 from __future__ import annotations
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
@@ -24,4 +24,5 @@ class Harmless(LineFilter):
 def printable(text: str) -> str:
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else " " * cell_len(char) for char in text)
+    kept = "".join(char if char.isprintable() else " " * cell_len(char) for char in text)
+    return set_cell_size(kept, cell_len(text))  # what was joined may stand apart now

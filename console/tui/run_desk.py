@@ -66,15 +66,17 @@ class RunDesk:
 
         What was asked is not given up: the next look takes its answer.
         """
-        if self._asked is None:
+        asked = self._asked
+        if asked is None:
             if self._desk.silence:
                 return None
-            self._asked = asyncio.create_task(self.recent())
-            self._asked.add_done_callback(lambda done: done.cancelled() or done.exception())
-        done, _ = await asyncio.wait({self._asked}, timeout=MOMENT_SECONDS)
+            asked = self._asked = asyncio.create_task(self.recent())
+            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done, _ = await asyncio.wait({asked}, timeout=MOMENT_SECONDS)
         if not done:
             return None
-        asked, self._asked = self._asked, None
+        if self._asked is asked:
+            self._asked = None
         try:
             return asked.result()
         except DbdeckError:

@@ -36,6 +36,11 @@ class View:
         self._rows: dict[str, Seen] = {}
         self.missed: dict[str, str] = {}
 
+    def forget(self) -> None:
+        """What was looked at is of another server than the one that answers now."""
+        self._looked.clear()
+        self._rows.clear()
+
     async def seen(self, panes: Mapping[str, Pane[Any, Any]], names: set[str]) -> dict[str, Any]:
         """Rows of each name, UNKNOWN where there are none that are fresh; reads nothing.
 

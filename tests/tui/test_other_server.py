@@ -13,9 +13,12 @@ import pytest
 
 from console.engine.open import open_engine
 from console.errors import Unreachable
+from console.model.deadlocks import DeadlockHistory
 from console.model.tables import Table
 from console.model.target import server_changes
+from console.tui.panes.deadlocks import DeadlocksPane
 from console.tui.screens import main
+from tests.fakes import ScriptedEngine
 from tests.servers.fleet import Server
 from tests.servers.proxy import tcp_proxy
 from tests.targets import target_of
@@ -60,11 +63,66 @@ async def test_a_promotion_loses_no_connection_and_is_told(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage.engine.server = msgspec.structs.replace(stage.engine.server, primary=False)
+    stage.engine.connected_to = stage.engine.server
     monkeypatch.setattr(main, "_IDENTIFY_SECONDS", 0.5)
     async with shown(stage) as pilot:
         await until(pilot, lambda: "STANDBY" in stage.bar)
         stage.engine.server = msgspec.structs.replace(stage.engine.server, primary=True)
         await until(pilot, lambda: "it is a primary now" in stage.status and "STANDBY" not in stage.bar)
+
+
+async def test_paused_locks_are_read_where_other_views_are_looked_at(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await until(pilot, lambda: "PostgreSQL" in stage.bar)
+        await pilot.press("p", "9")
+        await until(pilot, lambda: not stage.main.pane.of_server)
+        await until(pilot, lambda: "live" in stage.bar)
+        hang = asyncio.Event()
+        stage.engine.before_read = hang.wait
+        await until(pilot, lambda: "NO ANSWER" in stage.bar)
+        hang.set()
+        await until(pilot, lambda: "live" in stage.bar)
+        stage.engine.server = msgspec.structs.replace(stage.engine.server, system_id="other")
+        await until(pilot, lambda: "another server answers" in stage.status)
+        await pilot.press("1")
+        await until(pilot, lambda: "PAUSED" in stage.bar)
+
+
+async def test_what_another_server_counted_is_no_news(stage: Stage) -> None:
+    stage.engine.history = DeadlockHistory(deadlocks=(), counted=2)
+    async with shown(stage) as pilot:
+        pane = stage.main.query_one(DeadlocksPane)
+        await until(pilot, lambda: pane.reading.data is not None)
+        stage.engine.history = DeadlockHistory(deadlocks=(), counted=500)
+        stage.engine.server = msgspec.structs.replace(stage.engine.server, system_id="other")
+        await until(pilot, lambda: "another server answers" in stage.status)
+        await until(pilot, lambda: pane.reading.data is not None and pane.reading.data.counted == 500)
+        await pilot.pause()
+        assert "another server answers" in stage.status
+        stage.engine.history = DeadlockHistory(deadlocks=(), counted=501)
+        pane.again()
+        await until(pilot, lambda: "deadlock just happened" in stage.status)
+
+
+async def test_the_operator_leaves_the_other_server_too(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        await until(pilot, lambda: "ledger is open" in stage.status)
+        dispatcher = stage.app.desk.dispatcher
+        assert dispatcher is not None
+        lifeboat = dispatcher.lifeboat(stage.main.target)
+        await until(pilot, lambda: lifeboat._context is not None)
+        before = lifeboat._context
+        stage.engine.server = msgspec.structs.replace(stage.engine.server, system_id="other")
+        await until(pilot, lambda: lifeboat._context not in (None, before))
+
+
+def test_a_standby_that_took_over_is_no_restart() -> None:
+    before = ScriptedEngine([]).server
+    later = msgspec.structs.replace(before, started_at=before.started_at + timedelta(hours=1))
+    assert "restarted at" in server_changes(before, later)
+    assert "or another server of the same data" in server_changes(before, later)
+    assert "restarted" not in server_changes(later, before)
+    assert "another server of the same data answers" in server_changes(later, before)
 
 
 async def test_the_same_server_is_told_nothing_of(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

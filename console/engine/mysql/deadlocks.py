@@ -70,6 +70,8 @@ class Deadlocks:
         """The counter is read before the sources: what happens meanwhile is found again by the next look."""
         _, identity = await self._link.connected()
         if self._server != (identity.system_id, identity.started_at):
+            if self._server is not None and self._server[0] != identity.system_id:
+                self._known.clear()
             self._server = (identity.system_id, identity.started_at)
             self._forget_run()
         settings = (await self._link.fetch("deadlock_settings", "deadlock settings"))[0]

@@ -92,6 +92,10 @@ class MysqlEngine:
     def answered_by(self) -> ServerIdentity | None:
         return self._link.answered_by
 
+    @property
+    def heard_at(self) -> float:
+        return self._link.heard_at
+
     async def identity(self) -> ServerIdentity:
         async with self._link.lock:
             return await self._link.identity()

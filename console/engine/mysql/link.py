@@ -61,6 +61,7 @@ class Link:
         self.lock = asyncio.Lock()
         self._held: tuple[Connection, ServerIdentity] | None = None
         self._ending: set[asyncio.Task[Any]] = set()
+        self.heard_at = float("-inf")  # monotonic seconds
 
     @property
     def answered_by(self) -> ServerIdentity | None:
@@ -104,7 +105,7 @@ class Link:
         connection, identity = await self.connected()
         try:
             async with asyncio.timeout(READ_SECONDS):
-                return (await connection.fetch(sql, args)).dicts()
+                found = (await connection.fetch(sql, args)).dicts()
         except TimeoutError as error:
             self._abandon(connection, identity)
             raise on_read(error, self.target, what) from None
@@ -115,6 +116,8 @@ class Link:
         except asyncio.CancelledError:
             self._abandon(connection, identity)
             raise
+        self.heard_at = time.monotonic()
+        return found
 
     async def settled(self) -> None:
         """Wait until InnoDB's tables show news: they show old rows to whoever asks again too soon."""

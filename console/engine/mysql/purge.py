@@ -24,6 +24,7 @@ from console.engine.mysql.look import Seen, look_at_all, xa_names
 from console.engine.mysql.rows import Transaction
 from console.model.horizon import Holder, HolderKind, Horizon
 from console.model.sessions import Session, State, by_id
+from console.model.target import ServerIdentity
 
 _MUCH = 1_000_000
 _SIZES_SECONDS = 60.0
@@ -53,6 +54,7 @@ class Purger:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._undo: tuple[float, Undo] | None = None
+        self._of: ServerIdentity | None = None
 
     async def horizon(self) -> Horizon:
         """Raises PrivilegeMissing where transactions or InnoDB's report may not be read."""
@@ -65,10 +67,12 @@ class Purger:
         return made(Cut(seen=seen, purge=now, names=await xa_names(self._link, seen.identity)), undo)
 
     async def _sizes(self) -> Undo:
-        if self._undo is None or time.monotonic() - self._undo[0] > _SIZES_SECONDS:
+        known = self._undo is not None and self._of is self._link.answered_by
+        if not known or self._undo is None or time.monotonic() - self._undo[0] > _SIZES_SECONDS:
             row = (await self._link.fetch("undo_tablespaces", "undo tablespaces"))[0]
             size = None if row["bytes"] is None else int(row["bytes"])
             self._undo = time.monotonic(), Undo(size=size, max_purge_lag=int(row["max_purge_lag"]))
+            self._of = self._link.answered_by
         return self._undo[1]
 
 

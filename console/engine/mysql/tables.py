@@ -20,6 +20,7 @@ from console.engine.mysql.numbers import NO_TABLE, Pair, exhaustion
 from console.engine.mysql.purge import Purger
 from console.errors import PrivilegeMissing, ServerSilent
 from console.model.tables import Exhaustion, TableOrder, TableQuery, Tables
+from console.model.target import ServerIdentity
 
 # A read of all tables is made again when it would take a twentieth of the time at most.
 _REST = 20.0
@@ -44,6 +45,7 @@ class TableReader:
         self._link = link
         self._purge = purge
         self._needs = Needs()
+        self._of: ServerIdentity | None = None
 
     async def tables(self, wanted: TableQuery) -> Tables:
         """Raises PrivilegeMissing rather than show no tables where there are some."""
@@ -93,10 +95,10 @@ class TableReader:
         )
 
     async def _needed(self, locked: Sequence[Pair]) -> Needs:
-        if time.monotonic() < self._needs.until:
-            return self._needs
-        began = time.monotonic()
         _, identity = await self._link.connected()
+        if self._of is identity and time.monotonic() < self._needs.until:
+            return self._needs
+        began, self._of = time.monotonic(), identity
         hidden = int((await self._link.fetch("tables_hidden", "tables"))[0]["hidden"])
         notes: tuple[str, ...] = ()
         if hidden:

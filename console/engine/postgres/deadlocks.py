@@ -70,6 +70,11 @@ class Deadlocks:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._server: tuple[str, datetime] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is known of this server, or of this run of it."""
         self._known: dict[str, Deadlock] = {}
         self._tried: dict[tuple[int, int], float] = {}
         self._follower: tuple[object, Follower] | None = None
@@ -81,6 +86,11 @@ class Deadlocks:
         self._notes: tuple[str, ...] = ()
 
     async def read(self) -> DeadlockHistory:
+        _, identity = await self._link.connected()
+        if self._server != (identity.system_id, identity.started_at):
+            self._server = identity.system_id, identity.started_at
+            self.close()
+            self._begin()
         problem = await self._count()
         now = time.monotonic()
         if now - self._moved < HOT_SECONDS or now - self._looked >= ANYWAY_SECONDS or self._behind:

@@ -80,6 +80,10 @@ class PostgresEngine:
     def answered_by(self) -> ServerIdentity | None:
         return self._link.answered_by
 
+    @property
+    def heard_at(self) -> float:
+        return self._link.heard_at
+
     async def identity(self) -> ServerIdentity:
         async with self._busy:
             connection, _ = await self._link.connected()

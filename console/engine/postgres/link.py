@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ class Link:
         self.target = target
         self.names = Names(target)
         self._open: tuple[Connection, ServerIdentity] | None = None
+        self.heard_at = float("-inf")  # monotonic seconds
 
     async def close(self) -> None:
         link, self._open = self._open, None
@@ -56,7 +58,7 @@ class Link:
         sql = query("postgres", name, "postgresql", identity.version_num)
         try:
             async with asyncio.timeout(READ_SECONDS):
-                return await connection.fetch(sql, *args)
+                found = await connection.fetch(sql, *args)
         except FAILURES as error:
             if not isinstance(error, asyncpg.PostgresError) or connection.is_closed():
                 self._drop(connection)
@@ -64,6 +66,8 @@ class Link:
         except asyncio.CancelledError:
             self._drop(connection)
             raise
+        self.heard_at = time.monotonic()
+        return found
 
     async def learn(self, rows: Sequence[asyncpg.Record]) -> None:
         """The names of the roles and databases in the rows' columns `role` and `database`."""

@@ -56,6 +56,10 @@ class DeadlocksPane(Pane[DeadlockHistory, Deadlock]):
             self.post_message(Alarm(self.name_of_subject, f"(+{new})", text, loud=True))
         self._seen = now if before is None or new > 0 else before
 
+    def forget(self) -> None:
+        self._seen = None  # another server counts from elsewhere
+        super().forget()
+
     def start(self) -> None:
         super().start()
         self.post_message(Alarm(self.name_of_subject, ""))

@@ -184,6 +184,8 @@ class Pane(Vertical, Generic[D, T]):
 
     def stop(self) -> None:
         self._shown = False
+        if self.paused and self.keeps_watch:
+            self.poll_on()  # what it says of the server counts in other views, too
 
     def again(self) -> None:
         """Poll now instead of at the next turn."""
@@ -214,7 +216,8 @@ class Pane(Vertical, Generic[D, T]):
             return
         slowly = self.unseen_seconds is not None and self.reading.taken_at is not None
         seen = self._shown or self.keeps_watch or slowly
-        if self.feed.waiting() or not seen or (self.paused and not self._soon):
+        paused = self.paused and (self._shown or not self.keeps_watch)
+        if self.feed.waiting() or not seen or (paused and not self._soon):
             return
         self._soon = False
         await self.feed.poll()

@@ -127,6 +127,8 @@ class MainScreen(GuidedScreen):
             made = self._panes[name] = views.pane(name, self._sources)
             made.feed.budget = self._desk.config.thresholds.budget / 100
             made.feed.overdue = self._tick
+            if made.of_server:
+                made.feed.heard = lambda: self._engine.heard_at
         return self._panes[name]
 
     @cached_property
@@ -204,7 +206,7 @@ class MainScreen(GuidedScreen):
         pane, watching, own = self._looked_at, self._panes["locks"], self.pane
         # Locks are always read: what they say of the server is true of it whatever is in view.
         problem = bar.foremost(pane.reading.problem, watching.reading.problem)
-        late = max(pane.feed.late, watching.feed.late)
+        late = self._late(pane)
         words_, stale = _freshness(pane, problem, late)
         own_words, own_stale = words_, stale
         if own is not pane:  # what is in view is of the ledger, say: a server that answers says nothing of it
@@ -220,12 +222,21 @@ class MainScreen(GuidedScreen):
             right = f"{now_paused} · {right}" if stale else now_paused
         self._target_bar.show(bar.title(self.target, self._identity), right, stale=stale or own_stale)
         for one, old in ((pane, stale), (own, own_stale)):
-            if old and not one.grid.stale:
-                one.grid.stale = True
+            faded = old or one.reading.stale or one.outdated
+            if one.grid.stale != faded:
+                one.grid.stale = faded
                 self._show_keys()
         if (waits := self.waiting_runs()) != self._waits:
             self._waits = waits
             self.query_one(TabLine).badge("runs", f"({waits}!)" if waits else "")
+
+    def _late(self, pane: Pane[Any, Any]) -> float:
+        """Locks that were asked for after what is in view wait for their turn: as long as that is not late,
+        neither are they.
+        """
+        feed, locks = pane.feed, self._panes["locks"].feed
+        behind = feed.waiting() > locks.waiting() > 0.0
+        return feed.late if behind else max(feed.late, locks.late)
 
     def on_pane_read(self, event: Pane.Read) -> None:
         reading = event.pane.reading
@@ -249,7 +260,7 @@ class MainScreen(GuidedScreen):
             self.call_after_refresh(self.app.prepare)  # type: ignore[attr-defined]
         self._due = 0.0 if reading.problem else self._due
         self._latency.feed(None if reading.stale else reading.latency_ms)
-        if reading.problem is not None:
+        if reading.problem is not None and reading.problem.kind != "privilege":
             self._known = False  # whoever answers next may be another server
         elif self._unsure and not self._asks_who:
             self._asks_who = True
@@ -364,22 +375,23 @@ class MainScreen(GuidedScreen):
             self._forget()
         self._tick()
         if changed or not known:
-            self._keep_lifeboat()
+            self._keep_lifeboat(anew=bool(changed))
 
     def _forget(self) -> None:
         """Who answers now was asked after the locks were read, which stay; other views may be of before."""
+        self._view.forget()
         for pane in self._panes.values():
             if pane.of_server and pane.is_attached and not isinstance(pane, LocksPane):
                 pane.forget()
 
     @work(exclusive=True, group="lifeboat")
-    async def _keep_lifeboat(self) -> None:
+    async def _keep_lifeboat(self, *, anew: bool = False) -> None:
         """The operator's connection is opened before it is needed: later nobody may get in."""
         dispatcher = self._desk.dispatcher
         if dispatcher is None or self.target.read_only:
             return
         try:
-            await dispatcher.lifeboat(self.target).keep()
+            await dispatcher.lifeboat(self.target).keep(anew=anew)
         except DbdeckError as error:
             self.post_message(Told(f"the operator cannot connect: {error.message}", bad=True))
 
@@ -420,7 +432,8 @@ class MainScreen(GuidedScreen):
 
     def _mark_ledger(self) -> None:
         away = self._desk.silence or self._desk.ledger_problem is not None
-        self.query_one(TabLine).badge("audit", "(!)" if away else "")
+        for line in self.query(TabLine):  # none any more where the screen was left meanwhile
+            line.badge("audit", "(!)" if away else "")
 
     # ---- keys ---------------------------------------------------------------------------------
 

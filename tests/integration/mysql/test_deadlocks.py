@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from console.errors import Unreachable
 from console.model.deadlocks import Deadlock
 from tests.integration.mysql.conftest import Client, Crowd, a_target, until
 from tests.servers.mysql import MysqlServer
+from tests.servers.proxy import tcp_proxy
 
 DEADLOCK = 1213
 
@@ -336,3 +338,22 @@ async def test_deadlocks_of_metadata_locks_are_no_ones_of_innodb(crowd: Crowd) -
     assert history.deadlocks == before.deadlocks
     told = [note for note in history.notes if "of metadata locks" in note]
     assert len(told) == (1 if crowd.server.flavor == "mysql" else 0)
+
+
+async def test_those_of_another_server_behind_the_same_address_are_not_told(crowd: Crowd) -> None:
+    pair = await crowd.join(), await crowd.join()
+    other = await asyncio.to_thread(MysqlServer, crowd.server.flavor)
+    try:
+        async with tcp_proxy(crowd.server.host, crowd.server.port) as proxy:
+            engine = MysqlEngine(a_target(crowd.server, host=proxy.host, port=proxy.port, tls="off"))
+            await engine.deadlocks()
+            await cross(*pair, heavy=pair[0])
+            assert len(of(pair, (await engine.deadlocks()).deadlocks)) == 1
+            proxy.target = (other.host, other.port)
+            proxy.kill()
+            with contextlib.suppress(Unreachable):
+                await engine.deadlocks()
+            assert (await engine.deadlocks()).deadlocks == ()
+            await engine.close()
+    finally:
+        await asyncio.to_thread(other.close)

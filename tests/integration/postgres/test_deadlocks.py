@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -17,8 +19,9 @@ from console.engine.open import open_engine
 from console.engine.port import Engine
 from console.errors import Unreachable
 from console.model.deadlocks import Deadlock, DeadlockHistory
-from console.model.target import EngineKind, Environment, Login, Target
+from console.model.target import EngineKind, Environment, Login, Target, TlsMode
 from tests.servers import places
+from tests.servers.proxy import tcp_proxy
 
 ROLES = """
 create role watcher login in role pg_monitor;
@@ -431,3 +434,36 @@ async def test_relations_advisory_keys_and_three_in_a_ring(logging: ScratchServe
         }
         left.terminate()
         right.terminate()
+
+
+async def test_those_of_another_server_behind_the_same_address_are_not_told(
+    request: pytest.FixtureRequest,
+) -> None:
+    if "pg18" not in str(request.config.getoption("--servers")):
+        pytest.skip("pg18 is not among --servers")
+    options: dict[str, Any] = {
+        "binaries": places.postgres_binaries("pg18"),
+        "settings": SETTINGS,
+        "hba": (*LOCAL_TRUST, "host all all 127.0.0.0/8 trust"),
+        "listen": "127.0.0.1",
+    }
+    async with (
+        scratch_postgres(**options) as one,
+        scratch_postgres(**options) as other,
+        tcp_proxy("127.0.0.1", one.port) as proxy,
+    ):
+        for server in (one, other):
+            await prepare(server, *GRANTS)
+        pair = await Pair.of(one)
+        near = msgspec.structs.replace(target(one), host=proxy.host, port=proxy.port, tls=TlsMode.OFF)
+        async with open_engine(near) as engine:
+            await engine.deadlocks()
+            await pair.collide()
+            await until(engine, knows(1))
+            proxy.target = ("127.0.0.1", other.port)
+            proxy.kill()
+            with contextlib.suppress(Unreachable):
+                await engine.deadlocks()
+            assert (await engine.deadlocks()).deadlocks == ()
+            assert (await engine.deadlocks()).missed == 0
+        pair.close()
