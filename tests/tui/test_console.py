@@ -157,6 +157,8 @@ async def test_a_view_that_is_read_seldom_does_not_hide_that_the_server_hangs(
         await until(pilot, lambda: "NO ANSWER" in stage.bar)
         assert stage.main.pane.grid.stale
         hang.set()
+        await until(pilot, lambda: "live" in stage.bar)
+        assert not stage.main.pane.grid.stale, "it is as good as the head says, and its next turn is far away"
 
 
 async def test_a_view_of_the_ledger_says_that_the_ledger_is_away_though_the_server_answers(
