@@ -152,10 +152,12 @@ def test_the_plan_before_an_effect(stage: Stage, snap_compare: Any) -> None:
     assert snap_compare(stage.app, terminal_size=NARROW, run_before=settled(stage, "t"))
 
 
-def test_old_data_looks_old(stage: Stage, snap_compare: Any) -> None:
+def test_old_data_looks_old(stage: Stage, snap_compare: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def before(pilot: Pilot[Any]) -> None:
         await settled(stage)(pilot)
-        stage.pane.grid.stale = True
+        # Not by a server that hangs, whose seconds would be others each time.
+        monkeypatch.setattr(bar, "freshness", lambda *_, **__: ("NO ANSWER for 9s, data 11s old", True))
+        await until(pilot, lambda: stage.pane.grid.stale)
         await pilot.pause(0.2)
 
     assert snap_compare(stage.app, terminal_size=NARROW, run_before=before)
