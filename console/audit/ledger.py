@@ -190,6 +190,10 @@ class Ledger:
                 for entry in rows:
                     yield whole(entry)
 
+    async def moment(self) -> datetime:
+        """Now, by the clock that dates the rows. Raises AuditUnavailable."""
+        return await self._table.moment()
+
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first, and last those in journals of this machine that are
         not merged yet. Raises AuditUnavailable; LedgerFault for one, or its outcome, that cannot be read.
