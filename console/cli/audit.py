@@ -195,7 +195,7 @@ async def _unmerged(services: Services, options: VerifyOptions) -> Sequence[Unme
 
 
 async def _verify_ledger(services: Services, options: VerifyOptions) -> Verification:
-    from console.cli.checkpoint import anchored, given
+    from console.cli.checkpoint import anchored, given, unlock_anchors
 
     config = services.config()
     trusted = options.trusted or config.audit.checkpoints.trusted
@@ -204,6 +204,7 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
             "--incremental goes on from a checkpoint of a trusted key, and no key is; nothing was verified",
             "name it in audit.checkpoints.trusted, or give --trust KEY",
         )
+    await unlock_anchors(config)
     async with ledger(config, write=False) as opened:
         kept, wrong = await anchored(config, opened.id, trusted)
         points = {**kept, **given(options.anchors, trusted, opened.id)}
