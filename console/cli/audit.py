@@ -103,9 +103,9 @@ async def init(
     )
     for line in made:
         output.line(line, Tone.GOOD)
-    left = [part for part in await inspect(config.audit.url, password=password) if part.is_wrong]
-    for part in left:  # what it may not, or cannot, mend
-        if not any(part.remedy in line for line in made):
+    left = [part for part in await inspect(config.audit.url, password=password) if part.state != "as made"]
+    for part in left:  # what it may not, or cannot, mend, or see
+        if not part.remedy or not any(part.remedy in line for line in made):
             output.line(*words.part(part))
     if not made and not left:
         output.note(
