@@ -33,7 +33,8 @@ Resolve = Callable[[str], Secret]
 
 class Sifted(msgspec.Struct, frozen=True):
     """What a file holds that is evidence still (`sound`); lines that are none (`junk`: others wrote to it),
-    and that were not written to their end (`torn`: a crash or a full disk does that, and it is no fault).
+    and that were not written to their end (`torn`: a crash, a power cut or a full disk does that, and it is
+    no fault).
     """
 
     sound: list[Signed]
@@ -104,11 +105,12 @@ def sift_file(name: str) -> Sifted:
 
 
 def _sift_line(path: Path, number: int, line: bytes, found: Sifted) -> None:
-    text = line.rstrip(b"\n")
+    whole = line.rstrip(b"\n")
+    text = whole.rstrip(b"\0")  # a power cut leaves them where the end was not on the disk yet
     try:
         found.sound.append(msgspec.json.decode(text, type=Signed))
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        if not text:
+        if not whole:
             return  # where the end before it may not be read, a line begins with one of its own
         if _is_begun(text) and "truncated" in str(error):
             found.torn.append(

@@ -43,14 +43,15 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in ("changed", "missing", "foreign")
 
 
-def mended(before: Iterable[Part], after: Iterable[Part], told: Iterable[str]) -> list[str]:
+def mended(before: Iterable[Part], after: Iterable[Part] | None, told: Iterable[str]) -> list[str]:
     """What was wrong and is so no more, a line each; without what `told` names. Nothing was wrong with a
-    ledger that was not there.
+    ledger that was not there; nothing is known to be mended where nobody could look again (None), or could
+    not see the part.
     """
     parts = list(before)
-    if not any(part.kind in _STORES for part in parts):
+    if after is None or not any(part.kind in _STORES for part in parts):
         return []
-    still = {(part.kind, part.name) for part in after if part.is_wrong}
+    still = {(part.kind, part.name) for part in after if part.state != "as made"}
     said = " ".join(told)
     return [
         f"{part.kind} {part.name} as dbdeck makes it: it was {part.state}"

@@ -153,6 +153,9 @@ class NoTable:
     async def answers(self) -> NoReturn:
         raise AuditUnavailable(_OFFLINE)
 
+    async def moment(self) -> NoReturn:
+        raise AuditUnavailable(_OFFLINE)
+
     async def candidates(self) -> list[Candidate]:
         return await asyncio.to_thread(of_all, self._folder, self.ledger, self._sink)
 

@@ -48,6 +48,12 @@ GOODBYE_SECONDS: Final = 0.5
 FINISH_SECONDS = 3.0  # with the journal, whose disk may be slow
 ORPHAN_SECONDS = 2 * DEADLINE + FINISH_SECONDS  # a row and its end, where answers get lost
 _NOTHING: Final[Mapping[str, object]] = {}
+_LOSES: Final = ("receipt", "checkpoint")  # what is wrong with a ledger that lost its last rows, and no more
+_NAMES: Final = "`dbdeck audit verify` names them"
+_GO_ON: Final = (
+    "; where its last rows are lost for good (a restored backup, a promoted standby), it goes on with a new "
+    'anchor, and without the journals of these rows, which are kept: docs/audit.md, "Going on after a loss"'
+)
 _ORPHANED: Final = {
     "status": "not_applied",
     "evidence": "the run was cancelled before the action began",
@@ -189,6 +195,10 @@ class Ledger:
             async for rows in chunks:
                 for entry in rows:
                     yield whole(entry)
+
+    async def moment(self) -> datetime:
+        """Now, by the clock that dates the rows. Raises AuditUnavailable."""
+        return await self._table.moment()
 
     async def open_intents(self) -> list[OpenIntent]:
         """Intents whose end is not known, oldest first, and last those in journals of this machine that are
@@ -332,7 +342,7 @@ class Ledger:
         if found.faults:
             raise LedgerFault(
                 f"the ledger {self.sink} has {len(found.faults)} faults; no checkpoint was made",
-                "`dbdeck audit verify` names them",
+                _NAMES + (_GO_ON if all(fault.kind in _LOSES for fault in found.faults) else ""),
             )
         point = marks.next(self._table.ledger, iso(datetime.now(UTC)))
         signed = checkpoints.sign(point, private)

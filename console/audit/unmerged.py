@@ -31,6 +31,7 @@ class Unmerged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _BEHEADED: Final = "its first line, which says of which ledger it is, is spoilt"
+_OTHERS: Final = "its first line names another ledger, or another writer, than its rows"
 _NOTHING: Final = Contents(header=None, receipts=(), undecided=(), rows=(), damaged=True, beheaded=True)
 
 
@@ -42,7 +43,7 @@ def unmerged(folder: Path, ledger: UUID | None, sink: str) -> list[Unmerged]:
             writer=writer,
             rows=len(contents.undecided),
             alive=alive(folder, writer),
-            spoilt=NO_FILE if contents is _NOTHING else _BEHEADED if contents.beheaded else "",
+            spoilt=_spoilt(contents),
         )
         for path, contents in _contents(folder, GLASS, ledger, sink)
         if (writer := _writer(path, contents)) is not None and _waits(contents)
@@ -73,6 +74,14 @@ def known_ledger(folder: Path, sink: str) -> UUID | None:
         if contents.header and not contents.header.glass and contents.receipts
     ]
     return max(found)[1] if found else None
+
+
+def _spoilt(contents: Contents) -> str:
+    header = contents.header
+    if header is None or contents.beheaded:
+        return NO_FILE if contents is _NOTHING else _BEHEADED
+    theirs = any(row.writer != header.writer for row in contents.rows)
+    return _OTHERS if theirs or _said(contents) != str(header.ledger) else ""
 
 
 def _writer(path: Path, contents: Contents) -> UUID | None:

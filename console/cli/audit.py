@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -104,9 +103,9 @@ async def init(
     )
     for line in made:
         output.line(line, Tone.GOOD)
-    left = [part for part in await inspect(config.audit.url, password=password) if part.is_wrong]
-    for part in left:  # what it may not, or cannot, mend
-        if not any(part.remedy in line for line in made):
+    left = [part for part in await inspect(config.audit.url, password=password) if part.state != "as made"]
+    for part in left:  # what it may not, or cannot, mend, or see
+        if not part.remedy or not any(part.remedy in line for line in made):
             output.line(*words.part(part))
     if not made and not left:
         output.note(
@@ -196,7 +195,7 @@ async def _unmerged(services: Services, options: VerifyOptions) -> Sequence[Unme
 
 
 async def _verify_ledger(services: Services, options: VerifyOptions) -> Verification:
-    from console.cli.checkpoint import anchored, given
+    from console.cli.checkpoint import anchored, given, unlock_anchors
 
     config = services.config()
     trusted = options.trusted or config.audit.checkpoints.trusted
@@ -205,6 +204,7 @@ async def _verify_ledger(services: Services, options: VerifyOptions) -> Verifica
             "--incremental goes on from a checkpoint of a trusted key, and no key is; nothing was verified",
             "name it in audit.checkpoints.trusted, or give --trust KEY",
         )
+    await unlock_anchors(config)
     async with ledger(config, write=False) as opened:
         kept, wrong = await anchored(config, opened.id, trusted)
         points = {**kept, **given(options.anchors, trusted, opened.id)}
@@ -260,26 +260,24 @@ async def export(services: Services, name: str, form: str, above: int | None) ->
     """`form`: the plain rows, which can be verified, or lines for a log collector. `above` None: the ledger
     as it is now, for who does not go on from it.
     """
-    from console.audit.export import line_of, settled
+    from console.audit.export import exported, line_of
     from console.audit.siem import FORMATS
 
     line = FORMATS.get(form, line_of)
-    async with ledger(services.config(), write=False) as opened:
-        read = [row async for row in opened.stream(above or None)]  # 0: after none
     # Who goes on after the last one must not miss one that comes before it.
     goes_on = above is not None or form in FORMATS
-    rows, held = settled(read, above or 0, datetime.now(UTC)) if goes_on else (read, ())
+    async with ledger(services.config(), write=False) as opened:
+        rows, held = await exported(opened, line, above or 0, goes_on=goes_on)
     if held:
         output.note(
             f"dbdeck: {counted(len(held), 'row')} from {held[0].id} on are left for the next export: a row "
             "before them may be on its way still"
         )
-    lines = [line(row) for row in rows]
     if name == "-":
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{row.text}\n" for row in rows)
         return Exit.OK
-    write_over(name, "".join(f"{line}\n" for line in lines).encode())
-    output.note(f"{len(lines)} rows written to {name}")
+    write_over(name, "".join(f"{row.text}\n" for row in rows).encode())
+    output.note(f"{len(rows)} rows written to {name}")
     return Exit.OK
 
 

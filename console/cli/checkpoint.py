@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import contextlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,19 +20,19 @@ from console.errors import (
     Exit,
     LedgerFault,
     PrivilegeMissing,
+    SecretsUnavailable,
     UsageError,
 )
 from console.new_file import write_new
 from console.present import audit as words
 from console.present.table import Tone
-from console.present.units import counted
+from console.present.units import clean, counted
 from console.secrets import resolve
 
 if TYPE_CHECKING:
     from console.config import Config
 
 _TOLD = 5  # lines of an anchor that are none
-Say = Callable[[str], None]
 
 
 def keygen(name: str) -> int:
@@ -58,11 +59,12 @@ async def make(services: Services, as_json: bool) -> int:
             "the config has no audit.checkpoints.key; no checkpoint was made",
             "make one with `dbdeck audit keygen FILE`",
         )
-    await unlock(known.key, *(one.password for one in known.anchors))
+    await unlock(known.key)
+    await unlock_anchors(config)
     async with ledger(config, write=True) as opened:
         private = resolve(known.key)
         keys = (checkpoint.public_of(private), *known.trusted)
-        points, _ = await anchored(config, opened.id, keys, _nothing)  # what is odd is told by verify
+        points, _ = await anchored(config, opened.id, keys)  # its faults are verify's to count
         signed = await opened.checkpoint(private, known.trusted, points)
     kept, failed = await _anchored(config, signed)
     if as_json:
@@ -71,8 +73,10 @@ async def make(services: Services, as_json: bool) -> int:
         output.line(words.checkpoint_line(signed), Tone.GOOD)
         for name in kept:
             output.line(f"  kept by {name}", Tone.GOOD)
-    for error in failed.values():
-        output.complaint(error)
+    for name, error in failed.items():
+        output.complaint(
+            DbdeckError(f"{name}: {error.message}", error.hint) if name not in error.message else error
+        )
     if not known.anchors:
         output.note("no anchor is configured: who owns the ledger's server can still take this one away too")
     return Exit.PARTIAL if failed else Exit.OK
@@ -92,19 +96,22 @@ async def _anchored(config: Config, signed: Signed) -> tuple[list[str], dict[str
     return kept, failed
 
 
-def _nothing(_: str) -> None:
-    """Nobody is told."""
+async def unlock_anchors(config: Config) -> None:
+    """Before a ledger is open, which does not wait for a person. That a password cannot be had is told of the
+    anchor which needs it: the others are compared, and get their copies, without.
+    """
+    from console.cli.unlock import unlock
+
+    with contextlib.suppress(UsageError, SecretsUnavailable):
+        await unlock(*(one.password for one in config.audit.checkpoints.anchors))
 
 
 async def anchored(
-    config: Config, own: UUID, trusted: Collection[str], say: Say = output.note
+    config: Config, own: UUID, trusted: Collection[str]
 ) -> tuple[dict[bytes, Checkpoint], tuple[Fault, ...]]:
     """What the anchors of the config hold of it; one that cannot be read is told, and proves nothing. A line
     that is no checkpoint is a fault, and the others are compared all the same.
     """
-    from console.cli.unlock import unlock
-
-    await unlock(*(one.password for one in config.audit.checkpoints.anchors))
     found: list[Signed] = []
     faults: list[Fault] = []
     read = False
@@ -116,34 +123,35 @@ async def anchored(
                 continue
             sifted = await anchors.sift(one)
         except (AuditUnavailable, PrivilegeMissing, LedgerFault) as error:
-            say(f"dbdeck: {error.message}: not compared with it")
+            output.note(f"dbdeck: {clean(error.message)}: not compared with it")
+            continue
+        except (UsageError, SecretsUnavailable) as error:  # its password
+            output.note(f"dbdeck: {one.name}: {clean(error.message)}: not compared with it")
             continue
         read = True
         found += sifted.sound
         faults += [Fault(None, None, None, "anchor") for _ in sifted.junk]
         for bad in (*sifted.torn[:_TOLD], *(one.message for one in sifted.junk[:_TOLD])):
-            say(f"dbdeck: {bad}")
+            output.note(f"dbdeck: {bad}")
     if read and not found:
-        say("dbdeck: the anchors hold no checkpoint: nothing was compared with them")
-    return _of(own, found, trusted, say), tuple(faults)
+        output.note("dbdeck: the anchors hold no checkpoint: nothing was compared with them")
+    return _of(own, found, trusted), tuple(faults)
 
 
-def _of(
-    own: UUID, found: list[Signed], trusted: Collection[str], say: Say = output.note
-) -> dict[bytes, Checkpoint]:
+def _of(own: UUID, found: list[Signed], trusted: Collection[str]) -> dict[bytes, Checkpoint]:
     """Those of one ledger, and what else the anchors hold: a ledger that was made anew has another id, and
     what nobody trusted signed proves nothing.
     """
     points = anchors.points_of(found, own, trusted)
     strange = sum(not anchors.is_trusted(one, trusted) and anchors.is_of(one, own) for one in found)
     if strange:
-        say(
+        output.note(
             f"dbdeck: no trusted key signed {counted(strange, 'checkpoint')} of this ledger in the anchors: "
             "not compared with them"
         )
     if not points and (theirs := anchors.points_of(found, None, trusted)):
         names = ", ".join(sorted({str(point.ledger) for point in theirs.values()}))
-        say(
+        output.note(
             f"dbdeck: the anchors hold checkpoints of {names} and none of this ledger, {own}: it has had none"
             " yet, or it was made anew in place of one of them"
         )

@@ -128,8 +128,9 @@ async def test_nothing_is_signed_of_a_ledger_with_a_fault(sink: Sink) -> None:
     a, _ = await fill(sink)
     await sink.attack(BEFORE["user"][0].format(a=a.writer, entry="{entry}"))
     async with sink.open() as signer:
-        with pytest.raises(LedgerFault, match="no checkpoint was made"):
+        with pytest.raises(LedgerFault, match="no checkpoint was made") as caught:
             await signer.checkpoint(PRIVATE)
+        assert caught.value.hint == "`dbdeck audit verify` names them"
         assert await signer.entries(kinds=(Kind.CHECKPOINT,)) == []
 
 
@@ -234,6 +235,42 @@ async def test_a_ledger_that_was_put_back_gets_no_new_checkpoint(sqlite: SqliteS
     assert (await command.run("audit", "verify")).code == 11
 
 
+async def test_a_ledger_that_lost_rows_goes_on_as_it_is_told_to(sqlite: SqliteSink, tmp_path: Path) -> None:
+    """A new anchor, and the journals of what was lost in a folder of their own: both tell of it still."""
+    private, public = new_key()
+    (tmp_path / "key").write_text(private.reveal())
+    (tmp_path / "key").chmod(0o600)
+    old, new, kept = tmp_path / "old.ndjson", tmp_path / "new.ndjson", tmp_path / "kept"
+
+    def at_work(anchor: Path, journal: Path) -> Command:
+        checkpoints = {
+            "key": f"file:{tmp_path / 'key'}", "trusted": [public], "anchors": [{"file": str(anchor)}]
+        }  # fmt: skip
+        return Command(tmp_path, {}, url=sqlite.url, journal=str(journal), checkpoints=checkpoints)
+
+    command = at_work(old, sqlite.journal)
+    assert (await command.run("audit", "checkpoint")).code == 0
+    before = sqlite.path.read_bytes()
+    async with sqlite.open() as ledger:
+        await ledger.append(Kind.STEP, uuid4(), {"n": 2})
+    assert (await command.run("audit", "checkpoint")).code == 0
+    sqlite.path.write_bytes(before)
+    refused = await command.run("audit", "checkpoint")
+    assert (refused.code, "Going on after a loss" in refused.err) == (11, True), refused
+    found = (await command.run("audit", "verify", "--json")).document["faults"]
+    kept.mkdir(0o700)
+    for writer in {one["writer"] for one in found if one["kind"] == "receipt"}:
+        (sqlite.journal / f"{writer}.ndjson").rename(kept / f"{writer}.ndjson")
+    assert (await command.run("audit", "checkpoint")).code == 11, "the anchor says it, too"
+    command = at_work(new, sqlite.journal)
+    assert (await command.run("audit", "checkpoint")).code == 0
+    assert (await command.run("audit", "verify")).code == 0
+    lost = await command.run("audit", "verify", "--anchor", str(old), "--json")
+    assert (lost.code, {one["kind"] for one in lost.document["faults"]}) == (11, {"checkpoint"}), lost
+    lost = await at_work(new, kept).run("audit", "verify", "--json")
+    assert (lost.code, {one["kind"] for one in lost.document["faults"]}) == (11, {"receipt"}), lost
+
+
 async def test_an_anchor_that_proves_nothing_is_told(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Emptied, or written anew by somebody with another key: nothing is compared, and that is no "whole"."""
     path, ours = disk / "anchors.ndjson", UUID(int=7)
@@ -281,27 +318,31 @@ async def test_a_line_that_is_none_is_a_fault_and_the_others_are_compared(
     assert "line 2 of the anchor" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("left", [1, 9, 200, -1])
+@pytest.mark.parametrize("zeros", [0, 1, 4096])
+@pytest.mark.parametrize("left", [0, 1, 9, 200, -1])
 async def test_a_line_that_lost_its_end_is_told_and_the_next_stands_by_itself(
-    sqlite: SqliteSink, disk: Path, capsys: pytest.CaptureFixture[str], left: int
+    sqlite: SqliteSink, disk: Path, capsys: pytest.CaptureFixture[str], left: int, zeros: int
 ) -> None:
-    """As a crash or a full disk leaves it in a file that only grows: no fault of anybody."""
+    """As a crash, a power cut or a full disk leaves it in a file that only grows: no fault of anybody."""
     file = Anchor(file=str(disk / "anchors.ndjson"))
     path = Path(str(file.file))
     first = await marked(sqlite)
     assert await anchors.keep(file, first, sqlite.journal, nothing) == ""
     whole = path.read_bytes()
-    path.write_bytes(whole + whole[:left])
+    path.write_bytes(whole + whole[:left] + bytes(zeros))
     async with sqlite.open() as signer:
         second = await signer.checkpoint(PRIVATE)
-    assert "had lost its end" in await anchors.keep(file, second, sqlite.journal, nothing)
+    told = await anchors.keep(file, second, sqlite.journal, nothing)
+    assert ("had lost its end" in told) == (left != 0 or zeros > 0)
     known = SimpleNamespace(anchors=(file,))
     config: Any = SimpleNamespace(audit=SimpleNamespace(checkpoints=known), journal=sqlite.journal)
     async with sqlite.open(write=False) as ledger:
         found, wrong = await anchored(config, ledger.id, TRUSTED)
     assert (set(found), wrong) == ({first.digest, second.digest}, ())
     told = capsys.readouterr().err
-    assert ("line 2 of the anchor" in told and "was not written to its end" in told) == (left > 0)
+    assert ("line 2 of the anchor" in told and "was not written to its end" in told) == (
+        left > 0 or (not left and zeros > 0)
+    )
     assert given([str(path)], TRUSTED, ledger.id) == found
 
 

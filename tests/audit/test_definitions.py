@@ -9,7 +9,16 @@ from uuid import uuid4
 
 import pytest
 
-from console.audit.definitions import digest, earlier, mysql_objects, postgres_functions, postgres_traits
+from console.audit.definitions import (
+    Part,
+    State,
+    digest,
+    earlier,
+    mended,
+    mysql_objects,
+    postgres_functions,
+    postgres_traits,
+)
 from console.audit.ledger import inspect, install
 from console.audit.table.port import sql, statements
 from console.audit.table.sqlite_rows import as_made
@@ -420,6 +429,23 @@ async def test_init_makes_a_trigger_that_was_moved_again(mysql_sink: MysqlSink) 
     assert part in await wrong(mysql_sink)
     await mysql_sink.install()
     assert await wrong(mysql_sink) == {}
+
+
+def part(state: State, **over: Any) -> Part:
+    return Part(kind="trigger", name="no_change", state=state, **over)
+
+
+def test_nothing_is_called_mended_that_was_not_seen_to_be() -> None:
+    table = Part(kind="table", name="entry", state="as made")
+    before = [table, part("changed", detail="it is disabled")]
+    said = "trigger no_change as dbdeck makes it: it was changed (it is disabled)"
+    assert mended(before, [table, part("as made")], ()) == [said]
+    assert mended([table, part("foreign")], [table], ()) == [
+        "trigger no_change as dbdeck makes it: it was foreign"
+    ]
+    assert mended(before, [table, part("changed")], ()) == []
+    assert mended(before, [table, part("unknown")], ()) == []
+    assert mended(before, None, ()) == []
 
 
 TOLD = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -11,23 +12,23 @@ import msgspec
 import pytest
 
 from console.audit import chain
-from console.audit.export import line_of, settled, verify_exports
+from console.audit.export import Line, exported, line_of, settled, verify_exports
+from console.audit.marks import SETTLED
 from console.audit.record import Entry, Kind
 from console.audit.table.postgres import _APPEND
 from tests.audit.forge import Forge
 from tests.audit.forge import row as made_row
-from tests.audit.sinks import PostgresSink, SqliteSink
+from tests.audit.sinks import PostgresSink, Sink, SqliteSink
 from tests.command import Command
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def at(number: int, seconds: float) -> Entry:
-    made = Forge().append(uuid4(), {}, at=NOW - timedelta(seconds=seconds))
-    return msgspec.structs.replace(made, id=number)
+def at(number: int, seconds: float) -> Line:
+    return Line(number, NOW - timedelta(seconds=seconds), "")
 
 
-def ids(rows: list[Entry], above: int = 0) -> tuple[list[int], list[int]]:
+def ids(rows: list[Line], above: int = 0) -> tuple[list[int], list[int]]:
     whole, held = settled(rows, above, NOW)
     return [one.id for one in whole], [one.id for one in held]
 
@@ -39,6 +40,41 @@ def test_rows_behind_a_number_that_may_yet_come_wait() -> None:
     assert ids([at(8, 1)], above=6) == ([], [8])
     assert ids([at(7, 1)], above=6) == ([7], [])
     assert ids([]) == ([], [])
+
+
+class Slow:
+    """A ledger of which a row is on its way, and whose rows take longer to be read than one may take."""
+
+    def __init__(self) -> None:
+        forge = Forge()
+        made = [forge.append(uuid4(), {}, at=NOW - timedelta(seconds=9)) for _ in range(3)]
+        self.rows = [made[0], made[2]]
+        self.now = NOW
+
+    async def moment(self) -> datetime:
+        return self.now
+
+    async def stream(self, above: int | None = None) -> AsyncIterator[Entry]:
+        for one in self.rows:
+            if one.id > (above or 0):
+                yield one
+                self.now += 2 * SETTLED
+
+
+async def test_a_slow_read_lets_no_row_be_passed() -> None:
+    rows, held = await exported(Slow(), line_of, 0, goes_on=True)
+    assert ([one.id for one in rows], [one.id for one in held]) == ([1], [3])
+    rows, held = await exported(Slow(), line_of, 0, goes_on=False)
+    assert ([one.id for one in rows], list(held)) == ([1, 3], [])
+
+
+async def test_the_moment_is_by_the_clock_that_dates_the_rows(sink: Sink) -> None:
+    async with sink.open() as ledger:
+        before = await ledger.moment()
+        done = await ledger.append(Kind.NOTE, uuid4(), {})
+        after = await ledger.moment()
+    assert done.at is not None
+    assert before <= done.at <= after
 
 
 async def test_a_row_that_was_on_its_way_is_in_the_next_export(
@@ -103,6 +139,47 @@ def test_a_row_that_is_twice_in_one_export_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "twice"
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
     assert {fault.kind for fault in verify_exports([path])[0].faults} >= {"duplicate"}
+
+
+def written(path: Path, rows: list[Entry]) -> Path:
+    path.write_text("".join(f"{line_of(one)}\n" for one in rows))
+    return path
+
+
+def kinds(*paths: Path) -> list[str]:
+    return [fault.kind for fault in verify_exports(paths)[0].faults]
+
+
+def test_a_row_that_was_redacted_between_two_exports_is_one_row(tmp_path: Path) -> None:
+    forge, writer = Forge(), uuid4()
+    forge.append(writer, {"n": 1})
+    gone = forge.append(writer, {"card": 1}, kind=Kind.STEP)
+    before = written(tmp_path / "before", forge.entries)
+    forge.append(writer, {"writer": str(writer), "seq": gone.seq}, kind=Kind.REDACTION)
+    bare = msgspec.structs.replace(gone, body=None)
+    after = written(tmp_path / "after", [bare, forge.entries[2]])
+    assert kinds(before, after) == kinds(after, before) == kinds(after, before, after) == []
+    assert verify_exports([before, after])[0].rows == 3
+    uncovered = written(tmp_path / "uncovered", [bare])
+    assert kinds(before, uncovered) == ["body"]
+    other = msgspec.structs.replace(gone, body="{}")
+    changed = written(tmp_path / "changed", [forge.entries[0], other])
+    assert "body" in kinds(changed, after)
+    assert "duplicate" in kinds(before, changed, after)
+
+
+async def test_exports_without_a_row_are_no_whole_ledger(sqlite: SqliteSink, tmp_path: Path) -> None:
+    async with sqlite.open() as ledger:
+        last = await ledger.append(Kind.NOTE, uuid4(), {})
+    command = Command(tmp_path, {}, url=sqlite.url)
+    assert last.id is not None
+    whole, nothing = tmp_path / "whole", tmp_path / "nothing"
+    assert (await command.run("audit", "export", str(whole))).code == 0
+    await command.run("audit", "export", str(nothing), "--above", str(last.id + 1))
+    assert nothing.read_bytes() == b""
+    done = await command.run("audit", "verify", "--file", str(nothing), "--file", str(nothing))
+    assert (done.code, done.out, "nothing was verified" in done.err) == (2, "", True), done
+    assert (await command.run("audit", "verify", "--file", str(whole), "--file", str(nothing))).code == 0
 
 
 @pytest.mark.parametrize("number", ["²", "9" * 5000, str(2**63), "-1", "1e3"])

@@ -7,6 +7,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -94,6 +95,9 @@ class FakeTable:
         raise NotImplementedError
 
     async def redact(self, writer: UUID, seq: int) -> bool:
+        raise NotImplementedError
+
+    async def moment(self) -> datetime:
         raise NotImplementedError
 
     async def answers(self) -> bool:

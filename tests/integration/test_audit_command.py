@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -17,8 +19,10 @@ from console.audit import chain
 from console.audit.ledger import open_ledger
 from console.audit.record import Kind, iso
 from console.audit.table.port import COLUMNS
+from console.secrets import Secret
 from tests.audit.forge import entry, row
 from tests.command import Command
+from tests.vault.disks import vault_at
 
 
 @pytest.fixture
@@ -52,6 +56,33 @@ async def test_a_checkpoint_is_kept_everywhere_and_compared(signing: Command) ->
     for words in ((), ("--incremental",)):
         found = await signing.run("audit", "verify", "--json", *words)
         assert (found.code, found.document["ok"]) == (0, True), found
+
+
+@pytest.mark.parametrize("password", ["env:DBDECK_NOT_SET", "keyring:dbdeck/none", "command:/bin/false"])
+async def test_an_anchor_without_its_password_keeps_no_other_from_being_compared(
+    signing: Command, password: str
+) -> None:
+    """Nor from taking its copy: it is told each time that it was not compared."""
+    vault = vault_at(signing.folder)
+    vault.create(Secret("nobody gives it"))
+    audit = yaml.safe_load(signing.config.read_text())["audit"]
+    audit["checkpoints"]["anchors"].insert(0, {"ledger": "mysql://u@127.0.0.1:1/d", "password": password})
+    signing.write({"audit": audit, "keyring": {"vault": str(vault.path)}})
+    for number in (1, 2):
+        made = await signing.run("audit", "checkpoint", "--json")
+        assert (made.code, len(made.document["kept"]), len(made.document["failed"])) == (8, 2, 1), made
+        assert re.search("the anchor mysql://u@127.0.0.1:1/d: .*: not compared with it", made.err), made
+        assert len((signing.folder / "anchors.ndjson").read_text().splitlines()) == number
+    found = await signing.run("audit", "verify")
+    assert found.code == 0, found
+    assert re.search("the anchor mysql://u@127.0.0.1:1/d: .*: not compared with it", found.err), found
+    before = (signing.folder / "audit.db").read_bytes()
+    await signing.run("audit", "checkpoint")
+    (signing.folder / "audit.db").write_bytes(before)
+    shutil.rmtree(signing.folder / "journal")
+    refused = await signing.run("audit", "checkpoint")
+    assert (refused.code, "no checkpoint was made" in refused.err) == (11, True), refused
+    assert (await signing.run("audit", "verify")).code == 11
 
 
 async def test_a_ledger_that_was_made_anew_shows_by_its_anchors(signing: Command) -> None:

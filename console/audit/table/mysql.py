@@ -98,6 +98,7 @@ class MysqlChannel(Channel[Connection]):
 
 class MysqlTable(ServerTable[Connection]):
     describe = "select id, version, @@innodb_flush_log_at_trx_commit = 1 as durable from ledger"
+    clock = "select utc_timestamp(6) as at"
     refusal = MySQLError
 
     def __init__(self, address: ServerAddress, password: Secret | None, deadline: float) -> None:

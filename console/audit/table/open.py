@@ -77,17 +77,17 @@ async def install_table(
     before = await _looked_at(address, password, deadline)
     made = await _install(address, password, deadline, writers, auditors, redactors)
     after = await _looked_at(address, password, deadline)
-    return [*made, *mended(before, after, made)]
+    return [*made, *mended(before or (), after, made)]
 
 
 async def _looked_at(
     address: FileAddress | ServerAddress, password: Secret | None, deadline: float
-) -> list[Part]:
-    """Nothing where there is nothing yet, or where it does not let itself be looked at."""
+) -> list[Part] | None:
+    """None where there is nothing yet, or where it does not let itself be looked at."""
     try:
         return await inspect_table(address, password, deadline)
     except AuditUnavailable:
-        return []
+        return None
 
 
 async def _install(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Protocol, TypeVar
@@ -125,6 +126,9 @@ class Table(Protocol):
 
     async def redact(self, writer: UUID, seq: int) -> bool:
         """Take a row's body away, which a redaction row must have said. False: it had none any more."""
+
+    async def moment(self) -> datetime:
+        """Now, by the clock that dates the rows."""
 
     async def answers(self) -> bool:
         """True when the sink has answered; False at once where a read is under way: nothing is known."""

@@ -130,6 +130,7 @@ class PostgresChannel(Channel[Connection]):
 
 class PostgresTable(ServerTable[Connection]):
     describe = "select id, version, current_setting('fsync') = 'on' as durable from dbdeck_audit.ledger"
+    clock = "select clock_timestamp() as at"
     refusal = asyncpg.PostgresError
 
     def __init__(self, address: ServerAddress, password: Secret | None, deadline: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
 from uuid import UUID
 
@@ -30,6 +31,7 @@ class ServerTable(abc.ABC, Generic[C]):
     """Appends on one connection, reads on another, so that a long read never delays an intent."""
 
     describe: ClassVar[str]  # reads id and version of the ledger, and whether a commit is on disk
+    clock: ClassVar[str]  # reads `at`, as the procedure that appends dates a row
     refusal: ClassVar[type[Exception]]  # what the driver raises when the server says no
 
     def __init__(self, sink: str, appends: Channel[C], reads: Channel[C]) -> None:
@@ -60,6 +62,10 @@ class ServerTable(abc.ABC, Generic[C]):
             return False
         await self._read("select 1")
         return True
+
+    async def moment(self) -> datetime:
+        found: datetime = (await self._read(self.clock))[0]["at"]
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     @abc.abstractmethod
     async def find_idempotency(self, key: str) -> UUID | None: ...

@@ -14,6 +14,7 @@ import stat
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -121,6 +122,9 @@ class SqliteTable:
 
     async def redact(self, writer: UUID, seq: int) -> bool:
         return await self._ask(lambda: self._redact(writer, seq))
+
+    async def moment(self) -> datetime:
+        return datetime.now(UTC)
 
     async def answers(self) -> bool:
         await self._ask(self.path.stat)
