@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +14,7 @@ from console.errors import DbdeckError
 from console.model.backup_board import DrillBoard
 from console.model.instants import steady_now
 from console.model.overview import Outlook, Pulse, Rates, Standing, Track, by_trouble
+from console.model.reading import Reading
 from console.model.target import Target
 from console.poll import BUDGET, Feed
 
@@ -116,7 +116,7 @@ class _Look:
 
     def standing(self) -> Standing:
         reading, target, silent = self._pulse.reading, self.target, self._silent()
-        outlived = not silent and reading.problem is None and self._outlived(reading.taken_at)
+        outlived = not silent and reading.problem is None and self._outlived(reading)
         return Standing(
             name=target.name,
             engine=target.engine,
@@ -141,12 +141,12 @@ class _Look:
         why = f"numbers, slots, disk and drills, read anew: {reading.problem.message}"
         return msgspec.structs.replace(found, unknown=(*found.unknown, why))
 
-    def _outlived(self, taken_at: datetime | None) -> bool:
+    def _outlived(self, reading: Reading[Pulse]) -> bool:
         """From before a time in which nobody looked: no answer is late yet, and that one is not now."""
-        if taken_at is None:
+        if reading.taken_at is None:
             return False
-        oldest = max(_OLD_SECONDS, 2 * self._every + _SLACK_SECONDS)
-        return (steady_now() - taken_at).total_seconds() > oldest
+        oldest = max(_OLD_SECONDS, 2 * self._every + _SLACK_SECONDS) + (reading.latency_ms or 0.0) / 1000
+        return (steady_now() - reading.taken_at).total_seconds() > oldest
 
     def _silent(self) -> float:
         """Seconds without an answer, once that is longer than it should be, or the last look failed."""
