@@ -136,35 +136,38 @@ async def test_a_shell_has_its_turn_and_brings_the_console_back(tmp_path: Path, 
         assert await asyncio.wait_for(ended(master, process), 30) == 0
 
 
-async def test_nobody_is_left_behind_in_the_middle_of_an_action(
-    postgres18: PostgresServer, tmp_path: Path
-) -> None:
-    async with scene(postgres18) as shop:
-        command = on(shop, postgres18, tmp_path)
+@contextlib.asynccontextmanager
+async def in_the_middle(
+    server: PostgresServer, folder: Path
+) -> AsyncIterator[tuple[Command, int, asyncio.subprocess.Process]]:
+    """A console whose action waits for a lock that somebody holds."""
+    async with scene(server) as shop:
+        command = on(shop, server, folder)
         blocker = await shop.client("blocker")
         await blocker.run("begin")
         await blocker.run("lock table orders in access exclusive mode")
         async with console(command) as (master, process):
             await under_way(command, master)
-            os.write(master, CTRL_Z)
-            await drawn(master, b"something runs")
-            os.write(master, b"q")
-            assert await asyncio.wait_for(ended(master, process), 60) == 0
+            yield command, master, process
+
+
+async def test_nobody_is_left_behind_in_the_middle_of_an_action(
+    postgres18: PostgresServer, tmp_path: Path
+) -> None:
+    async with in_the_middle(postgres18, tmp_path) as (command, master, process):
+        os.write(master, CTRL_Z)
+        await drawn(master, b"something runs")
+        os.write(master, b"q")
+        assert await asyncio.wait_for(ended(master, process), 60) == 0
         assert await command.kinds() == ["intent", "step", "outcome"]
 
 
 async def test_what_is_under_way_is_recorded_though_nobody_can_be_told(
     postgres18: PostgresServer, tmp_path: Path
 ) -> None:
-    async with scene(postgres18) as shop:
-        command = on(shop, postgres18, tmp_path)
-        blocker = await shop.client("blocker")
-        await blocker.run("begin")
-        await blocker.run("lock table orders in access exclusive mode")
-        async with console(command) as (master, process):
-            await under_way(command, master)
-            os.close(master)
-            assert await asyncio.wait_for(process.wait(), 60) == 0
+    async with in_the_middle(postgres18, tmp_path) as (command, master, process):
+        os.close(master)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
         assert await command.kinds() == ["intent", "step", "outcome"]
 
 
