@@ -41,6 +41,7 @@ _MYSQL_STATEMENT = """
     ON e.thread_id = t.thread_id AND e.nesting_event_level = 0"""
 _MYSQL_START = """(SELECT ABS(UNIX_TIMESTAMP() - u.variable_value - %s) <= 2
   FROM performance_schema.global_status AS u WHERE u.variable_name = 'Uptime')"""
+# Seconds as the server counts them, by their turns: up to one more than have passed.
 _MYSQL_IDLE = "t.processlist_command = 'Sleep' AND t.processlist_time >= %s"
 
 _MARIADB = """
