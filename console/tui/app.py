@@ -17,6 +17,7 @@ from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.dom import DOMNode
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 
 from console.config import Config
@@ -42,6 +43,7 @@ from console.tui.screens.main import MainScreen
 from console.tui.terminal import hung_up
 from console.tui.themes import OWN
 from console.tui.tight import TightApp
+from console.tui.typed_ahead import TypedAhead
 
 if TYPE_CHECKING:
     from console.dispatch.registry import Registry
@@ -100,6 +102,7 @@ class ConsoleApp(TightApp[int]):
         self._first = first or next(iter(config.targets))
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
+        self._typed = TypedAhead(self, super().on_event)
         self._prepared = False
         self.given_keys: Mapping[str, str] = {}
         self._title_of_jobs = Title()
@@ -117,6 +120,12 @@ class ConsoleApp(TightApp[int]):
         self.set_timer(_FIRST_SECONDS, self.prepare)
         self.desk.jobs.changed, self.desk.jobs.ended = self._job_changed, self._job_ended
         self.open_target(self._first)
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._typed.take(event)
+        else:
+            await super().on_event(event)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, and the last door of all."""

@@ -1,0 +1,84 @@
+"""Keys that come in one burst, as they do over a slow line: each acts on what the one before has brought."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.events import Key, Paste
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from console.audit.record import Kind
+from console.model.target import Environment
+from console.tui.screens.confirm import ConfirmScreen
+from tests.tui.stage import Stage, shown, until
+
+
+def burst(pilot: Pilot[Any], *keys: str) -> None:
+    """All of them before any is looked at."""
+    for key in keys:
+        pilot.app.post_message(Key(key, key if len(key) == 1 else None))
+
+
+async def test_an_arrow_behind_the_key_of_a_view_moves_in_that_view(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        before = stage.pane.grid.key
+        await pilot.press("0")
+        await until(pilot, lambda: stage.main.pane is not stage.pane)
+        burst(pilot, "1", "down", "down", "t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        chosen = stage.pane.grid.key
+        assert chosen != before
+        assert [line.key for line in stage.pane.drawn].index(str(chosen)) == 2
+        asked = pilot.app.screen
+        assert isinstance(asked, ConfirmScreen)
+        await until(pilot, lambda: asked._plan is not None)
+        plan = asked._plan
+        assert plan is not None
+        assert str(plan.subject["session"]["id"]) in str(chosen)
+
+
+async def test_letters_behind_the_key_of_the_filter_are_its_text(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        entry = stage.main.query_one("#filter", Input)
+        burst(pilot, "slash", *"stock", "enter", "down")
+        await until(pilot, lambda: entry.value == "stock" and stage.pane.grid.has_focus)
+        assert pilot.app.screen is stage.main
+        assert stage.pane.needle == "stock"
+
+
+async def test_what_is_pasted_behind_a_key_goes_where_the_key_led(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        entry = stage.main.query_one("#filter", Input)
+        burst(pilot, "slash")
+        pilot.app.post_message(Paste("stock"))
+        burst(pilot, "s", "enter")
+        await until(pilot, lambda: entry.value == "stocks" and stage.pane.grid.has_focus)
+
+
+async def test_the_fields_of_a_form_are_filled_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, Environment.PROD)
+    async with shown(stage) as pilot:
+        burst(pilot, "t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        asked = pilot.app.screen
+        assert isinstance(asked, ConfirmScreen)
+        await until(pilot, lambda: asked._plan is not None)
+        burst(pilot, *"why", "enter", *"shop", "enter")
+        await until(pilot, lambda: stage.operator.sent != [])
+        (intent,) = await stage.app.desk.heard_ledger().entries(kinds=(Kind.INTENT,))
+        assert '"reason":"why"' in str(intent.body)
+
+
+async def test_a_key_whose_receiver_is_gone_keeps_none_back(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        burst(pilot, "question_mark", "q", "question_mark", "escape", "slash", *"abc", "escape", "1")
+        entry = stage.main.query_one("#filter", Input)
+        await until(pilot, lambda: pilot.app.screen is stage.main)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: pilot.app.screen is not stage.main)
+        assert entry.value in ("", "abc")
