@@ -7,8 +7,9 @@ taken for commands, an arrow would move in the view that is left.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from textual.app import App
@@ -18,14 +19,15 @@ from textual.message_pump import MessagePump
 from console.model.instants import steady_now
 
 Typed: TypeAlias = Key | Paste
-_ROUNDS: Final = 3
+_ROUNDS: Final = 2  # behind the key itself, and behind the messages that it led to
+_DRAWING_SECONDS: Final = 0.02  # belong to what the key has changed, where nothing waits
 _LOST_SECONDS: Final = 1.0
 
 
 class TypedAhead:
-    """While a key, or a message that it led to, is on its way through the app, the next one waits. A follower
-    goes behind it by the same queues, from what it was given to up to the app; what it led to may take
-    another round. A follower that is lost, as with a part of the screen that goes away, keeps nothing for long.
+    """Behind each key that is given goes a follower by the same queues, from what got the key up to the app:
+    when it has arrived, the next key is given. A follower that is lost, as with a part of the screen that
+    goes away, keeps nothing for long.
     """
 
     def __init__(self, app: App[Any], give: Callable[[Event], Awaitable[None]]) -> None:
@@ -33,40 +35,46 @@ class TypedAhead:
         self._app = app
         self._give = give
         self._waiting: deque[Typed] = deque()
+        self._settled = True
         self._receiver: MessagePump = app
-        self._follower: object = None
+        self._follower: object | None = None
         self._sent_at = steady_now()
 
     async def take(self, event: Typed) -> None:
         self._waiting.append(event)
-        lost = (steady_now() - self._sent_at).total_seconds() > _LOST_SECONDS
-        if self._follower is not None and not lost:
-            return
-        if self._settled() or lost:
+        if self._lost:
+            while self._waiting:
+                await self._give_next()
+        if self._settled:
             await self._next()
-        else:
+        elif self._follower is None:
             self._send()
 
-    async def _next(self) -> None:
-        """Give what waits, and send a follower behind it while something waits still."""
-        self._follower = None
+    @property
+    def _lost(self) -> bool:
+        return self._follower is not None and (steady_now() - self._sent_at).total_seconds() > _LOST_SECONDS
+
+    async def _give_next(self) -> None:
+        self._follower, self._settled = None, False
         event = self._waiting.popleft()
         self._receiver = self._app.focused or self._app.screen
         await self._give(event)
+
+    async def _next(self) -> None:
+        await self._give_next()
         if self._waiting:
+            self._send()
+        else:
+            asyncio.get_running_loop().call_later(_DRAWING_SECONDS, self._look_behind)
+
+    def _look_behind(self) -> None:
+        """Later, so that what the key has changed is drawn first."""
+        if not self._settled and self._follower is None:
             self._send()
 
     def _send(self) -> None:
         self._follower, self._sent_at = object(), steady_now()
         self._follow(self._follower, self._receiver, _ROUNDS)
-
-    async def _arrive(self, follower: object, rounds: int) -> None:
-        if follower is not self._follower:
-            return
-        if rounds and not self._settled():
-            self._follow(follower, self._app.focused or self._app.screen, rounds)
-        else:
-            await self._next()
 
     def _follow(self, follower: object, here: MessagePump | None, rounds: int) -> None:
         """Behind all that is in the queue here, and then above; what is no part any more leads to the app."""
@@ -76,21 +84,12 @@ class TypedAhead:
     def _up(self, follower: object, here: MessagePump, rounds: int) -> None:
         self._follow(follower, here._parent, rounds)  # noqa: SLF001 - as messages go up
 
-    def _settled(self) -> bool:
-        """Nothing is under way between the last receiver, or what has the focus now, and the app, but the
-        app's message that asks.
-        """
-        here = self._app.focused or self._app.screen
-        parts = {*_up_from(self._receiver), *_up_from(here)} - {self._app}
-        return not any(map(_under_way, parts)) and _under_way(self._app) <= 1
-
-
-def _up_from(part: MessagePump | None) -> Iterator[MessagePump]:
-    while part is not None:
-        yield part
-        part = part._parent  # noqa: SLF001 - as messages go up
-
-
-def _under_way(part: MessagePump) -> int:
-    """Messages that are in its queue or being looked at. A queue that does not tell counts as busy."""
-    return int(getattr(part._message_queue, "_unfinished_tasks", 2))  # noqa: SLF001 - it has no other door
+    async def _arrive(self, follower: object, rounds: int) -> None:
+        if follower is not self._follower:
+            return
+        if rounds:
+            self._follow(follower, self._app.focused or self._app.screen, rounds)
+            return
+        self._follower, self._settled = None, True
+        if self._waiting:
+            await self._next()

@@ -13,6 +13,7 @@ from textual.widgets import Input
 from console.audit.record import Kind
 from console.model.target import Environment
 from console.tui.screens.confirm import ConfirmScreen
+from console.tui.typed_ahead import TypedAhead
 from tests.tui.stage import Stage, shown, until
 
 
@@ -82,3 +83,26 @@ async def test_a_key_whose_receiver_is_gone_keeps_none_back(stage: Stage) -> Non
         await pilot.press("question_mark")
         await until(pilot, lambda: pilot.app.screen is not stage.main)
         assert entry.value in ("", "abc")
+
+
+async def test_a_burst_after_a_while_is_one_too(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        entry = stage.main.query_one("#filter", Input)
+        await pilot.press("down")
+        await pilot.pause(1.2)
+        for key in ("slash", *"stock", "enter"):
+            burst(pilot, key)
+            await pilot.pause(0)
+        await until(pilot, lambda: entry.value == "stock" and stage.pane.grid.has_focus)
+
+
+async def test_a_follower_that_is_lost_keeps_no_key(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shown(stage) as pilot:
+        keys = [str(line.key) for line in stage.pane.drawn]
+        monkeypatch.setattr(TypedAhead, "_up", lambda *_: None)
+        burst(pilot, "down", "down")
+        await until(pilot, lambda: stage.pane.grid.key == keys[1])
+        await pilot.pause(1.2)
+        assert stage.pane.grid.key == keys[1], "the second one waits for what does not come"
+        burst(pilot, "down")
+        await until(pilot, lambda: stage.pane.grid.key == keys[3])
