@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from actions import draft
+from actions import clusters, draft
 from actions.ladder import Rung, rungs
 from actions.limits import LONGEST_LOCK, Duration
 from actions.migrating import read_script, read_text
@@ -123,7 +123,11 @@ class ApplyMigration:
             },
             statements=(*(["begin"] if whole else []), *left, *(["commit"] if whole else [])),
             forecast=(*_forecast(found, whole, args, rehearsed), *past.forecast),
-            warnings=(*past.warnings, *_warnings(whole, args, on.server.flavor, why or nowhere(there, here))),
+            warnings=(
+                *past.warnings,
+                *_warnings(whole, args, on.server.flavor, why or nowhere(there, here)),
+                *await clusters.of_ddl(engine, on.server),
+            ),
             refusals=(f"{why}; rehearse it first, or unrehearsed=true",)
             if why and not args.unrehearsed
             else (),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from actions import draft, patience, proof
+from actions import clusters, draft, patience, proof
 from actions.fact_words import BESIDE, BUILDING, MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from actions.index_checks import check_columns, check_name, check_options, check_table
@@ -124,7 +124,7 @@ class CreateIndex(Maintenance):
             "mariadb": On(locks=BUILDING, rights="`INDEX` on the table"),
         },
         undo="drop it: the plan has the statement",
-        risk="medium with `concurrently=false`",
+        risk="medium with `concurrently=false`, high on a node of Galera, whose whole cluster waits",
     )
     Args = CreateArgs
 
@@ -137,11 +137,12 @@ class CreateIndex(Maintenance):
         there, unread = await _check(engine, server, table, name, what)
         job = create_job(server, table, name, what)
         frozen = msgspec.structs.replace(args, name=name, table=show_name(table.schema, table.name))
+        everywhere = await clusters.of_ddl(engine, server)
         made = await draft.plan(
             on,
             args,
             [job],
-            risk=Risk.MEDIUM if job.exclusive else Risk.LOW,
+            risk=Risk.HIGH if everywhere else Risk.MEDIUM if job.exclusive else Risk.LOW,
             again=msgspec.to_builtins(frozen),
             undo=_undo(server, table, name),
         )
@@ -150,7 +151,11 @@ class CreateIndex(Maintenance):
         return draft.more(
             made,
             forecast=await patience.forecast(engine, server, [job]),
-            warnings=[*(f"{one} begins with the same columns already" for one in alike), *unread],
+            warnings=[
+                *everywhere,
+                *(f"{one} begins with the same columns already" for one in alike),
+                *unread,
+            ],
             refusals=reindex_refusals(server, (), [job]),
         )
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from actions import clusters
 from actions import setting_proof as proof
 from actions import setting_statements as statements
 from actions import setting_storage as storage
@@ -115,7 +116,8 @@ class SetSetting(_Change):
 
     async def plan(self, engine: Engine, args: SetArgs) -> Plan:
         server, place, setting = await _look(engine, args)
-        return _draft(self.name, engine, server, place, setting, wanted(setting, args.value))
+        made = _draft(self.name, engine, server, place, setting, wanted(setting, args.value))
+        return await _beside_others(made, engine)
 
 
 class ResetSetting(_Change):
@@ -127,7 +129,7 @@ class ResetSetting(_Change):
 
     async def plan(self, engine: Engine, args: ResetArgs) -> Plan:
         server, place, setting = await _look(engine, args)
-        return _draft(self.name, engine, server, place, setting, None)
+        return await _beside_others(_draft(self.name, engine, server, place, setting, None), engine)
 
 
 # ---- looking -----------------------------------------------------------------------------------
@@ -187,6 +189,11 @@ async def _read(engine: Engine, name: str, place: Place) -> Setting:
 
 
 # ---- the plan ----------------------------------------------------------------------------------
+
+
+async def _beside_others(made: Plan, engine: Engine) -> Plan:
+    told = () if made.subject["same"] else await clusters.of_setting(engine, made.server)
+    return msgspec.structs.replace(made, warnings=(*made.warnings, *told))
 
 
 def _draft(

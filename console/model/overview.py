@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from console.model.blocking import BlockingTree, LockNode
+from console.model.cluster import Cluster
 from console.model.reading import Problem
 from console.model.replication import Slot
 from console.model.wraparound import Numbers
@@ -66,7 +67,8 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
 
     `work` counts transactions (by database) or statements since the server's start, `wal` bytes of WAL or
     redo log, `xid` transaction numbers; `halted` says that it has a source and does not replicate now.
-    `follows`: it is a replica. `commits`: None where no standby has to confirm any. None is not known;
+    `follows`: it is a replica. `commits`: None where no standby has to confirm any; `cluster` where it is a
+    part of none. None is not known;
     `unknown` says why, with the GRANT.
     """
 
@@ -85,6 +87,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     halted: str = ""
     follows: bool | None = None
     commits: Commits | None = None
+    cluster: Cluster | None = None
     unknown: tuple[str, ...] = ()
 
 

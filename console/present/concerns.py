@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from console.model.cluster import GALERA
 from console.model.overview import Concern, Standing, Trouble
 from console.model.reading import Problem
 from console.present.slot_concerns import slot_concerns
@@ -29,6 +30,7 @@ def concerns(standing: Standing, storm: int, unread: float) -> tuple[Concern, ..
         *_commits(standing, storm),
         *_waits(standing, storm),
         *_connections(standing),
+        *_cluster(standing),
         *_lag(standing),
         *_role(standing),
         *_numbers(standing),
@@ -117,6 +119,20 @@ def _role(standing: Standing) -> Iterator[Concern]:
     """
     if standing.source and standing.pulse is not None and standing.pulse.follows is False:
         text = f"no replica, against the config (replica_of: {standing.source}); see doctor"
+        yield Concern(trouble=Trouble.WARN, text=text)
+
+
+def _cluster(standing: Standing) -> Iterator[Concern]:
+    found = standing.pulse and standing.pulse.cluster
+    if not found:
+        return
+    if not found.joined:
+        effect = "statements are refused" if found.kind == GALERA else "it is left behind"
+        yield Concern(trouble=Trouble.BAD, text=f"no part of its {found.kind} now, {effect}: {found.state}")
+    elif not found.settled:
+        yield Concern(trouble=Trouble.WARN, text=f"{found.kind}: {found.state}")
+    elif found.members is not None and found.there is not None and found.there < found.members:
+        text = f"{found.kind}: {found.there} of {found.members} members are online"
         yield Concern(trouble=Trouble.WARN, text=text)
 
 

@@ -236,6 +236,7 @@ def _row(one: Standing) -> dict[str, Any]:
         "lag_bytes": pulse.lag_bytes,
         "halted": pulse.halted,
         "follows": pulse.follows,
+        "cluster": None if pulse.cluster is None else msgspec.to_builtins(pulse.cluster),
         "synchronous": None if pulse.commits is None else msgspec.to_builtins(pulse.commits),
         "disk_used": None if one.outlook.disk_used is None else round(one.outlook.disk_used, 4),
         "numbers": [

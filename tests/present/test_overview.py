@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.model.cluster import GALERA, GROUP, Cluster
 from console.model.overview import (
     BUCKET_SECONDS,
     BUCKETS,
@@ -77,6 +78,29 @@ def numbers(age: int, database: str = "") -> Outlook:
         (with_pulse(connections=96), Trouble.BAD, "1 of 97 connections left"),
         (with_pulse(lag_seconds=40.0, replica="db2"), Trouble.WARN, "replica db2 40s behind"),
         (with_pulse(halted="replication does not run"), Trouble.BAD, "replication does not run"),
+        (with_pulse(cluster=Cluster(kind=GALERA, state="Primary, Synced", joined=True)), Trouble.WELL, ""),
+        (
+            with_pulse(cluster=Cluster(kind=GALERA, state="non-Primary, Initialized", joined=False)),
+            Trouble.BAD,
+            "no part of its Galera now, statements are refused: non-Primary, Initialized",
+        ),
+        (
+            with_pulse(cluster=Cluster(kind=GROUP, state="ERROR", joined=False, there=0, members=1)),
+            Trouble.BAD,
+            "no part of its Group Replication now, it is left behind: ERROR",
+        ),
+        (
+            with_pulse(
+                cluster=Cluster(kind=GALERA, state="Primary, Donor/Desynced", joined=True, settled=False)
+            ),
+            Trouble.WARN,
+            "Galera: Primary, Donor/Desynced",
+        ),
+        (
+            with_pulse(cluster=Cluster(kind=GROUP, state="ONLINE", joined=True, there=2, members=3)),
+            Trouble.WARN,
+            "Group Replication: 2 of 3 members are online",
+        ),
         (
             with_pulse(commits=Commits(standbys="db2", wanted=1, there=0)),
             Trouble.WARN,

@@ -15,6 +15,7 @@ from console.errors import (
     Unreachable,
 )
 from console.model.target import Target
+from console.wire.mysql import OUTSIDE
 
 FAILURES = (MySQLError, OSError, TimeoutError)
 
@@ -31,7 +32,12 @@ _GONE = frozenset({0, 1053, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184
 LOCK_WAIT = 1205
 # ER_NOT_VALID_PASSWORD, ER_CREDENTIALS_CONTRADICT_TO_HISTORY; MariaDB says only that ALTER USER failed.
 PASSWORD_REFUSED = frozenset({1819, 3638, 1396})
+UNREADY = 1047  # ER_UNKNOWN_COM_ERROR, by which Galera refuses statements on a node outside the cluster
 INTERRUPTED = frozenset({1317, 1969, 3024})
+
+
+class OutOfCluster(Unreachable):
+    """The node answers, and refuses what reads a table, or begins a transaction."""
 
 
 def code_of(error: BaseException) -> int:
@@ -72,7 +78,8 @@ def on_read(error: BaseException, target: Target, what: str, hint: str = "") -> 
             f"{target.name}: the read of {what} ran into its limit: {text_of(error)}",
             "the server is very slow",
         )
-    return Unreachable(f"{target.name}: {what} could not be read: {text_of(error)}")
+    said = f"{target.name}: {what} could not be read: {text_of(error)}"
+    return OutOfCluster(said, OUTSIDE) if code == UNREADY else Unreachable(said)
 
 
 def on_effect(error: BaseException, target: Target, user: str) -> DbdeckError:
@@ -92,4 +99,5 @@ def on_effect(error: BaseException, target: Target, user: str) -> DbdeckError:
         return LockTimeout(f"{target.name}: the lock was not to be had in time: {text_of(error)}")
     if code_of(error) in INTERRUPTED:
         return Cancelled(f"{target.name}: the statement was cancelled: {text_of(error)}")
-    return ActionFailed(f"{target.name}: the server refused the statement: {text_of(error)}")
+    hint = OUTSIDE if code_of(error) == UNREADY else ""
+    return ActionFailed(f"{target.name}: the server refused the statement: {text_of(error)}", hint)

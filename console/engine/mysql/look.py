@@ -11,6 +11,7 @@ from console.engine.mysql import rows as to
 from console.engine.mysql import xa
 from console.engine.mysql.checks import SCHEMA_ON
 from console.engine.mysql.driver import own_ids
+from console.engine.mysql.errors import OutOfCluster
 from console.engine.mysql.link import Link
 from console.engine.mysql.locks import Clock
 from console.errors import PrivilegeMissing
@@ -117,6 +118,8 @@ async def xa_names(link: Link, identity: ServerIdentity) -> xa.Names:
         rows = await link.fetch("xa_prepared", "XA transactions")
     except PrivilegeMissing:
         return xa.names(None)
+    except OutOfCluster:  # with Galera there are none (error 1235)
+        return xa.names(())
     if not rows or identity.flavor != "mysql":
         return xa.names(rows)
     try:

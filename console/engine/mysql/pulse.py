@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.engine.mysql.checks import SCHEMA_ON
+from console.engine.mysql.cluster import galera, group
 from console.engine.mysql.graph import lock_tree
 from console.engine.mysql.link import Link
 from console.engine.mysql.load import Lag, lag
 from console.engine.mysql.look import look_at_all
 from console.errors import PrivilegeMissing
+from console.model.cluster import Cluster
 from console.model.overview import Pulse, queue_of
 
 
@@ -19,7 +21,7 @@ async def pulse(link: Link) -> Pulse:
     missing for is None, and why is told.
     """
     row = (await link.fetch("pulse", "pulse"))[0]
-    other, why = await _other_waits(link)
+    other, why, member = await _other_waits(link)
     waiting = None if other is None else int(row["waiting"] or 0) + other
     queue = None
     if waiting:
@@ -40,20 +42,21 @@ async def pulse(link: Link) -> Pulse:
         lag_seconds=behind.seconds,
         replica=behind.replica,
         halted=behind.why if behind.halted else "",
+        cluster=galera(row) or member,
         follows=None if behind.why and not (behind.halted or behind.source) else not behind.source,
         unknown=tuple(one for one in (why, _untold(behind)) if one),
     )
 
 
-async def _other_waits(link: Link) -> tuple[int | None, str]:
-    """(how many, or None with the reason). MySQL without performance_schema lists no threads at all."""
+async def _other_waits(link: Link) -> tuple[int | None, str, Cluster | None]:
+    """(how many, or None with the reason, the group). MySQL without performance_schema lists no threads."""
     try:
         row = (await link.fetch("pulse_waits", "sessions"))[0]
     except PrivilegeMissing as missing:
-        return None, f"who waits: {missing.hint}"
+        return None, f"who waits: {missing.hint}", None
     if not row["seen"]:
-        return None, f"who waits: {SCHEMA_ON}"
-    return int(row["waiting"] or 0), ""
+        return None, f"who waits: {SCHEMA_ON}", None
+    return int(row["waiting"] or 0), "", group(row)
 
 
 def _untold(behind: Lag) -> str:
