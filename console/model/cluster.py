@@ -21,3 +21,4 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     settled: bool = True  # neither catching up nor feeding another one
     there: int | None = None
     members: int | None = None
+    majority: bool = True  # without one no commit of the group goes on

@@ -129,6 +129,11 @@ def _cluster(standing: Standing) -> Iterator[Concern]:
     if not found.joined:
         effect = "statements are refused" if found.kind == GALERA else "it is left behind"
         yield Concern(trouble=Trouble.BAD, text=f"no part of its {found.kind} now, {effect}: {found.state}")
+    elif not found.majority:
+        text = (
+            f"{found.kind}: no majority is reachable, commits hang: {found.there} of {found.members} online"
+        )
+        yield Concern(trouble=Trouble.BAD, text=text)
     elif not found.settled:
         yield Concern(trouble=Trouble.WARN, text=f"{found.kind}: {found.state}")
     elif found.members is not None and found.there is not None and found.there < found.members:

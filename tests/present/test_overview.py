@@ -102,6 +102,13 @@ def numbers(age: int, database: str = "") -> Outlook:
             "Group Replication: 2 of 3 members are online",
         ),
         (
+            with_pulse(
+                cluster=Cluster(kind=GROUP, state="ONLINE", joined=True, there=1, members=3, majority=False)
+            ),
+            Trouble.BAD,
+            "Group Replication: no majority is reachable, commits hang: 1 of 3 online",
+        ),
+        (
             with_pulse(commits=Commits(standbys="db2", wanted=1, there=0)),
             Trouble.WARN,
             "commits will hang: 0 of 1 synchronous standby streams (db2)",

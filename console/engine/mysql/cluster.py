@@ -31,11 +31,14 @@ def group(row: Mapping[str, Any]) -> Cluster | None:
     state = row.get("member")
     if not state:
         return None
+    members = int(row["members"])
     return Cluster(
         kind=GROUP,
         state=state,
         joined=state in (_ONLINE, "RECOVERING"),
         settled=state == _ONLINE,
         there=int(row["members_online"]),
-        members=int(row["members"]),
+        members=members,
+        # Who is unreachable stays in the list for as long as too few are left to take it out.
+        majority=2 * int(row["members_lost"]) < members,
     )

@@ -11,7 +11,9 @@ select count(*) as seen,
          where m.member_id = @@server_uuid) as member,  --: mysql
        (select count(*) from performance_schema.replication_group_members m) as members,  --: mysql
        (select count(*) from performance_schema.replication_group_members m  --: mysql
-         where m.member_state = 'ONLINE') as members_online  --: mysql
+         where m.member_state = 'ONLINE') as members_online,  --: mysql
+       (select count(*) from performance_schema.replication_group_members m  --: mysql
+         where m.member_state = 'UNREACHABLE') as members_lost  --: mysql
        sum(case when p.state regexp '^(Waiting for .*(lock|flush)|User lock)$'  --: mariadb
                  and p.state not like '%query cache%' then 1 else 0 end) as waiting,  --: mariadb
        (select count(*) from information_schema.innodb_cmp) as allowed  --: mariadb
