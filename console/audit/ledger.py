@@ -24,7 +24,7 @@ from console.audit.journal import Header, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.merge import Merged, merge
 from console.audit.readback import NOTHING as NO_HEADS
-from console.audit.readback import read_evidence
+from console.audit.readback import of_others, read_evidence
 from console.audit.record import REDACTABLE, Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.table.open import inspect_table, install_table, open_table
 from console.audit.table.port import Candidate, Query, Table, Unreadable, in_time, whole
@@ -282,6 +282,7 @@ class Ledger:
         journals = await asyncio.to_thread(
             read_evidence, self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS
         )
+        elsewhere = await asyncio.to_thread(of_others, self.folder, self._table.ledger, self.sink)
         receipts = (receipt for journal in journals for receipt in journal.receipts)
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
@@ -293,10 +294,10 @@ class Ledger:
                 else:
                     verifier.feed(entry)
         found = verifier.finish()
-        damaged = tuple(
-            Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
-        )
-        whole = msgspec.structs.replace(found, faults=(*found.faults, *damaged))
+        damaged = {journal.header.writer for journal in journals if journal.damaged}
+        damaged |= {writer for writer in elsewhere if verifier.has_rows_of(writer)}
+        harmed = tuple(Fault(None, writer, None, "journal") for writer in sorted(damaged))
+        whole = msgspec.structs.replace(found, faults=(*found.faults, *harmed))
         if since is not None and (whole.faults or not await self._stands(since.point.floor, verifier.unread)):
             return await self._verified(checkpoints, anchored, trusted)
         return whole, verifier.marks
