@@ -17,6 +17,7 @@ from actions.jobs import jobs_of
 from actions.leftovers import made_by, perform_and_clear
 from actions.limits import WorkArgs
 from actions.names import show_name
+from actions.permitted import permitted
 from actions.table_statements import POSTGRES, IndexPlan, qualified
 from actions.tables import Maintenance
 from actions.work import perform
@@ -56,7 +57,8 @@ class Reindex(Maintenance):
     async def plan(self, engine: Engine, args: IndexArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        found, left_out = await draft.free(on, args, await choose(engine, args))
+        chosen, not_ours = await permitted(on, args, await choose(engine, args))
+        found, left_out = await draft.free(on, args, chosen)
         left = await named(engine, several(args.leftover))
         jobs = [drop_job(server, index, arg="leftover") for index in left if index.state == "invalid"]
         jobs += [reindex_job(server, index, concurrently=args.concurrently) for index in found]
@@ -72,7 +74,7 @@ class Reindex(Maintenance):
         return draft.more(
             made,
             forecast=(*await copies(engine, found), *await patience.forecast(engine, server, jobs)),
-            warnings=(*left_out, *reindex_warnings(found, args)),
+            warnings=(*left_out, *not_ours, *reindex_warnings(found, args)),
             refusals=reindex_refusals(server, found, jobs),
         )
 
