@@ -12,7 +12,7 @@ from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from actions.index_checks import check_columns, check_name, check_options, check_table
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
 from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
-from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings
+from actions.index_words import around, beside, copies, definitions, reindex_refusals, reindex_warnings
 from actions.jobs import jobs_of
 from actions.leftovers import made_by, perform_and_clear
 from actions.limits import WorkArgs
@@ -73,7 +73,11 @@ class Reindex(Maintenance):
         made = draft.with_subject(made, before=[index.number for index in await around(engine, found)])
         return draft.more(
             made,
-            forecast=(*await copies(engine, found), *await patience.forecast(engine, server, jobs)),
+            forecast=(
+                *await beside(engine, found, args),
+                *await copies(engine, found),
+                *await patience.forecast(engine, server, jobs),
+            ),
             warnings=(*left_out, *not_ours, *reindex_warnings(found, args)),
             refusals=reindex_refusals(server, found, jobs),
         )
