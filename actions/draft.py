@@ -148,8 +148,7 @@ async def free(
     Of objects that were chosen and not named, one that has to be left alone is no reason not to do the
     others. All of them where no other is left: then the plan is refused.
     """
-    named = any(getattr(args, way, None) for way in ("table", "index", "leftover", "step"))
-    if named or not objects or on.server.flavor != POSTGRES:
+    if is_named(args) or not objects or on.server.flavor != POSTGRES:
         return tuple(objects), ()
     locks = await on.engine.table_locks(tables_of(objects))
     by = {toast: in_the_way.spared(locks, toast=toast) for toast in (False, True)}
@@ -159,6 +158,11 @@ async def free(
         return tuple(objects), ()
     said = some([show_name(one.schema, one.name) for one, spared in fates if spared])
     return left, (f"left out, an autovacuum against wraparound works there, and must not be ended: {said}",)
+
+
+def is_named(args: WorkArgs) -> bool:
+    """The objects were named one by one, and not chosen by what they are."""
+    return any(getattr(args, way, None) for way in ("table", "index", "leftover", "step"))
 
 
 def _takes_toast(on: Ground, one: Table | Index | Job) -> bool:

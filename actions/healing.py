@@ -16,6 +16,7 @@ from actions.jobs import Job
 from actions.leftovers import perform_and_clear
 from actions.limits import WorkArgs
 from actions.names import Name, parse_name, show_name
+from actions.permitted import permitted
 from actions.selection import MOST
 from actions.selection import leaves as leaves_of
 from actions.table_statements import POSTGRES, VacuumOptions
@@ -96,7 +97,8 @@ class MaintainDatabase(Maintenance):
         given = (args.step,) if isinstance(args.step, str) else args.step
         steps = [read_step(one) for one in given if one]
         wanted = steps or wanted_of(server, tables, health)[: args.most]
-        jobs, left_out = await draft.free(on, args, await _jobs(engine, server, wanted))
+        chosen, not_ours = await permitted(on, args, await _jobs(engine, server, wanted))
+        jobs, left_out = await draft.free(on, args, chosen)
         made = await draft.plan(on, args, jobs, risk=self.risk, undo="nothing undoes it; nothing is lost")
         found = await engine.indexes(draft.of_names(draft.tables_of(jobs)), ()) if jobs else ()
         made = draft.with_subject(made, before=[one.number for one in found])
@@ -105,6 +107,7 @@ class MaintainDatabase(Maintenance):
             forecast=(*_reasons(wanted, jobs), *await patience.forecast(engine, server, jobs)),
             warnings=(
                 *left_out,
+                *not_ours,
                 *(await held_back.warnings(engine, jobs) if server.flavor == POSTGRES else ()),
                 *_advice(health),
             ),

@@ -8,10 +8,10 @@ from actions import draft
 from actions.index_selection import IndexArgs, is_leftover
 from actions.jobs import Job
 from actions.names import show_name
-from actions.words import largest_of
+from actions.words import largest_of, some
 from console.engine.port import Engine
 from console.model.indexes import Index
-from console.model.tables import Table
+from console.model.tables import Table, TableQuery
 from console.model.target import ServerIdentity
 from console.present.units import size
 
@@ -64,6 +64,22 @@ async def copies(engine: Engine, found: Sequence[Index]) -> tuple[str, ...]:
     disk = await engine.disk(found[0].schema, found[0].table)
     free = size(disk.free) if disk.free is not None else f"unknown: {disk.why}"
     return (f"disk needed for the copy of the largest: {largest}; free: {free}",)
+
+
+async def beside(engine: Engine, found: Sequence[Index], args: IndexArgs) -> tuple[str, ...]:
+    """REINDEX TABLE takes the index of the TOAST table along; here each index is rebuilt that is named, and
+    that one only who has USAGE on its schema may name. It is called by the number of the table (toasting.c).
+    """
+    if args.index or not found:
+        return ()
+    if not args.table:
+        return (f"not rebuilt: indexes of TOAST tables, {_BY_NAME.format('pg_toast.…')}",)
+    names = list(dict.fromkeys(("pg_toast", f"pg_toast_{one.table_number}_index") for one in found))
+    there = [show_name(one.schema, one.name) for one in await engine.indexes(TableQuery(system=True), names)]
+    return (f"not rebuilt, of TOAST: {some(there)}, {_BY_NAME.format(there[0])}",) if there else ()
+
+
+_BY_NAME = "which takes index={} and USAGE ON SCHEMA pg_toast, or REINDEX TABLE by the owner"
 
 
 def reindex_warnings(found: Sequence[Index], args: IndexArgs) -> tuple[str, ...]:

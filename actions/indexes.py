@@ -12,11 +12,12 @@ from actions.in_the_way import ACCESS_EXCLUSIVE, SHARE, SHARE_UPDATE_EXCLUSIVE
 from actions.index_checks import check_columns, check_name, check_options, check_table
 from actions.index_jobs import create_job, drop_job, made_name, reindex_job
 from actions.index_selection import IndexArgs, LeftoverArgs, choose, leftovers, named, one_table, several
-from actions.index_words import around, copies, definitions, reindex_refusals, reindex_warnings
+from actions.index_words import around, beside, copies, definitions, reindex_refusals, reindex_warnings
 from actions.jobs import jobs_of
 from actions.leftovers import made_by, perform_and_clear
 from actions.limits import WorkArgs
 from actions.names import show_name
+from actions.permitted import permitted
 from actions.table_statements import POSTGRES, IndexPlan, qualified
 from actions.tables import Maintenance
 from actions.work import perform
@@ -56,7 +57,8 @@ class Reindex(Maintenance):
     async def plan(self, engine: Engine, args: IndexArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        found, left_out = await draft.free(on, args, await choose(engine, args))
+        chosen, not_ours = await permitted(on, args, await choose(engine, args))
+        found, left_out = await draft.free(on, args, chosen)
         left = await named(engine, several(args.leftover))
         jobs = [drop_job(server, index, arg="leftover") for index in left if index.state == "invalid"]
         jobs += [reindex_job(server, index, concurrently=args.concurrently) for index in found]
@@ -71,8 +73,12 @@ class Reindex(Maintenance):
         made = draft.with_subject(made, before=[index.number for index in await around(engine, found)])
         return draft.more(
             made,
-            forecast=(*await copies(engine, found), *await patience.forecast(engine, server, jobs)),
-            warnings=(*left_out, *reindex_warnings(found, args)),
+            forecast=(
+                *await beside(engine, found, args),
+                *await copies(engine, found),
+                *await patience.forecast(engine, server, jobs),
+            ),
+            warnings=(*left_out, *not_ours, *reindex_warnings(found, args)),
             refusals=reindex_refusals(server, found, jobs),
         )
 

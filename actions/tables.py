@@ -13,6 +13,7 @@ from actions.fact_words import BESIDE, MAINTAIN, READING, REBUILDING, TO_MAINTAI
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
 from actions.index_words import revived
 from actions.jobs import Job, jobs_of
+from actions.permitted import PRIVILEGES, permitted
 from actions.selection import TableArgs, select
 from actions.table_statements import POSTGRES, VacuumOptions
 from actions.unable import able
@@ -92,7 +93,7 @@ class Maintenance:
 
     def needs(self, plan: Plan) -> tuple[Need, ...]:
         """MySQL 8.4 and newer have a privilege for keeping OPTIMIZE from the replicas."""
-        found = draft.needs(plan, ("SELECT", "INSERT"))
+        found = draft.needs(plan, PRIVILEGES)
         local = any(job.statement.sql.startswith(statements.OPTIMIZE_LOCAL) for job in jobs_of(plan))
         if not local or plan.server.flavor != "mysql" or plan.server.version_num < 80400:
             return found
@@ -129,7 +130,8 @@ class VacuumTable(TableWork):
     async def plan(self, engine: Engine, args: VacuumArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables, left_out = await draft.free(on, args, await select(engine, args))
+        chosen, not_ours = await permitted(on, args, await select(engine, args))
+        tables, left_out = await draft.free(on, args, chosen)
         options = msgspec.structs.replace(args.options, one_of_many=len(tables) > 1)
         jobs = [_vacuum_job(server, table, options) for table in tables]
         made = await draft.plan(
@@ -147,6 +149,7 @@ class VacuumTable(TableWork):
             forecast=(*_need(tables), *(await _rewrite(engine, tables) if args.full else ())),
             warnings=(
                 *left_out,
+                *not_ours,
                 *await held_back.warnings(engine, jobs),
                 *_vacuum_warnings(args, tables),
                 *(await revived(engine, tables) if args.full else ()),
@@ -175,6 +178,7 @@ class AnalyzeTable(TableWork):
         on = await draft.ground(self, engine)
         server = on.server
         chosen, unfit = able(await select(engine, args, whole=True), "ANALYZE", args)
+        chosen, not_ours = await permitted(on, args, chosen)
         tables, left_out = await draft.free(on, args, chosen)
         lock = SHARE_UPDATE_EXCLUSIVE if server.flavor == POSTGRES else READ
         many = len(tables) > 1
@@ -184,7 +188,7 @@ class AnalyzeTable(TableWork):
         return draft.more(
             made,
             forecast=_changes(tables),
-            warnings=(*left_out, *_analyze_warnings(server, tables), *unfit),
+            warnings=(*left_out, *not_ours, *_analyze_warnings(server, tables), *unfit),
         )
 
 
@@ -210,13 +214,14 @@ class OptimizeTable(TableWork):
     async def plan(self, engine: Engine, args: OptimizeArgs) -> Plan:
         on = await draft.ground(self, engine)
         server = on.server
-        tables, unfit = able(await select(engine, args), "OPTIMIZE", args)
+        chosen, unfit = able(await select(engine, args), "OPTIMIZE", args)
+        tables, not_ours = await permitted(on, args, chosen)
         jobs = [_optimize_job(server, table, replicate=args.replicate) for table in tables]
         made = await draft.plan(on, args, jobs, risk=self.risk, undo="nothing undoes it")
         return draft.more(
             made,
             forecast=(*_freed(tables), *await _rewrite(engine, tables)),
-            warnings=(*_optimize_warnings(tables, replicate=args.replicate), *unfit),
+            warnings=(*not_ours, *_optimize_warnings(tables, replicate=args.replicate), *unfit),
         )
 
 

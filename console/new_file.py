@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 import shlex
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -34,27 +36,44 @@ def write_new(name: str | Path, data: str | bytes, mode: int = 0o600) -> None:
 
 
 def write_over(name: str | Path, data: bytes) -> None:
-    """A new file, its owner's alone, in the place of one that may be there; never into what a link leads to,
-    nor into one that others have open. A pipe that somebody reads, or a terminal, is written to. Raises
-    UsageError.
+    """As `written_over`, of what is there already."""
+    with written_over(name) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def written_over(name: str | Path) -> Iterator[IO[bytes]]:
+    """A new file, its owner's alone, put in the place of one that may be there at the end of the block; never
+    into what a link leads to, nor into one that others have open. A pipe that somebody reads, or a terminal,
+    is written to at the end. After an exception nothing was written. Raises UsageError.
     """
     path = Path(name).expanduser()
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-            with _open_no_file(path) as file:
-                file.write(data)
+            with kept() as beside_it:
+                yield beside_it
+                beside_it.seek(0)
+                with _open_no_file(path) as file:
+                    file.writelines(beside_it)
             return
         beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                yield file
             beside.replace(path)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; nothing was written") from None
+
+
+def kept() -> IO[bytes]:
+    """A file without a name, for what is to be written elsewhere as a whole. Raises OSError."""
+    from tempfile import TemporaryFile
+
+    return TemporaryFile()
 
 
 def _open_no_file(path: Path) -> IO[bytes]:

@@ -36,14 +36,6 @@ def parse_line(line: bytes) -> Entry | None:
         return None
 
 
-class Line(NamedTuple):
-    """A row as it is written, and all else that is kept of it."""
-
-    id: int
-    at: datetime
-    text: str
-
-
 class Source(Protocol):
     """What is read of a ledger."""
 
@@ -52,29 +44,49 @@ class Source(Protocol):
     def stream(self, above: int | None = None) -> AsyncIterator[Entry]: ...
 
 
-async def exported(
-    source: Source, line: Callable[[Entry], str], above: int, *, goes_on: bool
-) -> tuple[Sequence[Line], Sequence[Line]]:
-    """Rows after that one, 0 for all; and, for who `goes_on` after the last of them, those that are left for
-    the next time. Raises as `Ledger.stream`.
+class Export:
+    """Lines of the rows after `above`, 0 for all, as they are read; for who `goes_on` after the last of them
+    without those that are `held` for the next time, from the row `first_held` on. `rows` and `held` count as
+    the lines go by.
     """
-    # Asked first: the rows are of the moment at which the reading begins, and that may outlast SETTLED.
-    now = await source.moment() if goes_on else None
-    read = [Line(row.id, row.at, line(row)) async for row in source.stream(above or None)]
-    return settled(read, above, now) if now else (read, ())
+
+    def __init__(self, source: Source, line: Callable[[Entry], str], above: int, *, goes_on: bool) -> None:
+        self._source = source
+        self._line = line
+        self._above = above
+        self._goes_on = goes_on
+        self.rows = 0
+        self.held = 0
+        self.first_held = 0
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Raises as `Ledger.stream`."""
+        # Asked first: the rows are of the moment at which the reading begins, and that may outlast SETTLED.
+        gate = Gate(self._above, await self._source.moment()) if self._goes_on else None
+        async for row in self._source.stream(self._above or None):
+            if gate is None or gate.passes(row.id, row.at):
+                self.rows += 1
+                yield self._line(row)
+            else:
+                self.held += 1
+                self.first_held = self.first_held or row.id
 
 
-def settled(rows: Sequence[Line], above: int, now: datetime) -> tuple[Sequence[Line], Sequence[Line]]:
-    """Rows that no other can come before any more, and those after them. A number is given to a row before it
-    is there to be read: where one is missing, it may be that of a row on its way, until SETTLED is over.
-    `now` is not after the moment that the rows are of, by the clock that dated them.
+class Gate:
+    """Lets pass what no other row can come before any more, in the order of the numbers. A number is given to
+    a row before it is there to be read: where one is missing, it may be that of a row on its way, until
+    SETTLED is over. `now` is not after the moment that the rows are of, by the clock that dated them.
     """
-    before = above
-    for place, row in enumerate(rows):
-        if row.id > before + 1 and row.at > now - SETTLED:
-            return rows[:place], rows[place:]
-        before = row.id
-    return rows, ()
+
+    def __init__(self, above: int, now: datetime) -> None:
+        self._before = above
+        self._since = now - SETTLED
+        self._shut = False
+
+    def passes(self, number: int, at: datetime) -> bool:
+        self._shut = self._shut or (number > self._before + 1 and at > self._since)
+        self._before = number
+        return not self._shut
 
 
 class Read(NamedTuple):

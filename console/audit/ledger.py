@@ -24,8 +24,9 @@ from console.audit.journal import Header, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.merge import Merged, merge
 from console.audit.readback import NOTHING as NO_HEADS
-from console.audit.readback import read_evidence
+from console.audit.readback import of_others, read_evidence
 from console.audit.record import REDACTABLE, Entry, Kind, OpenIntent, Receipt, iso
+from console.audit.silence import Silence, Tell
 from console.audit.table.open import inspect_table, install_table, open_table
 from console.audit.table.port import Candidate, Query, Table, Unreadable, in_time, whole
 from console.audit.unmerged import Unmerged, of_unmerged, unmerged
@@ -63,11 +64,15 @@ _ORPHANED: Final = {
 class Ledger:
     """One open ledger. Rows can be appended only if it was opened to write.
 
-    `notes` say what weakens its sinks: a network file system, a server without fsync.
+    `silence` tells who wants to hear that its sink has not answered yet. `notes` say what weakens its sinks:
+    a network file system, a server without fsync.
     """
 
-    def __init__(self, sink: str, journal: Path, table: Table, writer: Writer | None) -> None:
+    def __init__(
+        self, sink: str, journal: Path, table: Table, writer: Writer | None, silence: Silence | None = None
+    ) -> None:
         self.sink = sink
+        self.silence = silence or Silence(f"the ledger {sink}")
         self.notes = (*table.notes, *(writer.notes if writer else ()))
         self.folder = journal
         self._table = table
@@ -122,7 +127,8 @@ class Ledger:
         new = draft(kind, action_id, self._writing().stamped(body), parent, idempotency_key)
         task = asyncio.ensure_future(self._writing().append(new))
         try:
-            return await asyncio.shield(task)
+            with self.silence.awaited():
+                return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._adopt(task, new)
             raise
@@ -143,7 +149,8 @@ class Ledger:
         new = draft(kind, action_id, self._writing().stamped(body), parent, None)
         task = asyncio.ensure_future(self._writing().append_late(new))
         try:
-            return await asyncio.shield(task)
+            with self.silence.awaited():
+                return await asyncio.shield(task)
         except asyncio.CancelledError:
             self._adopt(task, new)
             raise
@@ -161,7 +168,8 @@ class Ledger:
 
     async def find_idempotency(self, key: str) -> UUID | None:
         """The action whose intent used this key. Raises AuditUnavailable."""
-        return await self._table.find_idempotency(key)
+        with self.silence.awaited():
+            return await self._table.find_idempotency(key)
 
     async def entries(
         self,
@@ -183,7 +191,8 @@ class Ledger:
             limit=limit, action_id=action_id, kinds=kinds, newest_first=newest_first, containing=containing,
             parent=parent,
         )  # fmt: skip
-        return await self._table.entries(wanted)
+        with self.silence.awaited():
+            return await self._table.entries(wanted)
 
     async def stream(self, above: int | None = None) -> AsyncIterator[Entry]:
         """All rows of one moment whose id is above that one, oldest first, in little memory; for exports.
@@ -206,7 +215,9 @@ class Ledger:
         """
         # Journals first: what is merged meanwhile is then in the table.
         local = await asyncio.to_thread(of_unmerged, self.folder, self._table.ledger, self.sink)
-        there = [_open_intent(found) for found in await self._table.candidates() if _is_open(found)]
+        with self.silence.awaited():
+            candidates = await self._table.candidates()
+        there = [_open_intent(found) for found in candidates if _is_open(found)]
         known = {intent.action_id for intent in there}
         left = [
             msgspec.structs.replace(_open_intent(found), unmerged=True)
@@ -282,6 +293,7 @@ class Ledger:
         journals = await asyncio.to_thread(
             read_evidence, self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS
         )
+        elsewhere = await asyncio.to_thread(of_others, self.folder, self._table.ledger, self.sink)
         receipts = (receipt for journal in journals for receipt in journal.receipts)
         verifier = Verifier(
             receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
@@ -293,10 +305,10 @@ class Ledger:
                 else:
                     verifier.feed(entry)
         found = verifier.finish()
-        damaged = tuple(
-            Fault(None, journal.header.writer, None, "journal") for journal in journals if journal.damaged
-        )
-        whole = msgspec.structs.replace(found, faults=(*found.faults, *damaged))
+        damaged = {journal.header.writer for journal in journals if journal.damaged}
+        damaged |= {writer for writer in elsewhere if verifier.has_rows_of(writer)}
+        harmed = tuple(Fault(None, writer, None, "journal") for writer in sorted(damaged))
+        whole = msgspec.structs.replace(found, faults=(*found.faults, *harmed))
         if since is not None and (whole.faults or not await self._stands(since.point.floor, verifier.unread)):
             return await self._verified(checkpoints, anchored, trusted)
         return whole, verifier.marks
@@ -358,7 +370,8 @@ class Ledger:
 
     async def approvals(self, action: UUID) -> list[Entry]:
         """Rows of the kind `approval` with this id, oldest first; also for a login that may only write."""
-        return await self._table.approvals(action)
+        with self.silence.awaited():
+            return await self._table.approvals(action)
 
     async def row(self, number: int) -> Entry:
         """By its id. Raises UsageError where there is none, AuditUnavailable."""
@@ -467,7 +480,7 @@ def _open_intent(found: Candidate) -> OpenIntent:
 
 
 @contextlib.asynccontextmanager
-async def open_ledger(
+async def open_ledger(  # noqa: PLR0913 - all but two may be left away
     url: str,
     journal: Path,
     *,
@@ -475,6 +488,7 @@ async def open_ledger(
     deadline: float = DEADLINE,
     write: bool = True,
     about: Mapping[str, object] = _NOTHING,
+    tell: Tell | None = None,
 ) -> AsyncIterator[Ledger]:
     """The ledger behind `url`, with the folder of the local journals.
 
@@ -482,19 +496,22 @@ async def open_ledger(
     `about`) that proves both sinks before anybody needs them, and a `close` row at the end. Ends of
     actions that wait in the journals of dead writers are delivered, as far as that works. A SQLite
     file is created where there is none; a server needs `install` first. `deadline` is seconds a
-    call. Raises ConfigError for a bad URL, AuditUnavailable naming the sink and the reason.
+    call. `tell` hears of an answer that is waited for, as long as the ledger is open. Raises ConfigError for
+    a bad URL, AuditUnavailable naming the sink and the reason.
     """
     address = parse_url(url)
     folder = home(journal)
+    silence = Silence(f"the ledger {address.sink}")
     async with contextlib.AsyncExitStack() as stack:
-        table = await open_table(
-            address, password, deadline, write=write, alive=lambda writer: alive(folder, writer)
-        )
-        stack.push_async_callback(table.close)
-        writer = None
-        if write:
-            writer = await _start_writer(stack, address.sink, folder, table)
-        ledger = Ledger(address.sink, folder, table, writer)
+        if tell is not None:
+            stack.enter_context(silence.heard_by(tell))
+        with silence.awaited():
+            table = await open_table(
+                address, password, deadline, write=write, alive=lambda writer: alive(folder, writer)
+            )
+            stack.push_async_callback(table.close)
+            writer = await _start_writer(stack, address.sink, folder, table) if write else None
+        ledger = Ledger(address.sink, folder, table, writer, silence)
         if writer is not None:
             await ledger.append(Kind.OPEN, writer.id, _opening(about))
             await deliver(folder, table, deadline)

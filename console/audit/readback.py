@@ -152,6 +152,26 @@ def _evidence_in(path: Path, ledger: UUID, sink: str, covered: Mapping[UUID, cha
     return Evidence(header=Header(writer=writer, ledger=ledger, sink=sink), receipts=(), damaged=True)
 
 
+def of_others(folder: Path, ledger: UUID, sink: str) -> frozenset[UUID]:
+    """Writers whose journals say that they are of another ledger, by their names and by their first lines.
+
+    Where this ledger has rows of one, its first line was changed: no writer has two ledgers. Raises
+    AuditUnavailable for a journal that cannot be read.
+    """
+    found: set[UUID | None] = set()
+    for path in in_folder(folder):
+        if is_replaced(path):
+            continue
+        try:
+            with open_journal(path) as file:
+                header = line_of(next(lines_of(file), b""))
+        except OSError as error:
+            raise unusable(path, error.strerror or str(error)) from None
+        if isinstance(header, Header) and header.ledger != ledger and header.sink != sink:
+            found |= {writer_of(path), header.writer}
+    return frozenset(one for one in found if one is not None)
+
+
 def _is_beheaded(file: IO[bytes]) -> bool:
     """Without the line that says of which ledger: it was on the disk before all others, no crash took it."""
     file.seek(0)

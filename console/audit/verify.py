@@ -163,6 +163,10 @@ class Verifier:
         """Rows that the base covers and that were not fed: so many, and no others, are below its floor."""
         return self.marks.covered - self._again
 
+    def has_rows_of(self, writer: UUID) -> bool:
+        """The ledger has some, read or covered by the base."""
+        return writer in self._base or (writer in self._lines and self._lines[writer].begun)
+
     def note(self, number: int) -> None:
         """A row that is there and is none: those after it in its chain miss it."""
         self._rows += 1

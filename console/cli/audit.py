@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
@@ -17,13 +17,14 @@ from console.audit.verify import Verification
 from console.cli import output
 from console.cli.context import Services, ledger, row_number
 from console.errors import AuditUnavailable, Exit, LedgerFault, UsageError
-from console.new_file import write_over
+from console.new_file import kept, written_over
 from console.present import audit as words
 from console.present.table import Tone
 from console.present.units import clean, counted
 
 if TYPE_CHECKING:
     from console.audit.definitions import Part
+    from console.audit.export import Export
     from console.audit.ledger import Ledger
     from console.audit.marks import Base
     from console.config import Config
@@ -260,25 +261,37 @@ async def export(services: Services, name: str, form: str, above: int | None) ->
     """`form`: the plain rows, which can be verified, or lines for a log collector. `above` None: the ledger
     as it is now, for who does not go on from it.
     """
-    from console.audit.export import exported, line_of
+    from console.audit.export import Export, line_of
     from console.audit.siem import FORMATS
 
-    line = FORMATS.get(form, line_of)
     # Who goes on after the last one must not miss one that comes before it.
     goes_on = above is not None or form in FORMATS
-    async with ledger(services.config(), write=False) as opened:
-        rows, held = await exported(opened, line, above or 0, goes_on=goes_on)
-    if held:
-        output.note(
-            f"dbdeck: {counted(len(held), 'row')} from {held[0].id} on are left for the next export: a row "
-            "before them may be on its way still"
-        )
-    if name == "-":
-        sys.stdout.writelines(f"{row.text}\n" for row in rows)
-        return Exit.OK
-    write_over(name, "".join(f"{row.text}\n" for row in rows).encode())
-    output.note(f"{len(rows)} rows written to {name}")
+    with kept() if name == "-" else written_over(name) as file:
+        async with ledger(services.config(), write=False) as opened:
+            made = Export(opened, FORMATS.get(form, line_of), above or 0, goes_on=goes_on)
+            await _fill(file, made, name)
+        if made.held:
+            output.note(
+                f"dbdeck: {counted(made.held, 'row')} from {made.first_held} on are left for the next "
+                "export: a row before them may be on its way still"
+            )
+        if name == "-":  # who reads it slowly keeps no transaction of the ledger open
+            file.seek(0)
+            sys.stdout.writelines(one.decode() for one in file)
+            return Exit.OK
+    output.note(f"{made.rows} rows written to {name}")
     return Exit.OK
+
+
+async def _fill(file: IO[bytes], made: Export, name: str) -> None:
+    """Raises UsageError where there is no room for it, and as `Ledger.stream`."""
+    try:
+        async for text in made.lines():
+            file.write(f"{text}\n".encode())
+        file.flush()
+    except OSError as error:
+        where = "a temporary file" if name == "-" else name
+        raise UsageError(f"cannot write {where}: {error.strerror}; nothing was written") from None
 
 
 async def redact(services: Services, number: int, reason: str, yes: bool) -> int:

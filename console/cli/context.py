@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -107,8 +108,19 @@ async def ledger(config: Config, *, write: bool) -> AsyncIterator[Ledger]:
 
     await unlock(config.audit.password)
     password = await asyncio.to_thread(resolve, config.audit.password) if config.audit.password else None
-    async with open_ledger(config.audit.url, config.journal, password=password, write=write) as opened:
+    async with open_ledger(
+        config.audit.url, config.journal, password=password, write=write, tell=_tell_late
+    ) as opened:
         yield opened
+
+
+def _tell_late(text: str) -> None:
+    """What is done goes on where nobody listens any more."""
+    from console.cli import output
+    from console.present.units import clean
+
+    with contextlib.suppress(OSError):
+        output.note(f"dbdeck: {clean(text)}")
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shlex
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -78,7 +79,7 @@ class Enclosure:
         self._held = held
         self._tell = tell
         self._stack = stack
-        self._served: asyncio.subprocess.Process | None = None
+        self._served: subprocess.Popen[bytes] | None = None
         self._doors: dict[tuple[str, str, str], OperatorConnection] = {}
         self._engines: dict[tuple[str, str, str], Engine] = {}
         self._fence = of
@@ -188,17 +189,26 @@ class Enclosure:
         It may not answer yet when this returns. Raises ActionFailed where it could not be started.
         """
         await self._record(argv, what, None)
+        # Without a wait, so that a cancellation finds it either not begun or known: asyncio, cancelled while
+        # it starts a program, kills that alone, and not what it has started by then.
+        self._served = self._launched(argv, log, end, self._environment(env))
+
+    def _launched(
+        self, argv: Sequence[str], log: Path, end: str, env: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
-            self._served = await asyncio.create_subprocess_exec(
-                *(fence.mute() if self.closed else ()),
-                *fence.wrapped(self.account, self._fence, end=end),
-                *argv,
-                stdin=asyncio.subprocess.DEVNULL,
+            return subprocess.Popen(  # noqa: S603 - no shell
+                [
+                    *(fence.mute() if self.closed else ()),
+                    *fence.wrapped(self.account, self._fence, end=end),
+                    *argv,
+                ],
+                stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=descriptor,
                 cwd="/",
-                env={**programs.clean_environment(), **self._environment(env)},
+                env={**programs.clean_environment(), **env},
                 start_new_session=True,
                 umask=0o077,
             )
@@ -210,7 +220,7 @@ class Enclosure:
     @property
     def serving(self) -> bool:
         """Whether the server's process is there; not whether it answers."""
-        return self._served is not None and self._served.returncode is None
+        return self._served is not None and self._served.poll() is None
 
     async def answering(self, target: Target, log: Path, seconds: float = START_SECONDS) -> None:
         """Wait until it answers. Raises ActionFailed with the end of its log where it does not."""
@@ -234,16 +244,16 @@ class Enclosure:
         """End the server by a signal, and at once where it does not heed it: nothing of it is to be kept."""
         await self._hang_up()
         served, self._served = self._served, None
-        if served is None or served.returncode is not None:
+        if served is None or served.poll() is not None:
             return
         if number != signal.SIGKILL:
             for pid in _inner(served.pid) if self._fence.apart else [served.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(programs.TERM_SECONDS):
-                    await served.wait()
-        await programs.end(served, signal.SIGKILL)
+            await _gone(served)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(served.pid, signal.SIGKILL)
+        await _gone(served)
 
     # ---- its data ---------------------------------------------------------------------------------
 
@@ -268,6 +278,14 @@ class Enclosure:
         self._doors.clear()
         self._engines.clear()
         await self._stack.aclose()
+
+
+async def _gone(served: subprocess.Popen[bytes]) -> None:
+    """When it has ended, or has had its time to."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(programs.TERM_SECONDS):
+            while served.poll() is None:  # noqa: ASYNC110 - nothing else tells
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 def _inner(pid: int) -> list[int]:

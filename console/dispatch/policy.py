@@ -252,9 +252,18 @@ def _family(action: str) -> str:
 
 
 def frozen_by(plan: Plan, unsettled: Sequence[Mapping[str, object]]) -> Refusal | None:
-    """An earlier action of the same class on this target whose end nobody knows."""
+    """An earlier action of the same class on this target whose end nobody knows, or one that may be: without
+    a text nobody can tell.
+    """
     family = _family(plan.action)
     for body in unsettled:
+        if not body:
+            return Refusal(
+                "an earlier action has no known outcome, and the text that told which and where is gone, "
+                "so everything is frozen",
+                "settle it first: `dbdeck audit open` has its id, "
+                "`dbdeck audit reconcile --action ID --as … --reason TEXT`",
+            )
         action = str(body.get("action", ""))
         if body.get("target") == plan.target and _family(action) == family:
             return Refusal(

@@ -360,12 +360,15 @@ def open_intent(intent: OpenIntent) -> dict[str, Any]:
     }
 
 
+_NO_TEXT = "an action whose text is gone"
+
+
 def open_line(intent: OpenIntent) -> str:
     """`action on target since when: running | end unknown`."""
     running = intent.alive and intent.outcome is None
+    what = f"{intent.body.get('action')} on {intent.body.get('target')}" if intent.body else _NO_TEXT
     return clean(
-        f"{intent.body.get('action')} on {intent.body.get('target')} since "
-        f"{intent.at:%Y-%m-%d %H:%M:%S} UTC by {intent.body.get('operator')}: "
+        f"{what} since {intent.at:%Y-%m-%d %H:%M:%S} UTC by {intent.body.get('operator')}: "
         f"{'running now' if running else 'its end is not known'} ({intent.action_id})"
         f"{', in a break-glass that is not merged' if intent.unmerged else ''}"
     )

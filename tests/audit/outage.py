@@ -27,8 +27,7 @@ async def outage(sink: Sink, how: str = "dropped") -> AsyncIterator[None]:
     if how == "stopped" and isinstance(sink, PostgresSink | MysqlSink):
         pids = _processes(sink)
         try:
-            for pid in pids:
-                _send(pid, signal.SIGSTOP)
+            await _stop(pids)
             yield
         finally:
             for pid in pids:
@@ -53,6 +52,23 @@ def _send(pid: int, number: signal.Signals) -> None:
     """To a child of the server, which may have ended meanwhile."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+async def _stop(pids: list[int]) -> None:
+    """On a busy machine the last thread stops some time after the signal was sent."""
+    for pid in pids:
+        _send(pid, signal.SIGSTOP)
+    while not all(map(_stands, pids)):
+        await asyncio.sleep(0.01)
+
+
+def _stands(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        states = [
+            one.read_text().rpartition(")")[2].split()[0] for one in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+        return set(states) <= set("TtZX")
+    return True
 
 
 def _processes(sink: PostgresSink | MysqlSink) -> list[int]:

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from console.audit import chain
-from console.audit.export import Line, exported, line_of, settled, verify_exports
+from console.audit.export import Export, Gate, line_of, verify_exports
 from console.audit.marks import SETTLED
 from console.audit.record import Entry, Kind
 from console.audit.table.postgres import _APPEND
+from console.errors import Exit
 from tests.audit.forge import Forge
 from tests.audit.forge import row as made_row
 from tests.audit.sinks import PostgresSink, Sink, SqliteSink
@@ -24,13 +25,14 @@ from tests.command import Command
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def at(number: int, seconds: float) -> Line:
-    return Line(number, NOW - timedelta(seconds=seconds), "")
+def at(number: int, seconds: float) -> tuple[int, datetime]:
+    return number, NOW - timedelta(seconds=seconds)
 
 
-def ids(rows: list[Line], above: int = 0) -> tuple[list[int], list[int]]:
-    whole, held = settled(rows, above, NOW)
-    return [one.id for one in whole], [one.id for one in held]
+def ids(rows: list[tuple[int, datetime]], above: int = 0) -> tuple[list[int], list[int]]:
+    gate = Gate(above, NOW)
+    fates = [(number, gate.passes(number, when)) for number, when in rows]
+    return [one for one, passed in fates if passed], [one for one, passed in fates if not passed]
 
 
 def test_rows_behind_a_number_that_may_yet_come_wait() -> None:
@@ -62,10 +64,12 @@ class Slow:
 
 
 async def test_a_slow_read_lets_no_row_be_passed() -> None:
-    rows, held = await exported(Slow(), line_of, 0, goes_on=True)
-    assert ([one.id for one in rows], [one.id for one in held]) == ([1], [3])
-    rows, held = await exported(Slow(), line_of, 0, goes_on=False)
-    assert ([one.id for one in rows], list(held)) == ([1, 3], [])
+    first = Export(Slow(), line_of, 0, goes_on=True)
+    assert len([one async for one in first.lines()]) == 1
+    assert (first.rows, first.held, first.first_held) == (1, 1, 3)
+    whole = Export(Slow(), line_of, 0, goes_on=False)
+    assert len([one async for one in whole.lines()]) == 2
+    assert (whole.rows, whole.held) == (2, 0)
 
 
 async def test_the_moment_is_by_the_clock_that_dates_the_rows(sink: Sink) -> None:
@@ -218,3 +222,28 @@ async def test_no_text_of_a_row_looks_like_a_line_of_ours(sqlite: SqliteSink, tm
         for line in (done.out + done.err).splitlines():
             assert line.isprintable(), (words, line)
             assert not line.startswith("10 rows"), words
+
+
+async def test_an_export_that_breaks_off_leaves_the_file_as_it_was(
+    sqlite: SqliteSink, tmp_path: Path
+) -> None:
+    """Its rows are written as they are read, into a file beside it."""
+    async with sqlite.open() as ledger:
+        await ledger.append(Kind.NOTE, uuid4(), {"n": 1})
+        await ledger.append(Kind.NOTE, uuid4(), {"n": 2})
+    await sqlite.attack("update entry set at = 'no time' where body like '%2%'")
+    command = Command(tmp_path, {}, url=sqlite.url)
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "ledger.ndjson").write_text("as it was\n")
+    for name in (str(folder / "ledger.ndjson"), "-"):
+        done = await command.run("audit", "export", name)
+        assert (done.code, done.out) == (Exit.LEDGER_FAULT, ""), done
+    assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("ledger.ndjson", "as it was\n")]
+
+
+async def test_an_export_without_room_is_told(sqlite: SqliteSink, tmp_path: Path) -> None:
+    async with sqlite.open() as ledger:
+        await ledger.append(Kind.NOTE, uuid4(), {"n": 1})
+    done = await Command(tmp_path, {}, url=sqlite.url).run("audit", "export", "/dev/full")
+    assert (done.code, "No space left" in done.err) == (Exit.USAGE, True), done

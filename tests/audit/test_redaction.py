@@ -169,3 +169,36 @@ async def test_a_redaction_by_hand_hides_no_break_glass(sink: Sink) -> None:
         assert await ledger._table.redact(begin.writer, begin.seq)
         found = await ledger.verify()
         assert [(one.id, one.kind) for one in found.faults] == [(begin.id, "body")]
+
+
+@pytest.mark.parametrize("kind", [Kind.INTENT, Kind.STEP, Kind.OUTCOME])
+async def test_a_redaction_by_hand_ends_no_freeze(sink: Sink, kind: Kind) -> None:
+    """By the text of an outcome that is `unknown`, and of the intent, what is frozen is told."""
+    await permitted(sink)
+    async with sink.open() as ledger:
+        await ledger.append(Kind.INTENT, action := uuid4(), {"action": "index.drop", "target": "shop"})
+        await ledger.append(Kind.STEP, action, {"n": 1})
+        await ledger.append(Kind.OUTCOME, action, {"status": "unknown"})
+        (row,) = await ledger.entries(action_id=action, kinds=(kind,))
+        await ledger.append(Kind.REDACTION, action, {"writer": str(row.writer), "seq": row.seq})
+        with pytest.raises(AuditUnavailable):
+            await ledger._table.redact(row.writer, row.seq)
+        (left,) = await ledger.open_intents()
+        assert (left.action_id, left.body, left.outcome) == (
+            action, {"action": "index.drop", "target": "shop"}, "unknown",
+        )  # fmt: skip
+        await ledger.append(Kind.RESOLVED, action, {"status": "applied"})
+        assert await ledger._table.redact(row.writer, row.seq)
+        assert await ledger.open_intents() == []
+
+
+async def test_an_end_that_is_known_may_tell_of_something_unknown(sink: Sink) -> None:
+    await permitted(sink)
+    async with sink.open() as ledger:
+        await ledger.append(Kind.INTENT, action := uuid4(), {"reason": CANARY})
+        seen = {"evidence": {"status": "unknown", "said": CANARY}, "status": "applied"}
+        await ledger.append(Kind.OUTCOME, action, seen)
+        for row in await ledger.entries(action_id=action):
+            await ledger.redact(row, "why", "ann")
+        assert CANARY not in await bodies(ledger)
+        assert (await ledger.verify()).faults == ()

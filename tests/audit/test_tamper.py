@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from console.audit.ledger import Ledger
 from console.audit.record import Kind
-from tests.audit.sinks import MysqlSink, Sink
+from tests.audit.sinks import MysqlSink, Sink, SqliteSink
 
 ONE = "where kind = 'step' and seq = 3 and writer = '{a}'"
 # Under another writer, whom its link does not fit.
@@ -117,3 +118,24 @@ async def test_a_damaged_journal_is_told(sqlite: Sink) -> None:
     path = sqlite.journal / f"{a.writer}.ndjson"
     path.write_text(path.read_text().replace('"kind":"step"', '"kind":"note"', 1))
     assert await faults(sqlite, sqlite.journal) == {"journal"}
+
+
+async def test_a_journal_that_was_given_to_another_ledger_is_told(sink: Sink, disk: Path) -> None:
+    """Its receipts were missed by nobody, and the rows that they prove could be taken away."""
+    a, _ = await fill(sink)
+    path = sink.journal / f"{a.writer}.ndjson"
+    header, rest = path.read_text().split("\n", 1)
+    said = msgspec.json.decode(header)
+    said["journal"] |= {"ledger": str(uuid4()), "sink": "sqlite:///elsewhere.db"}
+    path.write_bytes(msgspec.json.encode(said) + b"\n" + rest.encode())
+    assert await faults(sink, sink.journal) == {"journal"}
+
+
+async def test_ledgers_that_share_a_folder_of_journals_are_whole(sqlite: SqliteSink, disk: Path) -> None:
+    other = SqliteSink(disk / "other.db", sqlite.journal)
+    await fill(sqlite)
+    await fill(other)
+    moved = SqliteSink(disk / "moved.db", sqlite.journal)
+    sqlite.path.rename(moved.path)
+    assert await faults(moved, sqlite.journal) == set()
+    assert await faults(other, sqlite.journal) == set()

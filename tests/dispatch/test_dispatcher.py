@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ from console.errors import (
 from console.model.policy import Deny, Policy
 from console.model.sessions import Protection, State
 from console.model.target import Environment
-from console.present.audit import body
+from console.present.audit import body, open_line
 from tests.fakes import IDENTITY, NOW, STARTED, TARGET, ScriptedEngine, ScriptedOperator, storm
 
 APPROVAL = Approval(reason="checkout left its transaction open")
@@ -326,6 +328,22 @@ async def test_an_unknown_outcome_freezes_its_family_on_the_target(bench: Bench)
     with pytest.raises(Refused, match="no known outcome") as refused:
         await bench.run(plan)
     assert "reconcile" in refused.value.hint
+
+
+async def test_an_open_intent_without_its_text_freezes_everything(bench: Bench) -> None:
+    """Nobody can tell any more which action it is, nor of which target."""
+    bench.operator.ends = None
+    run = await bench.run(await bench.plan())
+    with closing(sqlite3.connect(bench.ledger.sink.removeprefix("sqlite://"))) as connection:
+        connection.execute("drop trigger entry_no_update")
+        connection.execute("update entry set body = null where kind = 'intent'")
+        connection.commit()
+    with pytest.raises(Refused, match="the text that told which and where is gone") as refused:
+        await bench.run(await bench.plan())
+    assert "audit open" in refused.value.hint
+    (left,) = await bench.ledger.open_intents()
+    assert left.action_id == run.action_id
+    assert open_line(left).startswith("an action whose text is gone since ")
 
 
 async def test_an_idempotency_key_runs_once(bench: Bench) -> None:

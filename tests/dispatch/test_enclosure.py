@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -96,6 +98,7 @@ async def test_what_is_not_recorded_does_not_run(tmp_path: Path) -> None:
 _DIES = """
 import asyncio, sys
 from pathlib import Path
+from uuid import uuid4
 from console.dispatch.enclosure import POSTGRES, Work, enclosure
 
 async def record(shown, timeout): pass
@@ -188,3 +191,35 @@ async def test_a_link_out_of_it_is_found_wherever_it_is() -> None:
         assert made.way_out() is None
         (folder / "16384").symlink_to("/tmp")
         assert made.way_out() == Path("data/base/16384")
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("rounds", range(1, 12))
+async def test_a_server_that_is_cancelled_while_it_starts_leaves_nobody(rounds: int, apart: bool) -> None:
+    """After so many rounds of the loop: asyncio kills what it starts alone, and not what that has started."""
+    mark = f"300.{uuid4().int % 10**9:09}"
+    async with enclosure(POSTGRES, Path("/tmp"), Told(), closed=False) as made:
+        made._fence = fence.Fence(closed=False, apart=apart)
+        log = made.folder("run") / "log"
+        argv = ["/bin/sh", "-c", f"sleep {mark} & wait"]
+        task = asyncio.create_task(made.serve(argv, "a server", log=log, end="QUIT"))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+            time.sleep(0.02)  # it goes on while we do not
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            async with asyncio.timeout(20):
+                await task
+    async with asyncio.timeout(20):
+        while running(mark):
+            await asyncio.sleep(0.05)
+
+
+def running(mark: str) -> list[int]:
+    """Processes with this word among theirs."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (place / "cmdline").read_bytes():
+                found.append(int(place.name))
+    return found

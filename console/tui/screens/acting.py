@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -265,7 +266,9 @@ class ActingScreen(Screen[None]):
             dispatcher = self._desk.acts()
             running = self._desk.start(dispatcher.apply(plan, self._engine, approval, watch=watch), watch)
             running.add_done_callback(partial(self._ended, job))
-            return await asyncio.shield(running)
+            ledger = self._desk.ledger
+            with ledger.silence.heard_by(telling) if ledger is not None else nullcontext():
+                return await asyncio.shield(running)
 
         try:
             return await self._unlocking(run)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -262,3 +263,31 @@ async def test_an_engine_without_the_statement_is_left_out_and_never_called_done
         (said,) = [one for one in plan.warnings if "left out" in one]
         assert "hot (MEMORY)" in said
         assert "log (CSV)" in said
+
+
+async def test_what_the_operator_may_not_maintain_is_left_out_and_the_rest_is_done(
+    mysql: MysqlServer, shop: Scene, tmp_path: Path
+) -> None:
+    apart = f"apart_{uuid4().hex[:8]}"
+    me = f"{MAINTAINER}@'%'"
+    await superuser(
+        mysql, f"create database {apart}", f"create table {apart}.ours (id int primary key)",
+        f"create table {apart}.theirs (id int primary key)", f"grant select, insert on {apart}.ours to {me}",
+        f"grant select on {apart}.theirs to {me}",
+    )  # fmt: skip
+    try:
+        both = {"monitor": login(MAINTAINER), "operator": login(MAINTAINER)}
+        async with desk_on(mysql, tmp_path, database=shop.database, **both) as desk:
+            plan = await desk.plan("table.analyze", schema=apart)
+            (out,) = [one for one in plan.warnings if one.startswith("left out, ")]
+            assert f"GRANT INSERT ON `{apart}`.`theirs` TO" in out
+            run = await desk.apply(plan)
+            assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+            assert run.statements == (f"analyze local table `{apart}`.`ours`",)
+    finally:
+        await superuser(
+            mysql,
+            f"revoke select, insert on {apart}.ours from {me}",
+            f"revoke select on {apart}.theirs from {me}",
+            f"drop database {apart}",
+        )

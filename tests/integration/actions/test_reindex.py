@@ -495,3 +495,26 @@ async def test_what_others_left_since_the_plan_is_not_touched(
     with pytest.raises(UsageError, match="already"):
         await desk.apply(made)
     assert "twice" in await indexes(desk, shop.database)
+
+
+async def test_the_index_of_a_toast_table_is_told_and_rebuilt_where_it_is_named(
+    desk: Desk, shop: Scene
+) -> None:
+    """REINDEX TABLE takes it along; one index after the other, it is one more that has to be named."""
+    setup = await shop.client("setup")
+    await setup.run("create table letters (id int primary key, words text)")
+    before = await desk.plan("index.reindex", table="letters")
+    assert len(before.statements) == 1
+    (said,) = [one for one in before.forecast if "TOAST" in one]
+    name = said.partition("index=")[2].partition(" ")[0]
+    assert name.startswith("pg_toast.pg_toast_")
+    assert (await desk.run("index.reindex", table="letters")).exit is Exit.OK
+    with pytest.raises(Refused, match='USAGE ON SCHEMA "pg_toast"'):
+        await desk.run("index.reindex", index=name)
+    grant = f"grant usage on schema pg_toast to {MAINTAINER}"
+    await desk.as_superuser(grant, database=shop.database)
+    run = await desk.run("index.reindex", index=name)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+    assert run.statements[0].startswith('reindex index concurrently "pg_toast"."pg_toast_')
+    assert not any("TOAST" in one for one in (await desk.plan("index.reindex", table="orders")).forecast)
+    assert any("TOAST" in one for one in (await desk.plan("index.reindex", all=True)).forecast)

@@ -458,3 +458,62 @@ async def test_who_works_on_the_toast_table_holds_a_vacuum_up(
         # A vacuum does not look whether its client is there: it would go on for minutes.
         await desk.as_superuser(f"select pg_terminate_backend({admin.get_server_pid()})")
         await asyncio.gather(slow, return_exceptions=True)
+
+
+async def in_other_hands(desk: Desk, shop: Scene) -> None:
+    """Two tables that the operator may not maintain, beside the application's, all in need of statistics."""
+    setup = await shop.client("setup")
+    await setup.run("create table items as select g as id from generate_series(1, 3000) g")
+    await desk.as_superuser(
+        "create table invoices as select g as id from generate_series(1, 3000) g",
+        "create index on invoices (id)",
+        "create schema books",
+        "create table books.entries as select g as id from generate_series(1, 3000) g",
+        "create index on books.entries (id)",
+        f"alter database {shop.database} owner to current_user",
+        "select pg_stat_force_next_flush()",
+        database=shop.database,
+    )
+    await setup.run("select pg_stat_force_next_flush()")
+
+
+@pytest.mark.parametrize(
+    ("action", "given"),
+    [
+        ("database.maintain", {}),
+        ("table.analyze", {"all": True}),
+        ("table.vacuum", {"all": True}),
+        ("index.reindex", {"all": True}),
+    ],
+)
+async def test_what_the_operator_may_not_maintain_is_left_out_and_the_rest_is_done(
+    desk: Desk, shop: Scene, action: str, given: dict[str, Any]
+) -> None:
+    await in_other_hands(desk, shop)
+    plan = await desk.plan(action, **given)
+    (out,) = [one for one in plan.warnings if one.startswith("left out, ")]
+    assert "public.invoices" in out
+    assert "books.entries" in out
+    assert f'GRANT USAGE ON SCHEMA "books" TO {MAINTAINER}' in out, "what would change it is told"
+    assert not any("invoices" in one or "entries" in one for one in plan.statements)
+    run = await desk.apply(plan)
+    assert (run.exit, run.effect) == (Exit.OK, "applied"), run
+    again = await desk.plan(action, **plan.args)
+    assert again.statements == plan.statements
+    assert not any(one.startswith("left out") for one in again.warnings)
+
+
+async def test_a_table_that_is_named_is_not_left_out(desk: Desk, shop: Scene) -> None:
+    await in_other_hands(desk, shop)
+    plan = await desk.plan("table.analyze", table=["invoices", "items"])
+    assert [one for one in plan.statements if "invoices" in one]
+    with pytest.raises(Refused, match=f"{MAINTAINER} may not: .*invoices"):
+        await desk.apply(plan)
+
+
+async def test_where_nothing_may_be_maintained_the_plan_says_so(desk: Desk, shop: Scene) -> None:
+    await in_other_hands(desk, shop)
+    plan = await desk.plan("table.vacuum", schema="books")
+    assert "without it nothing will be executed" in plan.warnings[0]
+    with pytest.raises(Refused, match="may not"):
+        await desk.apply(plan)

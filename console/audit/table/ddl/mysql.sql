@@ -56,6 +56,19 @@ begin
     then
         signal sqlstate '45000' set message_text = 'the ledger is append-only (UPDATE)';
     end if;
+    -- By its texts an action without a known end is found, and freezes what it is at.
+    if exists (select 1 from entry i where i.action_id = old.action_id and i.kind = 'intent')
+        and not exists (select 1 from entry r where r.action_id = old.action_id and r.kind = 'resolved')
+        and not exists (
+            select 1 from entry o
+            where o.action_id = old.action_id and o.kind = 'outcome'
+              and case when o.body like '%"status":"unknown"%'
+                       then coalesce(json_unquote(json_extract(o.body, '$.status')), 'unknown') <> 'unknown'
+                       else true end)
+    then
+        signal sqlstate '45000'
+            set message_text = 'the end of this action is not known: its texts stay until it is settled';
+    end if;
 end
 -- next
 create trigger entry_no_delete before delete on entry for each row

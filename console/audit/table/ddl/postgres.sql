@@ -217,6 +217,20 @@ begin
             where r.action_id = old.action_id and r.kind = 'redaction'
               and r.body::jsonb ->> 'writer' = old.writer::text and r.body::jsonb ->> 'seq' = old.seq::text)
         then
+            -- By its texts an action without a known end is found, and freezes what it is at.
+            if exists (
+                    select from dbdeck_audit.entry i where i.action_id = old.action_id and i.kind = 'intent')
+                and not exists (
+                    select from dbdeck_audit.entry r where r.action_id = old.action_id and r.kind = 'resolved')
+                and not exists (
+                    select from dbdeck_audit.entry o
+                    where o.action_id = old.action_id and o.kind = 'outcome'
+                      and case when o.body like '%"status":"unknown"%'
+                               then o.body::json ->> 'status' <> 'unknown' else true end)
+            then
+                raise exception 'the end of this action is not known: its texts stay until it is settled'
+                    using errcode = 'AU009';
+            end if;
             return new;
         end if;
     end if;

@@ -27,7 +27,7 @@ create table if not exists entry (
 create unique index if not exists entry_one_intent on entry (action_id) where kind = 'intent';
 create unique index if not exists entry_one_outcome on entry (action_id) where kind = 'outcome';
 create index if not exists entry_action on entry (action_id, kind);
--- The body alone may go, and only where a redaction of the row is recorded.
+-- The body alone may go, and only where a redaction of the row is recorded and the end of its action is known.
 create trigger if not exists entry_no_update before update on entry
 when not (
     new.body is null and old.body is not null
@@ -40,6 +40,14 @@ when not (
         select 1 from entry r
         where r.action_id = old.action_id and r.kind = 'redaction'
           and json_extract(r.body, '$.writer') = old.writer and json_extract(r.body, '$.seq') = old.seq)
+    -- By its texts an action without a known end is found, and freezes what it is at: they stay.
+    and (not exists (select 1 from entry i where i.action_id = old.action_id and i.kind = 'intent')
+        or exists (select 1 from entry r where r.action_id = old.action_id and r.kind = 'resolved')
+        or exists (
+            select 1 from entry o
+            where o.action_id = old.action_id and o.kind = 'outcome'
+              and case when o.body like '%"status":"unknown"%'
+                       then json_extract(o.body, '$.status') <> 'unknown' else 1 end))
 ) begin
     select raise(abort, 'the ledger is append-only (UPDATE)');
 end;
