@@ -109,6 +109,38 @@ async def test_postgres_refuses_a_row_that_does_not_fit(postgres_sink: PostgresS
         await connection.close()
 
 
+def hexed(of: Row) -> tuple[Any, ...]:
+    body = (of.body or "").encode()
+    names = (str(of.writer), of.seq, of.kind, str(of.action_id), None, None)
+    return (*names, body.hex(), of.prev.hex(), of.link.hex())
+
+
+async def test_mysql_refuses_a_row_that_does_not_fit(mysql_sink: MysqlSink) -> None:
+    """And answers one that it has with what it answered when it took it."""
+    writer = uuid4()
+    good = row(chain.Head(0, chain.START), writer, '{"n":1}')
+    second = row(chain.Head(1, good.link), writer, '{"n":2}')
+    connection = await as_mysql_writer(mysql_sink)
+    try:
+        for wrong, why in (
+            (hexed(second), "missing or another one"),  # its predecessor is missing
+            ((*hexed(good)[:6], b'{"n":9}'.hex(), *hexed(good)[7:]), "does not fit its content"),
+            ((*hexed(good)[:2], "close", *hexed(good)[3:]), "does not fit its content"),  # of another kind
+        ):
+            with pytest.raises(MySQLError, match=why):
+                await connection.fetch(CALL, wrong)
+        first = (await connection.fetch(CALL, hexed(good))).dicts()
+        after = (await connection.fetch(CALL, hexed(second))).dicts()
+        assert (await connection.fetch(CALL, hexed(good))).dicts() == first
+        assert (await connection.fetch(CALL, hexed(second))).dicts() == after
+        assert after[0]["witness"] == first[0]["seal"]
+        forged = row(chain.Head(1, good.link), writer, '{"n":3}')
+        with pytest.raises(MySQLError, match="another one"):
+            await connection.fetch(CALL, hexed(forged))
+    finally:
+        await connection.aclose()
+
+
 async def test_a_writer_cannot_lower_durability(postgres_sink: PostgresSink) -> None:
     connection = await as_writer(postgres_sink)
     shown = {}
@@ -124,11 +156,6 @@ async def test_a_writer_cannot_lower_durability(postgres_sink: PostgresSink) -> 
 
 
 async def test_a_writer_on_mysql_moves_neither_clock_nor_transaction(mysql_sink: MysqlSink) -> None:
-    def hexed(of: Row) -> tuple[Any, ...]:
-        body = (of.body or "").encode()
-        names = (str(of.writer), of.seq, of.kind, str(of.action_id), None, None)
-        return (*names, body.hex(), of.prev.hex(), of.link.hex())
-
     writer = uuid4()
     first = row(chain.Head(0, chain.START), writer, '{"n":1}')
     second = row(chain.Head(1, first.link), writer, '{"n":2}')

@@ -126,11 +126,20 @@ async def test_postgres_that_swallows_rows(postgres_sink: PostgresSink) -> None:
 
 async def test_mysql_that_alters_rows(mysql_sink: MysqlSink) -> None:
     async with mysql_sink.open() as ledger:
-        await mysql_sink.execute(
-            "create trigger eat before insert on entry for each row set new.body = '{{}}'"
-        )
-        await refused(ledger, "altered")
-        await mysql_sink.execute("drop trigger eat")
+        for change in (
+            "body = '{{}}'",
+            "body = null",
+            "body = concat(new.body, ' ')",
+            "parent = new.writer",
+            "at = new.at - interval 1 hour",
+            "seal = new.link",
+            "kind = 'note'",
+        ):
+            await mysql_sink.execute(
+                f"create trigger eat before insert on entry for each row set new.{change}"
+            )
+            await refused(ledger, "altered")
+            await mysql_sink.execute("drop trigger eat")
         await recovers(ledger)
 
 
