@@ -31,17 +31,23 @@ class OneThread:
         """What the call returns or raises. It is called even when nobody waits for that any more."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
-
-        def work() -> None:
-            try:
-                found = call()
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                tell(loop, _raise, answer, error)
-            else:
-                tell(loop, _answer, answer, found)
-
-        self.do(work)
+        self.do(lambda: _made(loop, call, answer))
         return answer
+
+    def ask_both(
+        self, first: Callable[[], object], then: Callable[[], T]
+    ) -> tuple[asyncio.Future[object], asyncio.Future[T]]:
+        """Of two calls at one go, each answer as soon as it is there: who has the first goes on meanwhile.
+
+        Where the first raises the second is not made. Its answer is cancelled then, and also where nobody
+        waits for the first any more.
+        """
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[object] = loop.create_future()
+        answer: asyncio.Future[T] = loop.create_future()
+        begun.add_done_callback(lambda _: None if _has_answered(begun) else answer.cancel())
+        self.do(lambda: _made(loop, first, begun) and _made(loop, then, answer))
+        return begun, answer
 
     def do(self, work: Callable[[], object]) -> None:
         """Nobody waits for it: what it raises is told by the thread's hook, and the next call is made all the
@@ -73,6 +79,21 @@ def _work(given: _Given) -> None:
             threading.excepthook(threading.ExceptHookArgs(told))
             del error, told
         del work  # it knows who gave it, and would keep them while the next one is waited for
+
+
+def _made(loop: asyncio.AbstractEventLoop, call: Callable[[], T], answer: asyncio.Future[T]) -> bool:
+    """True where it did not raise."""
+    try:
+        found = call()
+    except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+        tell(loop, _raise, answer, error)
+        return False
+    tell(loop, _answer, answer, found)
+    return True
+
+
+def _has_answered(answer: asyncio.Future[Any]) -> bool:
+    return not answer.cancelled() and answer.exception() is None
 
 
 def _answer(answer: asyncio.Future[Any], found: Any) -> None:

@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -150,17 +150,16 @@ class Writer:
         """
         async with self._turn:
             await self._flush()
-            checked = self._journaling.ask(self._journal.check)
-            row = self._next(new)  # meanwhile
-            await self._answered(checked)  # where it is lost, nothing is sent at all
+            row = self._next(new)
+            sound, journal = self._journaling.ask_both(self._journal.check, lambda: self._journal.row(row))
+            await self._sound(sound, row)  # where it is lost, nothing is sent at all
             # The disk here and the server's at once: nothing is done before both have it.
-            journal = self._into_journal(row)
             try:
                 entry = await self._send(row)
             except NotTaken as error:
                 torn = await self._torn(journal)
                 if torn is None or isinstance(torn, Late):
-                    await self._void(row, error, kept=torn is None)
+                    await self._void(row, str(error), kept=torn is None)
                 raise self._refusal(error) from None
             except Undecided as error:
                 await self._torn(journal)
@@ -185,7 +184,7 @@ class Writer:
                 await self._flush()
                 return self._take(row, await self._send(row), kept=torn is None)
             except Duplicate as error:
-                await self._void(row, error, kept=torn is None)
+                await self._void(row, str(error), kept=torn is None)
                 raise self._refusal(error) from None
             except (NotTaken, Undecided, AuditUnavailable):
                 self._wait(row)
@@ -209,7 +208,7 @@ class Writer:
                 self._table.hurry(seconds)
                 self._take(row, await in_time(seconds, self._table.append(row)))
             except NotTaken as error:
-                await self._void(row, error, kept=True)
+                await self._void(row, str(error), kept=True)
             except (Undecided, TimeoutError):
                 return  # nobody is left to ask again
 
@@ -288,7 +287,7 @@ class Writer:
         """On the disk when it is done. Raises AuditUnavailable."""
         return self._journaling.ask(lambda: self._journal.row(row))
 
-    async def _answered(self, call: asyncio.Future[None]) -> None:
+    async def _answered(self, call: asyncio.Future[Any]) -> None:
         """Raises AuditUnavailable; Late where the disk does not answer. Until it does, later calls are not
         waited for as long.
         """
@@ -304,6 +303,14 @@ class Writer:
             raise
         self._late = False
 
+    async def _sound(self, checked: asyncio.Future[object], row: Row) -> None:
+        """Raises AuditUnavailable. Where the disk may answer later, what it is then told to write is void."""
+        try:
+            await self._answered(checked)
+        except Late as error:
+            await self._void(row, error.message, kept=False)
+            raise
+
     async def _torn(self, journal: asyncio.Future[None]) -> AuditUnavailable | None:
         """Why the journal has not got the row."""
         try:
@@ -312,9 +319,9 @@ class Writer:
             return error
         return None
 
-    async def _void(self, row: Row, error: NotTaken, *, kept: bool) -> None:
+    async def _void(self, row: Row, reason: str, *, kept: bool) -> None:
         """`kept`: the journal has the row. Where it may get it later, it gets this behind it."""
-        told = self._journaling.ask(lambda: self._journal.void(row, str(error)))
+        told = self._journaling.ask(lambda: self._journal.void(row, reason))
         if kept:
             await self._torn(told)
 

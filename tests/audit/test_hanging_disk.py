@@ -143,6 +143,24 @@ async def test_a_late_row_that_the_table_refused_is_void_in_the_journal(bench: B
     assert (await bench.verify()).ok
 
 
+async def test_an_intent_behind_a_row_that_hangs_is_not_sent_and_void_in_the_journal(
+    bench: Bench, slow: Disk
+) -> None:
+    slow.hang()
+    with pytest.raises(AuditUnavailable, match="no answer"):
+        await bench.append(Kind.NOTE, uuid4())
+    with pytest.raises(AuditUnavailable, match="no answer"):
+        await bench.append(Kind.INTENT, action := uuid4())
+    assert bench.kinds() == ["note"]
+    slow.answer()
+    await bench.writer.settled()
+    contents = parse(bench.journal.path.read_bytes())
+    assert ([one.kind for one in contents.rows], contents.damaged) == (["note"], False)
+    await bench.append(Kind.INTENT, action)
+    assert bench.kinds() == ["note", "intent"]
+    assert (await bench.verify()).ok
+
+
 async def test_an_outcome_that_neither_answers_for_is_an_error_and_sent_later(
     bench: Bench, slow: Disk
 ) -> None:

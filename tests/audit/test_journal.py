@@ -19,10 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.audit import chain
-from console.audit.journal import Header, Journal, alive, place
+from console.audit.journal import Header, Journal, alive, encode_line, place
 from console.audit.mounts import file_system
 from console.audit.readback import Contents, evidence, parse, read_evidence
-from console.audit.record import Row, encode
+from console.audit.record import Row, canonical_json, encode
 from console.errors import AuditUnavailable
 from tests.audit.forge import entry, row
 
@@ -312,6 +312,19 @@ async def test_a_journal_that_cannot_be_looked_at_takes_no_thread(
         with pytest.raises(AuditUnavailable, match="Stale file handle"):
             journal.check()
     journal.check()
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()))  # what a server sent in no known encoding, too
+
+
+@given(st.dictionaries(ANY_TEXT, st.none() | st.booleans() | st.integers() | st.uuids() | ANY_TEXT))
+def test_a_line_is_the_one_text_of_what_it_holds(held: dict[str, object]) -> None:
+    assert encode_line("row", held) == canonical_json({"row": held}).encode() + b"\n"
+
+
+def test_a_line_writes_every_character_as_the_one_text_does() -> None:
+    every = {"body": "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)}
+    assert encode_line("row", every) == canonical_json({"row": every}).encode() + b"\n"
 
 
 def test_a_line_that_is_being_written_is_the_last() -> None:

@@ -48,6 +48,42 @@ async def test_a_call_is_made_though_nobody_waits_any_more() -> None:
     assert done.is_set()
 
 
+async def test_the_first_of_two_calls_answers_while_the_second_is_under_way() -> None:
+    thread, may = OneThread("test"), threading.Event()
+
+    def second() -> int:
+        may.wait()
+        return 2
+
+    first, then = thread.ask_both(lambda: 1, second)
+    assert await first == 1
+    assert not then.done()
+    may.set()
+    assert await then == 2
+
+
+async def test_where_the_first_of_two_calls_raises_the_second_is_not_made() -> None:
+    thread, done = OneThread("test"), threading.Event()
+    first, then = thread.ask_both(lambda: 1 // 0, done.set)
+    with pytest.raises(ZeroDivisionError):
+        await first
+    await thread.rest()
+    assert (then.cancelled(), done.is_set()) == (True, False)
+    made, failed = thread.ask_both(lambda: 1, lambda: 1 // 0)
+    assert await made == 1
+    with pytest.raises(ZeroDivisionError):
+        await failed
+
+
+async def test_both_calls_are_made_though_nobody_waits_any_more() -> None:
+    thread, may, done = OneThread("test"), threading.Event(), threading.Event()
+    first, then = thread.ask_both(may.wait, done.set)
+    first.cancel()
+    may.set()
+    await thread.rest()
+    assert (then.cancelled(), done.is_set()) == (True, True)
+
+
 async def test_what_nobody_waits_for_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[threading.ExceptHookArgs] = []
     monkeypatch.setattr(threading, "excepthook", told.append)

@@ -15,7 +15,7 @@ from console.audit.record import Row
 from console.secrets import Secret
 from console.wire.mysql import Address, Connection, connect_mysql
 from tests.audit.forge import row
-from tests.audit.sinks import MysqlSink, PostgresSink
+from tests.audit.sinks import MysqlSink, PostgresSink, Sink
 from tests.servers.accounts import APP, PASSWORDS
 
 INSERT = "insert into {entry} (writer, seq, kind) values ('00000000-0000-0000-0000-000000000000', 1, 'x')"
@@ -109,6 +109,38 @@ async def test_postgres_refuses_a_row_that_does_not_fit(postgres_sink: PostgresS
         await connection.close()
 
 
+def hexed(of: Row) -> tuple[Any, ...]:
+    body = (of.body or "").encode()
+    names = (str(of.writer), of.seq, of.kind, str(of.action_id), None, None)
+    return (*names, body.hex(), of.prev.hex(), of.link.hex())
+
+
+async def test_mysql_refuses_a_row_that_does_not_fit(mysql_sink: MysqlSink) -> None:
+    """And answers one that it has with what it answered when it took it."""
+    writer = uuid4()
+    good = row(chain.Head(0, chain.START), writer, '{"n":1}')
+    second = row(chain.Head(1, good.link), writer, '{"n":2}')
+    connection = await as_mysql_writer(mysql_sink)
+    try:
+        for wrong, why in (
+            (hexed(second), "missing or another one"),  # its predecessor is missing
+            ((*hexed(good)[:6], b'{"n":9}'.hex(), *hexed(good)[7:]), "does not fit its content"),
+            ((*hexed(good)[:2], "close", *hexed(good)[3:]), "does not fit its content"),  # of another kind
+        ):
+            with pytest.raises(MySQLError, match=why):
+                await connection.fetch(CALL, wrong)
+        first = (await connection.fetch(CALL, hexed(good))).dicts()
+        after = (await connection.fetch(CALL, hexed(second))).dicts()
+        assert (await connection.fetch(CALL, hexed(good))).dicts() == first
+        assert (await connection.fetch(CALL, hexed(second))).dicts() == after
+        assert after[0]["witness"] == first[0]["seal"]
+        forged = row(chain.Head(1, good.link), writer, '{"n":3}')
+        with pytest.raises(MySQLError, match="another one"):
+            await connection.fetch(CALL, hexed(forged))
+    finally:
+        await connection.aclose()
+
+
 async def test_a_writer_cannot_lower_durability(postgres_sink: PostgresSink) -> None:
     connection = await as_writer(postgres_sink)
     shown = {}
@@ -124,11 +156,6 @@ async def test_a_writer_cannot_lower_durability(postgres_sink: PostgresSink) -> 
 
 
 async def test_a_writer_on_mysql_moves_neither_clock_nor_transaction(mysql_sink: MysqlSink) -> None:
-    def hexed(of: Row) -> tuple[Any, ...]:
-        body = (of.body or "").encode()
-        names = (str(of.writer), of.seq, of.kind, str(of.action_id), None, None)
-        return (*names, body.hex(), of.prev.hex(), of.link.hex())
-
     writer = uuid4()
     first = row(chain.Head(0, chain.START), writer, '{"n":1}')
     second = row(chain.Head(1, first.link), writer, '{"n":2}')
@@ -151,15 +178,27 @@ async def test_a_writer_on_mysql_moves_neither_clock_nor_transaction(mysql_sink:
     assert found.ok
 
 
-async def test_postgres_computes_the_golden_values(postgres_sink: PostgresSink) -> None:
-    connection = await postgres_sink.server.connect(database=postgres_sink.database)
-    try:
-        got = await connection.fetchval(
-            "select dbdeck_audit.digest('x', $1, $2, null, '')", "é😀", "a:1,", column=0
-        )
-    finally:
-        await connection.close()
-    assert got == chain._digest("x", "é😀", "a:1,", "", "")
+KEYS = (None, "", "é😀", "a:1,", ",64:", "k" * 200, "😀" * 200)
+
+
+async def test_a_store_computes_the_hashes_of_the_chain(sink: Sink) -> None:
+    """Of rows with and without what may be missing: a link that it finds otherwise is refused."""
+    head = chain.Head(0, chain.START)
+    async with sink.open() as ledger:
+        table, writer = ledger._table, uuid4()
+        seen = (await ledger.entries(limit=1))[0].seal
+        for key in KEYS:
+            for parent in (None, uuid4()):
+                of = row(
+                    head, writer, '{"é":"😀"}',
+                    kind="intent", action_id=uuid4(), parent=parent,
+                    idempotency_key=key if parent is None else None,
+                )  # fmt: skip
+                made = await table.append(of)
+                sealed = chain.seal(of.link, seen, made.at, made.db_user, made.peer)
+                assert (made.witness, made.seal) == (seen, sealed)
+                head, seen = chain.Head(of.seq, of.link), made.seal
+        assert (await ledger.verify()).ok
 
 
 async def test_an_installer_without_superuser_owns_what_it_makes(postgres_sink: PostgresSink) -> None:

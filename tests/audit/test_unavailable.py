@@ -113,24 +113,42 @@ async def test_postgres_that_swallows_rows(postgres_sink: PostgresSink) -> None:
             "drop trigger eat on {entry}", "create rule eat as on insert to {entry} do instead nothing"
         )
         await refused(ledger)
-        await postgres_sink.execute(
-            "drop rule eat on {entry}",
-            "create function public.alter_it() returns trigger language plpgsql"
-            " as 'begin new.body := ''{{}}''; return new; end'",
-            "create trigger eat before insert on {entry} for each row execute function public.alter_it()",
-        )
-        await refused(ledger, "altered")
-        await postgres_sink.execute("drop trigger eat on {entry}")
+        await postgres_sink.execute("drop rule eat on {entry}")
+        for change in (
+            "body := '{{}}'",
+            "body := null",
+            "body := new.body || ' '",
+            "parent := new.writer",
+            "at := new.at - interval '1 hour'",
+            "seal := new.link",
+            "kind := 'note'",
+        ):
+            await postgres_sink.execute(
+                "create or replace function public.alter_it() returns trigger language plpgsql"
+                f" as $$ begin new.{change}; return new; end $$",
+                "create trigger eat before insert on {entry} for each row execute function public.alter_it()",
+            )
+            await refused(ledger, "altered")
+            await postgres_sink.execute("drop trigger eat on {entry}")
         await recovers(ledger)
 
 
 async def test_mysql_that_alters_rows(mysql_sink: MysqlSink) -> None:
     async with mysql_sink.open() as ledger:
-        await mysql_sink.execute(
-            "create trigger eat before insert on entry for each row set new.body = '{{}}'"
-        )
-        await refused(ledger, "altered")
-        await mysql_sink.execute("drop trigger eat")
+        for change in (
+            "body = '{{}}'",
+            "body = null",
+            "body = concat(new.body, ' ')",
+            "parent = new.writer",
+            "at = new.at - interval 1 hour",
+            "seal = new.link",
+            "kind = 'note'",
+        ):
+            await mysql_sink.execute(
+                f"create trigger eat before insert on entry for each row set new.{change}"
+            )
+            await refused(ledger, "altered")
+            await mysql_sink.execute("drop trigger eat")
         await recovers(ledger)
 
 

@@ -35,23 +35,9 @@ create unique index if not exists entry_one_outcome
     on dbdeck_audit.entry (action_id) where kind = 'outcome';
 create index if not exists entry_action on dbdeck_audit.entry (action_id, kind);
 
--- A loop is ten times as fast here as a query over the fields.
-create or replace function dbdeck_audit.digest(label text, variadic fields text[]) returns bytea
-language plpgsql immutable set search_path = pg_catalog, pg_temp
-as $$
-declare
-    whole text := label;
-    value text;
-begin
-    foreach value in array fields loop
-        value := coalesce(value, '');
-        whole := whole || octet_length(convert_to(value, 'UTF8')) || ':' || value || ',';
-    end loop;
-    return sha256(convert_to(whole, 'UTF8'));
-end
-$$;
 drop function if exists dbdeck_audit.field(text);
 drop function if exists dbdeck_audit.find(uuid, bigint);
+drop function if exists dbdeck_audit.digest(text, text[]);
 
 create or replace function dbdeck_audit.lock_key(writer uuid) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -88,7 +74,9 @@ create or replace function dbdeck_audit.approvals(_action uuid) returns setof db
 language sql stable security definer set search_path = pg_catalog, pg_temp
 as $$ select e.* from dbdeck_audit.entry e where e.action_id = _action and e.kind = 'approval' order by e.id $$;
 
--- Appending the same row again returns the row that is there: a lost answer is settled by asking again.
+-- Appending the same row again returns the row that is there: a lost answer is settled by asking again. Expressions
+-- are few and large, because each is set up anew in every transaction: hashes by a function that loops over their
+-- fields took longer.
 create or replace function dbdeck_audit.append(
     _writer uuid, _seq bigint, _kind text, _action uuid, _parent uuid, _key text, _body text, _prev bytea,
     _link bytea
@@ -96,75 +84,91 @@ create or replace function dbdeck_audit.append(
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 declare
-    made   dbdeck_audit.entry;
-    stored dbdeck_audit.entry;
+    stored    dbdeck_audit.entry;
+    last      bigint;
+    last_link bytea;
+    seen      bytea;
+    setting   text;
+    hash      bytea;
+    moment    timestamptz;
+    ticks     text;
+    address   text;
+    sealed    bytea;
+    made      bigint;
 begin
     -- The writer's newest row up to this one, in one look whose order only the index on (writer, seq) has: asked
     -- for by both columns, a planner without statistics took another one and read all rows of the writer.
-    select * into made from dbdeck_audit.entry e
-    where e.writer = _writer and e.seq <= _seq order by e.seq desc limit 1;
-    if made.seq = _seq then
-        if made.link <> _link then
+    select e.seq, e.link, (select w.seal from dbdeck_audit.entry w order by w.id desc limit 1)
+    into last, last_link, seen
+    from dbdeck_audit.entry e where e.writer = _writer and e.seq <= _seq order by e.seq desc limit 1;
+    if last = _seq then
+        if last_link <> _link then
             raise exception 'row % of this writer is another one', _seq using errcode = 'AU002';
         end if;
-        return made;
+        select * into stored from dbdeck_audit.entry e
+        where e.writer = _writer and e.seq <= _seq order by e.seq desc limit 1;
+        return stored;
     end if;
-    if _prev is distinct from (case when _seq = 1 then ''::bytea when made.seq = _seq - 1 then made.link end) then
+    if _prev is distinct from (case when _seq = 1 then ''::bytea when last = _seq - 1 then last_link end) then
         raise exception 'row % of this writer is missing or another one', _seq - 1 using errcode = 'AU001';
     end if;
     -- Only set_config holds until the commit; a SET clause of the function ends before it.
     -- off and local do not wait for the disk and the standby; anything stronger stays.
-    if current_setting('synchronous_commit') in ('off', 'local') then
-        perform set_config('synchronous_commit', 'on', true);
+    setting := set_config('lock_timeout', '2s', true) || case
+        when current_setting('synchronous_commit') in ('off', 'local')
+        then set_config('synchronous_commit', 'on', true) end;
+    if _kind = 'intent' and _body like '%"approvals":[%' then
+        if dbdeck_audit.is_approved(_body) is not true then
+            raise exception 'an approval of this plan is that of its requester, of another plan, too old, or of a time to come'
+                using errcode = 'AU004';
+        end if;
+    elsif _kind = 'breakglass' and _body like '%"event":"review"%' then
+        if (_body::jsonb ->> 'writer' = _action::text and dbdeck_audit.is_of_another(_body)) is not true then
+            raise exception 'a review of this break-glass is that of who broke or merged it, or it is not here'
+                using errcode = 'AU004';
+        end if;
     end if;
-    perform set_config('lock_timeout', '2s', true);
-    if _kind = 'intent' and _body like '%"approvals":[%' and not dbdeck_audit.is_approved(_body) then
-        raise exception 'an approval of this plan is that of its requester, of another plan, too old, or of a time to come'
-            using errcode = 'AU004';
-    end if;
-    if _kind = 'breakglass' and _body like '%"event":"review"%' and not (
-        _body::jsonb ->> 'writer' = _action::text and dbdeck_audit.is_of_another(_body))
+    hash := sha256(convert_to(_body, 'UTF8'));
+    if _link is distinct from sha256(convert_to(concat('dbdeck/link/1;',
+        2 * octet_length(_prev), ':', encode(_prev, 'hex'), ',',
+        '36:', _writer, ',',
+        length(_seq::text), ':', _seq, ',',
+        octet_length(convert_to(_kind, 'UTF8')), ':', _kind, ',',
+        '36:', _action, ',',
+        case when _parent is null then 0 else 36 end, ':', _parent, ',',
+        coalesce(octet_length(convert_to(_key, 'UTF8')), 0), ':', _key, ',',
+        '64:', encode(hash, 'hex'), ','), 'UTF8'))
     then
-        raise exception 'a review of this break-glass is that of who broke or merged it, or it is not here'
-            using errcode = 'AU004';
-    end if;
-    made.writer := _writer;
-    made.seq := _seq;
-    made.kind := _kind;
-    made.action_id := _action;
-    made.parent := _parent;
-    made.idempotency_key := _key;
-    made.body := _body;
-    made.body_hash := sha256(convert_to(_body, 'UTF8'));
-    made.prev := _prev;
-    made.link := dbdeck_audit.digest(
-        'dbdeck/link/1;', encode(_prev, 'hex'), _writer::text, _seq::text, _kind, _action::text,
-        _parent::text, _key, encode(made.body_hash, 'hex'));
-    if made.link <> _link then
         raise exception 'the link of row % does not fit its content', _seq using errcode = 'AU002';
     end if;
-    made.witness := coalesce((select e.seal from dbdeck_audit.entry e order by e.id desc limit 1), '');
-    made.at := clock_timestamp();
-    made.db_user := session_user;
-    made.peer := coalesce(host(inet_client_addr()), 'local');
-    made.seal := dbdeck_audit.digest(
-        'dbdeck/seal/1;', encode(made.link, 'hex'), encode(made.witness, 'hex'),
-        (extract(epoch from made.at) * 1000000)::bigint::text, made.db_user, made.peer);
+    if seen is null then  -- it is the first row of its writer
+        seen := coalesce((select e.seal from dbdeck_audit.entry e order by e.id desc limit 1), '');
+    end if;
+    moment := clock_timestamp();
+    ticks := (extract(epoch from moment) * 1000000)::bigint::text;
+    address := coalesce(host(inet_client_addr()), 'local');
+    sealed := sha256(convert_to(concat('dbdeck/seal/1;',
+        '64:', encode(_link, 'hex'), ',',
+        2 * octet_length(seen), ':', encode(seen, 'hex'), ',',
+        length(ticks), ':', ticks, ',',
+        octet_length(convert_to(session_user, 'UTF8')), ':', session_user, ',',
+        length(address), ':', address, ','), 'UTF8'));
     insert into dbdeck_audit.entry (at, writer, seq, kind, action_id, parent, idempotency_key, body,
         body_hash, prev, link, witness, db_user, peer, seal)
-    values (made.at, made.writer, made.seq, made.kind, made.action_id, made.parent,
-        made.idempotency_key, made.body, made.body_hash, made.prev, made.link, made.witness,
-        made.db_user, made.peer, made.seal)
-    returning id into made.id;
+    values (moment, _writer, _seq, _kind, _action, _parent, _key, _body,
+        hash, _prev, _link, seen, session_user, address, sealed)
+    returning id into made;
     -- A trigger or a rule may have dropped or changed the row without an error.
-    select * into stored from dbdeck_audit.entry e where e.id = made.id;
+    select * into stored from dbdeck_audit.entry e where e.id = made;
     if not found then
         raise exception 'the row was swallowed' using errcode = 'AU003';
     end if;
-    if stored is distinct from made then
+    if stored is distinct from row(made, moment, _writer, _seq, _kind, _action, _parent, _key, _body,
+        hash, _prev, _link, seen, session_user, address, sealed)::dbdeck_audit.entry
+    then
         raise exception 'the row was altered on its way' using errcode = 'AU003';
     end if;
-    return made;
+    return stored;
 end
 $$;
 

@@ -10,7 +10,6 @@ end $$;
 alter schema dbdeck_audit owner to dbdeck_audit_owner;
 alter table dbdeck_audit.ledger owner to dbdeck_audit_owner;
 alter table dbdeck_audit.entry owner to dbdeck_audit_owner;
-alter function dbdeck_audit.digest(text, text[]) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.lock_key(uuid) owner to dbdeck_audit_owner;
 alter function dbdeck_audit.append(uuid, bigint, text, uuid, uuid, text, text, bytea, bytea)
     owner to dbdeck_audit_owner;
