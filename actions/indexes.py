@@ -143,12 +143,12 @@ class CreateIndex(Maintenance):
         there, unread = await _check(engine, server, table, name, what)
         job = create_job(server, table, name, what)
         frozen = msgspec.structs.replace(args, name=name, table=show_name(table.schema, table.name))
-        everywhere = await clusters.of_ddl(engine, server)
+        node = await clusters.galera_of(engine, server)
         made = await draft.plan(
             on,
             args,
             [job],
-            risk=Risk.HIGH if everywhere else Risk.MEDIUM if job.exclusive else Risk.LOW,
+            risk=Risk.HIGH if clusters.stops_all(node) else Risk.MEDIUM if job.exclusive else Risk.LOW,
             again=msgspec.to_builtins(frozen),
             undo=_undo(server, table, name),
         )
@@ -158,7 +158,7 @@ class CreateIndex(Maintenance):
             made,
             forecast=await patience.forecast(engine, server, [job]),
             warnings=[
-                *everywhere,
+                *clusters.of_ddl(node),
                 *(f"{one} begins with the same columns already" for one in alike),
                 *unread,
             ],

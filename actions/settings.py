@@ -192,7 +192,7 @@ async def _read(engine: Engine, name: str, place: Place) -> Setting:
 
 
 async def _beside_others(made: Plan, engine: Engine) -> Plan:
-    told = () if made.subject["same"] else await clusters.of_setting(engine, made.server)
+    told = () if made.subject["same"] else await clusters.of_setting(engine)
     return msgspec.structs.replace(made, warnings=(*made.warnings, *told))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from actions import draft, held_back, proof
+from actions import clusters, draft, held_back, proof
 from actions import table_statements as statements
 from actions.fact_words import BESIDE, MAINTAIN, READING, REBUILDING, TO_MAINTAIN
 from actions.in_the_way import ACCESS_EXCLUSIVE, EXCLUSIVE, READ, SHARE_UPDATE_EXCLUSIVE
@@ -208,6 +208,7 @@ class OptimizeTable(TableWork):
             "mariadb": On(locks=REBUILDING, rights=TO_MAINTAIN),
         },
         undo="nothing",
+        risk="high with `replicate=true` on a node of Galera, whose whole cluster waits",
     )
     Args = OptimizeArgs
 
@@ -217,11 +218,18 @@ class OptimizeTable(TableWork):
         chosen, unfit = able(await select(engine, args), "OPTIMIZE", args)
         tables, not_ours = await permitted(on, args, chosen)
         jobs = [_optimize_job(server, table, replicate=args.replicate) for table in tables]
-        made = await draft.plan(on, args, jobs, risk=self.risk, undo="nothing undoes it")
+        node = await clusters.galera_of(engine, server) if args.replicate else None
+        risk = Risk.HIGH if clusters.stops_all(node) else self.risk
+        made = await draft.plan(on, args, jobs, risk=risk, undo="nothing undoes it")
         return draft.more(
             made,
             forecast=(*_freed(tables), *await _rewrite(engine, tables)),
-            warnings=(*not_ours, *_optimize_warnings(tables, replicate=args.replicate), *unfit),
+            warnings=(
+                *clusters.of_ddl(node),
+                *not_ours,
+                *_optimize_warnings(tables, replicate=args.replicate),
+                *unfit,
+            ),
         )
 
 

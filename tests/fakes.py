@@ -17,6 +17,7 @@ from console.model.accounts import Account, Accounts
 from console.model.binary_logs import BinaryLogs
 from console.model.blocking import BlockingTree, blocking_forest
 from console.model.checking import CheckSite
+from console.model.cluster import Cluster
 from console.model.deadlocks import DeadlockHistory
 from console.model.effects import Look, Seen
 from console.model.guessing import Stored
@@ -284,6 +285,10 @@ class ScriptedEngine:
         waiting = sum(1 for node in tree if node.edge)
         self.beat = msgspec.structs.replace(self.beat, at=self.beat.at + 2)
         return msgspec.structs.replace(self.beat, waiting=waiting, queue=queue_of(tree) if waiting else None)
+
+    async def cluster(self) -> Cluster | None:
+        await self._read()
+        return self.beat.cluster
 
     async def numbers(self) -> Outlook:
         await self._read()

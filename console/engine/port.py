@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from console.model.binary_logs import BinaryLogs
     from console.model.blocking import BlockingTree
     from console.model.checking import CheckSite
+    from console.model.cluster import Cluster
     from console.model.deadlocks import DeadlockHistory
     from console.model.effects import Look, Seen
     from console.model.guessing import Stored
@@ -243,6 +244,10 @@ class Engine(MaintenanceReads, ContentReads, Protocol):
         """How the server is doing, by one short look; who waits behind whom only where somebody waits. What
         a privilege is missing for is None, with the GRANT.
         """
+        ...
+
+    async def cluster(self) -> Cluster | None:
+        """The cluster that the server shares its writes with; None where it is a part of none."""
         ...
 
     async def numbers(self) -> Outlook:

@@ -11,8 +11,11 @@ GROUP: Final = "Group Replication"
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """`state` in the server's words. `joined`: it takes part; where it does not, it refuses statements
-    (Galera) or is left behind (Group Replication). `there` of `members` take part; Galera counts no others.
+    """`state` in the server's words. `joined`: it takes part; where it does not, Galera refuses statements,
+    and a member of a group is left behind. `there` of `members` take part; Galera counts no others.
+
+    Of Galera: `refusing` are the clients that `wsrep_reject_queries` turns away, `apart`: its writes reach no
+    other node (wsrep_on), `ddl` is `wsrep_OSU_method`.
     """
 
     kind: str
@@ -22,3 +25,6 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     there: int | None = None
     members: int | None = None
     majority: bool = True  # without one no commit of the group goes on
+    refusing: str = ""
+    apart: bool = False
+    ddl: str = ""

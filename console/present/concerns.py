@@ -129,6 +129,12 @@ def _cluster(standing: Standing) -> Iterator[Concern]:
     if not found.joined:
         effect = "statements are refused" if found.kind == GALERA else "it is left behind"
         yield Concern(trouble=Trouble.BAD, text=f"no part of its {found.kind} now, {effect}: {found.state}")
+    elif found.refusing:
+        text = f"{found.kind} refuses statements here: wsrep_reject_queries = {found.refusing}"
+        yield Concern(trouble=Trouble.BAD, text=text)
+    elif found.apart:
+        text = f"{found.kind}: wsrep_on is OFF, what is written here reaches no other node"
+        yield Concern(trouble=Trouble.BAD, text=text)
     elif not found.majority:
         text = (
             f"{found.kind}: no majority is reachable, commits hang: {found.there} of {found.members} online"

@@ -17,7 +17,7 @@ from textual.actions import ActionParseResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.dom import DOMNode
-from textual.events import Event, Key, Paste
+from textual.events import Event
 from textual.filter import LineFilter
 
 from console.config import Config
@@ -43,7 +43,7 @@ from console.tui.screens.main import MainScreen
 from console.tui.terminal import hung_up
 from console.tui.themes import OWN
 from console.tui.tight import TightApp
-from console.tui.typed_ahead import TypedAhead
+from console.tui.typed_ahead import TypedAhead, is_typed
 
 if TYPE_CHECKING:
     from console.dispatch.registry import Registry
@@ -102,7 +102,7 @@ class ConsoleApp(TightApp[int]):
         self._first = first or next(iter(config.targets))
         self.desk = Desk(config, registry, runbooks)
         self.animation_level = "none"
-        self._typed = TypedAhead(self, super().on_event)
+        self.typed = TypedAhead(self, super().on_event)
         self._prepared = False
         self.given_keys: Mapping[str, str] = {}
         self._title_of_jobs = Title()
@@ -122,8 +122,8 @@ class ConsoleApp(TightApp[int]):
         self.open_target(self._first)
 
     async def on_event(self, event: Event) -> None:
-        if isinstance(event, Key | Paste) and not event.is_forwarded:
-            await self._typed.take(event)
+        if is_typed(event):
+            await self.typed.take(event)
         else:
             await super().on_event(event)
 

@@ -56,14 +56,8 @@ _EXPIRED: Final = "the password has expired: ALTER USER … IDENTIFIED BY …"
 _PLUGIN: Final = f"give the account one of {', '.join(sorted(PLUGINS))}"
 _SLOTS: Final = "free a connection slot, or raise the server's or the account's limit"
 _DIRECT: Final = "dbdeck sets its limits at login and needs a direct connection, not a proxy or a pooler"
-OUTSIDE: Final = (
-    "this node takes no part in its Galera cluster: SHOW STATUS LIKE 'wsrep_%' on it and on the others says "
-    "why; where none is Primary, the most advanced one (the highest wsrep_last_committed) is made so: "
-    "SET GLOBAL wsrep_provider_options = 'pc.bootstrap=true';"
-)
 _HINTS: Final = {
     1040: _SLOTS, 1203: _SLOTS, 1226: _SLOTS,
-    1047: OUTSIDE,
     1044: _DATABASE, 1049: _DATABASE,
     1129: "TRUNCATE performance_schema.host_cache; or FLUSH HOSTS; on the server lets this machine in again",
     1130: "the server has no account for this machine: check the host part of the account ('user'@'host')",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.events import Key, Paste
+from textual.events import Key, MouseDown, MouseUp, Paste
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from console.audit.record import Kind
 from console.model.target import Environment
@@ -96,13 +97,71 @@ async def test_a_burst_after_a_while_is_one_too(stage: Stage) -> None:
         await until(pilot, lambda: entry.value == "stock" and stage.pane.grid.has_focus)
 
 
-async def test_a_follower_that_is_lost_keeps_no_key(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("environment", [Environment.DEV, Environment.PROD])
+async def test_no_burst_runs_what_nobody_has_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment
+) -> None:
+    stage = Stage(tmp_path, monkeypatch, environment)
     async with shown(stage) as pilot:
-        keys = [str(line.key) for line in stage.pane.drawn]
+        burst(pilot, "down", "t", *"why", "enter", *"shop", "enter", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+        asked = pilot.app.screen
+        assert isinstance(asked, ConfirmScreen)
+        await until(pilot, lambda: asked._shown_at is not None)
+        await pilot.pause(0.3)
+        assert pilot.app.screen is asked
+        assert stage.operator.sent == []
+        reason = asked.query_one("#reason", Input)
+        reason.value = reason.value or "why"
+        asked.query_one("#confirm", Input).value = "shop"
+        reason.focus()
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: stage.operator.sent != [])
+
+
+async def test_a_click_does_not_overtake_what_was_typed_before_it(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        entry = stage.main.query_one("#filter", Input)
+        burst(pilot, "slash", *"stock")
+        place = stage.pane.grid.region.offset
+        for kind in (MouseDown, MouseUp):
+            pilot.app.post_message(
+                kind(None, place.x + 4, place.y + 2, 0, 0, 1, False, False, False, place.x + 4, place.y + 2)
+            )
+        await until(pilot, lambda: stage.pane.grid.has_focus and entry.value == "stock")
+        assert pilot.app.screen is stage.main
+
+
+async def test_a_loop_that_was_busy_loses_no_letter(stage: Stage) -> None:
+    async with shown(stage) as pilot:
+        entry = stage.main.query_one("#filter", Input)
+        burst(pilot, "down", "slash")
+        pilot.app.call_later(lambda: time.sleep(1.2))
+        burst(pilot, *"stock", "enter")
+        await until(pilot, lambda: entry.value == "stock" and stage.pane.grid.has_focus)
+
+
+async def test_an_interrupt_waits_for_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with shown(stage) as pilot:
         monkeypatch.setattr(TypedAhead, "_up", lambda *_: None)
+        burst(pilot, "down", "down", "ctrl+c")
+        await until(pilot, lambda: not stage.app.is_running or stage.app._exit)
+
+
+async def test_what_goes_away_with_a_key_keeps_none_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a part of the screen that is closed no follower comes back."""
+    async with shown(stage) as pilot:
+        gone = Static("")
+        await stage.main.mount(gone)
+        up = TypedAhead._up
+        monkeypatch.setattr(TypedAhead, "_up", lambda *_: None)
+        monkeypatch.setattr(TypedAhead, "_receiver_of", lambda *_: gone)
+        keys = [str(line.key) for line in stage.pane.drawn]
         burst(pilot, "down", "down")
         await until(pilot, lambda: stage.pane.grid.key == keys[1])
-        await pilot.pause(1.2)
-        assert stage.pane.grid.key == keys[1], "the second one waits for what does not come"
+        monkeypatch.setattr(TypedAhead, "_up", up)
+        await gone.remove()
         burst(pilot, "down")
         await until(pilot, lambda: stage.pane.grid.key == keys[3])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from console.model.binary_logs import BinaryLogs
     from console.model.blocking import BlockingTree
     from console.model.checking import CheckSite
+    from console.model.cluster import Cluster
     from console.model.deadlocks import DeadlockHistory
     from console.model.effects import Look, Seen
     from console.model.guessing import Stored
@@ -303,6 +304,12 @@ class MysqlEngine:
 
         async with self._link.lock:
             return await pulse(self._link)
+
+    async def cluster(self) -> Cluster | None:
+        from console.engine.mysql.cluster import cluster
+
+        async with self._link.lock:
+            return await cluster(self._link)
 
     async def numbers(self) -> Outlook:
         """Neither server runs out of transaction numbers."""

@@ -15,7 +15,6 @@ from console.errors import (
     Unreachable,
 )
 from console.model.target import Target
-from console.wire.mysql import OUTSIDE
 
 FAILURES = (MySQLError, OSError, TimeoutError)
 
@@ -32,12 +31,21 @@ _GONE = frozenset({0, 1053, 1079, 1080, 1152, 1153, 1158, 1159, 1160, 1161, 1184
 LOCK_WAIT = 1205
 # ER_NOT_VALID_PASSWORD, ER_CREDENTIALS_CONTRADICT_TO_HISTORY; MariaDB says only that ALTER USER failed.
 PASSWORD_REFUSED = frozenset({1819, 3638, 1396})
-UNREADY = 1047  # ER_UNKNOWN_COM_ERROR, by which Galera refuses statements on a node outside the cluster
+# ER_UNKNOWN_COM_ERROR with a text of its own is how Galera refuses statements; a proxy may use it, too.
+_UNREADY, _GALERA = 1047, "WSREP"
+_REFUSES = (
+    "a node of Galera refuses statements in no Primary component, while its state is transferred, and with "
+    "wsrep_reject_queries: SHOW STATUS LIKE 'wsrep_%' says which"
+)
 INTERRUPTED = frozenset({1317, 1969, 3024})
 
 
 class OutOfCluster(Unreachable):
     """The node answers, and refuses what reads a table, or begins a transaction."""
+
+
+def _refuses(error: BaseException) -> bool:
+    return code_of(error) == _UNREADY and _GALERA in text_of(error)
 
 
 def code_of(error: BaseException) -> int:
@@ -79,7 +87,7 @@ def on_read(error: BaseException, target: Target, what: str, hint: str = "") -> 
             "the server is very slow",
         )
     said = f"{target.name}: {what} could not be read: {text_of(error)}"
-    return OutOfCluster(said, OUTSIDE) if code == UNREADY else Unreachable(said)
+    return OutOfCluster(said, _REFUSES) if _refuses(error) else Unreachable(said)
 
 
 def on_effect(error: BaseException, target: Target, user: str) -> DbdeckError:
@@ -99,5 +107,5 @@ def on_effect(error: BaseException, target: Target, user: str) -> DbdeckError:
         return LockTimeout(f"{target.name}: the lock was not to be had in time: {text_of(error)}")
     if code_of(error) in INTERRUPTED:
         return Cancelled(f"{target.name}: the statement was cancelled: {text_of(error)}")
-    hint = OUTSIDE if code_of(error) == UNREADY else ""
+    hint = _REFUSES if _refuses(error) else ""
     return ActionFailed(f"{target.name}: the server refused the statement: {text_of(error)}", hint)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from console.engine.mysql.checks import SCHEMA_ON
-from console.engine.mysql.cluster import galera, group
+from console.engine.mysql.cluster import cluster
 from console.engine.mysql.graph import lock_tree
 from console.engine.mysql.link import Link
 from console.engine.mysql.load import Lag, lag
@@ -21,7 +21,7 @@ async def pulse(link: Link) -> Pulse:
     missing for is None, and why is told.
     """
     row = (await link.fetch("pulse", "pulse"))[0]
-    other, why, member = await _other_waits(link)
+    other, why = await _other_waits(link)
     waiting = None if other is None else int(row["waiting"] or 0) + other
     queue = None
     if waiting:
@@ -30,6 +30,7 @@ async def pulse(link: Link) -> Pulse:
         except PrivilegeMissing as missing:
             why = f"behind whom they wait: {missing.hint}"
     behind = await lag(link)
+    member, hidden = await _member(link)
     return Pulse(
         at=float(row["at"]),
         started=float(row["started"]),
@@ -42,21 +43,28 @@ async def pulse(link: Link) -> Pulse:
         lag_seconds=behind.seconds,
         replica=behind.replica,
         halted=behind.why if behind.halted else "",
-        cluster=galera(row) or member,
+        cluster=member,
         follows=None if behind.why and not (behind.halted or behind.source) else not behind.source,
-        unknown=tuple(one for one in (why, _untold(behind)) if one),
+        unknown=tuple(one for one in (why, _untold(behind), hidden) if one),
     )
 
 
-async def _other_waits(link: Link) -> tuple[int | None, str, Cluster | None]:
-    """(how many, or None with the reason, the group). MySQL without performance_schema lists no threads."""
+async def _other_waits(link: Link) -> tuple[int | None, str]:
+    """(how many, or None with the reason). MySQL without performance_schema lists no threads at all."""
     try:
         row = (await link.fetch("pulse_waits", "sessions"))[0]
     except PrivilegeMissing as missing:
-        return None, f"who waits: {missing.hint}", None
+        return None, f"who waits: {missing.hint}"
     if not row["seen"]:
-        return None, f"who waits: {SCHEMA_ON}", None
-    return int(row["waiting"] or 0), "", group(row)
+        return None, f"who waits: {SCHEMA_ON}"
+    return int(row["waiting"] or 0), ""
+
+
+async def _member(link: Link) -> tuple[Cluster | None, str]:
+    try:
+        return await cluster(link), ""
+    except PrivilegeMissing as missing:
+        return None, f"whether it is a member of a group: {missing.hint}"
 
 
 def _untold(behind: Lag) -> str:

@@ -13,6 +13,7 @@ from console.engine.postgres.link import Link, identify
 from console.engine.postgres.waits import Waits
 from console.errors import LockTimeout, UsageError
 from console.model.blocking import BlockingTree
+from console.model.cluster import Cluster
 
 if TYPE_CHECKING:
     from console.engine.port import Need, Selected
@@ -185,6 +186,10 @@ class PostgresEngine:
 
         async with self._busy:
             return await pulse.read(self._link, self._waits)
+
+    async def cluster(self) -> Cluster | None:
+        """A standby takes no writes, and subscriptions are tables' own."""
+        return None
 
     async def numbers(self) -> Outlook:
         from console.engine.postgres import pulse

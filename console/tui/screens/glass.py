@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Literal
 
@@ -17,6 +18,7 @@ from console.errors import DbdeckError
 from console.model.policy import BreakGlass
 from console.present.units import clean
 from console.tui.hints import hint
+from console.tui.typed_ahead import given_at
 
 Chosen = Literal["look", "back", "broken"]
 LOOK_SECONDS = 0.5
@@ -65,6 +67,7 @@ class GlassScreen(ModalScreen[Chosen]):
         self._answers = answers
         self._break_it = break_it
         self._waits = self._busy = False
+        self._shown_at: float | None = None
 
     def compose(self) -> ComposeResult:
         text = Text("The audit ledger is out of reach: nothing was executed.\n", style="bold")
@@ -84,11 +87,15 @@ class GlassScreen(ModalScreen[Chosen]):
             yield Static("", id="why", markup=False)
 
     def on_mount(self) -> None:
+        self.call_after_refresh(self._can_be_read)
         for entry in self.query(Input):
             entry.cursor_blink = False
         if not isinstance(self._may, str):
             self.query_one("#minutes", Input).value = str(self._may.minutes)
         self.set_interval(LOOK_SECONDS, self._look)
+
+    def _can_be_read(self) -> None:
+        self._shown_at = time.monotonic()
 
     def _look(self) -> None:
         if self._waits and self._answers():
@@ -134,7 +141,9 @@ class GlassScreen(ModalScreen[Chosen]):
             self.query_one(one, Input).value.strip() for one in ("#reason", "#name", "#minutes")
         )
         longest = self._may.minutes
-        if not reason:
+        if self._shown_at is None or given_at(self.app) < self._shown_at:
+            self._tell("this came after that key: read it, then press it again")
+        elif not reason:
             self._refuse("a reason is needed: it goes into the journal", "#reason")
         elif name != self._target:
             self._refuse(f"type the target's name, {self._target}", "#name")

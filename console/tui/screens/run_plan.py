@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from console.runbook.events import Started
 from console.runbook.outline import Line
 from console.tui.hints import hint
 from console.tui.screens.confirm import drawn
+from console.tui.typed_ahead import given_at
 
 Planned = tuple[Started, Sequence[Line]]
 
@@ -50,6 +52,7 @@ class RunPlanScreen(ModalScreen[Started | None]):
         self._head = head
         self._planning = planning
         self._begins: Started | None = None
+        self._shown_at: float | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -94,9 +97,14 @@ class RunPlanScreen(ModalScreen[Started | None]):
             )
         )
 
+        self.call_after_refresh(self._can_be_read)
+
+    def _can_be_read(self) -> None:
+        self._shown_at = time.monotonic()
+
     def action_start(self) -> None:
-        """Not before the plan is there to be read."""
-        if self._begins is not None:
+        """Not by a key that was typed before the plan was there to be read."""
+        if self._begins is not None and self._shown_at is not None and self._shown_at <= given_at(self.app):
             self.dismiss(self._begins)
 
     def action_leave(self) -> None:

@@ -18,6 +18,7 @@ from console.present.plan import Said
 from console.runbook.steps import Ask
 from console.tui.hints import hint
 from console.tui.screens.confirm import drawn
+from console.tui.typed_ahead import given_at
 
 _ARMED_SECONDS: Final = 0.4
 
@@ -114,7 +115,7 @@ class Question(Vertical):
         """The choice on a digit."""
         if self.ask is None or not 0 < number <= len(self._choices):
             return
-        if time.monotonic() - self._drawn_at < _ARMED_SECONDS:
+        if given_at(self.app) - self._drawn_at < _ARMED_SECONDS:
             self._tell("that was quick: read it, then press the key again")
             return
         decision, typed = self._choices[number - 1].decision, self.query_one(Input).value

@@ -1,5 +1,4 @@
--- Purpose: how a server is doing: connections, row-lock waits, counters of statements and redo log, and how
---   it stands in its Galera cluster
+-- Purpose: how a server is doing: connections, row-lock waits, and counters of statements and redo log
 -- Privilege: none
 -- Cost: a few status variables, constant
 select unix_timestamp(sysdate(6)) as at,
@@ -8,15 +7,8 @@ select unix_timestamp(sysdate(6)) as at,
        max(case v.variable_name when 'Threads_connected' then v.variable_value + 0 end) as connections,
        @@global.max_connections as most,
        max(case v.variable_name when 'Questions' then v.variable_value + 0 end) as statements,
-       max(case v.variable_name when 'wsrep_provider_name' then v.variable_value end) as provider,  --: mariadb
-       max(case v.variable_name when 'wsrep_cluster_status' then v.variable_value end) as component,  --: mariadb
-       max(case v.variable_name when 'wsrep_local_state_comment' then v.variable_value end) as node,  --: mariadb
-       max(case v.variable_name when 'wsrep_ready' then v.variable_value end) as ready,  --: mariadb
-       max(case v.variable_name when 'wsrep_cluster_size' then v.variable_value end) as size,  --: mariadb
        max(case v.variable_name when 'Innodb_os_log_written' then v.variable_value + 0 end) as wal
   from performance_schema.global_status v  --: mysql
   from information_schema.global_status v  --: mariadb
- where v.variable_name in (
-       'wsrep_provider_name', 'wsrep_cluster_status', 'wsrep_local_state_comment', 'wsrep_ready',  --: mariadb
-       'wsrep_cluster_size',  --: mariadb
-       'Uptime', 'Innodb_row_lock_current_waits', 'Threads_connected', 'Questions', 'Innodb_os_log_written')
+ where v.variable_name in ('Uptime', 'Innodb_row_lock_current_waits', 'Threads_connected', 'Questions',
+                           'Innodb_os_log_written')

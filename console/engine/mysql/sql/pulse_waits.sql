@@ -1,19 +1,11 @@
--- Purpose: how many sessions wait for a lock that is not a row's: metadata, table flush, user lock; and how
---   a member of Group Replication stands in its group
+-- Purpose: how many sessions wait for a lock that is not a row's: metadata, table flush, user lock
 -- Privilege: SELECT on performance_schema (MySQL), PROCESS (MariaDB)
 -- MariaDB shows a login without PROCESS its own sessions and no error: innodb_cmp, which has five rows,
 -- refuses it.
 -- Cost: one pass over the thread list
 select count(*) as seen,
        sum(case when t.processlist_state regexp '^(Waiting for .*(lock|flush)|User lock)$'  --: mysql
-                 and t.processlist_state not like '%query cache%' then 1 else 0 end) as waiting,  --: mysql
-       (select m.member_state from performance_schema.replication_group_members m  --: mysql
-         where m.member_id = @@server_uuid) as member,  --: mysql
-       (select count(*) from performance_schema.replication_group_members m) as members,  --: mysql
-       (select count(*) from performance_schema.replication_group_members m  --: mysql
-         where m.member_state = 'ONLINE') as members_online,  --: mysql
-       (select count(*) from performance_schema.replication_group_members m  --: mysql
-         where m.member_state = 'UNREACHABLE') as members_lost  --: mysql
+                 and t.processlist_state not like '%query cache%' then 1 else 0 end) as waiting  --: mysql
        sum(case when p.state regexp '^(Waiting for .*(lock|flush)|User lock)$'  --: mariadb
                  and p.state not like '%query cache%' then 1 else 0 end) as waiting,  --: mariadb
        (select count(*) from information_schema.innodb_cmp) as allowed  --: mariadb
