@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ import msgspec
 from console import __version__
 from console.audit import checkpoint as checkpoints
 from console.audit import who
+from console.audit.aside import Asked, asked, beside
 from console.audit.brackets import Bracket, Event, brackets
 from console.audit.checkpoint import Checkpoint, Signed
 from console.audit.definitions import Part
@@ -24,7 +26,7 @@ from console.audit.journal import Header, alive
 from console.audit.marks import Base, Marks, base_of
 from console.audit.merge import Merged, merge
 from console.audit.readback import NOTHING as NO_HEADS
-from console.audit.readback import of_others, read_evidence
+from console.audit.readback import Evidence, of_others, read_evidence
 from console.audit.record import REDACTABLE, Entry, Kind, OpenIntent, Receipt, iso
 from console.audit.silence import Silence, Tell
 from console.audit.table.open import inspect_table, install_table, open_table
@@ -289,29 +291,55 @@ class Ledger:
         trusted: Collection[str] = (),
         since: Base | None = None,
     ) -> tuple[Verification, Marks]:
+        begun = partial(
+            Verifier,
+            checkpoints=checkpoints,
+            anchored=anchored,
+            trusted=trusted,
+            base=since,
+            ledger=self._table.ledger,
+        )
+        floor = since.point.floor if since else None
+        of = (self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS)
         # Journals first: a row they know by then is in any later picture of the table.
-        journals = await asyncio.to_thread(
-            read_evidence, self.folder, self._table.ledger, self.sink, since.heads if since else NO_HEADS
-        )
         elsewhere = await asyncio.to_thread(of_others, self.folder, self._table.ledger, self.sink)
+        request = await asyncio.to_thread(asked, *of)
+        sound = await self._sound(begun(), floor, request, elsewhere) if request else None
+        if sound is None:
+            journals = await asyncio.to_thread(read_evidence, *of)
+            verifier = begun(receipt for journal in journals for receipt in journal.receipts)
+            found = await self._fed(verifier, floor)
+            whole = _with_harmed(found, [*_damaged(journals), *filter(verifier.has_rows_of, elsewhere)])
+        else:
+            whole, verifier = sound
+        if since is not None and (whole.faults or not await self._stands(since.point.floor, verifier.unread)):
+            return await self._verified(checkpoints, anchored, trusted)
+        return whole, verifier.marks
+
+    async def _sound(
+        self, verifier: Verifier, floor: int | None, request: Asked, elsewhere: Collection[UUID]
+    ) -> tuple[Verification, Verifier] | None:
+        """The table, while a process of its own reads the journals. None where anything is wrong: all is read
+        again, each receipt compared as its row goes by, which tells what.
+        """
+        async with beside(request) as reading:
+            found = await self._fed(verifier, floor)
+            journals = await reading()
         receipts = (receipt for journal in journals for receipt in journal.receipts)
-        verifier = Verifier(
-            receipts, checkpoints, anchored=anchored, trusted=trusted, base=since, ledger=self._table.ledger
-        )
-        async for rows in self._table.chunks(since.point.floor if since else None):
+        harmed = found.faults or _damaged(journals) or any(map(verifier.has_rows_of, elsewhere))
+        if harmed or not verifier.marks.have(receipts):
+            return None
+        return found, verifier
+
+    async def _fed(self, verifier: Verifier, floor: int | None) -> Verification:
+        """All rows above the floor."""
+        async for rows in self._table.chunks(floor):
             for entry in rows:
                 if isinstance(entry, Unreadable):
                     verifier.note(entry.id)
                 else:
                     verifier.feed(entry)
-        found = verifier.finish()
-        damaged = {journal.header.writer for journal in journals if journal.damaged}
-        damaged |= {writer for writer in elsewhere if verifier.has_rows_of(writer)}
-        harmed = tuple(Fault(None, writer, None, "journal") for writer in sorted(damaged))
-        whole = msgspec.structs.replace(found, faults=(*found.faults, *harmed))
-        if since is not None and (whole.faults or not await self._stands(since.point.floor, verifier.unread)):
-            return await self._verified(checkpoints, anchored, trusted)
-        return whole, verifier.marks
+        return verifier.finish()
 
     async def _stands(self, floor: int, rows: int) -> bool:
         """So many rows are up to the floor, and none in front of the first; False where nobody can count them
@@ -462,6 +490,16 @@ class Ledger:
                 await self._writing().append_late(end)
         except (DbdeckError, asyncio.CancelledError):
             return  # no intent, or one that stays open and is told by open_intents
+
+
+def _damaged(journals: Iterable[Evidence]) -> list[UUID]:
+    """Whose they are."""
+    return [journal.header.writer for journal in journals if journal.damaged]
+
+
+def _with_harmed(found: Verification, writers: Iterable[UUID]) -> Verification:
+    harmed = tuple(Fault(None, writer, None, "journal") for writer in sorted(set(writers)))
+    return msgspec.structs.replace(found, faults=(*found.faults, *harmed))
 
 
 def _is_open(found: Candidate) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 from console.audit import merkle
 from console.audit.chain import START, Head
 from console.audit.checkpoint import Checkpoint, Signed, is_genuine, parse
-from console.audit.record import Entry, Kind
+from console.audit.record import Entry, Kind, Receipt
 from console.errors import LedgerFault
 
 # An append is decided within twice its deadline; a row with an older time cannot appear any more.
@@ -62,6 +62,17 @@ class Marks:
     def chain_of(self, writer: UUID) -> list[tuple[bytes, bytes]]:
         """Its rows as they are added."""
         return self._chains.setdefault(writer, [])
+
+    def have(self, receipts: Iterable[Receipt]) -> bool:
+        """Every row that a journal proves was added as it is proved; those that `base` covers are known."""
+        return all(map(self._has, receipts))
+
+    def _has(self, receipt: Receipt) -> bool:
+        place = receipt.seq - self._base.get(receipt.writer, _NEW).seq - 1 if self._base else receipt.seq - 1
+        chain = self._chains.get(receipt.writer, ())
+        if place < 0:
+            return bool(self._base) and receipt.writer in self._base
+        return place < len(chain) and chain[place] == (receipt.link, receipt.seal)
 
     def add(self, entry: Entry, chain: list[tuple[bytes, bytes]] | None = None) -> None:
         """The next row of its writer, whose `chain` who adds many knows; rows that `base` covers are known

@@ -119,18 +119,23 @@ _PLACE: Final = msgspec.json.Decoder(_Place)
 
 
 def read_evidence(
-    folder: Path, ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head] = NOTHING
+    folder: Path,
+    ledger: UUID,
+    sink: str,
+    covered: Mapping[UUID, chain.Head] = NOTHING,
+    sizes: Mapping[str, int] | None = None,
 ) -> list[Evidence]:
     """Of all journals of one ledger, by its id or by its address; another's rows are no evidence.
 
     No row is kept, ledgers are long, and lines about rows that are `covered` are not looked into. One whose
-    first line was spoilt may be of any ledger: it is damaged, and proves nothing. Raises AuditUnavailable for
-    a journal that cannot be read.
+    first line was spoilt may be of any ledger: it is damaged, and proves nothing. `sizes`, by name, tell how
+    much of each to read. Raises AuditUnavailable for a journal that cannot be read.
     """
     found = []
     for path in in_folder(folder):
         try:
-            told = _evidence_in(path, ledger, sink, covered)
+            size = None if sizes is None else sizes.get(path.name, 0)
+            told = _evidence_in(path, ledger, sink, covered, size)
         except OSError as error:
             raise unusable(path, error.strerror or str(error)) from None
         if told is not None:
@@ -138,14 +143,16 @@ def read_evidence(
     return found
 
 
-def _evidence_in(path: Path, ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head]) -> Evidence | None:
+def _evidence_in(
+    path: Path, ledger: UUID, sink: str, covered: Mapping[UUID, chain.Head], size: int | None
+) -> Evidence | None:
     """Raises OSError."""
     writer = writer_of(path)
     if writer is not None and is_replaced(path):
         told, spoilt = None, True
     else:
         with open_journal(path) as file:
-            told = evidence(lines_of(file), ledger, sink, covered)
+            told = evidence(_up_to(size, lines_of(file)), ledger, sink, covered)
             spoilt = told is None and _is_beheaded(file)
     if writer is None or not spoilt:
         return told
@@ -247,6 +254,19 @@ class _Reading:
             return None
         told = (*(_receipt(header, ack) for ack in self._acks), *self._receipts)
         return Evidence(header=header, receipts=told, damaged=damaged)
+
+
+def _up_to(size: int | None, lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines within so many bytes; None: all."""
+    return lines if size is None else _first(size, lines)
+
+
+def _first(size: int, lines: Iterator[bytes]) -> Iterator[bytes]:
+    for text in lines:
+        size -= len(text)
+        if size < 0:
+            return
+        yield text
 
 
 def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:

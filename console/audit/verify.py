@@ -83,9 +83,10 @@ class _Line:
     A base covers all up to `covered`; `receipts` and `anchored` are by number, and go with their rows.
     """
 
-    __slots__ = ("anchored", "at", "begun", "chain", "covered", "link", "receipts", "seq")
+    __slots__ = ("anchored", "at", "begun", "chain", "covered", "link", "receipts", "seq", "writer")
 
-    def __init__(self, known: chain.Head | None, row_marks: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, writer: UUID, known: chain.Head | None, row_marks: list[tuple[bytes, bytes]]) -> None:
+        self.writer = writer
         self.seq, self.link = known or (0, chain.START)
         self.at: datetime | None = None
         self.begun = False
@@ -117,7 +118,8 @@ class Verifier:
             anchored = {digest: point for digest, point in anchored.items() if digest not in base.known}
         self.marks = Marks(trusted, base, ledger)
         self._base: Mapping[UUID, chain.Head] = base.heads if base else {}
-        self._lines: dict[UUID, _Line] = {}
+        # By the number of an id: its own hash is a call of Python.
+        self._lines: dict[int, _Line] = {}
         for receipt in receipts:
             line = self._line(receipt.writer)
             if receipt.recorded and receipt.seq > line.covered:
@@ -130,8 +132,8 @@ class Verifier:
         self._faults: list[Fault] = []
         self._remarks: list[Remark] = []
         self._seals: set[bytes] = set()
-        self._once: set[tuple[str, UUID]] = set()
-        self._intents: dict[UUID, None] = {}
+        self._once: set[tuple[str, int]] = set()
+        self._intents: dict[int, UUID] = {}
         self._bodiless: dict[tuple[str, int], Entry] = {}
         self._glass: list[Entry] = []
         self._newest: float = -inf
@@ -165,7 +167,7 @@ class Verifier:
 
     def has_rows_of(self, writer: UUID) -> bool:
         """The ledger has some, read or covered by the base."""
-        return writer in self._base or (writer in self._lines and self._lines[writer].begun)
+        return writer in self._base or (writer in self._lines and self._lines[writer.int].begun)
 
     def note(self, number: int) -> None:
         """A row that is there and is none: those after it in its chain miss it."""
@@ -176,11 +178,15 @@ class Verifier:
     def finish(self) -> Verification:
         missing = [
             *(self._fault_of(row, "body") for row in self._bodiless.values()),
-            *(Fault(None, one, seq, "receipt") for one, line in self._lines.items() for seq in line.receipts),
             *(
-                Fault(None, one, seq, "checkpoint")
-                for one, line in self._lines.items()
-                for seq in line.anchored
+                Fault(None, one.writer, seq, "receipt")
+                for one in self._lines.values()
+                for seq in one.receipts
+            ),
+            *(
+                Fault(None, one.writer, seq, "checkpoint")
+                for one in self._lines.values()
+                for seq in one.anchored
             ),
             *(
                 Fault(None, None, None, "checkpoint")
@@ -193,7 +199,7 @@ class Verifier:
             rows=self._rows,
             writers=sum(line.begun for line in self._lines.values()),
             faults=(*self._faults, *missing),
-            open_intents=tuple(self._intents),
+            open_intents=tuple(self._intents.values()),
             checkpoints=len(self.marks.seen),
             brackets=brackets(self._glass),
             remarks=tuple(self._remarks),
@@ -204,9 +210,10 @@ class Verifier:
         return Fault(entry.id, entry.writer, entry.seq, kind)
 
     def _line(self, writer: UUID) -> _Line:
-        line = self._lines.get(writer)
+        line = self._lines.get(writer.int)
         if line is None:
-            line = self._lines[writer] = _Line(self._base.get(writer), self.marks.chain_of(writer))
+            known = self._base.get(writer)
+            line = self._lines[writer.int] = _Line(writer, known, self.marks.chain_of(writer))
         return line
 
     def _position(self, entry: Entry, line: _Line, wrong: list[str]) -> None:
@@ -237,10 +244,8 @@ class Verifier:
     def _proofs(self, entry: Entry, line: _Line, wrong: list[str]) -> None:
         if entry.seq == line.covered and entry.link != self._base[entry.writer].link:
             wrong.append("checkpoint")
-        for receipt in line.receipts.pop(entry.seq, ()):
-            if _contradicts(receipt, entry):
-                wrong.append("receipt")
-                break
+        if line.receipts and any(_contradicts(one, entry) for one in line.receipts.pop(entry.seq, ())):
+            wrong.append("receipt")
         if line.anchored and line.anchored.pop(entry.seq, entry.link) != entry.link:
             wrong.append("checkpoint")
 
@@ -252,7 +257,7 @@ class Verifier:
 
     def _uniqueness(self, entry: Entry) -> Iterable[str]:
         """Of a kind of which an action has one."""
-        mark = entry.kind, entry.action_id
+        mark = entry.kind, entry.action_id.int
         if mark in self._once:
             yield "duplicate"
         self._once.add(mark)
@@ -264,9 +269,9 @@ class Verifier:
         if entry.body is None:
             self._bodiless[str(entry.writer), entry.seq] = entry
         if entry.kind == Kind.INTENT:
-            self._intents[entry.action_id] = None
+            self._intents[entry.action_id.int] = entry.action_id
         elif entry.kind == Kind.RESOLVED or (entry.kind == Kind.OUTCOME and status(entry.body) != UNKNOWN):
-            self._intents.pop(entry.action_id, None)
+            self._intents.pop(entry.action_id.int, None)
         elif entry.kind == Kind.REDACTION:
             named = fields(entry.body)
             self._take_away(str(named.get("writer")), _int(named.get("seq")))
