@@ -167,7 +167,7 @@ class Verifier:
 
     def has_rows_of(self, writer: UUID) -> bool:
         """The ledger has some, read or covered by the base."""
-        return writer in self._base or (writer in self._lines and self._lines[writer.int].begun)
+        return writer in self._base or (writer.int in self._lines and self._lines[writer.int].begun)
 
     def note(self, number: int) -> None:
         """A row that is there and is none: those after it in its chain miss it."""
