@@ -278,8 +278,10 @@ async def connect_mysql(address: Address) -> Connection:
         async with asyncio.timeout(address.connect_timeout):
             await connection._connect()  # noqa: SLF001 - aiomysql's own factory takes no subclass
             if address.init_command is not None:
-                # aiomysql would send a COMMIT behind it, which a node outside its Galera cluster refuses.
                 await connection.query(address.init_command)
+                # Whoever has to change the password first may SET all the same. aiomysql would send a COMMIT,
+                # which a node outside its Galera cluster refuses everybody.
+                await connection.query("select 1")
     except TimeoutError:
         await connection.aclose()
         raise ServerSilent(

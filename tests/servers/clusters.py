@@ -11,6 +11,10 @@ from tests.servers.aside import run
 from tests.servers.mysql import MysqlServer
 from tests.servers.places import Missing
 
+_ONLINE = (
+    "select 1 from performance_schema.replication_group_members"
+    " where member_state = 'ONLINE' and not @@global.super_read_only"
+)
 _LIBRARY = Path("/usr/lib/galera/libgalera_smm.so")
 
 
@@ -48,9 +52,12 @@ def group_member() -> MysqlServer:
         "--loose-group-replication-bootstrap-group=ON",
         "--loose-group-replication-start-on-boot=ON",
     )
-    return _again(
-        member, "select 1 from performance_schema.replication_group_members where member_state = 'ONLINE'"
-    )
+    return _again(member, _ONLINE)
+
+
+def until_online(member: MysqlServer) -> None:
+    """And writable, which it is a moment later."""
+    _wait(member, _ONLINE)
 
 
 def _again(server: MysqlServer, until: str) -> MysqlServer:

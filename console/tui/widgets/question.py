@@ -111,11 +111,11 @@ class Question(Vertical):
             else ""
         )
 
-    def choose(self, number: int) -> None:
-        """The choice on a digit."""
+    def choose(self, number: int, at: float | None = None) -> None:
+        """The choice on a digit; `at` is when it was pressed."""
         if self.ask is None or not 0 < number <= len(self._choices):
             return
-        if given_at(self.app) - self._drawn_at < _ARMED_SECONDS:
+        if (given_at(self.app) if at is None else at) - self._drawn_at < _ARMED_SECONDS:
             self._tell("that was quick: read it, then press the key again")
             return
         decision, typed = self._choices[number - 1].decision, self.query_one(Input).value
@@ -143,4 +143,4 @@ class Question(Vertical):
         if event.widget is choices:
             for start, stop, number in self._spans:
                 if start <= event.x < stop:
-                    self.choose(number)
+                    self.choose(number, event.time)

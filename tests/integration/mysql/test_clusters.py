@@ -13,7 +13,7 @@ from console.errors import Unreachable
 from console.model.cluster import GALERA, GROUP, Cluster
 from tests.integration.actions.conftest import Desk, desk_on, superuser, until
 from tests.servers import accounts
-from tests.servers.clusters import galera_node, group_member
+from tests.servers.clusters import galera_node, group_member, until_online
 from tests.servers.fleet import Fleet
 from tests.servers.mysql import MysqlServer
 
@@ -116,9 +116,13 @@ async def test_a_member_of_a_group_that_left_it_is_told(member: MysqlServer, tmp
             kind=GROUP, state="ONLINE", joined=True, there=1, members=1
         )
         await superuser(member, "stop group_replication")
-        found = (await desk.engine.pulse()).cluster
-        assert found is not None
-        assert (found.kind, found.state, found.joined) == (GROUP, "OFFLINE", False)
+        try:
+            found = (await desk.engine.pulse()).cluster
+            assert found is not None
+            assert (found.kind, found.state, found.joined) == (GROUP, "OFFLINE", False)
+        finally:
+            await asyncio.to_thread(member.restart)
+            await asyncio.to_thread(until_online, member)
 
 
 async def test_a_server_that_is_alone_is_part_of_nothing(mysql: MysqlServer, tmp_path: Path) -> None:
