@@ -15,7 +15,6 @@ from console.audit.checkpoint import new_key
 from console.audit.ledger import Ledger
 from console.audit.readback import read_evidence
 from console.audit.record import Kind
-from console.audit.verify import Verification
 from tests.audit.sinks import Sink, SqliteSink
 
 
@@ -121,13 +120,20 @@ async def test_what_is_written_after_its_size_was_noted_is_no_evidence(sqlite: S
 
 async def test_it_cries_no_wolf_while_others_write(sink: Sink) -> None:
     async with sink.open() as ledger, sink.open() as other, sink.open(write=False) as reader:
-        writing = asyncio.gather(filled(ledger, 60), filled(other, 60))
-        seen: list[Verification] = []
-        while not writing.done():
-            seen.append(await reader.verify())
+        enough = asyncio.Event()
+
+        async def writes(one: Ledger) -> None:
+            while not enough.is_set():
+                await filled(one, 5)
+
+        writing = asyncio.gather(writes(ledger), writes(other))
+        try:
+            seen = [await reader.verify() for _ in range(4)]
+        finally:
+            enough.set()
         await writing
     assert [one.faults for one in seen if one.faults] == []
-    assert len(seen) > 1
+    assert len({one.rows for one in seen}) == 4, "rows came meanwhile"
 
 
 async def test_since_a_checkpoint_only_what_came_after_is_compared(sink: Sink) -> None:
