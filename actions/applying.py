@@ -126,7 +126,7 @@ class ApplyMigration:
             warnings=(
                 *past.warnings,
                 *_warnings(whole, args, on.server.flavor, why or nowhere(there, here)),
-                *clusters.of_ddl(await clusters.galera_of(engine, on.server)),
+                *clusters.of_ddl(await clusters.galera_of(engine, on.server), "each definition it changes"),
             ),
             refusals=(f"{why}; rehearse it first, or unrehearsed=true",)
             if why and not args.unrehearsed

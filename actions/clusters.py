@@ -15,10 +15,10 @@ from console.model.cluster import GALERA, Cluster
 from console.model.target import ServerIdentity
 
 EVERYWHERE: Final = (
-    "Galera: all nodes do it at the same time (wsrep_OSU_method = {}), and until each of them is done no "
+    "Galera: all nodes do {} at the same time (wsrep_OSU_method = {}), and until each of them is done no "
     "commit on any table of any node of the cluster goes on"
 )
-HERE: Final = "Galera: it is done on this node alone ({}); do it on each"
+HERE: Final = "Galera: {} is done on this node alone ({}); do it on each"
 SETTING: Final = "{}: the other members of the cluster keep theirs; set it on each"
 
 
@@ -33,12 +33,14 @@ def stops_all(node: Cluster | None) -> bool:
     return node is not None and not node.apart and node.ddl != "RSU"
 
 
-def of_ddl(node: Cluster | None) -> tuple[str, ...]:
+def of_ddl(node: Cluster | None, what: str = "it") -> tuple[str, ...]:
+    """`what` of the plan is DDL."""
     if node is None:
         return ()
     if stops_all(node):
-        return (EVERYWHERE.format(node.ddl or "TOI"),)
-    return (HERE.format("wsrep_on = OFF" if node.apart else f"wsrep_OSU_method = {node.ddl}"),)
+        return (EVERYWHERE.format(what, node.ddl or "TOI"),)
+    how = "wsrep_on = OFF" if node.apart else f"wsrep_OSU_method = {node.ddl}"
+    return (HERE.format(what, how),)
 
 
 async def of_setting(engine: Engine) -> tuple[str, ...]:

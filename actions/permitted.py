@@ -15,6 +15,7 @@ from console.engine.port import Need
 from console.model.indexes import Index
 from console.model.tables import Table
 
+QUESTIONS = 400  # each is a round trip or two
 PRIVILEGES = ("SELECT", "INSERT")  # what ANALYZE and OPTIMIZE TABLE take in MySQL and MariaDB
 
 
@@ -29,7 +30,7 @@ async def permitted(
     operator = on.engine.target.operator
     if operator is None or is_named(args) or not objects:
         return tuple(objects), ()
-    lacks = await _lacking(on, objects)
+    lacks = await _lacking(on, objects, [QUESTIONS])
     if not lacks or len(lacks) == len(objects):
         return tuple(objects), ()
     out = [objects[place] for place in lacks]
@@ -39,15 +40,21 @@ async def permitted(
     return left, (f"left out, {names}: {may_not(operator.user, rights)}",)
 
 
-async def _lacking(on: Ground, objects: Sequence[Named], first: int = 0) -> dict[int, tuple[str, ...]]:
-    """By the place of each: all are asked for at once, and by halves only where something lacks."""
+async def _lacking(
+    on: Ground, objects: Sequence[Named], left: list[int], first: int = 0
+) -> dict[int, tuple[str, ...]]:
+    """By the place of each: all are asked for at once, and by halves only where something lacks.
+
+    So many questions are `left`; of what they do not reach all that lacks together is said of each.
+    """
+    left[0] -= 1
     missing = await on.engine.lacking([_need(on, one) for one in objects])
-    if not missing or len(objects) == 1:
-        return {first: missing} if missing else {}
+    if not missing or len(objects) == 1 or left[0] <= 0:
+        return dict.fromkeys(range(first, first + len(objects)), missing) if missing else {}
     middle = len(objects) // 2
     return {
-        **await _lacking(on, objects[:middle], first),
-        **await _lacking(on, objects[middle:], first + middle),
+        **await _lacking(on, objects[:middle], left, first),
+        **await _lacking(on, objects[middle:], left, first + middle),
     }
 
 

@@ -70,10 +70,16 @@ def written_over(name: str | Path) -> Iterator[IO[bytes]]:
 
 
 def kept() -> IO[bytes]:
-    """A file without a name, for what is to be written elsewhere as a whole. Raises OSError."""
+    """A file without a name, for what is to be written elsewhere as a whole. Raises UsageError."""
     from tempfile import TemporaryFile
 
-    return TemporaryFile()
+    try:
+        return TemporaryFile()
+    except OSError as error:
+        raise UsageError(
+            f"no temporary file can be made: {error.strerror or error}; nothing was written",
+            "TMPDIR names a folder that can be written to",
+        ) from None
 
 
 def _open_no_file(path: Path) -> IO[bytes]:

@@ -19,9 +19,12 @@ import msgspec
 
 from console import __version__
 from console.audit.chain import Head
+from console.audit.journal import unusable
 from console.audit.journals import in_folder
 from console.audit.readback import Evidence, read_evidence
 from console.errors import AuditUnavailable
+from console.hardening import harden
+from console.programs import clean_environment
 
 ENOUGH = 8 << 20  # bytes of journals; less are read before a process has begun
 Reading: TypeAlias = Callable[[], Awaitable[list[Evidence]]]
@@ -39,8 +42,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     sizes: Mapping[str, int]
 
     def read(self) -> list[Evidence]:
-        """Raises AuditUnavailable."""
-        return read_evidence(Path(self.folder), self.ledger, self.sink, self.covered, self.sizes)
+        """Raises AuditUnavailable, also for one that is gone since: nothing would contradict the table."""
+        folder = Path(self.folder)
+        found = read_evidence(folder, self.ledger, self.sink, self.covered, self.sizes)
+        for gone in sorted(set(self.sizes) - {path.name for path in in_folder(folder)}):
+            raise unusable(folder / gone, "it was there when this began, and is gone")
+        return found
 
 
 _ASKED: Final = msgspec.msgpack.Decoder(Asked)
@@ -50,12 +57,20 @@ _FOUND: Final = msgspec.msgpack.Decoder(list[Evidence])
 def asked(folder: Path, ledger: UUID, sink: str, covered: Mapping[UUID, Head]) -> Asked | None:
     """None where the journals are too small to pay for a process, or there is one core only."""
     try:
-        sizes = {path.name: path.stat().st_size for path in in_folder(folder) if path.is_file()}
-    except (OSError, AuditUnavailable):
-        return None  # who reads them says why
-    if sum(sizes.values()) < ENOUGH or len(os.sched_getaffinity(0)) < 2:
+        whole = folder.absolute()
+        sizes = {path.name: path.stat().st_size for path in in_folder(whole) if path.is_file()}
+        "".join((str(whole), *sizes)).encode()
+    except (OSError, AuditUnavailable, UnicodeEncodeError):
+        return None  # who reads them says why, or can read what has no name in UTF-8
+    if sum(sizes.values()) < ENOUGH or _cores() < 2:
         return None
-    return Asked(folder=str(folder), ledger=ledger, sink=sink, covered=covered, sizes=sizes)
+    return Asked(folder=str(whole), ledger=ledger, sink=sink, covered=covered, sizes=sizes)
+
+
+def _cores() -> int:
+    """That this process may use, where the system tells."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +95,12 @@ async def _answer(request: bytes) -> bytes:
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            *_COMMAND, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL, cwd="/"
+            *_COMMAND,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd="/",
+            env=clean_environment(),
         )
     except OSError:
         return b""
@@ -96,6 +116,7 @@ async def _answer(request: bytes) -> bytes:
 
 def main() -> None:
     """In the process: what goes wrong ends it, and who asked reads the journals then."""
+    harden()
     what = _ASKED.decode(sys.stdin.buffer.read())
     if what.version != __version__:
         raise SystemExit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from operator import attrgetter
@@ -115,6 +116,7 @@ class _Place(msgspec.Struct, frozen=True):
 _LINE: Final = msgspec.json.Decoder(_Line)
 _ROW_LINE: Final = msgspec.json.Decoder(_RowLine)
 _ACK_LINE: Final = msgspec.json.Decoder(_AckLine)
+_LOGIN: Final = re.compile(r"://[^@/]*@")
 _PLACE: Final = msgspec.json.Decoder(_Place)
 
 
@@ -174,9 +176,18 @@ def of_others(folder: Path, ledger: UUID, sink: str) -> frozenset[UUID]:
                 header = line_of(next(lines_of(file), b""))
         except OSError as error:
             raise unusable(path, error.strerror or str(error)) from None
-        if isinstance(header, Header) and header.ledger != ledger and header.sink != sink:
+        if (
+            isinstance(header, Header)
+            and header.ledger != ledger
+            and _address_of(header.sink) != _address_of(sink)
+        ):
             found |= {writer_of(path), header.writer}
     return frozenset(one for one in found if one is not None)
+
+
+def _address_of(sink: str) -> str:
+    """Without the login: a ledger that `audit init` gave a new id is where it was."""
+    return _LOGIN.sub("://", sink)
 
 
 def _is_beheaded(file: IO[bytes]) -> bool:

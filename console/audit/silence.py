@@ -42,7 +42,7 @@ class Silence:
 
     def _say(self, seconds: float) -> None:
         for tell in tuple(self._heard_by):
-            tell(f"{self._what} has not answered for {seconds:.0f} s; waiting for it")
+            tell(f"{self._what} has not answered for {seconds:.0f} s, or the disk of the journal; waiting")
 
 
 class _Waiting:

@@ -12,9 +12,10 @@ import pytest
 
 from console.audit import aside
 from console.audit.checkpoint import new_key
-from console.audit.ledger import Ledger
+from console.audit.ledger import Ledger, open_ledger
 from console.audit.readback import read_evidence
 from console.audit.record import Kind
+from console.errors import AuditUnavailable
 from tests.audit.sinks import Sink, SqliteSink
 
 
@@ -146,6 +147,51 @@ async def test_since_a_checkpoint_only_what_came_after_is_compared(sink: Sink) -
         assert base is not None
         found = await ledger.verify(trusted=(signed.key,), since=base)
         assert (found.ok, found.checkpoints) == (True, 1)
+
+
+async def test_a_relative_folder_is_of_who_asks(sqlite: SqliteSink, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with sqlite.open() as ledger:
+        await filled(ledger)
+    monkeypatch.chdir(sqlite.journal.parent)
+    relative = Path(sqlite.journal.name)
+    async with open_ledger(sqlite.url, relative, write=False) as reader:
+        newest = (await reader.entries(limit=1))[0]
+        await sqlite.attack(f"delete from {{entry}} where id = {newest.id}")
+        assert [one.kind for one in (await reader.verify()).faults] == ["receipt"]
+
+
+async def test_journals_that_go_away_meanwhile_are_missed(sqlite: SqliteSink, tmp_path: Path) -> None:
+    async with sqlite.open() as ledger:
+        await filled(ledger)
+    async with sqlite.open(write=False) as reader:
+        noted = await of(reader)
+        (path,) = sqlite.journal.glob("*.ndjson")
+        path.rename(tmp_path / "elsewhere")
+        async with aside.beside(noted) as reading:
+            with pytest.raises(AuditUnavailable, match="is gone"):
+                await reading()
+
+
+async def test_a_name_that_is_no_text_keeps_nobody_from_reading(sqlite: SqliteSink) -> None:
+    async with sqlite.open() as ledger:
+        await filled(ledger)
+    stray = Path(os.fsdecode(os.fsencode(sqlite.journal) + b"/\xff.ndjson"))
+    stray.write_bytes(b"")
+    async with sqlite.open(write=False) as reader:
+        assert (await reader.verify()).ok
+
+
+async def test_its_process_has_nothing_of_our_environment(
+    sqlite: SqliteSink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LEDGER_PASSWORD", "hunter2")
+    seen = tmp_path / "seen"
+    monkeypatch.setattr(aside, "_COMMAND", ("sh", "-c", 'env > "$0"', str(seen)))
+    async with sqlite.open() as ledger:
+        await filled(ledger)
+        assert (await ledger.verify()).ok
+    assert "PATH=" in seen.read_text()
+    assert "hunter2" not in seen.read_text()
 
 
 async def test_its_process_ends_with_who_asked(

@@ -130,7 +130,7 @@ async def test_a_process_that_was_stopped_blames_nobody(monkeypatch: pytest.Monk
         await asyncio.sleep(0.05)
         assert said == []
         await asyncio.sleep(0.4)
-        assert said == ["the ledger has not answered for 0 s; waiting for it"]
+        assert said == ["the ledger has not answered for 0 s, or the disk of the journal; waiting"]
     await asyncio.sleep(0.3)
     assert len(said) == 1
 
@@ -143,7 +143,7 @@ async def test_a_command_says_what_it_waits_for(postgres_sink: PostgresSink, tmp
         done = await command.run("audit", "open")
     assert done.code == Exit.AUDIT, done
     assert "dbdeck: the ledger postgresql://" in done.err
-    assert "has not answered for 2 s; waiting for it" in done.err
+    assert "has not answered for 2 s, or the disk of the journal; waiting" in done.err
 
 
 @ON_SERVERS

@@ -131,6 +131,20 @@ async def test_a_journal_that_was_given_to_another_ledger_is_told(sink: Sink, di
     assert await faults(sink, sink.journal) == {"journal"}
 
 
+async def test_a_ledger_that_got_a_new_id_is_where_it_was(sink: Sink, disk: Path) -> None:
+    """By `audit init`, which mends a missing table; who verifies may be another login than who wrote."""
+    a, _ = await fill(sink)
+    path = sink.journal / f"{a.writer}.ndjson"
+    header, rest = path.read_text().split("\n", 1)
+    said = msgspec.json.decode(header)
+    if "@" not in said["journal"]["sink"]:
+        pytest.skip("a file has no logins")
+    there = said["journal"]["sink"].partition("@")[2]
+    said["journal"] |= {"ledger": str(uuid4()), "sink": f"{sink.url.partition('://')[0]}://somebody@{there}"}
+    path.write_bytes(msgspec.json.encode(said) + b"\n" + rest.encode())
+    assert await faults(sink, sink.journal) == set()
+
+
 async def test_ledgers_that_share_a_folder_of_journals_are_whole(sqlite: SqliteSink, disk: Path) -> None:
     other = SqliteSink(disk / "other.db", sqlite.journal)
     await fill(sqlite)
