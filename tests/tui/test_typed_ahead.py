@@ -107,7 +107,7 @@ async def test_no_burst_runs_what_nobody_has_seen(
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
         asked = pilot.app.screen
         assert isinstance(asked, ConfirmScreen)
-        await until(pilot, lambda: asked._shown_at is not None)
+        await until(pilot, lambda: asked._plan is not None)
         await pilot.pause(0.3)
         assert pilot.app.screen is asked
         assert stage.operator.sent == []

@@ -91,7 +91,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         self._wants = must_type
         self._plan: Plan | None = None
         self._must_type = ""
-        self._shown_at: float | None = None
+        self._shown_at = 0.0
         self._lacking = "the plan is not there yet: read it first"
 
     def compose(self) -> ComposeResult:
@@ -168,13 +168,10 @@ class ConfirmScreen(ModalScreen[Approval | None]):
         typed = self.query_one("#confirm", Input)
         typed.placeholder = f"type {self._must_type} to go on"
         typed.display = bool(self._must_type)
-        self.call_after_refresh(self._can_be_read)
+        self._shown_at = time.monotonic()
+        self.call_after_refresh(self._tell_of_more)
         if plan.refusals:
             self._close_for_good()
-
-    def _can_be_read(self) -> None:
-        self._shown_at = time.monotonic()
-        self._tell_of_more()
 
     def _close_for_good(self) -> None:
         self.query_one("#why", Static).update("refused; nothing can be run here")
@@ -214,7 +211,7 @@ class ConfirmScreen(ModalScreen[Approval | None]):
             self._refuse(self._lacking, "#reason")
         elif self._plan.refusals:
             return
-        elif self._shown_at is None or given_at(self.app) < self._shown_at:
+        elif given_at(self.app) < self._shown_at:
             why = "the plan came after that key: read it, then press it again"
             self.query_one("#why", Static).update(why)
         elif not reason:

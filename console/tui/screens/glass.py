@@ -67,7 +67,7 @@ class GlassScreen(ModalScreen[Chosen]):
         self._answers = answers
         self._break_it = break_it
         self._waits = self._busy = False
-        self._shown_at: float | None = None
+        self._shown_at = 0.0
 
     def compose(self) -> ComposeResult:
         text = Text("The audit ledger is out of reach: nothing was executed.\n", style="bold")
@@ -87,15 +87,12 @@ class GlassScreen(ModalScreen[Chosen]):
             yield Static("", id="why", markup=False)
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self._can_be_read)
+        self._shown_at = time.monotonic()
         for entry in self.query(Input):
             entry.cursor_blink = False
         if not isinstance(self._may, str):
             self.query_one("#minutes", Input).value = str(self._may.minutes)
         self.set_interval(LOOK_SECONDS, self._look)
-
-    def _can_be_read(self) -> None:
-        self._shown_at = time.monotonic()
 
     def _look(self) -> None:
         if self._waits and self._answers():
@@ -141,7 +138,7 @@ class GlassScreen(ModalScreen[Chosen]):
             self.query_one(one, Input).value.strip() for one in ("#reason", "#name", "#minutes")
         )
         longest = self._may.minutes
-        if self._shown_at is None or given_at(self.app) < self._shown_at:
+        if given_at(self.app) < self._shown_at:
             self._tell("this came after that key: read it, then press it again")
         elif not reason:
             self._refuse("a reason is needed: it goes into the journal", "#reason")

@@ -52,7 +52,7 @@ class RunPlanScreen(ModalScreen[Started | None]):
         self._head = head
         self._planning = planning
         self._begins: Started | None = None
-        self._shown_at: float | None = None
+        self._shown_at = 0.0
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -87,7 +87,7 @@ class RunPlanScreen(ModalScreen[Started | None]):
         )
 
     def _show(self, begins: Started, lines: Sequence[Line]) -> None:
-        self._begins = begins
+        self._begins, self._shown_at = begins, time.monotonic()
         self.query_one("#run-tree", Static).update(drawn([*self._head, *words.tree(lines)]))
         self.query_one("#run-foot", Static).update(
             hint(
@@ -97,14 +97,16 @@ class RunPlanScreen(ModalScreen[Started | None]):
             )
         )
 
-        self.call_after_refresh(self._can_be_read)
-
-    def _can_be_read(self) -> None:
-        self._shown_at = time.monotonic()
-
     def action_start(self) -> None:
         """Not by a key that was typed before the plan was there to be read."""
-        if self._begins is not None and self._shown_at is not None and self._shown_at <= given_at(self.app):
+        if self._begins is None:
+            return
+        if given_at(self.app) < self._shown_at:
+            said = (
+                "the plan came after that key: read it; {run-plan.start} starts it, {run-plan.leave} leaves"
+            )
+            self.query_one("#run-foot", Static).update(hint(self, said))
+        else:
             self.dismiss(self._begins)
 
     def action_leave(self) -> None:
